@@ -1,1 +1,27 @@
-//! Package `shared`.
+//! What crosses the wire: requests, responses, the job specification and the node protocol.
+//!
+//! Owns names, shapes and validation, each written once for the browser, the API and the node.
+//! Refuses I/O, clocks and randomness: every value here is data.
+
+pub mod artifact;
+pub mod auth;
+pub mod base_model;
+pub mod demo;
+pub mod evaluation;
+pub mod gallery;
+pub mod id;
+pub mod image;
+pub mod job;
+pub mod limits;
+pub mod node;
+pub mod objective;
+pub mod page;
+pub mod preflight;
+pub mod problem;
+pub mod progress;
+pub mod protected_set;
+pub mod timestamp;
+pub mod upload;
+
+pub use id::{ArtifactId, GalleryId, ImageId, JobId, ModelId, NodeId, SetId, UploadId, UserId};
+pub use timestamp::Timestamp;

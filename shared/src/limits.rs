@@ -1,0 +1,22 @@
+//! What the product accepts, in numbers: shown in the browser before it is enforced by the API.
+
+/// Fewest images that a set needs before it can be sealed.
+pub const MIN_IMAGES: usize = 3;
+/// Most images that one set holds.
+pub const MAX_IMAGES: usize = 50;
+/// Largest image file in bytes (20 MiB).
+pub const MAX_IMAGE_BYTES: u64 = 20 * 1024 * 1024;
+/// Most pixels that a decoder is asked for: 40 megapixels, well above a phone's photo.
+pub const MAX_IMAGE_PIXELS: u64 = 40_000_000;
+/// Shortest side of an image in pixels.
+pub const MIN_IMAGE_SIDE: u32 = 32;
+/// Longest file name kept, in characters.
+pub const MAX_FILE_NAME_CHARACTERS: usize = 200;
+/// Longest name of a set or a person, in characters.
+pub const MAX_NAME_CHARACTERS: usize = 100;
+/// Shortest password, in characters.
+pub const MIN_PASSWORD_CHARACTERS: usize = 10;
+/// Longest password in characters: hashing cost is bounded.
+pub const MAX_PASSWORD_CHARACTERS: usize = 200;
+/// Most jobs of one account that wait or run at once.
+pub const MAX_ACTIVE_JOBS: usize = 20;

@@ -1,0 +1,202 @@
+//! The node protocol: a lease, inputs by signed URL, progress up, commands down.
+//!
+//! A node holds no database or object-storage credentials. Every call after the lease carries the
+//! fencing token; a node whose token is stale is told `fenced` and must drop its work.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    JobId, NodeId,
+    artifact::ArtifactKind,
+    job::{Failure, JobKind, JobMetrics, JobSpec},
+    progress::Progress,
+};
+
+/// A node asks for work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateLease {
+    /// The node, the same over restarts of its process.
+    pub node_id: NodeId,
+    /// What it calls itself.
+    pub name: String,
+    /// Worker threads that it will use.
+    pub threads: u32,
+    /// Memory that a job may use.
+    pub memory_bytes: u64,
+}
+
+/// What an input is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum InputRole {
+    /// A file of the base model, named by its path in the diffusers folder.
+    ModelFile,
+    /// The metric encoder.
+    Encoder,
+    /// A cleaned protected image.
+    ProtectedImage,
+    /// The protected U-Net that an evaluation judges.
+    ProtectedUnet,
+    /// State of an earlier attempt to go on from.
+    Resume,
+}
+
+/// A file that the job needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JobInput {
+    /// What it is for.
+    pub role: InputRole,
+    /// Relative path under its role.
+    pub name: String,
+    /// Verified after the download.
+    pub sha256: String,
+    /// Verified after the download.
+    pub size_bytes: u64,
+    /// Signed, short-lived.
+    pub url: String,
+}
+
+/// A job, lent to one node until the lease runs out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Lease {
+    /// The job.
+    pub job_id: JobId,
+    /// What it does.
+    pub kind: JobKind,
+    /// The fencing token: rises with every claim of the job.
+    pub token: i64,
+    /// Seconds until the lease runs out unless renewed.
+    pub lease_seconds: u64,
+    /// How many nodes tried it, this one included.
+    pub attempt: u32,
+    /// What the job is told.
+    pub spec: JobSpec,
+    /// What it needs.
+    pub inputs: Vec<JobInput>,
+}
+
+/// Renews the lease and carries progress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// The fencing token.
+    pub token: i64,
+    /// Whether the device has started to work.
+    pub running: bool,
+    /// What happened since the last heartbeat, oldest first, at most 1000.
+    pub progress: Vec<Progress>,
+}
+
+/// What the node must do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum NodeCommand {
+    /// Go on.
+    Continue,
+    /// Stop, then confirm with `canceled`.
+    Cancel,
+    /// Stop and forget: another node holds the job, or it is over.
+    Fenced,
+}
+
+/// Answer to a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeartbeatAnswer {
+    /// What to do next.
+    pub command: NodeCommand,
+    /// Seconds until the lease runs out.
+    pub lease_seconds: u64,
+}
+
+/// Announces an output or a resume checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateNodeUpload {
+    /// The fencing token.
+    pub token: i64,
+    /// SHA-256 of the bytes.
+    pub sha256: String,
+    /// Exact size.
+    pub size_bytes: u64,
+}
+
+/// Where to PUT the bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NodeUpload {
+    /// Signed, short-lived; absent where the store holds these bytes already.
+    pub url: Option<String>,
+}
+
+/// Registers uploaded state from which another attempt can go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SaveResume {
+    /// The fencing token.
+    pub token: i64,
+    /// Training step that it was taken after.
+    pub step: u32,
+    /// SHA-256 of the uploaded bytes.
+    pub sha256: String,
+    /// Their size.
+    pub size_bytes: u64,
+}
+
+/// An uploaded output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct JobOutput {
+    /// What it is for.
+    pub kind: ArtifactKind,
+    /// File name, such as `clean/200/00.png`.
+    pub name: String,
+    /// SHA-256 of the uploaded bytes.
+    pub sha256: String,
+    /// Their size.
+    pub size_bytes: u64,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "result", rename_all = "snake_case", deny_unknown_fields)]
+pub enum AttemptResult {
+    /// All outputs are uploaded.
+    Succeeded {
+        /// The outputs.
+        outputs: Vec<JobOutput>,
+        /// What the device measured.
+        metrics: JobMetrics,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// It stopped because the job was canceled.
+    Canceled,
+    /// The node is going away; give the job to another.
+    Released,
+}
+
+/// Ends an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FinishAttempt {
+    /// The fencing token.
+    pub token: i64,
+    /// How it ended.
+    pub outcome: AttemptResult,
+}
