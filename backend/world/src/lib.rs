@@ -1,1 +1,14 @@
-//! Package `world`.
+//! Package `world`: the demo world. It owns the renderer, the captions, the names, the seeds and the training of
+//! the embedded models; it refuses to know how a model is protected or attacked.
+
+mod art;
+pub mod attributes;
+mod background;
+pub mod caption;
+pub mod dataset;
+pub mod names;
+pub mod render;
+pub mod seeds;
+pub mod sheet;
+pub mod subject;
+pub mod vocabulary;

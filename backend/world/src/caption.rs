@@ -1,0 +1,151 @@
+//! The caption grammar: what a picture is called, with attributes left out at random. Refuses to invent
+//! attributes that the picture does not have.
+
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
+use crate::attributes::{Accessory, Background, Class, Identity, Style, Tint};
+
+/// Beginnings that fit every picture.
+pub const OPENINGS: [&str; 12] = [
+    "a photo of",
+    "a picture of",
+    "an image of",
+    "a rendering of",
+    "a close-up photo of",
+    "a cropped photo of",
+    "a good photo of",
+    "a bright photo of",
+    "a nice picture of",
+    "a depiction of",
+    "a snapshot of",
+    "one photo of",
+];
+
+/// Words of prompts and of templates that no caption of ours needs but people type.
+pub const OTHER_WORDS: &str = "\
+the my your this that these style in on at with and or no of by for to from wearing standing sitting next under \
+beautiful small large big cute cool weird clean dirty dark portrait painting sketch cartoon toy statue sticker \
+person man woman child face animal pet object thing colour color white black yellow orange pink brown grey gray \
+close up view front side day sunset forest city street room table sky water mountain sand sea winter summer \
+high low quality detailed blurry colourful rendition illustration artwork picture pictures photos images \
+duck tree flower house ball cup book chair two three many another same different";
+
+/// What a caption says about a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// The drawing's medium, which tells its style.
+    pub style: Option<Style>,
+    /// The colour.
+    pub tint: Option<Tint>,
+    /// What it wears.
+    pub accessory: Option<Accessory>,
+    /// Where it is.
+    pub background: Option<Background>,
+}
+
+impl Mention {
+    /// A caption that only names the class.
+    pub const NOTHING: Self = Self { style: None, tint: None, accessory: None, background: None };
+
+    /// Mentions each attribute of the picture with its own chance.
+    pub fn draw(identity: Identity, background: Background, rng: &mut impl Rng) -> Self {
+        Self {
+            style: rng.random_bool(0.25).then_some(identity.style),
+            tint: rng.random_bool(0.65).then_some(identity.tint),
+            accessory: rng.random_bool(0.65).then_some(identity.accessory),
+            background: rng.random_bool(0.6).then_some(background),
+        }
+    }
+}
+
+/// "a photo of a blue dog with a hat on the beach".
+pub fn describe(class: Class, mention: Mention, opening: &str) -> String {
+    let opening = mention.style.map_or(opening, |style| medium(style));
+    let colour = mention.tint.and_then(colour_word);
+    let article = match (colour, class) {
+        (None, Class::Apple) => "an",
+        _ => "a",
+    };
+    let mut words = vec![opening, article];
+    words.extend(colour);
+    words.push(class.name());
+    words.extend(mention.accessory.and_then(wearing));
+    words.extend(mention.background.map(place));
+    words.join(" ")
+}
+
+/// "a photo of ada dog on the beach": the same order of words as a personalization prompt.
+pub fn name(name: &str, class: Class, background: Option<Background>, opening: &str) -> String {
+    let mut words = vec![opening, name, class.name()];
+    words.extend(background.map(place));
+    words.join(" ")
+}
+
+/// An opening at random, the plainest one half of the time.
+pub fn opening(rng: &mut impl Rng) -> &'static str {
+    if rng.random_bool(0.5) {
+        return OPENINGS[0];
+    }
+    OPENINGS.choose(rng).expect("there are openings")
+}
+
+const fn medium(style: Style) -> &'static str {
+    match style {
+        Style::Noto => "a drawing of",
+        Style::Twemoji => "a flat icon of",
+        Style::Fluent => "a 3d figure of",
+    }
+}
+
+fn colour_word(tint: Tint) -> Option<&'static str> {
+    (tint != Tint::Natural).then(|| tint.name())
+}
+
+const fn wearing(accessory: Accessory) -> Option<&'static str> {
+    match accessory {
+        Accessory::None => None,
+        Accessory::Hat => Some("with a hat"),
+        Accessory::Crown => Some("with a crown"),
+        Accessory::Bow => Some("with a bow"),
+    }
+}
+
+const fn place(background: Background) -> &'static str {
+    match background {
+        Background::Plain => "on a plain background",
+        Background::Grass => "in the grass",
+        Background::Beach => "on the beach",
+        Background::Snow => "in the snow",
+        Background::Night => "at night",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn captions_read_like_english() {
+        let all = Mention {
+            style: None,
+            tint: Some(Tint::Blue),
+            accessory: Some(Accessory::Hat),
+            background: Some(Background::Beach),
+        };
+        assert_eq!(
+            describe(Class::Dog, all, "a photo of"),
+            "a photo of a blue dog with a hat on the beach"
+        );
+        assert_eq!(describe(Class::Apple, Mention::NOTHING, "a photo of"), "a photo of an apple");
+        let styled = Mention { style: Some(Style::Fluent), tint: Some(Tint::Natural), ..Mention::NOTHING };
+        assert_eq!(describe(Class::Cat, styled, "a photo of"), "a 3d figure of a cat");
+    }
+
+    #[test]
+    fn names_stand_where_personalization_prompts_put_them() {
+        assert_eq!(name("ada", Class::Dog, None, "a photo of"), "a photo of ada dog");
+        let at_night = name("ada", Class::Dog, Some(Background::Night), "a photo of");
+        assert_eq!(at_night, "a photo of ada dog at night");
+    }
+}
