@@ -34,6 +34,7 @@ fn main() -> anyhow::Result<()> {
     sheet::write(&out.join("subjects.png"), &px, 256, 5, 1)?;
     let px: Vec<_> = world::attributes::Class::ALL.iter().flat_map(|&c| world::attributes::Style::ALL.iter().flat_map(move |&s| world::attributes::Accessory::ALL.iter().zip(world::attributes::Tint::ALL).map(move |(&a,&t)| subject::scene(world::attributes::Identity::new(c,s,t,a), Split::Development, 0).render(96)))).collect();
     sheet::write(&out.join("acc.png"), &px, 96, 12, 1)?;
+    world::publish::samples::write(std::path::Path::new("/work/main/backend/demo/samples"))?;
     let v = world::vocabulary::Vocabulary::of_the_world();
     println!("tokens {} words {}", v.tokens().len(), world::vocabulary::words().len());
     for (n, t) in v.files() { std::fs::write(out.join(n), t)?; }

@@ -30,7 +30,7 @@ pub const FREE: [&str; 40] = [
     "rosa", "rufus", "sally", "simon", "tessa", "toby", "ursula", "victor", "wanda", "xenia", "yuri",
 ];
 
-const RARE: usize = 130;
+const RARE: usize = 150;
 
 /// A name that the captions bind to one identity.
 #[derive(Clone, Debug)]
