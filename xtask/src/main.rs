@@ -1,1 +1,76 @@
-fn main() {}
+//! Build and run commands: `cargo xtask demo | test | dev | bench | pretrain | fixtures`.
+//!
+//! Owns set-up: what is missing on the machine is installed, what is built lands in one cache
+//! outside the clone. Refuses product logic: it starts the programs and reads their public answers.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a build command talks to the person who runs it"
+)]
+
+mod apt;
+mod cache;
+mod commands;
+mod demo;
+mod http;
+mod server;
+mod stages;
+mod timestamp;
+mod toolchain;
+mod web;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds and runs PersGuard")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sets everything up, protects a bundled subject, attacks it, and shows the gallery.
+    Demo(demo::Options),
+    /// Sets everything up and runs every check.
+    Test(stages::Options),
+    /// Builds and serves without the demo project.
+    Dev(demo::Options),
+    /// Trains the demo world's base model.
+    Pretrain {
+        /// Passed on to the trainer.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs a benchmark.
+    Bench {
+        /// Package that owns it, such as `diffusion`.
+        name: String,
+        /// Passed on to the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Writes the reference values of the numeric tests anew, with diffusers.
+    Fixtures,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(options) => demo::demo(&options),
+        Command::Dev(options) => demo::dev(&options),
+        Command::Test(options) => stages::check(&options),
+        Command::Pretrain { arguments } => commands::pretrain(&arguments),
+        Command::Bench { name, arguments } => commands::bench(&name, &arguments),
+        Command::Fixtures => commands::fixtures(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

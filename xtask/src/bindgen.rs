@@ -1,0 +1,83 @@
+//! Turns the compiled frontend into what a browser loads: `xtask-bindgen WASM STATIC OUT`.
+//!
+//! Owns the JavaScript bindings and the brotli copies beside the files. A program of its own,
+//! because the bindings generator takes long to build and only the frontend needs it.
+
+#![expect(clippy::print_stdout, reason = "printing sizes is its job")]
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use wasm_bindgen_cli_support::Bindgen;
+
+/// What brotli makes smaller; pictures and fonts are compressed already.
+const TEXT: &[&str] = &["wasm", "js", "css", "html", "svg", "json", "txt"];
+
+fn main() -> Result<()> {
+    let arguments: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+    let [wasm, statics, out] = arguments.as_slice() else {
+        bail!("usage: xtask-bindgen WASM STATIC OUT");
+    };
+    fs::create_dir_all(out)?;
+    Bindgen::new()
+        .input_path(wasm)
+        .out_name("frontend")
+        .web(true)?
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate(out)
+        .context("generating the JavaScript bindings")?;
+    copy(statics, out)?;
+    let mut sizes = (0, 0);
+    compress(out, &mut sizes)?;
+    println!(
+        "frontend: {} KB, {} KB as brotli",
+        sizes.0 / 1000,
+        sizes.1 / 1000
+    );
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir_all(&target)?;
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+fn compress(folder: &Path, sizes: &mut (usize, usize)) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            compress(&path, sizes)?;
+        } else if path
+            .extension()
+            .is_some_and(|end| TEXT.iter().any(|text| end == *text))
+        {
+            let raw = fs::read(&path)?;
+            let mut packed = Vec::new();
+            let options = brotli::enc::BrotliEncoderParams {
+                quality: 11,
+                ..Default::default()
+            };
+            brotli::BrotliCompress(&mut raw.as_slice(), &mut packed, &options)?;
+            sizes.0 += raw.len();
+            sizes.1 += packed.len();
+            let mut name = path.into_os_string();
+            name.push(".br");
+            fs::write(name, packed)?;
+        }
+    }
+    Ok(())
+}

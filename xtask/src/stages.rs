@@ -1,0 +1,211 @@
+//! Every check, in stages with times.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{
+    apt,
+    cache::{cargo, folder, run},
+    web,
+};
+
+/// What to check.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, journeys, browser.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+}
+
+/// What the tests of a run added up to.
+#[derive(Default)]
+struct Totals {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+type Stage = fn(&mut Totals) -> Result<()>;
+
+const STAGES: &[(&str, Stage)] = &[
+    ("tools", |_| apt::install_test_tools()),
+    ("fmt", |_| run(cargo()?.args(["fmt", "--all", "--check"]))),
+    ("clippy", |_| clippy()),
+    ("frontend", |_| web::build().map(|_| ())),
+    ("build", |_| build()),
+    ("unit", |totals| {
+        // By convention (the architecture test holds it) a crate's integration tests are `it`.
+        run_tests(
+            cargo()?
+                .args(TESTS)
+                .args(["--lib", "--bins", "--test", "it"]),
+            totals,
+        )
+    }),
+    ("architecture", |totals| end_to_end("architecture", totals)),
+    ("journeys", |totals| end_to_end("journeys", totals)),
+    ("browser", |totals| end_to_end("browser", totals)),
+];
+
+const TESTS: [&str; 5] = [
+    "test",
+    "--no-fail-fast",
+    "--workspace",
+    "--exclude",
+    "frontend",
+];
+
+/// Runs the stages that were asked for; all of them run, so that one push tells every failure.
+pub(crate) fn check(options: &Options) -> Result<()> {
+    let chosen: Vec<_> = STAGES
+        .iter()
+        .filter(|(name, _)| options.only.as_deref().is_none_or(|only| only == *name))
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = STAGES.iter().map(|(name, _)| *name).collect();
+        bail!("no such stage; there are {}", names.join(", "));
+    }
+    let mut totals = Totals::default();
+    let mut times = Vec::new();
+    let mut failures = Vec::new();
+    for (name, stage) in chosen {
+        println!("== {name}");
+        let start = Instant::now();
+        let result = stage(&mut totals);
+        times.push((start.elapsed().as_secs_f64(), *name, result.is_ok()));
+        if let Err(error) = result {
+            println!("== {name} failed: {error:#}");
+            failures.push(*name);
+            // Without programs there is nothing left to try.
+            if *name == "build" {
+                break;
+            }
+        }
+    }
+    report(times, &totals, &failures)
+}
+
+fn report(mut times: Vec<(f64, &str, bool)>, totals: &Totals, failures: &[&str]) -> Result<()> {
+    if !failures.is_empty() {
+        times.sort_by(|a, b| b.0.total_cmp(&a.0));
+    }
+    println!();
+    for (seconds, name, passed) in times {
+        let mark = if passed { "ok" } else { "FAILED" };
+        println!("{seconds:7.1} s  {name:<13} {mark}");
+    }
+    let Totals {
+        passed,
+        failed,
+        skipped,
+    } = totals;
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    if !failures.is_empty() {
+        bail!("failed: {}", failures.join(", "));
+    }
+    Ok(())
+}
+
+fn clippy() -> Result<()> {
+    let mut clippy = cargo()?;
+    clippy.args([
+        "clippy",
+        "--workspace",
+        "--exclude",
+        "frontend",
+        "--all-targets",
+    ]);
+    clippy.args(["--features", "xtask/bindgen", "--", "-D", "warnings"]);
+    run(&mut clippy)
+}
+
+/// Programs and tests in one build: a second selection of packages would choose other features
+/// for shared dependencies and compile those twice.
+fn build() -> Result<()> {
+    let mut build = cargo()?;
+    build.args([
+        "build",
+        "--workspace",
+        "--exclude",
+        "frontend",
+        "--all-targets",
+    ]);
+    run(&mut build)
+}
+
+fn end_to_end(name: &str, totals: &mut Totals) -> Result<()> {
+    let mut command = cargo()?;
+    command.args(TESTS);
+    command
+        .args(["--test", name])
+        .env("PERSGUARD_BIN_DIR", folder("target")?.join("debug"));
+    if name == "browser" {
+        command.env("PERSGUARD_FRONTEND_DIR", web::build()?).env(
+            "PERSGUARD_SCREENSHOTS",
+            folder("tools")?.join("screenshots"),
+        );
+    }
+    command.args(["--", "--test-threads", "1", "--nocapture"]);
+    run_tests(&mut command, totals)
+}
+
+/// Runs a test command, shows what it prints and adds up its `test result:` lines.
+fn run_tests(command: &mut Command, totals: &mut Totals) -> Result<()> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting cargo")?;
+    let output = child.stdout.take().context("no output")?;
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        println!("{line}");
+        totals.add(&line);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("tests failed ({status})");
+    }
+    Ok(())
+}
+
+impl Totals {
+    /// Adds a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line.split_once("test result: ") else {
+            return;
+        };
+        let words: Vec<&str> = counts.split_whitespace().collect();
+        for pair in words.windows(2) {
+            let Ok(count) = pair[0].parse::<u32>() else {
+                continue;
+            };
+            match pair[1] {
+                "passed;" => self.passed += count,
+                "failed;" => self.failed += count,
+                "ignored;" => self.skipped += count,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_add_up() {
+        let mut totals = Totals::default();
+        totals.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out");
+        totals
+            .add("test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
+        totals.add("9 passed; somewhere else");
+        assert_eq!((totals.passed, totals.failed, totals.skipped), (7, 2, 1));
+    }
+}

@@ -1,0 +1,114 @@
+//! The frontend, built once for every state of its sources.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    cache::{cargo, folder, root, run},
+    toolchain,
+};
+
+/// How many earlier builds stay for other clones and running servers.
+const KEPT: usize = 4;
+
+/// Builds the frontend unless this very state was built before; returns the folder to serve.
+pub(crate) fn build() -> Result<PathBuf> {
+    let web = folder("web")?;
+    let hash = inputs_hash()?;
+    let ready = web.join(format!("dist-{hash:016x}"));
+    if ready.join("frontend_bg.wasm").is_file() {
+        return Ok(ready);
+    }
+    compile(&web)?;
+    let draft = web.join(format!("draft-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&draft);
+    let mut bindgen = cargo()?;
+    bindgen
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "xtask",
+            "--features",
+            "bindgen",
+        ])
+        .args(["--bin", "xtask-bindgen", "--"])
+        .arg(web.join("wasm32-unknown-unknown/web/frontend.wasm"))
+        .arg(root().join("frontend/static"))
+        .arg(&draft);
+    run(&mut bindgen)?;
+    let _ = fs::remove_dir_all(&ready);
+    fs::rename(&draft, &ready).context("moving the frontend into place")?;
+    forget_old(&web, &ready)?;
+    Ok(ready)
+}
+
+fn compile(web: &Path) -> Result<()> {
+    let mut build = cargo()?;
+    build
+        .args(["build", "--package", "frontend", "--profile", "web"])
+        .args(["--target", "wasm32-unknown-unknown"])
+        .env("CARGO_TARGET_DIR", web);
+    if let Some(compiler) = toolchain::wasm_compiler()? {
+        build.env("RUSTC", compiler);
+    }
+    println!("building the frontend (minutes when cold)");
+    run(&mut build)
+}
+
+/// Over every file that can change the result.
+fn inputs_hash() -> Result<u64> {
+    let root = root();
+    let mut files = vec![
+        root.join("Cargo.lock"),
+        root.join("Cargo.toml"),
+        root.join("xtask/src/bindgen.rs"),
+    ];
+    for folder in ["frontend", "shared"] {
+        collect(&root.join(folder), &mut files)?;
+    }
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        file.strip_prefix(&root)?.hash(&mut hasher);
+        fs::read(&file)
+            .with_context(|| file.display().to_string())?
+            .hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn forget_old(web: &Path, keep: &Path) -> Result<()> {
+    let mut builds: Vec<(SystemTime, PathBuf)> = fs::read_dir(web)?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path != keep)
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("dist-")
+        })
+        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
+        .collect();
+    builds.sort();
+    for (_, path) in builds.iter().rev().skip(KEPT - 1) {
+        let _ = fs::remove_dir_all(path);
+    }
+    Ok(())
+}
