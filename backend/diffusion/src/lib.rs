@@ -1,1 +1,24 @@
-//! Package `diffusion`.
+//! The substrate: a trainable latent diffusion model on candle, in the diffusers folder layout.
+//!
+//! It owns fused differentiable operators, the U-Net, the text encoder, the autoencoders, noise
+//! schedules, the optimiser, reading and writing of weights, and sampling. It knows nothing of
+//! protection, jobs, HTTP or the environment, and it refuses files that it cannot read exactly.
+//!
+//! Everything runs in `f32` on the CPU; another device gives [`Error::Candle`] with the name of
+//! the operator that has no implementation there.
+
+pub mod noise;
+pub mod ops;
+pub mod optimizer;
+//pub mod pipeline;
+//pub mod sample;
+pub mod schedule;
+//pub mod text;
+pub mod unet;
+//pub mod vae;
+pub mod weights;
+
+mod error;
+mod nn;
+
+pub use error::{Error, Result};

@@ -1,0 +1,105 @@
+//! Times one training step of the demo-size U-Net: forward, backward, `AdamW`.
+//!
+//! `RAYON_NUM_THREADS=1 cargo run --release -p diffusion --example step_bench -- [STEPS] [FOLDER]`.
+//! With a folder, the weights and the batch are written there, so that `step_bench.py` beside
+//! this file can time the same step in `PyTorch` and diffusers.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Instant};
+
+use anyhow::Result;
+use candle_core::{DType, Device};
+use diffusion::{
+    noise,
+    optimizer::{AdamW, AdamWConfig},
+    unet::{PerLevel, UNet, UNetConfig},
+    weights::{Parameters, Weights},
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const BATCH: usize = 32;
+
+fn demo_config() -> UNetConfig {
+    let names = |names: [&str; 3]| names.map(str::to_owned).to_vec();
+    UNetConfig {
+        in_channels: 12,
+        out_channels: 12,
+        block_out_channels: vec![48, 96, 96],
+        layers_per_block: 1,
+        down_block_types: names(["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]),
+        up_block_types: names(["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]),
+        cross_attention_dim: 96,
+        attention_head_dim: PerLevel::Same(4),
+        norm_num_groups: 16,
+        sample_size: Some(16),
+        ..UNetConfig::default()
+    }
+}
+
+fn peak_megabytes() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kilobytes.unwrap_or(f64::NAN) / 1024.0
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let steps: usize = arguments.next().map_or(Ok(10), |steps| steps.parse())?;
+    let folder = arguments.next().map(PathBuf::from);
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let config = demo_config();
+    let weights = config.initialize(&mut rng)?;
+    let latents = noise::gaussian(&mut rng, (BATCH, 12, 16, 16), &Device::Cpu)?;
+    let target = noise::gaussian(&mut rng, (BATCH, 12, 16, 16), &Device::Cpu)?;
+    let context = noise::gaussian(&mut rng, (BATCH, 20, 96), &Device::Cpu)?;
+    let timesteps = noise::gaussian(&mut rng, BATCH, &Device::Cpu)?.abs()?.affine(300.0, 0.0)?;
+    if let Some(folder) = &folder {
+        fs::create_dir_all(folder)?;
+        let none = BTreeMap::new();
+        weights.save(folder.join("unet.safetensors"), DType::F32, &none)?;
+        fs::write(folder.join("config.json"), serde_json::to_vec_pretty(&config)?)?;
+        let batch = [
+            ("latents", &latents),
+            ("target", &target),
+            ("context", &context),
+            ("timesteps", &timesteps),
+        ];
+        let batch: Weights =
+            batch.into_iter().map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
+        batch.save(folder.join("batch.safetensors"), DType::F32, &none)?;
+    }
+    let parameters = Parameters::from_weights(&weights)?;
+    let unet = UNet::new(config, &parameters.weights())?;
+    let mut optimizer = AdamW::new(AdamWConfig { lr: 1e-4, ..AdamWConfig::default() });
+    let mut times = Vec::new();
+    let mut loss_value = 0.0;
+    for _ in 0..steps + 2 {
+        let start = Instant::now();
+        let prediction = unet.forward(&latents, &timesteps, &context)?;
+        let loss = (prediction - &target)?.sqr()?.mean_all()?;
+        let forward = start.elapsed();
+        let gradients = loss.backward()?;
+        let backward = start.elapsed();
+        optimizer.step(&parameters, &gradients)?;
+        loss_value = loss.to_scalar::<f32>()?;
+        times.push([forward, backward, start.elapsed()].map(|time| time.as_secs_f64() * 1e3));
+    }
+    times.drain(..2);
+    times.sort_by(|left, right| left[2].total_cmp(&right[2]));
+    let [forward, backward, total] = times[times.len() / 2];
+    println!(
+        "threads {} parameters {:.2} M median {total:.1} ms (forward {forward:.1}, backward {:.1}, \
+         optimizer {:.1}), fastest {:.1} ms, peak {:.0} MB, loss {loss_value:.6}",
+        rayon::current_num_threads(),
+        weights.value_count() as f64 / 1e6,
+        backward - forward,
+        total - backward,
+        times[0][2],
+        peak_megabytes(),
+    );
+    Ok(())
+}

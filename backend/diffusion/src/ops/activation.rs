@@ -1,0 +1,157 @@
+//! Pointwise activations and the gated one of the transformer blocks.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::{
+    simd,
+    storage::{Reading, values},
+};
+
+/// Values that one task handles.
+const BLOCK: usize = 1 << 14;
+
+/// A pointwise activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// `x * normal_cdf(x)`, with the error function.
+    Gelu,
+    /// `x * sigmoid(1.702 x)`, as in CLIP.
+    QuickGelu,
+}
+
+/// Applies a pointwise activation. Gradient flows to: `xs`.
+pub fn activation(xs: &Tensor, kind: Activation) -> Result<Tensor> {
+    xs.contiguous()?.apply_op1(Pointwise(kind))
+}
+
+/// Gated GELU over the last dimension (Shazeer, arXiv 2002.05202).
+///
+/// `ys = a * gelu(g)` where `a` is the first and `g` the second half of the last dimension, GELU
+/// with the error function. `xs: [.., 2c]`; result `[.., c]`. Gradient flows to: `xs`.
+pub fn geglu(xs: &Tensor) -> Result<Tensor> {
+    xs.contiguous()?.apply_op1(Geglu)
+}
+
+/// Slope of the sigmoid in CLIP's approximation of GELU.
+const QUICK: f32 = 1.702;
+
+struct Pointwise(Activation);
+
+impl CustomOp1 for Pointwise {
+    fn name(&self) -> &'static str {
+        "activation"
+    }
+
+    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let xs = values(xs, layout)?;
+        let ys = match self.0 {
+            Activation::Silu => map(xs, |x| x * simd::sigmoid(x)),
+            Activation::Gelu => map(xs, |x| x * simd::normal_cdf(x)),
+            Activation::QuickGelu => map(xs, |x| x * simd::sigmoid(QUICK * x)),
+        };
+        Ok((CpuStorage::F32(ys), layout.shape().clone()))
+    }
+
+    fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let gradient = gradient.contiguous()?;
+        let (x, g) = (Reading::new(xs)?, Reading::new(&gradient)?);
+        let swish = |slope: f32, x: f32| {
+            let s = simd::sigmoid(slope * x);
+            s * (1.0 + slope * x * (1.0 - s))
+        };
+        let dx = match self.0 {
+            Activation::Silu => map_pairs(&x, &g, |x, g| g * swish(1.0, x)),
+            Activation::QuickGelu => map_pairs(&x, &g, |x, g| g * swish(QUICK, x)),
+            Activation::Gelu => {
+                map_pairs(&x, &g, |x, g| g * (simd::normal_cdf(x) + x * simd::normal_density(x)))
+            }
+        };
+        Ok(Some(Tensor::from_vec(dx, xs.shape(), xs.device())?))
+    }
+}
+
+fn map(xs: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
+    let mut ys = vec![0.0; xs.len()];
+    ys.par_chunks_mut(BLOCK).zip(xs.par_chunks(BLOCK)).for_each(|(ys, xs)| {
+        simd::vectorize(|| ys.iter_mut().zip(xs).for_each(|(y, x)| *y = f(*x)));
+    });
+    ys
+}
+
+fn map_pairs(xs: &[f32], gs: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
+    let mut ys = vec![0.0; xs.len()];
+    let blocks = ys.par_chunks_mut(BLOCK).zip(xs.par_chunks(BLOCK)).zip(gs.par_chunks(BLOCK));
+    blocks.for_each(|((ys, xs), gs)| {
+        simd::vectorize(|| {
+            ys.iter_mut().zip(xs).zip(gs).for_each(|((y, x), g)| *y = f(*x, *g));
+        });
+    });
+    ys
+}
+
+struct Geglu;
+
+/// Rows that one task handles.
+const ROWS: usize = 32;
+
+impl CustomOp1 for Geglu {
+    fn name(&self) -> &'static str {
+        "geglu"
+    }
+
+    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let mut dims = layout.dims().to_vec();
+        let Some(last) = dims.last_mut().filter(|last| **last > 0 && last.is_multiple_of(2)) else {
+            bail!("geglu halves the last dimension, got {:?}", layout.dims());
+        };
+        let (wide, half) = (*last, *last / 2);
+        *last = half;
+        let xs = values(xs, layout)?;
+        let mut ys = vec![0.0; xs.len() / 2];
+        ys.par_chunks_mut(half * ROWS).zip(xs.par_chunks(wide * ROWS)).for_each(|(ys, xs)| {
+            simd::vectorize(|| {
+                for (ys, xs) in ys.chunks_exact_mut(half).zip(xs.chunks_exact(wide)) {
+                    let (a, g) = xs.split_at(half);
+                    for ((y, a), g) in ys.iter_mut().zip(a).zip(g) {
+                        *y = a * g * simd::normal_cdf(*g);
+                    }
+                }
+            });
+        });
+        Ok((CpuStorage::F32(ys), Shape::from(dims)))
+    }
+
+    fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let wide = xs.dim(candle_core::D::Minus1)?;
+        let half = wide / 2;
+        let mut dx = vec![0.0; xs.elem_count()];
+        {
+            let gradient = gradient.contiguous()?;
+            let (x, g) = (Reading::new(xs)?, Reading::new(&gradient)?);
+            let rows = dx.par_chunks_mut(wide * ROWS).zip(x.par_chunks(wide * ROWS));
+            rows.zip(g.par_chunks(half * ROWS)).for_each(|((dx, xs), gradient)| {
+                simd::vectorize(|| {
+                    let rows = dx.chunks_exact_mut(wide).zip(xs.chunks_exact(wide));
+                    for ((dx, xs), gradient) in rows.zip(gradient.chunks_exact(half)) {
+                        geglu_gradient(half, xs, gradient, dx);
+                    }
+                });
+            });
+        }
+        Ok(Some(Tensor::from_vec(dx, xs.shape(), xs.device())?))
+    }
+}
+
+#[inline(always)]
+fn geglu_gradient(half: usize, xs: &[f32], gradient: &[f32], dx: &mut [f32]) {
+    let (a, g) = xs.split_at(half);
+    let (da, dg) = dx.split_at_mut(half);
+    for (((a, g), gradient), (da, dg)) in a.iter().zip(g).zip(gradient).zip(da.iter_mut().zip(dg)) {
+        let cdf = simd::normal_cdf(*g);
+        *da = gradient * g * cdf;
+        *dg = gradient * a * (cdf + g * simd::normal_density(*g));
+    }
+}

@@ -1,0 +1,73 @@
+//! Adding one value per image and channel, as the time embedding does.
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::{
+    simd,
+    storage::{Reading, values},
+};
+
+/// `ys[b, c, ..] = xs[b, c, ..] + shift[b, c]`.
+///
+/// `xs: [b, c, ..]`, `shift: [b, c]`. Gradient flows to: `xs`, `shift`.
+pub fn add_to_channels(xs: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    xs.contiguous()?.apply_op2(&shift.contiguous()?, AddToChannels)
+}
+
+struct AddToChannels;
+
+impl CustomOp2 for AddToChannels {
+    fn name(&self) -> &'static str {
+        "add_to_channels"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xs_layout: &Layout,
+        shift: &CpuStorage,
+        shift_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let [batch, channels, positions @ ..] = xs_layout.dims() else {
+            bail!("add_to_channels takes [b, c, ..], got {:?}", xs_layout.dims());
+        };
+        let positions: usize = positions.iter().product();
+        if shift_layout.dims() != [*batch, *channels] || positions == 0 {
+            bail!("add_to_channels of {:?} and {:?}", xs_layout.dims(), shift_layout.dims());
+        }
+        let (xs, shift) = (values(xs, xs_layout)?, values(shift, shift_layout)?);
+        let mut ys = vec![0.0; xs.len()];
+        let image = channels * positions;
+        let images = ys.par_chunks_mut(image).zip(xs.par_chunks(image));
+        images.zip(shift.par_chunks(*channels)).for_each(|((ys, xs), shift)| {
+            simd::vectorize(|| {
+                let planes = ys.chunks_exact_mut(positions).zip(xs.chunks_exact(positions));
+                for ((ys, xs), shift) in planes.zip(shift) {
+                    ys.iter_mut().zip(xs).for_each(|(y, x)| *y = x + shift);
+                }
+            });
+        });
+        Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        shift: &Tensor,
+        _ys: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = gradient.contiguous()?;
+        let dx = xs.track_op().then(|| gradient.clone());
+        if !shift.track_op() {
+            return Ok((dx, None));
+        }
+        let positions = xs.elem_count() / shift.elem_count();
+        let sums: Vec<f32> = {
+            let g = Reading::new(&gradient)?;
+            simd::vectorize(|| g.chunks_exact(positions).map(simd::sum).collect())
+        };
+        Ok((dx, Some(Tensor::from_vec(sums, shift.shape(), xs.device())?)))
+    }
+}

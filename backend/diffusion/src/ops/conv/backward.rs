@@ -1,0 +1,205 @@
+//! Backward pass of the convolution.
+//!
+//! For stride 1 the patches of the output's gradient give both results: times the flipped kernel
+//! they are the gradient of the input, times the input they are the gradient of the kernel. Other
+//! strides gather patches of the input and scatter the patches' gradient back.
+
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        gemm::{Matrix, MatrixMut, Write, gemm},
+        simd,
+        storage::with_scratch,
+    },
+    forward::{product_apart, with_patches},
+    geometry::Geometry,
+    patches,
+};
+
+/// What the backward pass reads.
+pub(super) struct Inputs<'a> {
+    pub(super) xs: &'a [f32],
+    pub(super) weight: &'a [f32],
+    pub(super) gradient: &'a [f32],
+}
+
+/// Which gradients are wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) xs: bool,
+    pub(super) weight: bool,
+    pub(super) bias: bool,
+}
+
+/// The gradients that were wanted; the others are empty.
+#[derive(Default)]
+pub(super) struct Gradients {
+    pub(super) xs: Vec<f32>,
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+}
+
+/// Gradients of a convolution.
+pub(super) fn backward(g: &Geometry, inputs: &Inputs<'_>, wanted: Wanted) -> Gradients {
+    let mut gradients = Gradients::default();
+    if wanted.bias {
+        gradients.bias = bias_gradient(g, inputs.gradient);
+    }
+    let adjoint = g.adjoint();
+    let flipped = match adjoint {
+        Some(_) if wanted.xs => flip(g, inputs.weight),
+        _ => Vec::new(),
+    };
+    let part = g.part();
+    let parts = g.batch.div_ceil(part);
+    let mut weights = vec![0.0; if wanted.weight { parts * inputs.weight.len() } else { 0 }];
+    gradients.xs = vec![0.0; if wanted.xs { inputs.xs.len() } else { 0 }];
+    let pieces: Vec<_> = chunks_or_empty(&mut gradients.xs, part * g.in_len(), parts)
+        .zip(chunks_or_empty(&mut weights, inputs.weight.len(), parts))
+        .zip(inputs.xs.chunks(part * g.in_len()))
+        .zip(inputs.gradient.chunks(part * g.out_len()))
+        .collect();
+    pieces.into_par_iter().for_each(|(((dx, dw), xs), gradient)| match &adjoint {
+        Some(adjoint) => adjoint_part(g, adjoint, &flipped, (xs, gradient), (dx, dw)),
+        None => strided_part(g, inputs.weight, (xs, gradient), (dx, dw)),
+    });
+    if wanted.weight {
+        let summed = sum_parts(weights, inputs.weight.len());
+        gradients.weight = if adjoint.is_some() { unflip(g, &summed) } else { summed };
+    }
+    gradients
+}
+
+/// Mutable chunks of `values`, or as many empty slices where the gradient is not wanted.
+fn chunks_or_empty(
+    values: &mut [f32],
+    len: usize,
+    count: usize,
+) -> impl Iterator<Item = &mut [f32]> {
+    let empty = if values.is_empty() { count } else { 0 };
+    values.chunks_mut(len).chain(std::iter::repeat_with(|| &mut [][..]).take(empty))
+}
+
+/// Stride 1: one matrix of patches of the gradient serves both results.
+fn adjoint_part(
+    g: &Geometry,
+    adjoint: &Geometry,
+    flipped: &[f32],
+    (xs, gradient): (&[f32], &[f32]),
+    (dx, dw): (&mut [f32], &mut [f32]),
+) {
+    let group = g.group();
+    let depth = adjoint.patch_len();
+    let mut dx = dx.chunks_mut(group * g.in_len());
+    let mut write = Write::Replace;
+    for (xs, gradient) in xs.chunks(group * g.in_len()).zip(gradient.chunks(group * g.out_len())) {
+        let columns = xs.len() / g.channels;
+        with_patches(adjoint, gradient, |patches| {
+            let patches = Matrix::new(patches, depth, columns);
+            if let Some(dx) = dx.next() {
+                product_apart(adjoint, Matrix::new(flipped, g.channels, depth), patches, None, dx);
+            }
+            if !dw.is_empty() {
+                with_rows(xs, g.channels, g.in_pixels(), |rows| {
+                    let xs = Matrix::new(rows, g.channels, columns);
+                    let target = MatrixMut::strided(dw, depth);
+                    gemm(write, target, 1.0, xs, patches.transposed());
+                });
+                write = Write::Add;
+            }
+        });
+    }
+}
+
+/// Other strides: patches of the input for the kernel, scattered patches for the input.
+fn strided_part(
+    g: &Geometry,
+    weight: &[f32],
+    (xs, gradient): (&[f32], &[f32]),
+    (dx, dw): (&mut [f32], &mut [f32]),
+) {
+    let group = g.group();
+    let depth = g.patch_len();
+    let mut dx = dx.chunks_mut(group * g.in_len());
+    let mut write = Write::Replace;
+    for (xs, gradient) in xs.chunks(group * g.in_len()).zip(gradient.chunks(group * g.out_len())) {
+        let columns = gradient.len() / g.filters;
+        with_rows(gradient, g.filters, g.out_pixels(), |rows| {
+            let gradient = Matrix::new(rows, g.filters, columns);
+            if !dw.is_empty() {
+                with_patches(g, xs, |patches| {
+                    let patches = Matrix::new(patches, depth, columns);
+                    let target = MatrixMut::strided(dw, depth);
+                    gemm(write, target, 1.0, gradient, patches.transposed());
+                });
+                write = Write::Add;
+            }
+            if let Some(dx) = dx.next() {
+                with_scratch(depth * columns, |patches| {
+                    let kernel = Matrix::new(weight, g.filters, depth).transposed();
+                    let target = MatrixMut::strided(patches, columns);
+                    gemm(Write::Replace, target, 1.0, kernel, gradient);
+                    for (index, dx) in dx.chunks_exact_mut(g.in_len()).enumerate() {
+                        patches::scatter_add(g, patches, columns, index * g.out_pixels(), dx);
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// Calls `body` with the images' rows side by side; a single image needs no copy.
+fn with_rows<R>(images: &[f32], rows: usize, len: usize, body: impl FnOnce(&[f32]) -> R) -> R {
+    if images.len() == rows * len {
+        return body(images);
+    }
+    with_scratch(images.len(), |buffer| {
+        patches::side_by_side(images, rows, len, buffer);
+        body(buffer)
+    })
+}
+
+/// Sums parts in their order.
+fn sum_parts(mut parts: Vec<f32>, len: usize) -> Vec<f32> {
+    let (total, rest) = parts.split_at_mut(len);
+    simd::vectorize(|| {
+        for part in rest.chunks_exact(len) {
+            simd::add_to(total, part);
+        }
+    });
+    parts.truncate(len);
+    parts
+}
+
+/// `[o, c, taps]` to `[c, o, taps reversed]`.
+fn flip(g: &Geometry, weight: &[f32]) -> Vec<f32> {
+    let taps = g.taps();
+    let mut flipped = vec![0.0; weight.len()];
+    for (filter, kernels) in weight.chunks_exact(g.channels * taps).enumerate() {
+        for (channel, kernel) in kernels.chunks_exact(taps).enumerate() {
+            let target = &mut flipped[(channel * g.filters + filter) * taps..][..taps];
+            target.iter_mut().zip(kernel.iter().rev()).for_each(|(value, x)| *value = *x);
+        }
+    }
+    flipped
+}
+
+/// `[c, o, taps reversed]` to `[o, c, taps]`.
+fn unflip(g: &Geometry, flipped: &[f32]) -> Vec<f32> {
+    let swapped = Geometry { channels: g.filters, filters: g.channels, ..*g };
+    flip(&swapped, flipped)
+}
+
+/// Sum of the gradient over images and pixels, per filter.
+fn bias_gradient(g: &Geometry, gradient: &[f32]) -> Vec<f32> {
+    let mut bias = vec![0.0; g.filters];
+    simd::vectorize(|| {
+        for image in gradient.chunks_exact(g.out_len()) {
+            for (value, plane) in bias.iter_mut().zip(image.chunks_exact(g.out_pixels())) {
+                *value += simd::sum(plane);
+            }
+        }
+    });
+    bias
+}

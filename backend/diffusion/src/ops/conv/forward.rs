@@ -1,0 +1,82 @@
+//! Forward pass of the convolution: patches times kernel, per group of images.
+
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        gemm::{Matrix, MatrixMut, Write, gemm},
+        storage::with_scratch,
+    },
+    geometry::Geometry,
+    patches,
+};
+
+/// Convolves a batch; `ys` has the output's size and any content.
+pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: Option<&[f32]>, ys: &mut [f32]) {
+    let group = g.group();
+    ys.par_chunks_mut(group * g.out_len()).zip(xs.par_chunks(group * g.in_len())).for_each(
+        |(ys, xs)| convolve(g, xs, weight, bias, ys),
+    );
+}
+
+/// Convolves one group of images.
+pub(super) fn convolve(
+    g: &Geometry,
+    xs: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    ys: &mut [f32],
+) {
+    let columns = xs.len() / g.in_len() * g.out_pixels();
+    with_patches(g, xs, |patches| {
+        let kernel = Matrix::new(weight, g.filters, g.patch_len());
+        let patches = Matrix::new(patches, g.patch_len(), columns);
+        product_apart(g, kernel, patches, bias, ys);
+    });
+}
+
+/// Calls `body` with the matrix of patches of a group of images.
+pub(super) fn with_patches<R>(g: &Geometry, xs: &[f32], body: impl FnOnce(&[f32]) -> R) -> R {
+    let images = xs.len() / g.in_len();
+    if g.is_pointwise() && images == 1 {
+        return body(xs);
+    }
+    let columns = images * g.out_pixels();
+    with_scratch(g.patch_len() * columns, |buffer| {
+        for (index, image) in xs.chunks_exact(g.in_len()).enumerate() {
+            patches::gather(g, image, buffer, columns, index * g.out_pixels());
+        }
+        body(buffer)
+    })
+}
+
+/// `kernel * patches + bias`, stored image by image.
+pub(super) fn product_apart(
+    g: &Geometry,
+    kernel: Matrix<'_>,
+    patches: Matrix<'_>,
+    bias: Option<&[f32]>,
+    ys: &mut [f32],
+) {
+    let pixels = g.out_pixels();
+    let columns = ys.len() / g.filters;
+    if columns == pixels {
+        let write = fill_rows(bias, ys, columns);
+        gemm(write, MatrixMut::strided(ys, columns), 1.0, kernel, patches);
+        return;
+    }
+    with_scratch(ys.len(), |product| {
+        let write = fill_rows(bias, product, columns);
+        gemm(write, MatrixMut::strided(product, columns), 1.0, kernel, patches);
+        patches::apart(product, g.filters, pixels, ys);
+    });
+}
+
+/// Starts each row with its bias, or says that there is nothing to add to.
+fn fill_rows(bias: Option<&[f32]>, rows: &mut [f32], len: usize) -> Write {
+    let Some(bias) = bias else { return Write::Replace };
+    for (row, value) in rows.chunks_exact_mut(len).zip(bias) {
+        row.fill(*value);
+    }
+    Write::Add
+}

@@ -1,0 +1,129 @@
+//! Sizes of a 2-D convolution, and how its batch is cut into pieces.
+
+use candle_core::{Result, bail};
+
+/// Output pixels that one matrix product covers at least, if the batch has them.
+///
+/// 256 columns keep the matrix of patches within a 1 MB cache at demo sizes, and are wide enough
+/// for the kernel to run at full speed.
+const COLUMNS: usize = 256;
+
+/// Number of parts in which gradients of weights are summed.
+///
+/// A constant, so that sums never depend on the number of threads.
+const PARTS: usize = 4;
+
+/// Sizes of one side of a convolution: what is read, the kernel, what is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Geometry {
+    pub(super) batch: usize,
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) filters: usize,
+    pub(super) kernel_height: usize,
+    pub(super) kernel_width: usize,
+    pub(super) out_height: usize,
+    pub(super) out_width: usize,
+    pub(super) stride: usize,
+    pub(super) padding_top: usize,
+    pub(super) padding_left: usize,
+}
+
+impl Geometry {
+    /// Sizes for `xs: [b, c, h, w]` and `weight: [o, c, kh, kw]`.
+    pub(super) fn new(xs: &[usize], weight: &[usize], stride: usize, padding: usize) -> Result<Self> {
+        let (&[batch, channels, height, width], &[filters, depth, kernel_height, kernel_width]) =
+            (xs, weight)
+        else {
+            bail!("conv2d takes [b, c, h, w] and [o, c, kh, kw], got {xs:?} and {weight:?}");
+        };
+        let fits = height + 2 * padding >= kernel_height && width + 2 * padding >= kernel_width;
+        if channels != depth || !fits || stride == 0 || kernel_height == 0 || kernel_width == 0 {
+            bail!("conv2d of {xs:?} with {weight:?}, stride {stride}, padding {padding}");
+        }
+        if batch * channels * filters == 0 {
+            bail!("conv2d of an empty tensor: {xs:?} with {weight:?}");
+        }
+        Ok(Self {
+            batch,
+            channels,
+            height,
+            width,
+            filters,
+            kernel_height,
+            kernel_width,
+            out_height: (height + 2 * padding - kernel_height) / stride + 1,
+            out_width: (width + 2 * padding - kernel_width) / stride + 1,
+            stride,
+            padding_top: padding,
+            padding_left: padding,
+        })
+    }
+
+    /// The convolution that carries gradients of the output back to the input.
+    ///
+    /// It exists for stride 1 and a padding smaller than the kernel: the gradient of the input is
+    /// then the convolution of the output's gradient with the flipped kernel.
+    pub(super) fn adjoint(&self) -> Option<Self> {
+        let top = self.kernel_height.checked_sub(1 + self.padding_top)?;
+        let left = self.kernel_width.checked_sub(1 + self.padding_left)?;
+        (self.stride == 1).then_some(Self {
+            channels: self.filters,
+            filters: self.channels,
+            height: self.out_height,
+            width: self.out_width,
+            out_height: self.height,
+            out_width: self.width,
+            padding_top: top,
+            padding_left: left,
+            ..*self
+        })
+    }
+
+    /// Values of one input image.
+    pub(super) fn in_len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Pixels of one input image.
+    pub(super) fn in_pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Values of one output image.
+    pub(super) fn out_len(&self) -> usize {
+        self.filters * self.out_pixels()
+    }
+
+    /// Pixels of one output image.
+    pub(super) fn out_pixels(&self) -> usize {
+        self.out_height * self.out_width
+    }
+
+    /// Positions of the kernel.
+    pub(super) fn taps(&self) -> usize {
+        self.kernel_height * self.kernel_width
+    }
+
+    /// Values of one patch: rows of the matrix of patches.
+    pub(super) fn patch_len(&self) -> usize {
+        self.channels * self.taps()
+    }
+
+    /// Whether the input itself is the matrix of patches.
+    pub(super) fn is_pointwise(&self) -> bool {
+        self.taps() == 1 && self.stride == 1 && self.padding_top + self.padding_left == 0
+    }
+
+    /// Images that one matrix product covers; depends on the shape alone.
+    pub(super) fn group(&self) -> usize {
+        let wanted = COLUMNS.div_ceil(self.out_pixels());
+        wanted.clamp(1, self.batch.div_ceil(PARTS))
+    }
+
+    /// Images whose contributions to a gradient are summed one after the other.
+    pub(super) fn part(&self) -> usize {
+        self.batch.div_ceil(PARTS).next_multiple_of(self.group())
+    }
+}

@@ -1,0 +1,150 @@
+//! 2-D convolution with a backward pass, as matrix products over gathered patches.
+
+mod backward;
+mod forward;
+mod geometry;
+mod patches;
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+
+use self::{
+    backward::{Inputs, Wanted},
+    geometry::Geometry,
+};
+use super::storage::{Reading, values};
+
+/// Cross-correlation of images with kernels.
+///
+/// `ys[b, o, y, x] = bias[o] + sum over c, u, v of weight[o, c, u, v] * xs[b, c, s*y + u - p, s*x + v - p]`
+///
+/// `xs: [b, c, h, w]`, `weight: [o, c, kh, kw]`, `bias: [o]`; result
+/// `[b, o, (h + 2p - kh)/s + 1, (w + 2p - kw)/s + 1]`. `f32`, CPU.
+/// Gradient flows to: `xs`, `weight`, `bias`.
+pub fn conv2d(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
+    let op = Conv2d { stride, padding };
+    let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
+    match bias {
+        Some(bias) => xs.apply_op3(&weight, &bias.contiguous()?, op),
+        None => xs.apply_op2(&weight, op),
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Conv2d {
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv2d {
+    fn geometry(&self, xs: &[usize], weight: &[usize]) -> Result<Geometry> {
+        Geometry::new(xs, weight, self.stride, self.padding)
+    }
+
+    fn forward(
+        &self,
+        (xs, xs_layout): (&CpuStorage, &Layout),
+        (weight, weight_layout): (&CpuStorage, &Layout),
+        bias: Option<&[f32]>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let g = self.geometry(xs_layout.dims(), weight_layout.dims())?;
+        if let Some(bias) = bias
+            && bias.len() != g.filters
+        {
+            candle_core::bail!("conv2d has {} filters and {} biases", g.filters, bias.len());
+        }
+        let mut ys = vec![0.0; g.batch * g.out_len()];
+        forward::forward(&g, values(xs, xs_layout)?, values(weight, weight_layout)?, bias, &mut ys);
+        let shape = Shape::from((g.batch, g.filters, g.out_height, g.out_width));
+        Ok((CpuStorage::F32(ys), shape))
+    }
+
+    fn backward(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: bool,
+        gradient: &Tensor,
+    ) -> Result<[Option<Tensor>; 3]> {
+        let g = self.geometry(xs.dims(), weight.dims())?;
+        let gradient = gradient.contiguous()?;
+        let wanted = Wanted { xs: xs.track_op(), weight: weight.track_op(), bias };
+        let gradients = {
+            let (xs, weight) = (Reading::new(xs)?, Reading::new(weight)?);
+            let gradient = Reading::new(&gradient)?;
+            let inputs = Inputs { xs: &xs, weight: &weight, gradient: &gradient };
+            backward::backward(&g, &inputs, wanted)
+        };
+        let tensor = |wanted: bool, values: Vec<f32>, shape: &Shape| {
+            wanted.then(|| Tensor::from_vec(values, shape, xs.device())).transpose()
+        };
+        Ok([
+            tensor(wanted.xs, gradients.xs, xs.shape())?,
+            tensor(wanted.weight, gradients.weight, weight.shape())?,
+            tensor(wanted.bias, gradients.bias, &Shape::from(g.filters))?,
+        ])
+    }
+}
+
+impl CustomOp2 for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xs_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.forward((xs, xs_layout), (weight, weight_layout), None)
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        _ys: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let [xs, weight, _] = self.backward(xs, weight, false, gradient)?;
+        Ok((xs, weight))
+    }
+}
+
+impl CustomOp3 for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xs_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let bias = values(bias, bias_layout)?;
+        self.forward((xs, xs_layout), (weight, weight_layout), Some(bias))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _ys: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let [xs, weight, bias] = self.backward(xs, weight, bias.track_op(), gradient)?;
+        Ok((xs, weight, bias))
+    }
+}

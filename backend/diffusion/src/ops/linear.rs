@@ -1,0 +1,184 @@
+//! Linear layers: one matrix product over all rows.
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::{
+    gemm::{Matrix, MatrixMut, Write, gemm},
+    simd,
+    storage::{Reading, values},
+};
+
+/// Rows that one task handles; a constant, so that results do not depend on threads.
+const ROWS: usize = 512;
+
+/// Output rows of the weight's gradient are cut into this many tasks.
+const WEIGHT_TASKS: usize = 4;
+
+/// Affine map of the last dimension.
+///
+/// `ys = xs * weight^T + bias`. `xs: [.., i]`, `weight: [o, i]`, `bias: [o]`; result `[.., o]`.
+/// Gradient flows to: `xs`, `weight`, `bias`.
+pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
+    match bias {
+        Some(bias) => xs.apply_op3(&weight, &bias.contiguous()?, Linear),
+        None => xs.apply_op2(&weight, Linear),
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Linear;
+
+impl Linear {
+    fn forward(
+        (xs, xs_layout): (&CpuStorage, &Layout),
+        (weight, weight_layout): (&CpuStorage, &Layout),
+        bias: Option<&[f32]>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (outputs, inputs) = weight_layout.shape().dims2()?;
+        let mut dims = xs_layout.dims().to_vec();
+        let fits = bias.is_none_or(|bias| bias.len() == outputs) && inputs * outputs > 0;
+        let Some(last) = dims.last_mut().filter(|last| **last == inputs && fits) else {
+            bail!("linear of {:?} with {:?}", xs_layout.dims(), weight_layout.dims());
+        };
+        *last = outputs;
+        let (xs, weight) = (values(xs, xs_layout)?, values(weight, weight_layout)?);
+        let mut ys = vec![0.0; xs.len() / inputs * outputs];
+        let kernel = Matrix::new(weight, outputs, inputs).transposed();
+        ys.par_chunks_mut(ROWS * outputs).zip(xs.par_chunks(ROWS * inputs)).for_each(|(ys, xs)| {
+            let write = bias.map_or(Write::Replace, |bias| {
+                ys.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
+                Write::Add
+            });
+            let xs = Matrix::new(xs, xs.len() / inputs, inputs);
+            gemm(write, MatrixMut::strided(ys, outputs), 1.0, xs, kernel);
+        });
+        Ok((CpuStorage::F32(ys), Shape::from(dims)))
+    }
+
+    fn backward(
+        xs: &Tensor,
+        weight: &Tensor,
+        gradient: &Tensor,
+        with_bias: bool,
+    ) -> Result<[Option<Tensor>; 3]> {
+        let (outputs, _) = weight.dims2()?;
+        let gradient = gradient.contiguous()?;
+        let device = xs.device();
+        let (dx, dw, db) = {
+            let (x, w, g) = (Reading::new(xs)?, Reading::new(weight)?, Reading::new(&gradient)?);
+            (
+                xs.track_op().then(|| input_gradient(&g, &w, outputs)),
+                weight.track_op().then(|| weight_gradient(&x, &g, outputs)),
+                with_bias.then(|| column_sums(&g, outputs)),
+            )
+        };
+        let tensor = |values: Option<Vec<f32>>, shape: &Shape| {
+            values.map(|values| Tensor::from_vec(values, shape, device)).transpose()
+        };
+        Ok([
+            tensor(dx, xs.shape())?,
+            tensor(dw, weight.shape())?,
+            tensor(db, &Shape::from(outputs))?,
+        ])
+    }
+}
+
+/// `gradient * weight`.
+fn input_gradient(gradient: &[f32], weight: &[f32], outputs: usize) -> Vec<f32> {
+    let inputs = weight.len() / outputs;
+    let mut dx = vec![0.0; gradient.len() / outputs * inputs];
+    let weight = Matrix::new(weight, outputs, inputs);
+    dx.par_chunks_mut(ROWS * inputs).zip(gradient.par_chunks(ROWS * outputs)).for_each(
+        |(dx, gradient)| {
+            let gradient = Matrix::new(gradient, gradient.len() / outputs, outputs);
+            gemm(Write::Replace, MatrixMut::strided(dx, inputs), 1.0, gradient, weight);
+        },
+    );
+    dx
+}
+
+/// `gradient^T * xs`, cut by output row: each row is summed by one product.
+fn weight_gradient(xs: &[f32], gradient: &[f32], outputs: usize) -> Vec<f32> {
+    let rows = gradient.len() / outputs;
+    let inputs = xs.len() / rows;
+    let xs = Matrix::new(xs, rows, inputs);
+    let block = outputs.div_ceil(WEIGHT_TASKS).next_multiple_of(16);
+    let mut dw = vec![0.0; outputs * inputs];
+    dw.par_chunks_mut(block * inputs).enumerate().for_each(|(index, dw)| {
+        let taken = dw.len() / inputs;
+        let gradient = Matrix::strided(&gradient[index * block..], rows, taken, outputs);
+        gemm(Write::Replace, MatrixMut::strided(dw, inputs), 1.0, gradient.transposed(), xs);
+    });
+    dw
+}
+
+/// Sum over rows.
+fn column_sums(gradient: &[f32], outputs: usize) -> Vec<f32> {
+    let mut db = vec![0.0; outputs];
+    simd::vectorize(|| {
+        for row in gradient.chunks_exact(outputs) {
+            simd::add_to(&mut db, row);
+        }
+    });
+    db
+}
+
+impl CustomOp2 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xs_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Self::forward((xs, xs_layout), (weight, weight_layout), None)
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        _ys: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let [xs, weight, _] = Self::backward(xs, weight, gradient, false)?;
+        Ok((xs, weight))
+    }
+}
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xs_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let bias = values(bias, bias_layout)?;
+        Self::forward((xs, xs_layout), (weight, weight_layout), Some(bias))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _ys: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let [xs, weight, bias] = Self::backward(xs, weight, gradient, bias.track_op())?;
+        Ok((xs, weight, bias))
+    }
+}

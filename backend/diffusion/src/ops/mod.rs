@@ -1,0 +1,29 @@
+//! Fused differentiable operators on CPU tensors.
+//!
+//! Each operator is a plain function over tensors; its backward pass is part of it, computes only
+//! what is tracked, and gives the same bits whatever the number of threads: work is cut by batch
+//! index, never by scheduling, and partial sums are added in order. Operands may have any layout
+//! (they are made contiguous), must be `f32` and must live on the CPU.
+
+mod activation;
+mod attention;
+mod channels;
+mod conv;
+mod gemm;
+mod group_norm;
+mod layer_norm;
+mod linear;
+mod shape;
+mod simd;
+mod storage;
+
+pub use activation::{Activation, activation, geglu};
+pub use attention::attention;
+pub use channels::add_to_channels;
+pub use conv::conv2d;
+pub use group_norm::{group_norm, group_norm_silu};
+pub use layer_norm::layer_norm;
+pub use linear::linear;
+pub use shape::{swap_last_two, upsample_nearest2x};
+
+pub(crate) use storage::Reading;

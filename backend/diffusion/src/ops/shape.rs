@@ -1,0 +1,110 @@
+//! Operators that move values: nearest upsampling and a transpose.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::storage::{Reading, values};
+
+/// Doubles height and width by repeating pixels.
+///
+/// `xs: [b, c, h, w]`; result `[b, c, 2h, 2w]`. Gradient flows to: `xs`.
+pub fn upsample_nearest2x(xs: &Tensor) -> Result<Tensor> {
+    xs.contiguous()?.apply_op1(Upsample)
+}
+
+/// Exchanges the last two dimensions and stores the result without gaps.
+///
+/// `xs: [.., m, n]`; result `[.., n, m]`. Gradient flows to: `xs`.
+pub fn swap_last_two(xs: &Tensor) -> Result<Tensor> {
+    xs.contiguous()?.apply_op1(SwapLastTwo)
+}
+
+struct Upsample;
+
+impl CustomOp1 for Upsample {
+    fn name(&self) -> &'static str {
+        "upsample_nearest2x"
+    }
+
+    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, channels, height, width) = layout.shape().dims4()?;
+        let xs = values(xs, layout)?;
+        let mut ys = vec![0.0; 4 * xs.len()];
+        let plane = (height * width).max(1);
+        ys.par_chunks_mut(4 * plane).zip(xs.par_chunks(plane)).for_each(|(ys, xs)| {
+            for (ys, xs) in ys.chunks_exact_mut(4 * width).zip(xs.chunks_exact(width)) {
+                let (upper, lower) = ys.split_at_mut(2 * width);
+                for (pair, x) in upper.chunks_exact_mut(2).zip(xs) {
+                    pair.fill(*x);
+                }
+                lower.copy_from_slice(upper);
+            }
+        });
+        Ok((CpuStorage::F32(ys), Shape::from((batch, channels, 2 * height, 2 * width))))
+    }
+
+    fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (_, _, height, width) = xs.dims4()?;
+        let plane = (height * width).max(1);
+        let gradient = gradient.contiguous()?;
+        let mut dx = vec![0.0; xs.elem_count()];
+        {
+            let g = Reading::new(&gradient)?;
+            dx.par_chunks_mut(plane).zip(g.par_chunks(4 * plane)).for_each(|(dx, g)| {
+                for (dx, g) in dx.chunks_exact_mut(width).zip(g.chunks_exact(4 * width)) {
+                    let (upper, lower) = g.split_at(2 * width);
+                    let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+                    for (dx, (upper, lower)) in dx.iter_mut().zip(pairs) {
+                        *dx = upper[0] + upper[1] + lower[0] + lower[1];
+                    }
+                }
+            });
+        }
+        Ok(Some(Tensor::from_vec(dx, xs.shape(), xs.device())?))
+    }
+}
+
+struct SwapLastTwo;
+
+/// Side of the tiles of a transpose: both sides of a tile stay in the first-level cache.
+const TILE: usize = 16;
+
+fn swap(xs: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let mut ys = vec![0.0; xs.len()];
+    let len = (rows * columns).max(1);
+    ys.par_chunks_mut(len).zip(xs.par_chunks(len)).for_each(|(ys, xs)| {
+        for top in (0..rows).step_by(TILE) {
+            for left in (0..columns).step_by(TILE) {
+                let bottom = rows.min(top + TILE);
+                for column in left..columns.min(left + TILE) {
+                    let target = &mut ys[column * rows + top..column * rows + bottom];
+                    for (value, row) in target.iter_mut().zip(top..) {
+                        *value = xs[row * columns + column];
+                    }
+                }
+            }
+        }
+    });
+    ys
+}
+
+impl CustomOp1 for SwapLastTwo {
+    fn name(&self) -> &'static str {
+        "swap_last_two"
+    }
+
+    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let mut dims = layout.dims().to_vec();
+        let [.., rows, columns] = &mut dims[..] else {
+            bail!("swap_last_two needs two dimensions, got {:?}", layout.dims());
+        };
+        let ys = swap(values(xs, layout)?, *rows, *columns);
+        std::mem::swap(rows, columns);
+        Ok((CpuStorage::F32(ys), Shape::from(dims)))
+    }
+
+    fn bwd(&self, _xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let gradient = gradient.contiguous()?.detach();
+        Ok(Some(gradient.apply_op1(Self)?))
+    }
+}

@@ -1,0 +1,216 @@
+//! Noise schedules: how much noise each timestep has, and what the model predicts.
+//!
+//! Refuses prediction types and options that it does not compute exactly as diffusers does.
+
+mod ddim;
+
+use std::f64::consts::PI;
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use self::ddim::Ddim;
+use crate::{Error, Result};
+
+/// How noise grows from step to step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BetaSchedule {
+    /// Betas grow linearly.
+    Linear,
+    /// Roots of betas grow linearly (Stable Diffusion).
+    ScaledLinear,
+    /// Squared cosine, betas capped at 0.999 (Nichol and Dhariwal, arXiv 2102.09672, eq. 17).
+    #[serde(rename = "squaredcos_cap_v2")]
+    SquaredCosine,
+}
+
+/// What the model predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PredictionType {
+    /// The noise.
+    Epsilon,
+    /// `sqrt(abar) * noise - sqrt(1 - abar) * latents` (Salimans and Ho, arXiv 2202.00512).
+    VPrediction,
+    /// The clean latents; diffusers knows it, this package refuses it.
+    Sample,
+}
+
+/// Configuration of a schedule, as diffusers writes it into `scheduler_config.json`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ScheduleConfig {
+    /// Number of timesteps in training.
+    pub num_train_timesteps: usize,
+    /// First beta.
+    pub beta_start: f64,
+    /// Last beta.
+    pub beta_end: f64,
+    /// How betas grow.
+    pub beta_schedule: BetaSchedule,
+    /// What the model predicts.
+    pub prediction_type: PredictionType,
+    /// Whether sampling clips predicted latents to `clip_sample_range`.
+    pub clip_sample: bool,
+    /// Bound of that clipping.
+    pub clip_sample_range: f64,
+    /// Whether the step past the first timestep has no noise at all.
+    pub set_alpha_to_one: bool,
+    /// Added to every inference timestep.
+    pub steps_offset: usize,
+    /// Everything else in the file.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Default for ScheduleConfig {
+    /// Diffusers' defaults of `DDIMScheduler`.
+    fn default() -> Self {
+        Self {
+            num_train_timesteps: 1000,
+            beta_start: 1e-4,
+            beta_end: 0.02,
+            beta_schedule: BetaSchedule::Linear,
+            prediction_type: PredictionType::Epsilon,
+            clip_sample: true,
+            clip_sample_range: 1.0,
+            set_alpha_to_one: true,
+            steps_offset: 0,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// Fields that would change the computation, with the values under which they do not.
+///
+/// `timestep_spacing` is absent on purpose: sampling here always uses leading spacing, which is
+/// what a DDIM scheduler with these options does; other schedulers' files keep their word for it.
+const INERT: &[(&str, &[&str])] = &[
+    ("rescale_betas_zero_snr", &["false"]),
+    ("thresholding", &["false"]),
+    ("trained_betas", &["null"]),
+];
+
+/// The noise levels of a diffusion process.
+#[derive(Clone, Debug)]
+pub struct NoiseSchedule {
+    config: ScheduleConfig,
+    alphas_cumprod: Vec<f32>,
+}
+
+impl NoiseSchedule {
+    /// Computes the noise levels; refuses what this package cannot train or sample.
+    pub fn new(config: &ScheduleConfig) -> Result<Self> {
+        if config.prediction_type == PredictionType::Sample {
+            return Err(Error::Unsupported { what: "prediction_type", value: "sample".to_owned() });
+        }
+        for (field, inert) in INERT {
+            if let Some(value) = config.extra.get(*field).map(ToString::to_string)
+                && !inert.contains(&value.as_str())
+            {
+                return Err(Error::Unsupported { what: field, value });
+            }
+        }
+        let betas = betas(config)?;
+        // The product runs in f32, as in diffusers: late noise levels depend on it.
+        let mut product = 1.0_f32;
+        let alphas_cumprod = betas
+            .into_iter()
+            .map(|beta| {
+                product *= 1.0 - beta;
+                product
+            })
+            .collect();
+        Ok(Self { config: config.clone(), alphas_cumprod })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ScheduleConfig {
+        &self.config
+    }
+
+    /// Share of the signal's variance left at each timestep.
+    pub fn alphas_cumprod(&self) -> &[f32] {
+        &self.alphas_cumprod
+    }
+
+    /// Signal-to-noise ratio at a timestep, `abar / (1 - abar)`.
+    pub fn signal_to_noise(&self, timestep: usize) -> Result<f32> {
+        let signal = self.alpha(timestep)?;
+        Ok(signal / (1.0 - signal))
+    }
+
+    /// `sqrt(abar) * latents + sqrt(1 - abar) * noise`, one timestep per batch entry.
+    ///
+    /// `latents, noise: [b, ..]`. Gradient flows to: `latents`, `noise`.
+    pub fn add_noise(&self, latents: &Tensor, noise: &Tensor, timesteps: &[usize]) -> Result<Tensor> {
+        let (signal, spread) = self.factors(latents, timesteps)?;
+        Ok((latents.broadcast_mul(&signal)? + noise.broadcast_mul(&spread)?)?)
+    }
+
+    /// What the model is trained to predict: the noise or the velocity.
+    pub fn training_target(
+        &self,
+        latents: &Tensor,
+        noise: &Tensor,
+        timesteps: &[usize],
+    ) -> Result<Tensor> {
+        if self.config.prediction_type == PredictionType::Epsilon {
+            return Ok(noise.clone());
+        }
+        let (signal, spread) = self.factors(latents, timesteps)?;
+        Ok((noise.broadcast_mul(&signal)? - latents.broadcast_mul(&spread)?)?)
+    }
+
+    fn alpha(&self, timestep: usize) -> Result<f32> {
+        self.alphas_cumprod.get(timestep).copied().ok_or_else(|| {
+            let count = self.alphas_cumprod.len();
+            Error::InvalidArgument(format!("timestep {timestep} of {count}"))
+        })
+    }
+
+    /// `sqrt(abar)` and `sqrt(1 - abar)`, shaped to multiply a batch.
+    fn factors(&self, latents: &Tensor, timesteps: &[usize]) -> Result<(Tensor, Tensor)> {
+        if latents.dims().first() != Some(&timesteps.len()) {
+            let dims = latents.dims();
+            let count = timesteps.len();
+            return Err(Error::InvalidArgument(format!("{count} timesteps for latents {dims:?}")));
+        }
+        let alphas =
+            timesteps.iter().map(|timestep| self.alpha(*timestep)).collect::<Result<Vec<_>>>()?;
+        let mut shape = vec![1; latents.rank()];
+        shape[0] = timesteps.len();
+        let tensor = |values: Vec<f32>| Tensor::from_vec(values, &shape[..], latents.device());
+        let signal = tensor(alphas.iter().map(|alpha| alpha.sqrt()).collect())?;
+        let spread = tensor(alphas.iter().map(|alpha| (1.0 - alpha).sqrt()).collect())?;
+        Ok((signal, spread))
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "betas are f32, as in diffusers")]
+fn betas(config: &ScheduleConfig) -> Result<Vec<f32>> {
+    let count = config.num_train_timesteps;
+    if count < 2 || !(config.beta_start > 0.0 && config.beta_end < 1.0) {
+        return Err(Error::InvalidConfig(format!(
+            "{count} timesteps with betas from {} to {}",
+            config.beta_start, config.beta_end
+        )));
+    }
+    let ramp = |start: f64, end: f64, index: usize| {
+        start + (end - start) * index as f64 / (count - 1) as f64
+    };
+    let bar = |time: f64| ((time + 0.008) / 1.008 * PI / 2.0).cos().powi(2);
+    let beta = |index: usize| match config.beta_schedule {
+        BetaSchedule::Linear => ramp(config.beta_start, config.beta_end, index),
+        BetaSchedule::ScaledLinear => {
+            ramp(config.beta_start.sqrt(), config.beta_end.sqrt(), index).powi(2)
+        }
+        BetaSchedule::SquaredCosine => {
+            let (now, next) = (index as f64 / count as f64, (index + 1) as f64 / count as f64);
+            (1.0 - bar(next) / bar(now)).min(0.999)
+        }
+    };
+    Ok((0..count).map(|index| beta(index) as f32).collect())
+}

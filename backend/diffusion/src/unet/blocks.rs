@@ -1,0 +1,211 @@
+//! Residual and transformer blocks of the U-Net.
+
+use candle_core::Tensor;
+
+use crate::{
+    Result,
+    nn::{Bias, Conv2d, ConvShape, GroupNorm, LayerNorm, Linear, Scope},
+    ops,
+};
+
+/// Epsilon of the normalisation before a transformer; diffusers fixes it.
+const TRANSFORMER_EPSILON: f32 = 1e-6;
+
+/// Epsilon of layer normalisations; diffusers fixes it.
+const LAYER_EPSILON: f32 = 1e-5;
+
+/// Sizes that blocks of one level share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) channels: usize,
+    pub(super) heads: usize,
+    pub(super) depth: usize,
+    pub(super) time_channels: usize,
+    pub(super) context_channels: usize,
+    pub(super) groups: usize,
+    pub(super) epsilon: f32,
+    pub(super) linear_projection: bool,
+}
+
+/// Two convolutions around the time embedding, with a shortcut.
+#[derive(Clone, Debug)]
+pub(super) struct Residual {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    time: Linear,
+    norm2: GroupNorm,
+    conv2: Conv2d,
+    shortcut: Option<Conv2d>,
+}
+
+impl Residual {
+    pub(super) fn new(mut scope: Scope<'_>, inputs: usize, sizes: Sizes) -> Result<Self> {
+        let Sizes { channels, groups, epsilon, .. } = sizes;
+        let shortcut = (inputs != channels).then(|| {
+            Conv2d::new(scope.child("conv_shortcut"), ConvShape::one(inputs, channels))
+        });
+        Ok(Self {
+            shortcut: shortcut.transpose()?,
+            norm1: GroupNorm::new(scope.child("norm1"), inputs, groups, epsilon)?,
+            conv1: Conv2d::new(scope.child("conv1"), ConvShape::three(inputs, channels))?,
+            time: Linear::new(
+                scope.child("time_emb_proj"),
+                sizes.time_channels,
+                channels,
+                Bias::With,
+            )?,
+            norm2: GroupNorm::new(scope.child("norm2"), channels, groups, epsilon)?,
+            conv2: Conv2d::new(scope.child("conv2"), ConvShape::three(channels, channels))?,
+        })
+    }
+
+    /// `xs: [b, i, h, w]`, `time: [b, t]` after its activation.
+    pub(super) fn forward(&self, xs: &Tensor, time: &Tensor) -> Result<Tensor> {
+        let ys = self.conv1.forward(&self.norm1.forward_silu(xs)?)?;
+        let ys = ops::add_to_channels(&ys, &self.time.forward(time)?)?;
+        let ys = self.conv2.forward(&self.norm2.forward_silu(&ys)?)?;
+        Ok(match &self.shortcut {
+            Some(shortcut) => (shortcut.forward(xs)? + ys)?,
+            None => (xs + ys)?,
+        })
+    }
+}
+
+/// Attention of tokens to a context.
+#[derive(Clone, Debug)]
+struct Attention {
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    out: Linear,
+    heads: usize,
+}
+
+impl Attention {
+    fn new(mut scope: Scope<'_>, channels: usize, context: usize, heads: usize) -> Result<Self> {
+        Ok(Self {
+            q: Linear::new(scope.child("to_q"), channels, channels, Bias::Without)?,
+            k: Linear::new(scope.child("to_k"), context, channels, Bias::Without)?,
+            v: Linear::new(scope.child("to_v"), context, channels, Bias::Without)?,
+            out: Linear::new(scope.child("to_out.0"), channels, channels, Bias::With)?,
+            heads,
+        })
+    }
+
+    fn forward(&self, xs: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let (q, k) = (self.q.forward(xs)?, self.k.forward(context)?);
+        let v = self.v.forward(context)?;
+        self.out.forward(&ops::attention(&q, &k, &v, self.heads, false)?)
+    }
+}
+
+/// Self-attention, cross-attention and a gated feed-forward layer.
+#[derive(Clone, Debug)]
+struct Layer {
+    norm1: LayerNorm,
+    attention: Attention,
+    norm2: LayerNorm,
+    cross_attention: Attention,
+    norm3: LayerNorm,
+    widen: Linear,
+    narrow: Linear,
+}
+
+impl Layer {
+    fn new(mut scope: Scope<'_>, sizes: Sizes) -> Result<Self> {
+        let Sizes { channels: c, heads, context_channels, .. } = sizes;
+        Ok(Self {
+            norm1: LayerNorm::new(scope.child("norm1"), c, LAYER_EPSILON)?,
+            attention: Attention::new(scope.child("attn1"), c, c, heads)?,
+            norm2: LayerNorm::new(scope.child("norm2"), c, LAYER_EPSILON)?,
+            cross_attention: Attention::new(scope.child("attn2"), c, context_channels, heads)?,
+            norm3: LayerNorm::new(scope.child("norm3"), c, LAYER_EPSILON)?,
+            widen: Linear::new(scope.child("ff.net.0.proj"), c, 8 * c, Bias::With)?,
+            narrow: Linear::new(scope.child("ff.net.2"), 4 * c, c, Bias::With)?,
+        })
+    }
+
+    fn forward(&self, xs: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let normed = self.norm1.forward(xs)?;
+        let xs = (self.attention.forward(&normed, &normed)? + xs)?;
+        let normed = self.norm2.forward(&xs)?;
+        let xs = (self.cross_attention.forward(&normed, context)? + xs)?;
+        let hidden = ops::geglu(&self.widen.forward(&self.norm3.forward(&xs)?)?)?;
+        Ok((self.narrow.forward(&hidden)? + xs)?)
+    }
+}
+
+/// Projection between pixels and tokens; diffusers has two kinds.
+#[derive(Clone, Debug)]
+enum Projection {
+    Convolution(Conv2d),
+    Linear(Linear),
+}
+
+impl Projection {
+    fn new(scope: Scope<'_>, sizes: Sizes) -> Result<Self> {
+        let c = sizes.channels;
+        Ok(if sizes.linear_projection {
+            Self::Linear(Linear::new(scope, c, c, Bias::With)?)
+        } else {
+            Self::Convolution(Conv2d::new(scope, ConvShape::one(c, c))?)
+        })
+    }
+}
+
+/// Transformer layers over the pixels of a feature map.
+#[derive(Clone, Debug)]
+pub(super) struct Transformer {
+    norm: GroupNorm,
+    project_in: Projection,
+    layers: Vec<Layer>,
+    project_out: Projection,
+}
+
+impl Transformer {
+    pub(super) fn new(mut scope: Scope<'_>, sizes: Sizes) -> Result<Self> {
+        Ok(Self {
+            norm: GroupNorm::new(
+                scope.child("norm"),
+                sizes.channels,
+                sizes.groups,
+                TRANSFORMER_EPSILON,
+            )?,
+            project_in: Projection::new(scope.child("proj_in"), sizes)?,
+            layers: (0..sizes.depth)
+                .map(|index| {
+                    Layer::new(scope.child(format_args!("transformer_blocks.{index}")), sizes)
+                })
+                .collect::<Result<_>>()?,
+            project_out: Projection::new(scope.child("proj_out"), sizes)?,
+        })
+    }
+
+    /// `xs: [b, c, h, w]`, `context: [b, s, d]`.
+    pub(super) fn forward(&self, xs: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let dims = xs.dims4()?;
+        let normed = self.norm.forward(xs)?;
+        let mut tokens = match &self.project_in {
+            Projection::Convolution(convolution) => to_tokens(&convolution.forward(&normed)?)?,
+            Projection::Linear(linear) => linear.forward(&to_tokens(&normed)?)?,
+        };
+        for layer in &self.layers {
+            tokens = layer.forward(&tokens, context)?;
+        }
+        let ys = match &self.project_out {
+            Projection::Convolution(convolution) => convolution.forward(&to_image(&tokens, dims)?)?,
+            Projection::Linear(linear) => to_image(&linear.forward(&tokens)?, dims)?,
+        };
+        Ok((ys + xs)?)
+    }
+}
+
+/// `[b, c, h, w]` to `[b, h * w, c]`.
+fn to_tokens(xs: &Tensor) -> Result<Tensor> {
+    Ok(ops::swap_last_two(&xs.flatten_from(2)?)?)
+}
+
+/// `[b, h * w, c]` to `[b, c, h, w]`.
+fn to_image(xs: &Tensor, dims: (usize, usize, usize, usize)) -> Result<Tensor> {
+    Ok(ops::swap_last_two(xs)?.reshape(dims)?)
+}

@@ -1,0 +1,86 @@
+//! Trainable tensors by name.
+
+use std::collections::BTreeMap;
+
+use candle_core::Var;
+
+use super::Weights;
+use crate::{Error, Result};
+
+/// Variables by name, in the order of their names.
+///
+/// A model built from [`Parameters::weights`] shares their storage: after an optimiser's step its
+/// next forward pass uses the new values.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    variables: BTreeMap<String, Var>,
+}
+
+impl Parameters {
+    /// Variables with copies of `weights`, which stay untouched.
+    pub fn from_weights(weights: &Weights) -> Result<Self> {
+        let variables = weights
+            .iter()
+            .map(|(name, tensor)| {
+                Ok((name.to_owned(), Var::from_tensor(&tensor.detach().copy()?.contiguous()?)?))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { variables })
+    }
+
+    /// The variables as tensors that share their storage and track gradients.
+    pub fn weights(&self) -> Weights {
+        self.iter().map(|(name, variable)| (name.to_owned(), variable.as_tensor().clone())).collect()
+    }
+
+    /// A copy of the present values.
+    pub fn snapshot(&self) -> Weights {
+        self.weights().deep_copy()
+    }
+
+    /// Overwrites all values in place; names and shapes must be exactly the parameters'.
+    pub fn assign(&self, weights: &Weights) -> Result<()> {
+        for (name, variable) in self.iter() {
+            let tensor = weights.get(name).ok_or_else(|| Error::MissingTensor {
+                name: name.to_owned(),
+                expected: variable.dims().to_vec(),
+            })?;
+            if tensor.dims() != variable.dims() {
+                return Err(Error::ShapeMismatch {
+                    name: name.to_owned(),
+                    expected: variable.dims().to_vec(),
+                    actual: tensor.dims().to_vec(),
+                });
+            }
+        }
+        if let Some((name, _)) = weights.iter().find(|(name, _)| self.get(name).is_none()) {
+            return Err(Error::InvalidArgument(format!("no parameter is called {name}")));
+        }
+        for (name, variable) in self.iter() {
+            if let Some(tensor) = weights.get(name) {
+                variable.set(&tensor.detach().copy()?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The variable called `name`.
+    pub fn get(&self, name: &str) -> Option<&Var> {
+        self.variables.get(name)
+    }
+
+    /// All variables in the order of their names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Var)> {
+        self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
+    }
+
+    /// Number of variables.
+    pub fn len(&self) -> usize {
+        self.variables.len()
+    }
+
+    /// Whether there is no variable.
+    pub fn is_empty(&self) -> bool {
+        self.variables.is_empty()
+    }
+}
