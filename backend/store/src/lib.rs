@@ -1,1 +1,37 @@
-//! Package `store`.
+//! Rows and transactions: the only package that speaks to the database.
+//!
+//! Owns every query and the edges of every transaction. Refuses clocks (time is an argument), HTTP
+//! and object storage. A finder takes the owner unless its name says `any` or `public`; `None` means
+//! "not there, or not yours".
+
+mod artifacts;
+mod base_models;
+mod collector;
+mod database;
+mod entity;
+mod error;
+mod galleries;
+mod idempotency;
+mod images;
+mod jobs;
+mod nodes;
+mod sessions;
+mod sets;
+mod text;
+mod uploads;
+mod users;
+
+pub use artifacts::{ArtifactRecord, NewArtifact};
+pub use base_models::{BaseModelFile, BaseModelRecord, NewBaseModel};
+pub use database::{Store, new_uuid};
+pub use error::Error;
+pub use galleries::{GalleryRecord, GallerySummaryRecord, NewGallery};
+pub use idempotency::{Begun, StoredResponse};
+pub use images::{ImageRecord, NewImage};
+pub use jobs::{
+    ClaimedJob, FinishJob, Finished, Heartbeat, JobRecord, NewJob, Renewal, ResumePoint,
+};
+pub use nodes::NodeRecord;
+pub use sets::{SealSet, SetRecord};
+pub use uploads::{NewUpload, UploadRecord};
+pub use users::{NewUser, UserRecord};

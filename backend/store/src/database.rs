@@ -1,0 +1,119 @@
+//! Connections: one writer at a time on SQLite, readers beside it; one pool on PostgreSQL.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    EntityTrait, IntoActiveModel, ModelTrait, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use shared::Timestamp;
+use uuid::{NoContext, Uuid};
+
+use crate::Error;
+
+/// The database. Clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) reader: DatabaseConnection,
+    writer: DatabaseConnection,
+}
+
+/// Longest wait for a connection or for SQLite's write lock.
+const WAIT: Duration = Duration::from_secs(20);
+const CONNECTIONS: u32 = 8;
+
+/// A new sortable UUID (version 7) for a moment.
+pub fn new_uuid(now: Timestamp) -> Uuid {
+    let milliseconds = u64::try_from(now.milliseconds()).unwrap_or(0);
+    let nanoseconds = u32::try_from(milliseconds % 1000).unwrap_or(0) * 1_000_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(
+        NoContext,
+        milliseconds / 1000,
+        nanoseconds,
+    ))
+}
+
+impl Store {
+    /// Opens a database that was migrated before: `sqlite://…` or `postgres://…`.
+    pub async fn connect(database_url: &str) -> Result<Self, Error> {
+        if !database_url.starts_with("sqlite:") {
+            let pool = Database::connect(options(database_url, CONNECTIONS)).await?;
+            return Ok(Self {
+                reader: pool.clone(),
+                writer: pool,
+            });
+        }
+        Ok(Self {
+            writer: Database::connect(sqlite(database_url, 1, false)).await?,
+            reader: Database::connect(sqlite(database_url, CONNECTIONS, true)).await?,
+        })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        Ok(self.reader.ping().await?)
+    }
+
+    /// Closes every connection once its work is done.
+    pub async fn close(self) -> Result<(), Error> {
+        self.reader.close_by_ref().await?;
+        Ok(self.writer.close_by_ref().await?)
+    }
+
+    /// Starts a transaction that may write. On SQLite it holds the write lock from the start, so
+    /// that what it reads stays true until it commits.
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(self.writer.begin_with_options(options).await?)
+    }
+
+    /// Where a single statement that writes is sent.
+    pub(crate) fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// Whether row locks exist and are needed.
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.writer.get_database_backend() == DbBackend::Postgres
+    }
+}
+
+/// Inserts one row with every column.
+pub(crate) async fn insert<M>(
+    connection: &impl ConnectionTrait,
+    model: M,
+) -> Result<(), sea_orm::DbErr>
+where
+    M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
+{
+    M::Entity::insert(model.into_active_model())
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+fn options(database_url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(database_url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(WAIT)
+        .sqlx_logging(false);
+    options
+}
+
+fn sqlite(database_url: &str, connections: u32, read_only: bool) -> ConnectOptions {
+    let mut options = options(database_url, connections);
+    options.map_sqlx_sqlite_opts(move |options| {
+        options
+            .pragma("journal_mode", "WAL")
+            .pragma("synchronous", "FULL")
+            .pragma("busy_timeout", WAIT.as_millis().to_string())
+            .pragma("foreign_keys", "ON")
+            .pragma("query_only", if read_only { "ON" } else { "OFF" })
+    });
+    options
+}

@@ -1,0 +1,17 @@
+//! Rows as the tables hold them; they never leave this package.
+
+#![expect(unreachable_pub, reason = "the entity derive wants public items")]
+
+pub(crate) mod artifact;
+pub(crate) mod base_model;
+pub(crate) mod base_model_file;
+pub(crate) mod gallery;
+pub(crate) mod idempotency_key;
+pub(crate) mod image;
+pub(crate) mod job;
+pub(crate) mod job_event;
+pub(crate) mod node;
+pub(crate) mod protected_set;
+pub(crate) mod session;
+pub(crate) mod upload;
+pub(crate) mod user;

@@ -1,0 +1,97 @@
+//! Why the store refused; every variant but the last three is something the caller can explain.
+
+use sea_orm::{DbErr, SqlErr};
+use shared::job::JobStatus;
+
+/// What went wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody has an account with this address.
+    #[error("the e-mail address has an account already")]
+    EmailTaken,
+    /// The set holds this file already.
+    #[error("the set holds an image with the same SHA-256")]
+    DuplicateImage,
+    /// The set is sealed and cannot change.
+    #[error("the set is sealed")]
+    SetSealed,
+    /// The set is missing, another's, or still a draft.
+    #[error("the set is not sealed")]
+    SetNotSealed,
+    /// The set holds as many images as a set may.
+    #[error("the set is full")]
+    SetFull,
+    /// The set holds too few images to be sealed.
+    #[error("the set holds {images} images, too few to be sealed")]
+    TooFewImages {
+        /// How many it holds.
+        images: usize,
+    },
+    /// The images of the set are not those that the attestation was made for.
+    #[error("the set changed while it was being sealed")]
+    SetChanged,
+    /// The upload's bytes have not arrived.
+    #[error("the upload was not received yet")]
+    NotReceived,
+    /// The owner has as many waiting and running jobs as an account may.
+    #[error("the account has {active} active jobs already")]
+    TooManyJobs {
+        /// How many wait or run.
+        active: u64,
+    },
+    /// The state machine has no such step; a defect of the caller.
+    #[error("a job cannot go from {from:?} to {to:?}")]
+    IllegalTransition {
+        /// Where the job stands.
+        from: JobStatus,
+        /// Where it was to go.
+        to: JobStatus,
+    },
+    /// A unique value exists already and no variant above says which.
+    #[error("a row with this value exists already: {0}")]
+    Conflict(String),
+    /// The database's disk is full; nothing was written.
+    #[error("the database has no space left")]
+    NoSpace,
+    /// The database does not answer.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A stored value cannot be read back.
+    #[error("the database holds an unreadable {what}: {detail}")]
+    Corrupt {
+        /// Which value.
+        what: &'static str,
+        /// Why it cannot be read.
+        detail: String,
+    },
+    /// Any other refusal of the database.
+    #[error("the database refused: {0}")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        if let Some(SqlErr::UniqueConstraintViolation(message)) = error.sql_err() {
+            return Self::Conflict(message);
+        }
+        let text = error.to_string();
+        let full = ["database or disk is full", "No space left on device"];
+        if full.iter().any(|sign| text.contains(sign)) {
+            return Self::NoSpace;
+        }
+        match error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Self::Unavailable(text),
+            other => Self::Database(Box::new(other)),
+        }
+    }
+}
+
+impl Error {
+    /// Names the unique violation that a statement can meet.
+    pub(crate) fn or_unique(error: DbErr, meaning: Self) -> Self {
+        match Self::from(error) {
+            Self::Conflict(_) => meaning,
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Galleries: private until their owner publishes them.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
+};
+use shared::{GalleryId, JobId, SetId, Timestamp, UserId, evaluation::EvaluationOutput};
+
+use crate::{
+    Error, Store,
+    database::{insert, new_uuid},
+    entity::{
+        gallery::{Column, Entity, Model},
+        job,
+    },
+    text::{from_json, to_json},
+};
+
+/// What a finishing evaluation opens.
+#[derive(Clone, Debug)]
+pub struct NewGallery {
+    /// Name of the protected set.
+    pub title: String,
+    /// What the judge wrote.
+    pub output: EvaluationOutput,
+    /// Whether anybody may see it.
+    pub public: bool,
+}
+
+/// A gallery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GalleryRecord {
+    /// Identifies the gallery.
+    pub id: GalleryId,
+    /// Whose it is.
+    pub owner_id: UserId,
+    /// The protected set.
+    pub set_id: SetId,
+    /// The job that trained the protection.
+    pub protect_job_id: JobId,
+    /// The job that judged it.
+    pub evaluation_job_id: JobId,
+    /// Name of the protected set.
+    pub title: String,
+    /// What the judge wrote; pictures are named as the evaluation job's artifacts are.
+    pub output: EvaluationOutput,
+    /// Whether anybody may see it.
+    pub public: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A gallery in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GallerySummaryRecord {
+    /// Identifies the gallery.
+    pub id: GalleryId,
+    /// Name of the protected set.
+    pub title: String,
+    /// The verdict in one sentence.
+    pub verdict: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl TryFrom<Model> for GalleryRecord {
+    type Error = Error;
+
+    fn try_from(row: Model) -> Result<Self, Error> {
+        Ok(Self {
+            id: GalleryId::from_uuid(row.id),
+            owner_id: UserId::from_uuid(row.owner_id),
+            set_id: SetId::from_uuid(row.set_id),
+            protect_job_id: JobId::from_uuid(row.protect_job_id),
+            evaluation_job_id: JobId::from_uuid(row.evaluation_job_id),
+            title: row.title,
+            output: from_json("evaluation", &row.output)?,
+            public: row.is_public,
+            created_at: Timestamp::from_milliseconds(row.created_at),
+        })
+    }
+}
+
+impl From<GalleryRecord> for GallerySummaryRecord {
+    fn from(gallery: GalleryRecord) -> Self {
+        Self {
+            id: gallery.id,
+            title: gallery.title,
+            verdict: gallery.output.report.verdict,
+            created_at: gallery.created_at,
+        }
+    }
+}
+
+/// Opens the gallery of an evaluation job.
+pub(crate) async fn open(
+    connection: &impl ConnectionTrait,
+    job: &job::Model,
+    new: NewGallery,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let row = Model {
+        id: new_uuid(now),
+        owner_id: job.owner_id,
+        set_id: job.set_id,
+        protect_job_id: job.parent_id.unwrap_or(job.id),
+        evaluation_job_id: job.id,
+        title: new.title,
+        output: to_json("evaluation", &new.output)?,
+        is_public: new.public,
+        created_at: now.milliseconds(),
+    };
+    Ok(insert(connection, row).await?)
+}
+
+impl Store {
+    /// The owner's galleries, newest first, from below `after`.
+    pub async fn list_galleries(
+        &self,
+        owner: UserId,
+        after: Option<GalleryId>,
+        limit: u64,
+    ) -> Result<Vec<GallerySummaryRecord>, Error> {
+        let mut query = Entity::find().filter(Column::OwnerId.eq(owner.uuid()));
+        if let Some(after) = after {
+            query = query.filter(Column::Id.lt(after.uuid()));
+        }
+        let rows = query
+            .order_by_desc(Column::Id)
+            .limit(limit)
+            .all(&self.reader)
+            .await?;
+        rows.into_iter()
+            .map(|row| Ok(GalleryRecord::try_from(row)?.into()))
+            .collect()
+    }
+
+    /// Finds a gallery of this owner.
+    pub async fn find_gallery(
+        &self,
+        owner: UserId,
+        id: GalleryId,
+    ) -> Result<Option<GalleryRecord>, Error> {
+        Entity::find_by_id(id.uuid())
+            .filter(Column::OwnerId.eq(owner.uuid()))
+            .one(&self.reader)
+            .await?
+            .map(GalleryRecord::try_from)
+            .transpose()
+    }
+
+    /// Finds a gallery that anybody may see.
+    pub async fn find_public_gallery(&self, id: GalleryId) -> Result<Option<GalleryRecord>, Error> {
+        Entity::find_by_id(id.uuid())
+            .filter(Column::IsPublic.eq(true))
+            .one(&self.reader)
+            .await?
+            .map(GalleryRecord::try_from)
+            .transpose()
+    }
+
+    /// The newest public gallery of an account: with the demo account, the demo gallery.
+    pub async fn latest_public_gallery(
+        &self,
+        owner: UserId,
+    ) -> Result<Option<GalleryRecord>, Error> {
+        Entity::find()
+            .filter(Column::OwnerId.eq(owner.uuid()))
+            .filter(Column::IsPublic.eq(true))
+            .order_by_desc(Column::Id)
+            .one(&self.reader)
+            .await?
+            .map(GalleryRecord::try_from)
+            .transpose()
+    }
+
+    /// Publishes or hides a gallery; `false` where this owner has none.
+    pub async fn set_gallery_public(
+        &self,
+        owner: UserId,
+        id: GalleryId,
+        public: bool,
+    ) -> Result<bool, Error> {
+        let changed = Entity::update_many()
+            .col_expr(Column::IsPublic, Expr::value(public))
+            .filter(Column::Id.eq(id.uuid()))
+            .filter(Column::OwnerId.eq(owner.uuid()))
+            .exec(self.writer())
+            .await?;
+        Ok(changed.rows_affected > 0)
+    }
+}

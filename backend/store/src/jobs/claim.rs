@@ -1,0 +1,71 @@
+//! Claims: one queued job to one node, by one statement.
+
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use shared::{NodeId, Timestamp};
+
+use super::{JobRecord, ledger::tell_status};
+use crate::{Error, Store, entity::job};
+
+/// A job and the token that holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimedJob {
+    /// The job, starting.
+    pub job: JobRecord,
+    /// The fencing token of this attempt.
+    pub token: i64,
+}
+
+/// Whose jobs run least goes first, then priority, then age.
+const FAIR: &str = "\
+    SELECT candidate.id FROM jobs AS candidate
+    LEFT JOIN (SELECT owner_id, COUNT(*) AS held FROM jobs
+        WHERE status IN ('starting', 'running', 'canceling') GROUP BY owner_id) AS busy
+        ON busy.owner_id = candidate.owner_id
+    WHERE candidate.status = 'queued'
+    ORDER BY COALESCE(busy.held, 0), candidate.priority DESC, candidate.created_at, candidate.id
+    LIMIT 1";
+
+/// Numbered parameters mean the same to both databases.
+fn claim_sql(is_postgres: bool) -> String {
+    let lock = if is_postgres {
+        "FOR UPDATE OF candidate SKIP LOCKED"
+    } else {
+        "" // the transaction holds SQLite's only write lock already
+    };
+    format!(
+        "UPDATE jobs SET status = 'starting', status_reason = 'A node fetches the inputs.',
+            token = token + 1, attempts = attempts + 1, node_id = $1, lease_until = $2,
+            finish_digest = NULL, last_sequence = last_sequence + 1
+        WHERE id = ({FAIR} {lock}) AND status = 'queued'
+        RETURNING *"
+    )
+}
+
+impl Store {
+    /// Lends the next job to a node that `touch_node` made known; `None` when nothing waits.
+    pub async fn claim_job(
+        &self,
+        node: NodeId,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<ClaimedJob>, Error> {
+        let transaction = self.begin().await?;
+        let statement = Statement::from_sql_and_values(
+            transaction.get_database_backend(),
+            claim_sql(self.is_postgres()),
+            [node.uuid().into(), lease_until.milliseconds().into()],
+        );
+        let Some(found) = transaction.query_one_raw(statement).await? else {
+            return Ok(None);
+        };
+        let mut row = job::Model::from_query_result(&found, "")?;
+        row.last_sequence -= 1; // counted by the statement, so that no second write is needed
+        tell_status(&transaction, &mut row, now).await?;
+        transaction.commit().await?;
+        let token = row.token;
+        Ok(Some(ClaimedJob {
+            job: row.try_into()?,
+            token,
+        }))
+    }
+}

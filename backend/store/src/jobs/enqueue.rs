@@ -1,0 +1,148 @@
+//! New jobs: the row and its first event in one transaction.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    sea_query::LockType,
+};
+use shared::{
+    JobId, Timestamp, UserId,
+    job::{JobKind, JobProgress, JobSpec, JobStatus},
+    limits::MAX_ACTIVE_JOBS,
+};
+
+use super::{
+    JobRecord,
+    ledger::{ACTIVE, tell_status},
+};
+use crate::{
+    Error, Store,
+    database::{insert, new_uuid},
+    entity::{job, user},
+    sets::ensure_sealed,
+    text::{number, to_json, to_name},
+};
+
+/// What a job is made of.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Whose it is.
+    pub owner_id: UserId,
+    /// What it does.
+    pub kind: JobKind,
+    /// What it is told.
+    pub spec: JobSpec,
+    /// The protect job; needed for an evaluation, refused for anything else.
+    pub parent_id: Option<JobId>,
+    /// Higher goes first.
+    pub priority: i32,
+    /// The request's key: the same owner and key make one job, whatever happens in between.
+    pub idempotency_key: Option<String>,
+}
+
+const WAITS: &str = "Waits for a node.";
+
+impl NewJob {
+    fn row(self, now: Timestamp) -> Result<job::Model, Error> {
+        Ok(job::Model {
+            id: new_uuid(now),
+            owner_id: self.owner_id.uuid(),
+            set_id: self.spec.protected_set_id.uuid(),
+            model_id: self.spec.base_model_id.uuid(),
+            parent_id: self.parent_id.map(JobId::uuid),
+            idempotency_key: self.idempotency_key,
+            kind: to_name("job kind", &self.kind)?,
+            status: JobStatus::Queued.as_str().to_owned(),
+            status_reason: WAITS.to_owned(),
+            spec: to_json("job specification", &self.spec)?,
+            priority: self.priority,
+            attempts: 0,
+            token: 0,
+            node_id: None,
+            lease_until: None,
+            finish_digest: None,
+            last_sequence: 0,
+            progress: to_json("job progress", &JobProgress::default())?,
+            resume_step: None,
+            resume_sha256: None,
+            resume_size_bytes: None,
+            metrics: None,
+            failure: None,
+            created_at: now.milliseconds(),
+            started_at: None,
+            completed_at: None,
+        })
+    }
+}
+
+/// Inserts a queued job with its first event.
+pub(super) async fn insert_job(
+    connection: &impl ConnectionTrait,
+    new: NewJob,
+    now: Timestamp,
+) -> Result<job::Model, Error> {
+    let mut row = new.row(now)?;
+    let with_event = job::Model {
+        last_sequence: 1,
+        ..row.clone()
+    };
+    insert(connection, with_event).await?;
+    tell_status(connection, &mut row, now).await?;
+    Ok(row)
+}
+
+async fn count(connection: &impl ConnectionTrait, owner: UserId) -> Result<u64, Error> {
+    Ok(job::Entity::find()
+        .filter(job::Column::OwnerId.eq(owner.uuid()))
+        .filter(job::Column::Status.is_in(ACTIVE))
+        .count(connection)
+        .await?)
+}
+
+/// The job that this owner's key made before.
+async fn find_by_key(
+    connection: &impl ConnectionTrait,
+    owner: UserId,
+    key: Option<&str>,
+) -> Result<Option<job::Model>, Error> {
+    let Some(key) = key else {
+        return Ok(None);
+    };
+    Ok(job::Entity::find()
+        .filter(job::Column::OwnerId.eq(owner.uuid()))
+        .filter(job::Column::IdempotencyKey.eq(key))
+        .one(connection)
+        .await?)
+}
+
+impl Store {
+    /// Queues a job, or answers the one that the same idempotency key made before.
+    ///
+    /// [`Error::SetNotSealed`] for a set that is missing, another's or a draft;
+    /// [`Error::TooManyJobs`] at the account's limit.
+    pub async fn enqueue_job(&self, new: NewJob, now: Timestamp) -> Result<JobRecord, Error> {
+        let owner = new.owner_id;
+        let transaction = self.begin().await?;
+        // One enqueue of an account at a time: the limit and the key hold under concurrency.
+        user::Entity::find_by_id(owner.uuid())
+            .lock(LockType::NoKeyUpdate)
+            .one(&transaction)
+            .await?;
+        let key = new.idempotency_key.as_deref();
+        if let Some(row) = find_by_key(&transaction, owner, key).await? {
+            return row.try_into();
+        }
+        ensure_sealed(&transaction, owner, new.spec.protected_set_id).await?;
+        let active = count(&transaction, owner).await?;
+        if active >= number("job limit", MAX_ACTIVE_JOBS)? {
+            return Err(Error::TooManyJobs { active });
+        }
+        let row = insert_job(&transaction, new, now).await?;
+        transaction.commit().await?;
+        row.try_into()
+    }
+
+    /// How many jobs of this owner wait or run.
+    pub async fn count_active(&self, owner: UserId) -> Result<u64, Error> {
+        count(&self.reader, owner).await
+    }
+}

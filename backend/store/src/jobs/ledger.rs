@@ -1,0 +1,150 @@
+//! Locked rows, the only function that changes a job's state, and the events that tell of it.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect, sea_query::LockType,
+};
+use shared::{
+    JobId, Timestamp,
+    job::JobStatus,
+    progress::{JobEventBody, Progress},
+};
+
+use crate::{
+    Error,
+    database::insert,
+    entity::{job, job_event},
+    text::{from_name, to_json},
+};
+
+/// States in which a node holds a lease.
+pub(crate) const LEASED: [&str; 3] = [
+    JobStatus::Starting.as_str(),
+    JobStatus::Running.as_str(),
+    JobStatus::Canceling.as_str(),
+];
+/// States that count against an account's limit.
+pub(crate) const ACTIVE: [&str; 4] = [
+    JobStatus::Queued.as_str(),
+    JobStatus::Starting.as_str(),
+    JobStatus::Running.as_str(),
+    JobStatus::Canceling.as_str(),
+];
+
+/// A job, locked until the transaction ends.
+///
+/// `NoKeyUpdate` lets rows that refer to the job be inserted meanwhile: no deadlock with them.
+pub(crate) async fn lock(
+    connection: &impl ConnectionTrait,
+    job: JobId,
+) -> Result<Option<job::Model>, Error> {
+    let query = job::Entity::find_by_id(job.uuid()).lock(LockType::NoKeyUpdate);
+    Ok(query.one(connection).await?)
+}
+
+/// The job, locked, if this token still holds its lease.
+pub(crate) async fn lock_attempt(
+    connection: &impl ConnectionTrait,
+    job: JobId,
+    token: i64,
+) -> Result<Option<job::Model>, Error> {
+    let row = lock(connection, job).await?;
+    Ok(row.filter(|row| holds(row, token)))
+}
+
+/// Whether this token holds the job's lease.
+pub(crate) fn holds(row: &job::Model, token: i64) -> bool {
+    row.token == token && LEASED.contains(&row.status.as_str())
+}
+
+/// The state in a row.
+pub(crate) fn status(row: &job::Model) -> Result<JobStatus, Error> {
+    from_name("job status", &row.status)
+}
+
+/// Takes a locked job to its next state and tells so; the caller saves the row.
+pub(crate) async fn transition(
+    connection: &impl ConnectionTrait,
+    row: &mut job::Model,
+    next: JobStatus,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let from = status(row)?;
+    if !from.can_become(next) {
+        return Err(Error::IllegalTransition { from, to: next });
+    }
+    next.as_str().clone_into(&mut row.status);
+    reason.clone_into(&mut row.status_reason);
+    if next == JobStatus::Running {
+        row.started_at = row.started_at.or(Some(now.milliseconds()));
+    }
+    if next.is_final() {
+        row.completed_at = Some(now.milliseconds());
+    }
+    if next.is_final() || next == JobStatus::Queued {
+        row.lease_until = None;
+    }
+    tell_status(connection, row, now).await
+}
+
+/// Adds the event that names the row's present state.
+pub(crate) async fn tell_status(
+    connection: &impl ConnectionTrait,
+    row: &mut job::Model,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let body = JobEventBody::Status {
+        status: status(row)?,
+        reason: row.status_reason.clone(),
+    };
+    tell(connection, row, &body, now).await
+}
+
+/// Adds what a device reports, and keeps the last step on the row.
+pub(crate) async fn tell_progress(
+    connection: &impl ConnectionTrait,
+    row: &mut job::Model,
+    progress: &[Progress],
+    now: Timestamp,
+) -> Result<(), Error> {
+    for report in progress {
+        if let Progress::Step(step) = report {
+            row.progress = to_json("job progress", step)?;
+        }
+        tell(
+            connection,
+            row,
+            &JobEventBody::Progress(report.clone()),
+            now,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn tell(
+    connection: &impl ConnectionTrait,
+    row: &mut job::Model,
+    body: &JobEventBody,
+    now: Timestamp,
+) -> Result<(), Error> {
+    row.last_sequence += 1;
+    let event = job_event::Model {
+        job_id: row.id,
+        sequence: row.last_sequence,
+        at: now.milliseconds(),
+        body: to_json("job event", body)?,
+    };
+    Ok(insert(connection, event).await?)
+}
+
+/// Writes a locked row back.
+pub(crate) async fn save(connection: &impl ConnectionTrait, row: &job::Model) -> Result<(), Error> {
+    job::Entity::update_many()
+        .set(row.clone().into_active_model().reset_all())
+        .filter(job::Column::Id.eq(row.id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}

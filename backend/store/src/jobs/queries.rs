@@ -1,0 +1,219 @@
+//! Looking jobs up.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use shared::{
+    GalleryId, JobId, Timestamp, UserId,
+    job::{JobKind, JobMetrics, JobSpec, JobStatus},
+    progress::JobEvent,
+};
+use uuid::Uuid;
+
+use super::JobRecord;
+use crate::{
+    Error, Store,
+    entity::{gallery, job, job_event},
+    text::{from_json, number, to_name},
+};
+
+fn owned(owner: UserId) -> sea_orm::Select<job::Entity> {
+    job::Entity::find().filter(job::Column::OwnerId.eq(owner.uuid()))
+}
+
+impl Store {
+    /// The owner's jobs, newest first, from below `after`.
+    pub async fn list_jobs(
+        &self,
+        owner: UserId,
+        after: Option<JobId>,
+        limit: u64,
+    ) -> Result<Vec<JobRecord>, Error> {
+        let mut query = owned(owner);
+        if let Some(after) = after {
+            query = query.filter(job::Column::Id.lt(after.uuid()));
+        }
+        let rows = query
+            .order_by_desc(job::Column::Id)
+            .limit(limit)
+            .all(&self.reader)
+            .await?;
+        let jobs: Result<Vec<_>, _> = rows.into_iter().map(JobRecord::try_from).collect();
+        self.link_all(jobs?).await
+    }
+
+    /// Finds a job of this owner.
+    pub async fn find_job(&self, owner: UserId, id: JobId) -> Result<Option<JobRecord>, Error> {
+        let row = owned(owner)
+            .filter(job::Column::Id.eq(id.uuid()))
+            .one(&self.reader)
+            .await?;
+        match row {
+            Some(row) => self.link(row.try_into()?).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Finds anybody's job; for nodes, which prove themselves by the token.
+    pub async fn find_job_any(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+        job::Entity::find_by_id(id.uuid())
+            .one(&self.reader)
+            .await?
+            .map(JobRecord::try_from)
+            .transpose()
+    }
+
+    /// How many jobs wait before this one by priority and age; `None` when it does not wait.
+    ///
+    /// Fair share can let a job of an idle account pass.
+    pub async fn queue_position(&self, owner: UserId, id: JobId) -> Result<Option<u32>, Error> {
+        let queued = job::Column::Status.eq(JobStatus::Queued.as_str());
+        let row = owned(owner)
+            .filter(job::Column::Id.eq(id.uuid()))
+            .filter(queued.clone())
+            .one(&self.reader)
+            .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let same_age = Condition::all()
+            .add(job::Column::CreatedAt.eq(row.created_at))
+            .add(job::Column::Id.lt(row.id));
+        let older = Condition::any()
+            .add(job::Column::CreatedAt.lt(row.created_at))
+            .add(same_age);
+        let ahead = Condition::any()
+            .add(job::Column::Priority.gt(row.priority))
+            .add(
+                Condition::all()
+                    .add(job::Column::Priority.eq(row.priority))
+                    .add(older),
+            );
+        let count = job::Entity::find()
+            .filter(queued)
+            .filter(ahead)
+            .count(&self.reader)
+            .await?;
+        number("queue position", count).map(Some)
+    }
+
+    /// Events of a job of this owner with a number above `after`, in order.
+    pub async fn list_events(
+        &self,
+        owner: UserId,
+        id: JobId,
+        after: i64,
+        limit: u64,
+    ) -> Result<Vec<JobEvent>, Error> {
+        let mine = owned(owner)
+            .filter(job::Column::Id.eq(id.uuid()))
+            .count(&self.reader)
+            .await?;
+        if mine == 0 {
+            return Ok(Vec::new());
+        }
+        job_event::Entity::find()
+            .filter(job_event::Column::JobId.eq(id.uuid()))
+            .filter(job_event::Column::Sequence.gt(after))
+            .order_by_asc(job_event::Column::Sequence)
+            .limit(limit)
+            .all(&self.reader)
+            .await?
+            .into_iter()
+            .map(|row| {
+                Ok(JobEvent {
+                    sequence: row.sequence,
+                    at: Timestamp::from_milliseconds(row.at),
+                    event: from_json("job event", &row.body)?,
+                })
+            })
+            .collect()
+    }
+
+    /// What the latest successful jobs of a kind measured, newest first: the ground of estimates.
+    pub async fn latest_metrics(
+        &self,
+        kind: JobKind,
+        limit: u64,
+    ) -> Result<Vec<(JobSpec, JobMetrics)>, Error> {
+        job::Entity::find()
+            .filter(job::Column::Kind.eq(to_name("job kind", &kind)?))
+            .filter(job::Column::Status.eq(JobStatus::Succeeded.as_str()))
+            .order_by_desc(job::Column::CompletedAt)
+            .limit(limit)
+            .all(&self.reader)
+            .await?
+            .into_iter()
+            .filter_map(|row| row.metrics.map(|metrics| (row.spec, metrics)))
+            .map(|(spec, metrics)| {
+                Ok((
+                    from_json("job specification", &spec)?,
+                    from_json("job metrics", &metrics)?,
+                ))
+            })
+            .collect()
+    }
+
+    pub(super) async fn link(&self, job: JobRecord) -> Result<JobRecord, Error> {
+        let id = job.id;
+        let linked = self.link_all(vec![job]).await?;
+        linked.into_iter().next().ok_or_else(|| Error::Corrupt {
+            what: "job",
+            detail: id.to_string(),
+        })
+    }
+
+    /// Fills in the evaluation and the gallery of each job, by two queries for all of them.
+    async fn link_all(&self, mut jobs: Vec<JobRecord>) -> Result<Vec<JobRecord>, Error> {
+        let ids: Vec<Uuid> = jobs.iter().map(|job| job.id.uuid()).collect();
+        let evaluations = self.evaluations(&ids).await?;
+        let galleries = self.galleries(&ids).await?;
+        for job in &mut jobs {
+            let id = job.id.uuid();
+            job.evaluation_id = evaluations.get(&id).copied().map(JobId::from_uuid);
+            job.gallery_id = galleries.get(&id).copied().map(GalleryId::from_uuid);
+        }
+        Ok(jobs)
+    }
+
+    /// The newest evaluation of each protect job.
+    async fn evaluations(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Uuid>, Error> {
+        let rows: Vec<(Option<Uuid>, Uuid)> = job::Entity::find()
+            .select_only()
+            .columns([job::Column::ParentId, job::Column::Id])
+            .filter(job::Column::ParentId.is_in(ids.iter().copied()))
+            .order_by_asc(job::Column::Id)
+            .into_tuple()
+            .all(&self.reader)
+            .await?;
+        let pairs = rows.into_iter();
+        Ok(pairs
+            .filter_map(|(parent, id)| parent.map(|parent| (parent, id)))
+            .collect())
+    }
+
+    /// The newest gallery of each job, be it the protect job or the evaluation.
+    async fn galleries(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Uuid>, Error> {
+        let either = Condition::any()
+            .add(gallery::Column::ProtectJobId.is_in(ids.iter().copied()))
+            .add(gallery::Column::EvaluationJobId.is_in(ids.iter().copied()));
+        let rows: Vec<(Uuid, Uuid, Uuid)> = gallery::Entity::find()
+            .select_only()
+            .columns([
+                gallery::Column::ProtectJobId,
+                gallery::Column::EvaluationJobId,
+                gallery::Column::Id,
+            ])
+            .filter(either)
+            .order_by_asc(gallery::Column::Id)
+            .into_tuple()
+            .all(&self.reader)
+            .await?;
+        let pairs = rows
+            .into_iter()
+            .flat_map(|(protect, evaluation, id)| [(protect, id), (evaluation, id)]);
+        Ok(pairs.collect())
+    }
+}

@@ -1,0 +1,85 @@
+//! Browser sessions, kept by the hash of their token; and what expires with time.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use shared::{Timestamp, UserId};
+
+use crate::{
+    Error, Store, UserRecord,
+    database::insert,
+    entity::{idempotency_key, job, session, upload, user},
+    idempotency::KEPT_MILLISECONDS,
+    uploads::PENDING,
+};
+
+impl Store {
+    /// Starts a session; the caller keeps the token and gives its hash.
+    pub async fn create_session(
+        &self,
+        token_hash: &str,
+        user: UserId,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), Error> {
+        let row = session::Model {
+            token_hash: token_hash.to_owned(),
+            user_id: user.uuid(),
+            created_at: now.milliseconds(),
+            expires_at: expires_at.milliseconds(),
+        };
+        Ok(insert(self.writer(), row).await?)
+    }
+
+    /// The account behind a session that has not expired.
+    pub async fn find_session_user(
+        &self,
+        token_hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<UserRecord>, Error> {
+        let session = session::Entity::find_by_id(token_hash.to_owned())
+            .filter(session::Column::ExpiresAt.gt(now.milliseconds()))
+            .one(&self.reader)
+            .await?;
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        let row = user::Entity::find_by_id(session.user_id)
+            .one(&self.reader)
+            .await?;
+        Ok(row.map(UserRecord::from))
+    }
+
+    /// Ends a session; one that is not there has ended already.
+    pub async fn delete_session(&self, token_hash: &str) -> Result<(), Error> {
+        session::Entity::delete_by_id(token_hash.to_owned())
+            .exec(self.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Removes expired sessions, uploads that never arrived and idempotency keys a day old.
+    pub async fn delete_expired(&self, now: Timestamp) -> Result<(), Error> {
+        let now = now.milliseconds();
+        let old = now - KEPT_MILLISECONDS;
+        let transaction = self.begin().await?;
+        session::Entity::delete_many()
+            .filter(session::Column::ExpiresAt.lte(now))
+            .exec(&transaction)
+            .await?;
+        upload::Entity::delete_many()
+            .filter(upload::Column::ExpiresAt.lte(now))
+            .filter(upload::Column::Status.eq(PENDING))
+            .exec(&transaction)
+            .await?;
+        idempotency_key::Entity::delete_many()
+            .filter(idempotency_key::Column::CreatedAt.lte(old))
+            .exec(&transaction)
+            .await?;
+        job::Entity::update_many()
+            .col_expr(job::Column::IdempotencyKey, Expr::value(None::<String>))
+            .filter(job::Column::CreatedAt.lte(old))
+            .filter(job::Column::IdempotencyKey.is_not_null())
+            .exec(&transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+}

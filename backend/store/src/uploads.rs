@@ -1,0 +1,246 @@
+//! Uploads: announced, received, completed into an image.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
+};
+use shared::{
+    ImageId, SetId, Timestamp, UploadId, UserId, limits::MAX_IMAGES, upload::UploadStatus,
+};
+
+use crate::{
+    Error, NewImage, Store,
+    database::{insert, new_uuid},
+    entity::{image, protected_set, upload},
+    sets::{ensure_draft, lock_set},
+    text::{from_name, number},
+};
+
+pub(crate) const PENDING: &str = "pending";
+const RECEIVED: &str = "received";
+const COMPLETED: &str = "completed";
+
+/// What an upload is announced with.
+#[derive(Clone, Debug)]
+pub struct NewUpload {
+    /// The draft that shall hold the image.
+    pub set_id: SetId,
+    /// File name without any path.
+    pub filename: String,
+    /// Announced media type.
+    pub media_type: String,
+    /// Announced size.
+    pub size_bytes: u64,
+    /// Announced SHA-256.
+    pub sha256: String,
+    /// Until when the bytes are accepted.
+    pub expires_at: Timestamp,
+}
+
+/// An announced upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadRecord {
+    /// Identifies the upload.
+    pub id: UploadId,
+    /// Whose it is.
+    pub owner_id: UserId,
+    /// The set that shall hold the image.
+    pub set_id: SetId,
+    /// File name without any path.
+    pub filename: String,
+    /// Announced media type.
+    pub media_type: String,
+    /// Announced size.
+    pub size_bytes: u64,
+    /// Announced SHA-256.
+    pub sha256: String,
+    /// How far it is.
+    pub status: UploadStatus,
+    /// The image, once completed; absent when that image was deleted since.
+    pub image_id: Option<ImageId>,
+    /// When it was announced.
+    pub created_at: Timestamp,
+    /// Until when the bytes are accepted.
+    pub expires_at: Timestamp,
+}
+
+impl TryFrom<upload::Model> for UploadRecord {
+    type Error = Error;
+
+    fn try_from(row: upload::Model) -> Result<Self, Error> {
+        Ok(Self {
+            id: UploadId::from_uuid(row.id),
+            owner_id: UserId::from_uuid(row.owner_id),
+            set_id: SetId::from_uuid(row.set_id),
+            filename: row.filename,
+            media_type: row.media_type,
+            size_bytes: number("upload size", row.size_bytes)?,
+            sha256: row.sha256,
+            status: from_name("upload status", &row.status)?,
+            image_id: row.image_id.map(ImageId::from_uuid),
+            created_at: Timestamp::from_milliseconds(row.created_at),
+            expires_at: Timestamp::from_milliseconds(row.expires_at),
+        })
+    }
+}
+
+/// Refuses a set that cannot take this file.
+async fn ensure_room(
+    connection: &impl ConnectionTrait,
+    set: &protected_set::Model,
+    sha256: &str,
+) -> Result<(), Error> {
+    ensure_draft(set)?;
+    let images = image::Entity::find().filter(image::Column::SetId.eq(set.id));
+    let twin = images
+        .clone()
+        .filter(image::Column::Sha256.eq(sha256))
+        .count(connection)
+        .await?;
+    if twin > 0 {
+        return Err(Error::DuplicateImage);
+    }
+    let count: usize = number("image count", images.count(connection).await?)?;
+    if count >= MAX_IMAGES {
+        return Err(Error::SetFull);
+    }
+    Ok(())
+}
+
+fn image_row(upload: &upload::Model, new: NewImage, now: Timestamp) -> Result<image::Model, Error> {
+    Ok(image::Model {
+        id: new_uuid(now),
+        owner_id: upload.owner_id,
+        set_id: upload.set_id,
+        filename: upload.filename.clone(),
+        width: number("image width", new.width)?,
+        height: number("image height", new.height)?,
+        sha256: upload.sha256.clone(),
+        content_sha256: new.content_sha256,
+        content_media_type: new.content_media_type,
+        content_size_bytes: number("image size", new.content_size_bytes)?,
+        exif_removed: new.exif_removed,
+        gps_removed: new.gps_removed,
+        created_at: now.milliseconds(),
+    })
+}
+
+impl Store {
+    /// Announces an upload into a draft of this owner; `None` where there is no such set.
+    ///
+    /// [`Error::SetSealed`], [`Error::SetFull`] or [`Error::DuplicateImage`] where it could not be
+    /// completed anyway.
+    pub async fn create_upload(
+        &self,
+        owner: UserId,
+        new: NewUpload,
+        now: Timestamp,
+    ) -> Result<Option<UploadRecord>, Error> {
+        let row = upload::Model {
+            id: new_uuid(now),
+            owner_id: owner.uuid(),
+            set_id: new.set_id.uuid(),
+            filename: new.filename,
+            media_type: new.media_type,
+            size_bytes: number("upload size", new.size_bytes)?,
+            sha256: new.sha256,
+            status: PENDING.to_owned(),
+            image_id: None,
+            created_at: now.milliseconds(),
+            expires_at: new.expires_at.milliseconds(),
+        };
+        let transaction = self.begin().await?;
+        let Some(set) = lock_set(&transaction, owner, row.set_id).await? else {
+            return Ok(None);
+        };
+        ensure_room(&transaction, &set, &row.sha256).await?;
+        insert(&transaction, row.clone()).await?;
+        transaction.commit().await?;
+        Ok(Some(row.try_into()?))
+    }
+
+    /// Finds an upload of this owner.
+    pub async fn find_upload(
+        &self,
+        owner: UserId,
+        id: UploadId,
+    ) -> Result<Option<UploadRecord>, Error> {
+        upload::Entity::find_by_id(id.uuid())
+            .filter(upload::Column::OwnerId.eq(owner.uuid()))
+            .one(&self.reader)
+            .await?
+            .map(UploadRecord::try_from)
+            .transpose()
+    }
+
+    /// Notes that the bytes arrived and had the announced hash; safe to repeat.
+    ///
+    /// Takes no owner: the signed URL that carried the bytes is the permission.
+    pub async fn mark_upload_received(&self, id: UploadId) -> Result<(), Error> {
+        upload::Entity::update_many()
+            .col_expr(upload::Column::Status, Expr::value(RECEIVED))
+            .filter(upload::Column::Id.eq(id.uuid()))
+            .filter(upload::Column::Status.eq(PENDING))
+            .exec(self.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Turns a received upload into an image of its draft, all or nothing.
+    ///
+    /// A repeated call answers the image made first. [`Error::NotReceived`], [`Error::SetSealed`],
+    /// [`Error::SetFull`], [`Error::DuplicateImage`]; `None` where there is no such upload.
+    pub async fn complete_upload(
+        &self,
+        owner: UserId,
+        id: UploadId,
+        new: NewImage,
+        now: Timestamp,
+    ) -> Result<Option<UploadRecord>, Error> {
+        let Some(known) = self.find_upload(owner, id).await? else {
+            return Ok(None);
+        };
+        let transaction = self.begin().await?;
+        let Some(set) = lock_set(&transaction, owner, known.set_id.uuid()).await? else {
+            return Ok(None);
+        };
+        let Some(mut upload) = lock_upload(&transaction, id).await? else {
+            return Ok(None);
+        };
+        match upload.status.as_str() {
+            COMPLETED => return Ok(Some(upload.try_into()?)),
+            RECEIVED => ensure_room(&transaction, &set, &upload.sha256).await?,
+            _ => return Err(Error::NotReceived),
+        }
+        let image = image_row(&upload, new, now)?;
+        upload.image_id = Some(image.id);
+        COMPLETED.clone_into(&mut upload.status);
+        insert(&transaction, image)
+            .await
+            .map_err(|error| Error::or_unique(error, Error::DuplicateImage))?;
+        save_completed(&transaction, &upload).await?;
+        transaction.commit().await?;
+        Ok(Some(upload.try_into()?))
+    }
+}
+
+async fn lock_upload(
+    connection: &impl ConnectionTrait,
+    id: UploadId,
+) -> Result<Option<upload::Model>, Error> {
+    let query = upload::Entity::find_by_id(id.uuid()).lock(LockType::NoKeyUpdate);
+    Ok(query.one(connection).await?)
+}
+
+async fn save_completed(
+    connection: &impl ConnectionTrait,
+    upload: &upload::Model,
+) -> Result<(), Error> {
+    upload::Entity::update_many()
+        .col_expr(upload::Column::Status, Expr::value(COMPLETED))
+        .col_expr(upload::Column::ImageId, Expr::value(upload.image_id))
+        .filter(upload::Column::Id.eq(upload.id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
