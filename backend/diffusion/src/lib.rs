@@ -10,12 +10,12 @@
 pub mod noise;
 pub mod ops;
 pub mod optimizer;
-//pub mod pipeline;
-//pub mod sample;
+pub mod pipeline;
+pub mod sample;
 pub mod schedule;
-//pub mod text;
+pub mod text;
 pub mod unet;
-//pub mod vae;
+pub mod vae;
 pub mod weights;
 
 mod error;

@@ -1,0 +1,205 @@
+//! CLIP's text transformer, trainable, with transformers' tensor names.
+
+use candle_core::{DType, Tensor};
+use rand::Rng;
+
+use super::TextConfig;
+use crate::{
+    Error, Result,
+    nn::{Init, Initializer, LayerNorm, Linear, Reader, Scope, Source},
+    ops::{self, Activation},
+    weights::Weights,
+};
+
+/// Standard deviation of fresh embeddings, as in transformers.
+const EMBEDDING_DEVIATION: f32 = 0.02;
+
+/// The end token's id in configurations written before transformers 4.31, which was wrong: there
+/// the end token is the one with the highest id.
+const LEGACY_END: u32 = 2;
+
+impl TextConfig {
+    /// Fresh weights, distributed as transformers initialises the same layers.
+    pub fn initialize(&self, rng: &mut impl Rng) -> Result<Weights> {
+        let mut source = Initializer::new(rng);
+        Network::build(self, &mut source)?;
+        Ok(source.into_weights())
+    }
+}
+
+/// Standard deviations of fresh layers.
+#[derive(Clone, Copy)]
+struct Deviations {
+    inward: f32,
+    outward: f32,
+    widen: f32,
+}
+
+impl Deviations {
+    #[expect(clippy::cast_possible_truncation, reason = "deviations of f32 weights")]
+    fn new(config: &TextConfig) -> Self {
+        let root = (config.hidden_size as f64).powf(-0.5) * config.initializer_factor;
+        let depth = (2.0 * config.num_hidden_layers as f64).powf(-0.5);
+        let widen = (2.0 * config.hidden_size as f64).powf(-0.5) * config.initializer_factor;
+        Self { inward: (root * depth) as f32, outward: root as f32, widen: widen as f32 }
+    }
+}
+
+/// Causal self-attention and a feed-forward layer, normalised first.
+#[derive(Clone, Debug)]
+struct Layer {
+    norm1: LayerNorm,
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    out: Linear,
+    norm2: LayerNorm,
+    widen: Linear,
+    narrow: Linear,
+    heads: usize,
+    activation: Activation,
+}
+
+impl Layer {
+    fn new(mut scope: Scope<'_>, config: &TextConfig) -> Result<Self> {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let deviations = Deviations::new(config);
+        let norm1 = LayerNorm::new(scope.child("layer_norm1"), hidden, epsilon(config))?;
+        let norm2 = LayerNorm::new(scope.child("layer_norm2"), hidden, epsilon(config))?;
+        let mut attention = scope.child("self_attn");
+        let mut project = |name: &str, deviation: f32| {
+            Linear::normal(attention.child(name), hidden, hidden, deviation)
+        };
+        let (q, k) = (project("q_proj", deviations.inward)?, project("k_proj", deviations.inward)?);
+        let v = project("v_proj", deviations.inward)?;
+        let out = project("out_proj", deviations.outward)?;
+        let mut mlp = scope.child("mlp");
+        Ok(Self {
+            widen: Linear::normal(mlp.child("fc1"), hidden, inner, deviations.widen)?,
+            narrow: Linear::normal(mlp.child("fc2"), inner, hidden, deviations.inward)?,
+            norm1,
+            q,
+            k,
+            v,
+            out,
+            norm2,
+            heads: config.num_attention_heads,
+            activation: config.hidden_act.into(),
+        })
+    }
+
+    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        let normed = self.norm1.forward(xs)?;
+        let (q, k) = (self.q.forward(&normed)?, self.k.forward(&normed)?);
+        let attended = ops::attention(&q, &k, &self.v.forward(&normed)?, self.heads, true)?;
+        let xs = (self.out.forward(&attended)? + xs)?;
+        let hidden = self.widen.forward(&self.norm2.forward(&xs)?)?;
+        let hidden = ops::activation(&hidden, self.activation)?;
+        Ok((self.narrow.forward(&hidden)? + xs)?)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "an epsilon of f32 arithmetic")]
+fn epsilon(config: &TextConfig) -> f32 {
+    config.layer_norm_eps as f32
+}
+
+#[derive(Clone, Debug)]
+struct Network {
+    tokens: Tensor,
+    positions: Tensor,
+    layers: Vec<Layer>,
+    norm: LayerNorm,
+}
+
+impl Network {
+    #[expect(clippy::cast_possible_truncation, reason = "deviations of f32 weights")]
+    fn build(config: &TextConfig, source: &mut dyn Source) -> Result<Self> {
+        let (hidden, heads) = (config.hidden_size, config.num_attention_heads);
+        if heads == 0 || !hidden.is_multiple_of(heads) {
+            return Err(Error::InvalidConfig(format!("{hidden} channels in {heads} heads")));
+        }
+        let mut root = Scope::root(source);
+        let mut model = root.child("text_model");
+        let mut embeddings = model.child("embeddings");
+        let init = Init::Normal(EMBEDDING_DEVIATION * config.initializer_factor as f32);
+        let tokens = [config.vocab_size, hidden];
+        let positions = [config.max_position_embeddings, hidden];
+        let tokens = embeddings.tensor("token_embedding.weight", &tokens, init)?;
+        let positions = embeddings.tensor("position_embedding.weight", &positions, init)?;
+        let layers = (0..config.num_hidden_layers)
+            .map(|index| Layer::new(model.child(format_args!("encoder.layers.{index}")), config))
+            .collect::<Result<_>>()?;
+        let norm = LayerNorm::new(model.child("final_layer_norm"), hidden, epsilon(config))?;
+        Ok(Self { tokens, positions, layers, norm })
+    }
+}
+
+/// A text encoder.
+#[derive(Clone, Debug)]
+pub struct TextEncoder {
+    config: TextConfig,
+    weights: Weights,
+    network: Network,
+}
+
+impl TextEncoder {
+    /// Builds the model over `weights`, whose storage it shares; every tensor is checked.
+    pub fn new(config: TextConfig, weights: &Weights) -> Result<Self> {
+        let network = Network::build(&config, &mut Reader(weights))?;
+        Ok(Self { config, weights: weights.clone(), network })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &TextConfig {
+        &self.config
+    }
+
+    /// The weights that the model was built from.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// States of the last layer after the final normalisation.
+    ///
+    /// `ids: [b, s]` (`u32`); result `[b, s, d]`. Gradient flows to: all weights.
+    pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
+        let (batch, length) = ids.dims2()?;
+        let highest = ids.flatten_all()?.max_all()?.to_scalar::<u32>()? as usize;
+        if length > self.config.max_position_embeddings || highest >= self.config.vocab_size {
+            return Err(Error::InvalidArgument(format!(
+                "{length} tokens up to id {highest} for {} positions and {} ids",
+                self.config.max_position_embeddings, self.config.vocab_size
+            )));
+        }
+        let tokens = self.network.tokens.index_select(&ids.flatten_all()?, 0)?;
+        let tokens = tokens.reshape((batch, length, self.config.hidden_size))?;
+        let mut xs = tokens.broadcast_add(&self.network.positions.narrow(0, 0, length)?)?;
+        for layer in &self.network.layers {
+            xs = layer.forward(&xs)?;
+        }
+        self.network.norm.forward(&xs)
+    }
+
+    /// The state at the first end token of each sequence.
+    ///
+    /// `ids: [b, s]`, `states: [b, s, d]` from [`TextEncoder::forward`]; result `[b, d]`.
+    /// Gradient flows to: `states`.
+    pub fn pooled(&self, ids: &Tensor, states: &Tensor) -> Result<Tensor> {
+        let (batch, length, _) = states.dims3()?;
+        let rows = ids.to_dtype(DType::U32)?.to_vec2::<u32>()?;
+        let mut positions = Vec::with_capacity(batch);
+        for (entry, row) in rows.iter().enumerate() {
+            let highest = row.iter().max().copied();
+            let end = self.config.eos_token_id.filter(|id| *id != LEGACY_END).or(highest);
+            // Without an end token transformers reads the first position.
+            let position = row.iter().position(|id| Some(*id) == end).unwrap_or(0);
+            let position = entry * length + position;
+            positions.push(u32::try_from(position).map_err(|_| {
+                Error::InvalidArgument(format!("{batch} sequences of {length} tokens"))
+            })?);
+        }
+        let positions = Tensor::new(positions, states.device())?;
+        Ok(states.flatten(0, 1)?.index_select(&positions, 0)?)
+    }
+}

@@ -1,0 +1,12 @@
+//! Prompts: CLIP's tokenizer and its text encoder, both in the Hugging Face file layout.
+
+mod bytes;
+mod config;
+mod encoder;
+mod tokenizer;
+
+pub use self::{
+    config::{HiddenActivation, TextConfig},
+    encoder::TextEncoder,
+    tokenizer::Tokenizer,
+};

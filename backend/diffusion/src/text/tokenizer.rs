@@ -1,0 +1,268 @@
+//! CLIP's byte-pair tokenizer, equal to `CLIPTokenizer` of transformers.
+//!
+//! Refuses a vocabulary without its special tokens. It has no state beyond its tables.
+
+use std::collections::{BTreeMap, HashMap};
+
+use regex::Regex;
+use serde_json::{Map, Value, json};
+use unicode_normalization::UnicodeNormalization;
+
+use super::bytes;
+use crate::{Error, Result};
+
+const START: &str = "<|startoftext|>";
+const END: &str = "<|endoftext|>";
+
+/// Marks the last symbol of a word.
+const WORD_END: &str = "</w>";
+
+/// Special tokens, English clitics, words, single digits, runs of anything else.
+const PATTERN: &str = concat!(
+    r"<\|startoftext\|>|<\|endoftext\|>",
+    r"|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+);
+
+/// Length of a prompt when no configuration says otherwise.
+const DEFAULT_LENGTH: usize = 77;
+
+/// Longest prompt that a configuration may ask for; files write 10^30 for "no limit".
+const MAX_LENGTH: u64 = 4096;
+
+/// Text to token ids.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    vocabulary: HashMap<String, u32>,
+    merges: Vec<(String, String)>,
+    ranks: HashMap<(String, String), usize>,
+    alphabet: [char; 256],
+    pattern: Regex,
+    start: u32,
+    end: u32,
+    pad_token: String,
+    pad: u32,
+    max_length: usize,
+}
+
+impl Tokenizer {
+    /// A tokenizer over a vocabulary and merges in order of priority.
+    ///
+    /// `pad_token` fills prompts up to `max_length`, which counts the start and end tokens.
+    pub fn new(
+        vocabulary: HashMap<String, u32>,
+        merges: Vec<(String, String)>,
+        pad_token: &str,
+        max_length: usize,
+    ) -> Result<Self> {
+        let id = |token: &str| {
+            let missing = || Error::InvalidConfig(format!("the vocabulary lacks {token}"));
+            vocabulary.get(token).copied().ok_or_else(missing)
+        };
+        let (start, end, pad) = (id(START)?, id(END)?, id(pad_token)?);
+        if max_length < 2 {
+            return Err(Error::InvalidConfig(format!("prompts of {max_length} tokens")));
+        }
+        let ranks = merges.iter().cloned().enumerate().map(|(rank, pair)| (pair, rank)).collect();
+        Ok(Self {
+            vocabulary,
+            merges,
+            ranks,
+            alphabet: bytes::alphabet(),
+            pattern: Regex::new(PATTERN).expect("the pattern is a constant"),
+            start,
+            end,
+            pad_token: pad_token.to_owned(),
+            pad,
+            max_length,
+        })
+    }
+
+    /// A tokenizer in which each of `words` is one token, and anything else is split into bytes.
+    ///
+    /// The vocabulary holds all bytes, so no text is unknown. Words that the pattern splits (at
+    /// digits or punctuation) stay several tokens.
+    pub fn for_words<'a>(
+        words: impl IntoIterator<Item = &'a str>,
+        max_length: usize,
+    ) -> Result<Self> {
+        let letters = bytes::alphabet().map(String::from);
+        let mut tokens: Vec<String> = letters.to_vec();
+        tokens.extend(letters.iter().map(|letter| format!("{letter}{WORD_END}")));
+        let mut merges = Vec::new();
+        let special = |tokens: &[String]| -> HashMap<String, u32> {
+            tokens.iter().map(String::as_str).chain([START, END]).map(str::to_owned).zip(0..).collect()
+        };
+        let mut growing = Self::new(special(&tokens), Vec::new(), END, max_length)?;
+        for word in words {
+            let words: Vec<String> = growing.words(&normalize(word));
+            for word in words {
+                // One merge at a time: a merge may join several places of the word at once.
+                while let [left, right, ..] = &growing.pieces(&word)[..] {
+                    let pair = (left.clone(), right.clone());
+                    let joined = format!("{left}{right}");
+                    if growing.vocabulary.insert(joined.clone(), 0).is_none() {
+                        tokens.push(joined);
+                    }
+                    growing.ranks.insert(pair.clone(), merges.len());
+                    merges.push(pair);
+                }
+            }
+        }
+        Self::new(special(&tokens), merges, END, max_length)
+    }
+
+    /// Reads the files of a `tokenizer/` folder; `config` is `tokenizer_config.json`.
+    pub fn from_files(vocabulary: &[u8], merges: &[u8], config: Option<&[u8]>) -> Result<Self> {
+        let json = |file: &str| {
+            let file = format!("tokenizer/{file}");
+            move |source| Error::Json { file, source }
+        };
+        let vocabulary = serde_json::from_slice(vocabulary).map_err(json("vocab.json"))?;
+        let config: Map<String, Value> = match config {
+            Some(config) => serde_json::from_slice(config).map_err(json("tokenizer_config.json"))?,
+            None => Map::new(),
+        };
+        let merges = std::str::from_utf8(merges)
+            .map_err(|error| Error::InvalidConfig(format!("tokenizer/merges.txt: {error}")))?;
+        let merges = merges
+            .lines()
+            .filter(|line| !line.starts_with("#version") && !line.is_empty())
+            .map(|line| {
+                let (left, right) = line.split_once(' ').ok_or_else(|| {
+                    Error::InvalidConfig(format!("tokenizer/merges.txt has the line {line:?}"))
+                })?;
+                Ok((left.to_owned(), right.to_owned()))
+            })
+            .collect::<Result<_>>()?;
+        let pad = config.get("pad_token");
+        let pad = pad.and_then(|pad| pad.get("content").unwrap_or(pad).as_str()).unwrap_or(END);
+        let length = config.get("model_max_length").and_then(Value::as_u64);
+        let length = length.filter(|length| *length <= MAX_LENGTH);
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        Self::new(vocabulary, merges, pad, length.unwrap_or(DEFAULT_LENGTH))
+    }
+
+    /// The files of a `tokenizer/` folder by name.
+    pub fn to_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut vocabulary: Vec<_> = self.vocabulary.iter().collect();
+        vocabulary.sort_by_key(|(_, id)| **id);
+        let vocabulary: Map<String, Value> =
+            vocabulary.into_iter().map(|(token, id)| (token.clone(), json!(id))).collect();
+        let mut merges = "#version: 0.2\n".to_owned();
+        for (left, right) in &self.merges {
+            merges.push_str(&format!("{left} {right}\n"));
+        }
+        let special = json!({
+            "bos_token": START, "eos_token": END, "pad_token": self.pad_token, "unk_token": END,
+        });
+        let mut config = special.clone();
+        config["tokenizer_class"] = json!("CLIPTokenizer");
+        config["model_max_length"] = json!(self.max_length);
+        config["do_lower_case"] = json!(true);
+        config["add_prefix_space"] = json!(false);
+        config["errors"] = json!("replace");
+        BTreeMap::from([
+            ("vocab.json".to_owned(), Value::Object(vocabulary).to_string().into_bytes()),
+            ("merges.txt".to_owned(), merges.into_bytes()),
+            ("tokenizer_config.json".to_owned(), format!("{config:#}").into_bytes()),
+            ("special_tokens_map.json".to_owned(), format!("{special:#}").into_bytes()),
+        ])
+    }
+
+    /// Ids of a prompt: start, text, end, padding; always `max_length` of them.
+    ///
+    /// Text that is too long loses its tail, never its end token.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let mut ids = vec![self.start];
+        ids.extend(self.tokenize(text));
+        ids.truncate(self.max_length - 1);
+        ids.push(self.end);
+        ids.resize(self.max_length, self.pad);
+        ids
+    }
+
+    /// Ids of the text alone: no special tokens are added, nothing is cut.
+    pub fn tokenize(&self, text: &str) -> Vec<u32> {
+        let text = normalize(text);
+        let mut ids = Vec::new();
+        for part in self.pattern.find_iter(&text) {
+            match part.as_str() {
+                START => ids.push(self.start),
+                END => ids.push(self.end),
+                word => ids.extend(self.pieces(&self.spell(word)).iter().map(|piece| {
+                    // The end token doubles as the unknown one, as in CLIP.
+                    self.vocabulary.get(piece).copied().unwrap_or(self.end)
+                })),
+            }
+        }
+        ids
+    }
+
+    /// Number of ids.
+    pub fn vocabulary_size(&self) -> usize {
+        self.vocabulary.values().max().map_or(0, |highest| *highest as usize + 1)
+    }
+
+    /// Number of ids of an encoded prompt.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Id of the start token.
+    pub fn start_id(&self) -> u32 {
+        self.start
+    }
+
+    /// Id of the end token.
+    pub fn end_id(&self) -> u32 {
+        self.end
+    }
+
+    /// Id of a token, such as `dog</w>`.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.vocabulary.get(token).copied()
+    }
+
+    /// The words that the pattern finds, spelled in the byte alphabet.
+    fn words(&self, text: &str) -> Vec<String> {
+        self.pattern.find_iter(text).map(|word| self.spell(word.as_str())).collect()
+    }
+
+    fn spell(&self, word: &str) -> String {
+        word.bytes().map(|byte| self.alphabet[usize::from(byte)]).collect()
+    }
+
+    /// Splits a spelled word into letters and merges pairs, most important first.
+    fn pieces(&self, word: &str) -> Vec<String> {
+        let mut pieces: Vec<String> = word.chars().map(String::from).collect();
+        if let Some(last) = pieces.last_mut() {
+            last.push_str(WORD_END);
+        }
+        loop {
+            let best = pieces
+                .windows(2)
+                .filter_map(|pair| {
+                    let pair = (pair[0].clone(), pair[1].clone());
+                    Some((*self.ranks.get(&pair)?, pair))
+                })
+                .min();
+            let Some((_, (left, right))) = best else { return pieces };
+            let mut merged = Vec::with_capacity(pieces.len());
+            let mut rest = pieces.into_iter().peekable();
+            while let Some(piece) = rest.next() {
+                if piece == left && rest.peek() == Some(&right) {
+                    rest.next();
+                    merged.push(format!("{left}{right}"));
+                } else {
+                    merged.push(piece);
+                }
+            }
+            pieces = merged;
+        }
+    }
+}
+
+/// Canonical composition and lower case of each character, as transformers normalises.
+fn normalize(text: &str) -> String {
+    text.nfc().flat_map(char::to_lowercase).collect()
+}
