@@ -1,0 +1,92 @@
+//! Directories and names: private ones, durable ones, leftovers of killed processes.
+
+use std::{
+    fs::{self, DirBuilder, DirEntry, File},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    time::UNIX_EPOCH,
+};
+
+use shared::Timestamp;
+
+use super::{found, receive::Incoming};
+use crate::{Error, ObjectInfo};
+
+/// Creates a directory that only this user can enter.
+pub(super) fn create(path: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(Error::storage("create a directory"))
+}
+
+/// Gives a complete file its name, durably: file first, then both directories.
+pub(super) fn publish(incoming: Incoming, target: &Path) -> Result<(), Error> {
+    const ACTION: &str = "publish an object";
+    let directory = target.parent().expect("an object lies in a prefix");
+    create(directory)?;
+    incoming
+        .path
+        .persist(target)
+        .map_err(|error| Error::storage(ACTION)(error.error))?;
+    drop(incoming.file);
+    sync(directory)?;
+    directory.parent().map_or(Ok(()), sync)
+}
+
+fn sync(directory: &Path) -> Result<(), Error> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(Error::storage("make a name durable"))
+}
+
+/// Removes files that nobody holds locked any more.
+pub(super) fn sweep(temporary: &Path) -> Result<(), Error> {
+    const ACTION: &str = "remove a half written object";
+    for entry in fs::read_dir(temporary).map_err(Error::storage(ACTION))? {
+        let path = entry.map_err(Error::storage(ACTION))?.path();
+        let Some(file) = found(File::open(&path), ACTION)? else {
+            continue;
+        };
+        if file.try_lock().is_ok() {
+            found(fs::remove_file(&path), ACTION)?;
+            tracing::info!(path = %path.display(), "removed a half written object");
+        }
+    }
+    Ok(())
+}
+
+/// Every object below the directory; names that are none are skipped.
+pub(super) fn list(objects: &Path) -> Result<Vec<ObjectInfo>, Error> {
+    const ACTION: &str = "list objects";
+    let mut listed = Vec::new();
+    for prefix in fs::read_dir(objects).map_err(Error::storage(ACTION))? {
+        let prefix = prefix.map_err(Error::storage(ACTION))?;
+        for entry in fs::read_dir(prefix.path()).map_err(Error::storage(ACTION))? {
+            let entry = entry.map_err(Error::storage(ACTION))?;
+            listed.extend(inspect(&prefix, &entry)?);
+        }
+    }
+    listed.sort_by_key(|info| info.hash);
+    Ok(listed)
+}
+
+fn inspect(prefix: &DirEntry, entry: &DirEntry) -> Result<Option<ObjectInfo>, Error> {
+    const ACTION: &str = "look at an object";
+    let prefix = prefix.file_name();
+    let name = entry.file_name();
+    let text = prefix.to_str().zip(name.to_str());
+    let hash = text.and_then(|(prefix, rest)| format!("{prefix}{rest}").parse().ok());
+    let Some((hash, metadata)) = hash.zip(found(entry.metadata(), ACTION)?) else {
+        return Ok(None);
+    };
+    let modified = metadata.modified().map_err(Error::storage(ACTION))?;
+    let age = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let milliseconds = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    Ok(Some(ObjectInfo {
+        hash,
+        size_bytes: metadata.len(),
+        stored_at: Timestamp::from_milliseconds(milliseconds),
+    }))
+}
