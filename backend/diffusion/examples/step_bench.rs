@@ -29,7 +29,11 @@ fn demo_config() -> UNetConfig {
         out_channels: 12,
         block_out_channels: vec![48, 96, 96],
         layers_per_block: 1,
-        down_block_types: names(["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]),
+        down_block_types: names([
+            "DownBlock2D",
+            "CrossAttnDownBlock2D",
+            "CrossAttnDownBlock2D",
+        ]),
         up_block_types: names(["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]),
         cross_attention_dim: 96,
         attention_head_dim: PerLevel::Same(4),
@@ -56,25 +60,35 @@ fn main() -> Result<()> {
     let latents = noise::gaussian(&mut rng, (BATCH, 12, 16, 16), &Device::Cpu)?;
     let target = noise::gaussian(&mut rng, (BATCH, 12, 16, 16), &Device::Cpu)?;
     let context = noise::gaussian(&mut rng, (BATCH, 20, 96), &Device::Cpu)?;
-    let timesteps = noise::gaussian(&mut rng, BATCH, &Device::Cpu)?.abs()?.affine(300.0, 0.0)?;
+    let timesteps = noise::gaussian(&mut rng, BATCH, &Device::Cpu)?
+        .abs()?
+        .affine(300.0, 0.0)?;
     if let Some(folder) = &folder {
         fs::create_dir_all(folder)?;
         let none = BTreeMap::new();
         weights.save(folder.join("unet.safetensors"), DType::F32, &none)?;
-        fs::write(folder.join("config.json"), serde_json::to_vec_pretty(&config)?)?;
+        fs::write(
+            folder.join("config.json"),
+            serde_json::to_vec_pretty(&config)?,
+        )?;
         let batch = [
             ("latents", &latents),
             ("target", &target),
             ("context", &context),
             ("timesteps", &timesteps),
         ];
-        let batch: Weights =
-            batch.into_iter().map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
+        let batch: Weights = batch
+            .into_iter()
+            .map(|(name, tensor)| (name.to_owned(), tensor.clone()))
+            .collect();
         batch.save(folder.join("batch.safetensors"), DType::F32, &none)?;
     }
     let parameters = Parameters::from_weights(&weights)?;
     let unet = UNet::new(config, &parameters.weights())?;
-    let mut optimizer = AdamW::new(AdamWConfig { lr: 1e-4, ..AdamWConfig::default() });
+    let mut optimizer = AdamW::new(AdamWConfig {
+        lr: 1e-4,
+        ..AdamWConfig::default()
+    });
     let mut times = Vec::new();
     let mut loss_value = 0.0;
     for _ in 0..steps + 2 {

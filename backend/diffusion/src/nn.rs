@@ -53,7 +53,10 @@ pub(crate) struct Initializer<'a> {
 
 impl<'a> Initializer<'a> {
     pub(crate) fn new(rng: &'a mut dyn RngCore) -> Self {
-        Self { rng, weights: Weights::new() }
+        Self {
+            rng,
+            weights: Weights::new(),
+        }
     }
 
     pub(crate) fn into_weights(self) -> Weights {
@@ -90,17 +93,24 @@ pub(crate) struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// The root of the tree.
     pub(crate) fn root(source: &'a mut dyn Source) -> Self {
-        Self { source, prefix: String::new() }
+        Self {
+            source,
+            prefix: String::new(),
+        }
     }
 
     /// The subtree called `name`.
     pub(crate) fn child(&mut self, name: impl std::fmt::Display) -> Scope<'_> {
-        Scope { source: &mut *self.source, prefix: format!("{}{name}.", self.prefix) }
+        Scope {
+            source: &mut *self.source,
+            prefix: format!("{}{name}.", self.prefix),
+        }
     }
 
     /// A tensor of this place.
     pub(crate) fn tensor(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
-        self.source.tensor(&format!("{}{name}", self.prefix), shape, init)
+        self.source
+            .tensor(&format!("{}{name}", self.prefix), shape, init)
     }
 }
 
@@ -175,19 +185,34 @@ pub(crate) struct ConvShape {
 impl ConvShape {
     /// A 3x3 kernel of stride 1.
     pub(crate) fn three(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 3, stride: 1 }
+        Self {
+            inputs,
+            outputs,
+            kernel: 3,
+            stride: 1,
+        }
     }
 
     /// A 1x1 kernel of stride 1.
     pub(crate) fn one(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 1, stride: 1 }
+        Self {
+            inputs,
+            outputs,
+            kernel: 1,
+            stride: 1,
+        }
     }
 }
 
 impl Conv2d {
     /// Odd kernels, padded so that stride 1 keeps the size. Fresh values as in `PyTorch`.
     pub(crate) fn new(mut scope: Scope<'_>, shape: ConvShape) -> Result<Self> {
-        let ConvShape { inputs, outputs, kernel, stride } = shape;
+        let ConvShape {
+            inputs,
+            outputs,
+            kernel,
+            stride,
+        } = shape;
         let init = Init::Uniform(1.0 / ((inputs * kernel * kernel) as f32).sqrt());
         Ok(Self {
             weight: scope.tensor("weight", &[outputs, inputs, kernel, kernel], init)?,
@@ -199,11 +224,20 @@ impl Conv2d {
 
     /// The same layer without padding, for inputs padded by the caller.
     pub(crate) fn unpadded(scope: Scope<'_>, shape: ConvShape) -> Result<Self> {
-        Ok(Self { padding: 0, ..Self::new(scope, shape)? })
+        Ok(Self {
+            padding: 0,
+            ..Self::new(scope, shape)?
+        })
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        Ok(ops::conv2d(xs, &self.weight, Some(&self.bias), self.stride, self.padding)?)
+        Ok(ops::conv2d(
+            xs,
+            &self.weight,
+            Some(&self.bias),
+            self.stride,
+            self.padding,
+        )?)
     }
 }
 
@@ -232,18 +266,37 @@ impl GroupNorm {
         epsilon: f32,
     ) -> Result<Self> {
         if groups == 0 || !channels.is_multiple_of(groups) {
-            return Err(Error::InvalidConfig(format!("{channels} channels in {groups} groups")));
+            return Err(Error::InvalidConfig(format!(
+                "{channels} channels in {groups} groups"
+            )));
         }
         let (weight, bias) = affine(scope, channels)?;
-        Ok(Self { weight, bias, groups, epsilon })
+        Ok(Self {
+            weight,
+            bias,
+            groups,
+            epsilon,
+        })
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        Ok(ops::group_norm(xs, &self.weight, &self.bias, self.groups, self.epsilon)?)
+        Ok(ops::group_norm(
+            xs,
+            &self.weight,
+            &self.bias,
+            self.groups,
+            self.epsilon,
+        )?)
     }
 
     pub(crate) fn forward_silu(&self, xs: &Tensor) -> Result<Tensor> {
-        Ok(ops::group_norm_silu(xs, &self.weight, &self.bias, self.groups, self.epsilon)?)
+        Ok(ops::group_norm_silu(
+            xs,
+            &self.weight,
+            &self.bias,
+            self.groups,
+            self.epsilon,
+        )?)
     }
 }
 
@@ -258,7 +311,11 @@ pub(crate) struct LayerNorm {
 impl LayerNorm {
     pub(crate) fn new(scope: Scope<'_>, channels: usize, epsilon: f32) -> Result<Self> {
         let (weight, bias) = affine(scope, channels)?;
-        Ok(Self { weight, bias, epsilon })
+        Ok(Self {
+            weight,
+            bias,
+            epsilon,
+        })
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {

@@ -11,7 +11,8 @@ use crate::Result;
 /// The same generator state gives the same values on every device.
 pub fn gaussian(rng: &mut impl Rng, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
     let shape = shape.into();
-    let values: Vec<f32> =
-        (0..shape.elem_count()).map(|_| StandardNormal.sample(rng)).collect();
+    let values: Vec<f32> = (0..shape.elem_count())
+        .map(|_| StandardNormal.sample(rng))
+        .collect();
     Ok(Tensor::from_vec(values, shape, device)?)
 }

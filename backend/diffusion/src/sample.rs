@@ -25,7 +25,11 @@ pub struct SampleConfig {
 impl Default for SampleConfig {
     /// 50 steps at a guidance of 7.5, as in Stable Diffusion's reference sampler.
     fn default() -> Self {
-        Self { steps: 50, guidance_scale: 7.5, batch_size: 8 }
+        Self {
+            steps: 50,
+            guidance_scale: 7.5,
+            batch_size: 8,
+        }
     }
 }
 
@@ -64,11 +68,15 @@ pub fn sample(
     let total = prompts.len().div_ceil(config.batch_size) * config.steps;
     let mut completed = 0;
     let mut images = Vec::new();
-    let batches = prompts.chunks(config.batch_size).zip(seeds.chunks(config.batch_size));
+    let batches = prompts
+        .chunks(config.batch_size)
+        .zip(seeds.chunks(config.batch_size));
     for (prompts, seeds) in batches {
         let denoiser = Denoiser::new(pipeline, unet, prompts, config.guidance_scale)?;
         let device = denoiser.context.device();
-        let noise = seeds.iter().map(|seed| start_noise(pipeline, *seed, device));
+        let noise = seeds
+            .iter()
+            .map(|seed| start_noise(pipeline, *seed, device));
         let mut latents = Tensor::cat(&noise.collect::<Result<Vec<_>>>()?, 0)?;
         for timestep in ddim.timesteps() {
             let prediction = denoiser.predict(&latents, *timestep)?;
@@ -78,7 +86,13 @@ pub fn sample(
                 return Err(Error::Cancelled { completed, total });
             }
         }
-        images.push(pipeline.autoencoder.decode(&latents)?.detach().clamp(-1.0, 1.0)?);
+        images.push(
+            pipeline
+                .autoencoder
+                .decode(&latents)?
+                .detach()
+                .clamp(-1.0, 1.0)?,
+        );
     }
     Ok(Tensor::cat(&images, 0)?)
 }
@@ -104,19 +118,32 @@ impl<'a> Denoiser<'a> {
             let empty = empty.expand((count, length, channels))?;
             context = Tensor::cat(&[empty, context], 0)?;
         }
-        Ok(Self { unet, context, guidance_scale })
+        Ok(Self {
+            unet,
+            context,
+            guidance_scale,
+        })
     }
 
     fn predict(&self, latents: &Tensor, timestep: usize) -> Result<Tensor> {
         let entries = self.context.dim(0)?;
         let timesteps = Tensor::full(timestep as f32, entries, latents.device())?;
         if !guides(self.guidance_scale) {
-            return Ok(self.unet.forward(latents, &timesteps, &self.context)?.detach());
+            return Ok(self
+                .unet
+                .forward(latents, &timesteps, &self.context)?
+                .detach());
         }
         let doubled = Tensor::cat(&[latents, latents], 0)?;
-        let prediction = self.unet.forward(&doubled, &timesteps, &self.context)?.detach();
+        let prediction = self
+            .unet
+            .forward(&doubled, &timesteps, &self.context)?
+            .detach();
         let half = entries / 2;
-        let (empty, prompt) = (prediction.narrow(0, 0, half)?, prediction.narrow(0, half, half)?);
+        let (empty, prompt) = (
+            prediction.narrow(0, 0, half)?,
+            prediction.narrow(0, half, half)?,
+        );
         Ok((&empty + ((prompt - &empty)? * self.guidance_scale)?)?)
     }
 }

@@ -65,9 +65,9 @@ impl CustomOp1 for Pointwise {
         let dx = match self.0 {
             Activation::Silu => map_pairs(&x, &g, |x, g| g * swish(1.0, x)),
             Activation::QuickGelu => map_pairs(&x, &g, |x, g| g * swish(QUICK, x)),
-            Activation::Gelu => {
-                map_pairs(&x, &g, |x, g| g * (simd::normal_cdf(x) + x * simd::normal_density(x)))
-            }
+            Activation::Gelu => map_pairs(&x, &g, |x, g| {
+                g * (simd::normal_cdf(x) + x * simd::normal_density(x))
+            }),
         };
         Ok(Some(Tensor::from_vec(dx, xs.shape(), xs.device())?))
     }
@@ -75,18 +75,26 @@ impl CustomOp1 for Pointwise {
 
 fn map(xs: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
     let mut ys = vec![0.0; xs.len()];
-    ys.par_chunks_mut(BLOCK).zip(xs.par_chunks(BLOCK)).for_each(|(ys, xs)| {
-        simd::vectorize(|| ys.iter_mut().zip(xs).for_each(|(y, x)| *y = f(*x)));
-    });
+    ys.par_chunks_mut(BLOCK)
+        .zip(xs.par_chunks(BLOCK))
+        .for_each(|(ys, xs)| {
+            simd::vectorize(|| ys.iter_mut().zip(xs).for_each(|(y, x)| *y = f(*x)));
+        });
     ys
 }
 
 fn map_pairs(xs: &[f32], gs: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
     let mut ys = vec![0.0; xs.len()];
-    let blocks = ys.par_chunks_mut(BLOCK).zip(xs.par_chunks(BLOCK)).zip(gs.par_chunks(BLOCK));
+    let blocks = ys
+        .par_chunks_mut(BLOCK)
+        .zip(xs.par_chunks(BLOCK))
+        .zip(gs.par_chunks(BLOCK));
     blocks.for_each(|((ys, xs), gs)| {
         simd::vectorize(|| {
-            ys.iter_mut().zip(xs).zip(gs).for_each(|((y, x), g)| *y = f(*x, *g));
+            ys.iter_mut()
+                .zip(xs)
+                .zip(gs)
+                .for_each(|((y, x), g)| *y = f(*x, *g));
         });
     });
     ys
@@ -104,23 +112,28 @@ impl CustomOp1 for Geglu {
 
     fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut dims = layout.dims().to_vec();
-        let Some(last) = dims.last_mut().filter(|last| **last > 0 && last.is_multiple_of(2)) else {
+        let Some(last) = dims
+            .last_mut()
+            .filter(|last| **last > 0 && last.is_multiple_of(2))
+        else {
             bail!("geglu halves the last dimension, got {:?}", layout.dims());
         };
         let (wide, half) = (*last, *last / 2);
         *last = half;
         let xs = values(xs, layout)?;
         let mut ys = vec![0.0; xs.len() / 2];
-        ys.par_chunks_mut(half * ROWS).zip(xs.par_chunks(wide * ROWS)).for_each(|(ys, xs)| {
-            simd::vectorize(|| {
-                for (ys, xs) in ys.chunks_exact_mut(half).zip(xs.chunks_exact(wide)) {
-                    let (a, g) = xs.split_at(half);
-                    for ((y, a), g) in ys.iter_mut().zip(a).zip(g) {
-                        *y = a * g * simd::normal_cdf(*g);
+        ys.par_chunks_mut(half * ROWS)
+            .zip(xs.par_chunks(wide * ROWS))
+            .for_each(|(ys, xs)| {
+                simd::vectorize(|| {
+                    for (ys, xs) in ys.chunks_exact_mut(half).zip(xs.chunks_exact(wide)) {
+                        let (a, g) = xs.split_at(half);
+                        for ((y, a), g) in ys.iter_mut().zip(a).zip(g) {
+                            *y = a * g * simd::normal_cdf(*g);
+                        }
                     }
-                }
+                });
             });
-        });
         Ok((CpuStorage::F32(ys), Shape::from(dims)))
     }
 
@@ -131,15 +144,18 @@ impl CustomOp1 for Geglu {
         {
             let gradient = gradient.contiguous()?;
             let (x, g) = (Reading::new(xs)?, Reading::new(&gradient)?);
-            let rows = dx.par_chunks_mut(wide * ROWS).zip(x.par_chunks(wide * ROWS));
-            rows.zip(g.par_chunks(half * ROWS)).for_each(|((dx, xs), gradient)| {
-                simd::vectorize(|| {
-                    let rows = dx.chunks_exact_mut(wide).zip(xs.chunks_exact(wide));
-                    for ((dx, xs), gradient) in rows.zip(gradient.chunks_exact(half)) {
-                        geglu_gradient(half, xs, gradient, dx);
-                    }
+            let rows = dx
+                .par_chunks_mut(wide * ROWS)
+                .zip(x.par_chunks(wide * ROWS));
+            rows.zip(g.par_chunks(half * ROWS))
+                .for_each(|((dx, xs), gradient)| {
+                    simd::vectorize(|| {
+                        let rows = dx.chunks_exact_mut(wide).zip(xs.chunks_exact(wide));
+                        for ((dx, xs), gradient) in rows.zip(gradient.chunks_exact(half)) {
+                            geglu_gradient(half, xs, gradient, dx);
+                        }
+                    });
                 });
-            });
         }
         Ok(Some(Tensor::from_vec(dx, xs.shape(), xs.device())?))
     }

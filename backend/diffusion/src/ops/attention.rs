@@ -19,16 +19,11 @@ const TILE: usize = 128;
 ///
 /// `q: [b, n, c]`, `k, v: [b, m, c]`; result `[b, n, c]`. Memory is linear in `n` and `m`: scores
 /// are computed again in the backward pass. Gradient flows to: `q`, `k`, `v`.
-pub fn attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    heads: usize,
-    causal: bool,
-) -> Result<Tensor> {
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, causal: bool) -> Result<Tensor> {
     let op = Attention { heads, causal };
     op.sizes(q.dims(), k.dims(), v.dims())?;
-    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
+    q.contiguous()?
+        .apply_op3(&k.contiguous()?, &v.contiguous()?, op)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,11 +62,21 @@ impl Attention {
         let square = !self.causal || queries == keys;
         if !whole || !agree || !square || batch * queries * keys * channels == 0 {
             let heads = self.heads;
-            bail!("attention of {q:?}, {k:?}, {v:?} with {heads} heads, causal {}", self.causal);
+            bail!(
+                "attention of {q:?}, {k:?}, {v:?} with {heads} heads, causal {}",
+                self.causal
+            );
         }
         let head = channels / self.heads;
         let scale = 1.0 / (head as f32).sqrt();
-        Ok(Sizes { batch, queries, keys, channels, head, scale })
+        Ok(Sizes {
+            batch,
+            queries,
+            keys,
+            channels,
+            head,
+            scale,
+        })
     }
 
     /// Keys that query `row` sees.
@@ -82,7 +87,13 @@ impl Attention {
     /// Writes the attention weights of queries `start..start + rows` into `weights`.
     fn weights(&self, s: &Sizes, start: usize, q: Matrix<'_>, k: &[f32], weights: &mut [f32]) {
         let k = Matrix::strided(k, s.keys, s.head, s.channels);
-        gemm(Write::Replace, MatrixMut::strided(weights, s.keys), s.scale, q, k.transposed());
+        gemm(
+            Write::Replace,
+            MatrixMut::strided(weights, s.keys),
+            s.scale,
+            q,
+            k.transposed(),
+        );
         simd::vectorize(|| {
             for (row, scores) in weights.chunks_exact_mut(s.keys).enumerate() {
                 let (seen, hidden) = scores.split_at_mut(self.visible(start + row, s.keys));
@@ -93,7 +104,13 @@ impl Attention {
     }
 
     /// A tile of queries of one batch entry, all heads.
-    fn forward_tile(&self, s: &Sizes, start: usize, (q, k, v): (&[f32], &[f32], &[f32]), ys: &mut [f32]) {
+    fn forward_tile(
+        &self,
+        s: &Sizes,
+        start: usize,
+        (q, k, v): (&[f32], &[f32], &[f32]),
+        ys: &mut [f32],
+    ) {
         let rows = ys.len() / s.channels;
         with_scratch(rows * s.keys, |weights| {
             for offset in (0..s.channels).step_by(s.head) {
@@ -101,37 +118,80 @@ impl Attention {
                 self.weights(s, start, q, &k[offset..], weights);
                 let v = Matrix::strided(&v[offset..], s.keys, s.head, s.channels);
                 let target = MatrixMut::strided(&mut ys[offset..], s.channels);
-                gemm(Write::Replace, target, 1.0, Matrix::new(weights, rows, s.keys), v);
+                gemm(
+                    Write::Replace,
+                    target,
+                    1.0,
+                    Matrix::new(weights, rows, s.keys),
+                    v,
+                );
             }
         });
     }
 
     /// One head of one batch entry. With `p` the weights and `g` the gradient of the result:
     /// `dv = p^T g`, `ds = p * (g v^T - rowsum(g * ys)) * scale`, `dq = ds k`, `dk = ds^T q`.
-    fn backward_head(&self, s: &Sizes, head: &Head<'_>, targets: (&mut [f32], &mut [f32], &mut [f32])) {
+    fn backward_head(
+        &self,
+        s: &Sizes,
+        head: &Head<'_>,
+        targets: (&mut [f32], &mut [f32], &mut [f32]),
+    ) {
         let (dq, dk, dv) = targets;
         let keys = |values| Matrix::strided(values, s.keys, s.head, s.channels);
         for (tile, dq) in dq.chunks_mut(TILE * s.head).enumerate() {
             let start = tile * TILE;
             let rows = dq.len() / s.head;
-            let queries =
-                |values: &'_ [f32]| start * s.channels..values.len().min((start + rows) * s.channels);
-            let (q, g) = (&head.q[queries(head.q)], &head.gradient[queries(head.gradient)]);
+            let queries = |values: &'_ [f32]| {
+                start * s.channels..values.len().min((start + rows) * s.channels)
+            };
+            let (q, g) = (
+                &head.q[queries(head.q)],
+                &head.gradient[queries(head.gradient)],
+            );
             let ys = &head.ys[queries(head.ys)];
             let q = Matrix::strided(q, rows, s.head, s.channels);
             let gradient = Matrix::strided(g, rows, s.head, s.channels);
-            let write = if tile == 0 { Write::Replace } else { Write::Add };
+            let write = if tile == 0 {
+                Write::Replace
+            } else {
+                Write::Add
+            };
             with_scratch(2 * rows * s.keys, |scratch| {
                 let (weights, ds) = scratch.split_at_mut(rows * s.keys);
                 self.weights(s, start, q, head.k, weights);
                 let p = Matrix::new(weights, rows, s.keys);
-                gemm(write, MatrixMut::strided(dv, s.head), 1.0, p.transposed(), gradient);
+                gemm(
+                    write,
+                    MatrixMut::strided(dv, s.head),
+                    1.0,
+                    p.transposed(),
+                    gradient,
+                );
                 let target = MatrixMut::strided(ds, s.keys);
-                gemm(Write::Replace, target, 1.0, gradient, keys(head.v).transposed());
+                gemm(
+                    Write::Replace,
+                    target,
+                    1.0,
+                    gradient,
+                    keys(head.v).transposed(),
+                );
                 simd::vectorize(|| scores_gradient(s, weights, g, ys, ds));
                 let ds = Matrix::new(ds, rows, s.keys);
-                gemm(Write::Replace, MatrixMut::strided(dq, s.head), 1.0, ds, keys(head.k));
-                gemm(write, MatrixMut::strided(dk, s.head), 1.0, ds.transposed(), q);
+                gemm(
+                    Write::Replace,
+                    MatrixMut::strided(dq, s.head),
+                    1.0,
+                    ds,
+                    keys(head.k),
+                );
+                gemm(
+                    write,
+                    MatrixMut::strided(dk, s.head),
+                    1.0,
+                    ds.transposed(),
+                    q,
+                );
             });
         }
     }
@@ -140,7 +200,9 @@ impl Attention {
 /// Turns gradients of weights into gradients of scores, in place.
 #[inline(always)]
 fn scores_gradient(s: &Sizes, weights: &[f32], gradient: &[f32], ys: &[f32], ds: &mut [f32]) {
-    let rows = ds.chunks_exact_mut(s.keys).zip(weights.chunks_exact(s.keys));
+    let rows = ds
+        .chunks_exact_mut(s.keys)
+        .zip(weights.chunks_exact(s.keys));
     for (row, (ds, weights)) in rows.enumerate() {
         let at = row * s.channels;
         let dot = simd::sum_pairs(&gradient[at..][..s.head], &ys[at..][..s.head], |g, y| g * y);
@@ -178,7 +240,9 @@ fn softmax(row: &mut [f32]) {
 fn merge_heads(split: &[f32], heads: usize, rows: usize, head: usize) -> Vec<f32> {
     let channels = heads * head;
     let mut merged = vec![0.0; split.len()];
-    let entries = merged.par_chunks_mut(rows * channels).zip(split.par_chunks(rows * channels));
+    let entries = merged
+        .par_chunks_mut(rows * channels)
+        .zip(split.par_chunks(rows * channels));
     entries.for_each(|(merged, split)| {
         for (index, values) in split.chunks_exact(rows * head).enumerate() {
             for (row, values) in values.chunks_exact(head).enumerate() {
@@ -204,17 +268,25 @@ impl CustomOp3 for Attention {
         v_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let s = self.sizes(q_layout.dims(), k_layout.dims(), v_layout.dims())?;
-        let (q, k, v) = (values(q, q_layout)?, values(k, k_layout)?, values(v, v_layout)?);
+        let (q, k, v) = (
+            values(q, q_layout)?,
+            values(k, k_layout)?,
+            values(v, v_layout)?,
+        );
         let mut ys = vec![0.0; q.len()];
         let (queries, keys) = (s.queries * s.channels, s.keys * s.channels);
         let tile = TILE * s.channels;
-        ys.par_chunks_mut(queries).enumerate().for_each(|(entry, ys)| {
-            let (k, v) = (&k[entry * keys..][..keys], &v[entry * keys..][..keys]);
-            let tiles = ys.par_chunks_mut(tile).zip(q[entry * queries..][..queries].par_chunks(tile));
-            tiles.enumerate().for_each(|(index, (ys, q))| {
-                self.forward_tile(&s, index * TILE, (q, k, v), ys);
+        ys.par_chunks_mut(queries)
+            .enumerate()
+            .for_each(|(entry, ys)| {
+                let (k, v) = (&k[entry * keys..][..keys], &v[entry * keys..][..keys]);
+                let tiles = ys
+                    .par_chunks_mut(tile)
+                    .zip(q[entry * queries..][..queries].par_chunks(tile));
+                tiles.enumerate().for_each(|(index, (ys, q))| {
+                    self.forward_tile(&s, index * TILE, (q, k, v), ys);
+                });
             });
-        });
         Ok((CpuStorage::F32(ys), q_layout.shape().clone()))
     }
 
@@ -241,7 +313,8 @@ impl CustomOp3 for Attention {
             heads.for_each(|(index, (dq, (dk, dv)))| {
                 let (entry, offset) = (index / self.heads, index % self.heads * s.head);
                 let slice = |values: &'_ [f32], len: usize| {
-                    entry * len * s.channels + offset..values.len().min((entry + 1) * len * s.channels)
+                    entry * len * s.channels + offset
+                        ..values.len().min((entry + 1) * len * s.channels)
                 };
                 let head = Head {
                     q: &x[slice(x, s.queries)],
@@ -260,6 +333,10 @@ impl CustomOp3 for Attention {
             };
             like.track_op().then(tensor).transpose()
         };
-        Ok((merged(q, &dq, s.queries)?, merged(k, &dk, s.keys)?, merged(v, &dv, s.keys)?))
+        Ok((
+            merged(q, &dq, s.queries)?,
+            merged(k, &dk, s.keys)?,
+            merged(v, &dv, s.keys)?,
+        ))
     }
 }

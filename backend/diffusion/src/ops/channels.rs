@@ -12,7 +12,8 @@ use super::{
 ///
 /// `xs: [b, c, ..]`, `shift: [b, c]`. Gradient flows to: `xs`, `shift`.
 pub fn add_to_channels(xs: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    xs.contiguous()?.apply_op2(&shift.contiguous()?, AddToChannels)
+    xs.contiguous()?
+        .apply_op2(&shift.contiguous()?, AddToChannels)
 }
 
 struct AddToChannels;
@@ -30,24 +31,35 @@ impl CustomOp2 for AddToChannels {
         shift_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let [batch, channels, positions @ ..] = xs_layout.dims() else {
-            bail!("add_to_channels takes [b, c, ..], got {:?}", xs_layout.dims());
+            bail!(
+                "add_to_channels takes [b, c, ..], got {:?}",
+                xs_layout.dims()
+            );
         };
         let positions: usize = positions.iter().product();
         if shift_layout.dims() != [*batch, *channels] || positions == 0 {
-            bail!("add_to_channels of {:?} and {:?}", xs_layout.dims(), shift_layout.dims());
+            bail!(
+                "add_to_channels of {:?} and {:?}",
+                xs_layout.dims(),
+                shift_layout.dims()
+            );
         }
         let (xs, shift) = (values(xs, xs_layout)?, values(shift, shift_layout)?);
         let mut ys = vec![0.0; xs.len()];
         let image = channels * positions;
         let images = ys.par_chunks_mut(image).zip(xs.par_chunks(image));
-        images.zip(shift.par_chunks(*channels)).for_each(|((ys, xs), shift)| {
-            simd::vectorize(|| {
-                let planes = ys.chunks_exact_mut(positions).zip(xs.chunks_exact(positions));
-                for ((ys, xs), shift) in planes.zip(shift) {
-                    ys.iter_mut().zip(xs).for_each(|(y, x)| *y = x + shift);
-                }
+        images
+            .zip(shift.par_chunks(*channels))
+            .for_each(|((ys, xs), shift)| {
+                simd::vectorize(|| {
+                    let planes = ys
+                        .chunks_exact_mut(positions)
+                        .zip(xs.chunks_exact(positions));
+                    for ((ys, xs), shift) in planes.zip(shift) {
+                        ys.iter_mut().zip(xs).for_each(|(y, x)| *y = x + shift);
+                    }
+                });
             });
-        });
         Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
     }
 
@@ -68,6 +80,9 @@ impl CustomOp2 for AddToChannels {
             let g = Reading::new(&gradient)?;
             simd::vectorize(|| g.chunks_exact(positions).map(simd::sum).collect())
         };
-        Ok((dx, Some(Tensor::from_vec(sums, shift.shape(), xs.device())?)))
+        Ok((
+            dx,
+            Some(Tensor::from_vec(sums, shift.shape(), xs.device())?),
+        ))
     }
 }

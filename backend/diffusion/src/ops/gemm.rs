@@ -18,7 +18,13 @@ impl<'a> Matrix<'a> {
         columns: usize,
         row_stride: usize,
     ) -> Self {
-        Self { values, rows, columns, row_stride, column_stride: 1 }
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        }
     }
 
     /// A row-major matrix without gaps.
@@ -41,7 +47,8 @@ impl<'a> Matrix<'a> {
         let last = (self.rows.checked_sub(1))
             .zip(self.columns.checked_sub(1))
             .and_then(|(row, column)| {
-                row.checked_mul(self.row_stride)?.checked_add(column.checked_mul(self.column_stride)?)
+                row.checked_mul(self.row_stride)?
+                    .checked_add(column.checked_mul(self.column_stride)?)
             });
         last.is_some_and(|last| last < self.values.len())
     }
@@ -75,7 +82,10 @@ pub(super) enum Write {
 ///
 /// # Panics
 /// When the shapes disagree or a matrix reaches past its slice.
-#[expect(unsafe_code, reason = "the kernel takes raw pointers; every bound is checked here")]
+#[expect(
+    unsafe_code,
+    reason = "the kernel takes raw pointers; every bound is checked here"
+)]
 pub(super) fn gemm(
     write: Write,
     destination: MatrixMut<'_>,
@@ -89,8 +99,14 @@ pub(super) fn gemm(
         assert!(rows == 0 || columns == 0, "a matrix product needs a depth");
         return;
     }
-    assert!(left.fits() && right.fits(), "a factor reaches past its slice");
-    assert!(columns <= destination.row_stride || rows == 1, "rows of the product overlap");
+    assert!(
+        left.fits() && right.fits(),
+        "a factor reaches past its slice"
+    );
+    assert!(
+        columns <= destination.row_stride || rows == 1,
+        "rows of the product overlap"
+    );
     let target = Matrix::strided(destination.values, rows, columns, destination.row_stride);
     assert!(target.fits(), "the product reaches past its slice");
     let stride = |value: usize| isize::try_from(value).expect("strides fit a slice, so an isize");
@@ -148,7 +164,13 @@ mod tests {
         let mut product = [0.0; 4];
         let short = [0.0; 3];
         let target = MatrixMut::strided(&mut product, 2);
-        gemm(Write::Replace, target, 1.0, Matrix::new(&short, 2, 2), Matrix::new(&[0.0; 4], 2, 2));
+        gemm(
+            Write::Replace,
+            target,
+            1.0,
+            Matrix::new(&short, 2, 2),
+            Matrix::new(&[0.0; 4], 2, 2),
+        );
     }
 
     #[test]
@@ -157,6 +179,12 @@ mod tests {
         let mut product = [0.0; 4];
         let factor = [0.0; 4];
         let target = MatrixMut::strided(&mut product, 1);
-        gemm(Write::Replace, target, 1.0, Matrix::new(&factor, 2, 2), Matrix::new(&factor, 2, 2));
+        gemm(
+            Write::Replace,
+            target,
+            1.0,
+            Matrix::new(&factor, 2, 2),
+            Matrix::new(&factor, 2, 2),
+        );
     }
 }

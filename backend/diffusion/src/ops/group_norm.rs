@@ -21,7 +21,16 @@ pub fn group_norm(
     groups: usize,
     epsilon: f32,
 ) -> Result<Tensor> {
-    apply(xs, weight, bias, GroupNorm { groups, epsilon, silu: false })
+    apply(
+        xs,
+        weight,
+        bias,
+        GroupNorm {
+            groups,
+            epsilon,
+            silu: false,
+        },
+    )
 }
 
 /// [`group_norm`] followed by `SiLU`, `v * sigmoid(v)`.
@@ -34,11 +43,21 @@ pub fn group_norm_silu(
     groups: usize,
     epsilon: f32,
 ) -> Result<Tensor> {
-    apply(xs, weight, bias, GroupNorm { groups, epsilon, silu: true })
+    apply(
+        xs,
+        weight,
+        bias,
+        GroupNorm {
+            groups,
+            epsilon,
+            silu: true,
+        },
+    )
 }
 
 fn apply(xs: &Tensor, weight: &Tensor, bias: &Tensor, op: GroupNorm) -> Result<Tensor> {
-    xs.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+    xs.contiguous()?
+        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,14 +109,20 @@ impl GroupNorm {
                 self.groups
             );
         }
-        Ok(Sizes { channels: *channels, channels_per_group: channels / self.groups, positions })
+        Ok(Sizes {
+            channels: *channels,
+            channels_per_group: channels / self.groups,
+            positions,
+        })
     }
 
     /// One group of one image: normalise, scale, shift, activate.
     #[inline(always)]
     fn forward(&self, positions: usize, xs: &[f32], weight: &[f32], bias: &[f32], ys: &mut [f32]) {
         let (mean, scale) = simd::moments(xs, self.epsilon);
-        let rows = ys.chunks_exact_mut(positions).zip(xs.chunks_exact(positions));
+        let rows = ys
+            .chunks_exact_mut(positions)
+            .zip(xs.chunks_exact(positions));
         for ((ys, xs), (weight, bias)) in rows.zip(weight.iter().zip(bias)) {
             let slope = weight * scale;
             let offset = bias - mean * slope;
@@ -143,7 +168,10 @@ impl GroupNorm {
         }
         let count = group.xs.len() as f32;
         let (plain, weighted) = (plain / count, weighted / count);
-        let rows = target.xs.chunks_exact_mut(positions).zip(group.xs.chunks_exact(positions));
+        let rows = target
+            .xs
+            .chunks_exact_mut(positions)
+            .zip(group.xs.chunks_exact(positions));
         for ((dx, xs), weight) in rows.zip(group.weight) {
             for (dx, x) in dx.iter_mut().zip(xs) {
                 let normalised = (x - mean) * scale;
@@ -172,18 +200,20 @@ impl CustomOp3 for GroupNorm {
         let sizes = self.sizes(xs_layout.dims(), weight.len(), bias.len())?;
         let mut ys = vec![0.0; xs.len()];
         let image = sizes.channels * sizes.positions;
-        ys.par_chunks_mut(image).zip(xs.par_chunks(image)).for_each(|(ys, xs)| {
-            simd::vectorize(|| {
-                let len = sizes.group_len();
-                let groups = ys.chunks_exact_mut(len).zip(xs.chunks_exact(len));
-                let affine = weight
-                    .chunks_exact(sizes.channels_per_group)
-                    .zip(bias.chunks_exact(sizes.channels_per_group));
-                for ((ys, xs), (weight, bias)) in groups.zip(affine) {
-                    self.forward(sizes.positions, xs, weight, bias, ys);
-                }
+        ys.par_chunks_mut(image)
+            .zip(xs.par_chunks(image))
+            .for_each(|(ys, xs)| {
+                simd::vectorize(|| {
+                    let len = sizes.group_len();
+                    let groups = ys.chunks_exact_mut(len).zip(xs.chunks_exact(len));
+                    let affine = weight
+                        .chunks_exact(sizes.channels_per_group)
+                        .zip(bias.chunks_exact(sizes.channels_per_group));
+                    for ((ys, xs), (weight, bias)) in groups.zip(affine) {
+                        self.forward(sizes.positions, xs, weight, bias, ys);
+                    }
+                });
             });
-        });
         Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
     }
 
@@ -207,36 +237,46 @@ impl CustomOp3 for GroupNorm {
             let (x, g) = (Reading::new(xs)?, Reading::new(&gradient)?);
             let (w, b) = (Reading::new(weight)?, Reading::new(bias)?);
             let (x, g, w, b) = (&*x, &*g, &*w, &*b);
-            let images = dx.par_chunks_mut(image).zip(x.par_chunks(image)).zip(g.par_chunks(image));
-            let affine =
-                dw.par_chunks_mut(sizes.channels).zip(db.par_chunks_mut(sizes.channels));
-            images.zip(affine).for_each(|(((dx, xs), gradient), (dw, db))| {
-                let (len, step) = (sizes.group_len(), sizes.channels_per_group);
-                simd::vectorize(|| {
-                    for group in 0..self.groups {
-                        let (start, channel) = (group * len, group * step);
-                        let source = Group {
-                            xs: &xs[start..][..len],
-                            gradient: &gradient[start..][..len],
-                            weight: &w[channel..][..step],
-                            bias: &b[channel..][..step],
-                        };
-                        let target = GroupGradient {
-                            xs: &mut dx[start..][..len],
-                            weight: &mut dw[channel..][..step],
-                            bias: &mut db[channel..][..step],
-                        };
-                        self.backward(sizes.positions, &source, target);
-                    }
+            let images = dx
+                .par_chunks_mut(image)
+                .zip(x.par_chunks(image))
+                .zip(g.par_chunks(image));
+            let affine = dw
+                .par_chunks_mut(sizes.channels)
+                .zip(db.par_chunks_mut(sizes.channels));
+            images
+                .zip(affine)
+                .for_each(|(((dx, xs), gradient), (dw, db))| {
+                    let (len, step) = (sizes.group_len(), sizes.channels_per_group);
+                    simd::vectorize(|| {
+                        for group in 0..self.groups {
+                            let (start, channel) = (group * len, group * step);
+                            let source = Group {
+                                xs: &xs[start..][..len],
+                                gradient: &gradient[start..][..len],
+                                weight: &w[channel..][..step],
+                                bias: &b[channel..][..step],
+                            };
+                            let target = GroupGradient {
+                                xs: &mut dx[start..][..len],
+                                weight: &mut dw[channel..][..step],
+                                bias: &mut db[channel..][..step],
+                            };
+                            self.backward(sizes.positions, &source, target);
+                        }
+                    });
                 });
-            });
         }
         let device = xs.device();
         let total = |per_image: Vec<f32>, like: &Tensor| {
-            let tensor = || Tensor::from_vec(sum_rows(&per_image, sizes.channels), like.shape(), device);
+            let tensor =
+                || Tensor::from_vec(sum_rows(&per_image, sizes.channels), like.shape(), device);
             like.track_op().then(tensor).transpose()
         };
-        let dx = xs.track_op().then(|| Tensor::from_vec(dx, xs.shape(), device)).transpose()?;
+        let dx = xs
+            .track_op()
+            .then(|| Tensor::from_vec(dx, xs.shape(), device))
+            .transpose()?;
         Ok((dx, total(dw, weight)?, total(db, bias)?))
     }
 }

@@ -19,7 +19,11 @@ const ROWS: usize = 128;
 ///
 /// `xs: [.., c]`, `weight, bias: [c]`. Gradient flows to: `xs`, `weight`, `bias`.
 pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor> {
-    xs.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, LayerNorm { epsilon })
+    xs.contiguous()?.apply_op3(
+        &weight.contiguous()?,
+        &bias.contiguous()?,
+        LayerNorm { epsilon },
+    )
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,16 +76,18 @@ impl CustomOp3 for LayerNorm {
             bail!("layer_norm of {:?} with {len} weights", xs_layout.dims());
         }
         let mut ys = vec![0.0; xs.len()];
-        ys.par_chunks_mut(len * ROWS).zip(xs.par_chunks(len * ROWS)).for_each(|(ys, xs)| {
-            simd::vectorize(|| {
-                for (ys, xs) in ys.chunks_exact_mut(len).zip(xs.chunks_exact(len)) {
-                    let (mean, scale) = simd::moments(xs, self.epsilon);
-                    for ((y, x), (w, b)) in ys.iter_mut().zip(xs).zip(weight.iter().zip(bias)) {
-                        *y = (x - mean) * scale * w + b;
+        ys.par_chunks_mut(len * ROWS)
+            .zip(xs.par_chunks(len * ROWS))
+            .for_each(|(ys, xs)| {
+                simd::vectorize(|| {
+                    for (ys, xs) in ys.chunks_exact_mut(len).zip(xs.chunks_exact(len)) {
+                        let (mean, scale) = simd::moments(xs, self.epsilon);
+                        for ((y, x), (w, b)) in ys.iter_mut().zip(xs).zip(weight.iter().zip(bias)) {
+                            *y = (x - mean) * scale * w + b;
+                        }
                     }
-                }
+                });
             });
-        });
         Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
     }
 
@@ -99,25 +105,34 @@ impl CustomOp3 for LayerNorm {
         let (mut dw, mut db) = (vec![0.0; tasks * len], vec![0.0; tasks * len]);
         {
             let gradient = gradient.contiguous()?;
-            let (x, g, w) = (Reading::new(xs)?, Reading::new(&gradient)?, Reading::new(weight)?);
+            let (x, g, w) = (
+                Reading::new(xs)?,
+                Reading::new(&gradient)?,
+                Reading::new(weight)?,
+            );
             let (x, g, w) = (&*x, &*g, &*w);
             let rows = dx.par_chunks_mut(len * ROWS).zip(x.par_chunks(len * ROWS));
             let affine = dw.par_chunks_mut(len).zip(db.par_chunks_mut(len));
-            rows.zip(g.par_chunks(len * ROWS)).zip(affine).for_each(|(((dx, x), g), (dw, db))| {
-                simd::vectorize(|| {
-                    let rows = dx.chunks_exact_mut(len).zip(x.chunks_exact(len));
-                    for ((dx, x), g) in rows.zip(g.chunks_exact(len)) {
-                        self.backward_row((x, g, w), (dx, dw, db));
-                    }
+            rows.zip(g.par_chunks(len * ROWS))
+                .zip(affine)
+                .for_each(|(((dx, x), g), (dw, db))| {
+                    simd::vectorize(|| {
+                        let rows = dx.chunks_exact_mut(len).zip(x.chunks_exact(len));
+                        for ((dx, x), g) in rows.zip(g.chunks_exact(len)) {
+                            self.backward_row((x, g, w), (dx, dw, db));
+                        }
+                    });
                 });
-            });
         }
         let device = xs.device();
         let total = |per_task: Vec<f32>, like: &Tensor| {
             let tensor = || Tensor::from_vec(sum_rows(&per_task, len), like.shape(), device);
             like.track_op().then(tensor).transpose()
         };
-        let dx = xs.track_op().then(|| Tensor::from_vec(dx, xs.shape(), device)).transpose()?;
+        let dx = xs
+            .track_op()
+            .then(|| Tensor::from_vec(dx, xs.shape(), device))
+            .transpose()?;
         Ok((dx, total(dw, weight)?, total(db, bias)?))
     }
 }

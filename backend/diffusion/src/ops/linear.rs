@@ -40,20 +40,27 @@ impl Linear {
         let mut dims = xs_layout.dims().to_vec();
         let fits = bias.is_none_or(|bias| bias.len() == outputs) && inputs * outputs > 0;
         let Some(last) = dims.last_mut().filter(|last| **last == inputs && fits) else {
-            bail!("linear of {:?} with {:?}", xs_layout.dims(), weight_layout.dims());
+            bail!(
+                "linear of {:?} with {:?}",
+                xs_layout.dims(),
+                weight_layout.dims()
+            );
         };
         *last = outputs;
         let (xs, weight) = (values(xs, xs_layout)?, values(weight, weight_layout)?);
         let mut ys = vec![0.0; xs.len() / inputs * outputs];
         let kernel = Matrix::new(weight, outputs, inputs).transposed();
-        ys.par_chunks_mut(ROWS * outputs).zip(xs.par_chunks(ROWS * inputs)).for_each(|(ys, xs)| {
-            let write = bias.map_or(Write::Replace, |bias| {
-                ys.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
-                Write::Add
+        ys.par_chunks_mut(ROWS * outputs)
+            .zip(xs.par_chunks(ROWS * inputs))
+            .for_each(|(ys, xs)| {
+                let write = bias.map_or(Write::Replace, |bias| {
+                    ys.chunks_exact_mut(outputs)
+                        .for_each(|row| row.copy_from_slice(bias));
+                    Write::Add
+                });
+                let xs = Matrix::new(xs, xs.len() / inputs, inputs);
+                gemm(write, MatrixMut::strided(ys, outputs), 1.0, xs, kernel);
             });
-            let xs = Matrix::new(xs, xs.len() / inputs, inputs);
-            gemm(write, MatrixMut::strided(ys, outputs), 1.0, xs, kernel);
-        });
         Ok((CpuStorage::F32(ys), Shape::from(dims)))
     }
 
@@ -67,7 +74,11 @@ impl Linear {
         let gradient = gradient.contiguous()?;
         let device = xs.device();
         let (dx, dw, db) = {
-            let (x, w, g) = (Reading::new(xs)?, Reading::new(weight)?, Reading::new(&gradient)?);
+            let (x, w, g) = (
+                Reading::new(xs)?,
+                Reading::new(weight)?,
+                Reading::new(&gradient)?,
+            );
             (
                 xs.track_op().then(|| input_gradient(&g, &w, outputs)),
                 weight.track_op().then(|| weight_gradient(&x, &g, outputs)),
@@ -75,7 +86,9 @@ impl Linear {
             )
         };
         let tensor = |values: Option<Vec<f32>>, shape: &Shape| {
-            values.map(|values| Tensor::from_vec(values, shape, device)).transpose()
+            values
+                .map(|values| Tensor::from_vec(values, shape, device))
+                .transpose()
         };
         Ok([
             tensor(dx, xs.shape())?,
@@ -90,12 +103,18 @@ fn input_gradient(gradient: &[f32], weight: &[f32], outputs: usize) -> Vec<f32> 
     let inputs = weight.len() / outputs;
     let mut dx = vec![0.0; gradient.len() / outputs * inputs];
     let weight = Matrix::new(weight, outputs, inputs);
-    dx.par_chunks_mut(ROWS * inputs).zip(gradient.par_chunks(ROWS * outputs)).for_each(
-        |(dx, gradient)| {
+    dx.par_chunks_mut(ROWS * inputs)
+        .zip(gradient.par_chunks(ROWS * outputs))
+        .for_each(|(dx, gradient)| {
             let gradient = Matrix::new(gradient, gradient.len() / outputs, outputs);
-            gemm(Write::Replace, MatrixMut::strided(dx, inputs), 1.0, gradient, weight);
-        },
-    );
+            gemm(
+                Write::Replace,
+                MatrixMut::strided(dx, inputs),
+                1.0,
+                gradient,
+                weight,
+            );
+        });
     dx
 }
 
@@ -106,11 +125,19 @@ fn weight_gradient(xs: &[f32], gradient: &[f32], outputs: usize) -> Vec<f32> {
     let xs = Matrix::new(xs, rows, inputs);
     let block = outputs.div_ceil(WEIGHT_TASKS).next_multiple_of(16);
     let mut dw = vec![0.0; outputs * inputs];
-    dw.par_chunks_mut(block * inputs).enumerate().for_each(|(index, dw)| {
-        let taken = dw.len() / inputs;
-        let gradient = Matrix::strided(&gradient[index * block..], rows, taken, outputs);
-        gemm(Write::Replace, MatrixMut::strided(dw, inputs), 1.0, gradient.transposed(), xs);
-    });
+    dw.par_chunks_mut(block * inputs)
+        .enumerate()
+        .for_each(|(index, dw)| {
+            let taken = dw.len() / inputs;
+            let gradient = Matrix::strided(&gradient[index * block..], rows, taken, outputs);
+            gemm(
+                Write::Replace,
+                MatrixMut::strided(dw, inputs),
+                1.0,
+                gradient.transposed(),
+                xs,
+            );
+        });
     dw
 }
 

@@ -31,16 +31,21 @@ impl CustomOp1 for Upsample {
         let xs = values(xs, layout)?;
         let mut ys = vec![0.0; 4 * xs.len()];
         let plane = (height * width).max(1);
-        ys.par_chunks_mut(4 * plane).zip(xs.par_chunks(plane)).for_each(|(ys, xs)| {
-            for (ys, xs) in ys.chunks_exact_mut(4 * width).zip(xs.chunks_exact(width)) {
-                let (upper, lower) = ys.split_at_mut(2 * width);
-                for (pair, x) in upper.chunks_exact_mut(2).zip(xs) {
-                    pair.fill(*x);
+        ys.par_chunks_mut(4 * plane)
+            .zip(xs.par_chunks(plane))
+            .for_each(|(ys, xs)| {
+                for (ys, xs) in ys.chunks_exact_mut(4 * width).zip(xs.chunks_exact(width)) {
+                    let (upper, lower) = ys.split_at_mut(2 * width);
+                    for (pair, x) in upper.chunks_exact_mut(2).zip(xs) {
+                        pair.fill(*x);
+                    }
+                    lower.copy_from_slice(upper);
                 }
-                lower.copy_from_slice(upper);
-            }
-        });
-        Ok((CpuStorage::F32(ys), Shape::from((batch, channels, 2 * height, 2 * width))))
+            });
+        Ok((
+            CpuStorage::F32(ys),
+            Shape::from((batch, channels, 2 * height, 2 * width)),
+        ))
     }
 
     fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -50,15 +55,17 @@ impl CustomOp1 for Upsample {
         let mut dx = vec![0.0; xs.elem_count()];
         {
             let g = Reading::new(&gradient)?;
-            dx.par_chunks_mut(plane).zip(g.par_chunks(4 * plane)).for_each(|(dx, g)| {
-                for (dx, g) in dx.chunks_exact_mut(width).zip(g.chunks_exact(4 * width)) {
-                    let (upper, lower) = g.split_at(2 * width);
-                    let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-                    for (dx, (upper, lower)) in dx.iter_mut().zip(pairs) {
-                        *dx = upper[0] + upper[1] + lower[0] + lower[1];
+            dx.par_chunks_mut(plane)
+                .zip(g.par_chunks(4 * plane))
+                .for_each(|(dx, g)| {
+                    for (dx, g) in dx.chunks_exact_mut(width).zip(g.chunks_exact(4 * width)) {
+                        let (upper, lower) = g.split_at(2 * width);
+                        let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+                        for (dx, (upper, lower)) in dx.iter_mut().zip(pairs) {
+                            *dx = upper[0] + upper[1] + lower[0] + lower[1];
+                        }
                     }
-                }
-            });
+                });
         }
         Ok(Some(Tensor::from_vec(dx, xs.shape(), xs.device())?))
     }
@@ -72,19 +79,21 @@ const TILE: usize = 16;
 fn swap(xs: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut ys = vec![0.0; xs.len()];
     let len = (rows * columns).max(1);
-    ys.par_chunks_mut(len).zip(xs.par_chunks(len)).for_each(|(ys, xs)| {
-        for top in (0..rows).step_by(TILE) {
-            for left in (0..columns).step_by(TILE) {
-                let bottom = rows.min(top + TILE);
-                for column in left..columns.min(left + TILE) {
-                    let target = &mut ys[column * rows + top..column * rows + bottom];
-                    for (value, row) in target.iter_mut().zip(top..) {
-                        *value = xs[row * columns + column];
+    ys.par_chunks_mut(len)
+        .zip(xs.par_chunks(len))
+        .for_each(|(ys, xs)| {
+            for top in (0..rows).step_by(TILE) {
+                for left in (0..columns).step_by(TILE) {
+                    let bottom = rows.min(top + TILE);
+                    for column in left..columns.min(left + TILE) {
+                        let target = &mut ys[column * rows + top..column * rows + bottom];
+                        for (value, row) in target.iter_mut().zip(top..) {
+                            *value = xs[row * columns + column];
+                        }
                     }
                 }
             }
-        }
-    });
+        });
     ys
 }
 
@@ -96,7 +105,10 @@ impl CustomOp1 for SwapLastTwo {
     fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut dims = layout.dims().to_vec();
         let [.., rows, columns] = &mut dims[..] else {
-            bail!("swap_last_two needs two dimensions, got {:?}", layout.dims());
+            bail!(
+                "swap_last_two needs two dimensions, got {:?}",
+                layout.dims()
+            );
         };
         let ys = swap(values(xs, layout)?, *rows, *columns);
         std::mem::swap(rows, columns);

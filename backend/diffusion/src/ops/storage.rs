@@ -7,7 +7,10 @@ use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 /// The values of a contiguous `f32` operand.
 pub(super) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!("fused operators need contiguous operands, got strides {:?}", layout.stride());
+        bail!(
+            "fused operators need contiguous operands, got strides {:?}",
+            layout.stride()
+        );
     };
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
@@ -24,11 +27,17 @@ impl<'a> Reading<'a> {
     pub(crate) fn new(tensor: &'a Tensor) -> Result<Self> {
         let (guard, layout) = tensor.storage_and_layout();
         let Some((start, end)) = layout.contiguous_offsets() else {
-            bail!("fused operators need contiguous gradients, got strides {:?}", layout.stride());
+            bail!(
+                "fused operators need contiguous gradients, got strides {:?}",
+                layout.stride()
+            );
         };
         match &*guard {
             Storage::Cpu(storage) => drop(storage.as_slice::<f32>()?),
-            other => bail!("fused operators run on the CPU only, got {:?}", other.device()),
+            other => bail!(
+                "fused operators run on the CPU only, got {:?}",
+                other.device()
+            ),
         }
         Ok(Self { guard, start, end })
     }

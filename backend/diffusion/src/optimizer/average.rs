@@ -19,15 +19,27 @@ pub struct Ema {
 
 impl Ema {
     /// Starts at the present parameters.
-    #[expect(clippy::cast_possible_truncation, reason = "a factor of f32 arithmetic")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a factor of f32 arithmetic"
+    )]
     pub fn new(decay: f64, parameters: &Parameters) -> Self {
-        Self { decay: decay as f32, average: parameters.snapshot() }
+        Self {
+            decay: decay as f32,
+            average: parameters.snapshot(),
+        }
     }
 
     /// Continues from an average that was saved.
-    #[expect(clippy::cast_possible_truncation, reason = "a factor of f32 arithmetic")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a factor of f32 arithmetic"
+    )]
     pub fn from_weights(decay: f64, average: &Weights) -> Self {
-        Self { decay: decay as f32, average: average.deep_copy() }
+        Self {
+            decay: decay as f32,
+            average: average.deep_copy(),
+        }
     }
 
     /// Moves the average towards the parameters.
@@ -35,7 +47,10 @@ impl Ema {
         for (name, average) in self.average.iter() {
             if let Some(variable) = parameters.get(name) {
                 let target = Reading::new(variable)?;
-                average.inplace_op1(&Approach { keep: self.decay, target: &target })?;
+                average.inplace_op1(&Approach {
+                    keep: self.decay,
+                    target: &target,
+                })?;
             }
         }
         Ok(())
@@ -59,15 +74,16 @@ impl InplaceOp1 for Approach<'_> {
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let values = values_mut(storage, layout)?;
-        values.par_chunks_mut(BLOCK).zip(self.target.par_chunks(BLOCK)).for_each(
-            |(values, target)| {
+        values
+            .par_chunks_mut(BLOCK)
+            .zip(self.target.par_chunks(BLOCK))
+            .for_each(|(values, target)| {
                 pulp::Arch::new().dispatch(|| {
                     for (value, target) in values.iter_mut().zip(target) {
                         *value += (1.0 - self.keep) * (target - *value);
                     }
                 });
-            },
-        );
+            });
         Ok(())
     }
 }

@@ -16,7 +16,10 @@ pub fn clip_gradients(
     for (_, variable) in parameters.iter() {
         if let Some(gradient) = gradients.get(variable) {
             let gradient = gradient.contiguous()?;
-            total += Reading::new(&gradient)?.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>();
+            total += Reading::new(&gradient)?
+                .iter()
+                .map(|g| f64::from(*g).powi(2))
+                .sum::<f64>();
         }
     }
     let norm = total.sqrt();

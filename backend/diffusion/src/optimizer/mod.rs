@@ -35,7 +35,13 @@ pub struct AdamWConfig {
 
 impl Default for AdamWConfig {
     fn default() -> Self {
-        Self { lr: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1e-2 }
+        Self {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 1e-2,
+        }
     }
 }
 
@@ -57,7 +63,11 @@ pub struct AdamW {
 impl AdamW {
     /// A fresh optimiser.
     pub fn new(config: AdamWConfig) -> Self {
-        Self { config, step: 0, moments: BTreeMap::new() }
+        Self {
+            config,
+            step: 0,
+            moments: BTreeMap::new(),
+        }
     }
 
     /// Changes the learning rate of the next steps.
@@ -80,10 +90,15 @@ impl AdamW {
         self.step += 1;
         let update = Update::new(&self.config, self.step);
         for (name, variable) in parameters.iter() {
-            let Some(gradient) = gradients.get(variable) else { continue };
+            let Some(gradient) = gradients.get(variable) else {
+                continue;
+            };
             let moments = self.moments.entry(name.to_owned()).or_insert_with(|| {
                 let zeros = vec![0.0; variable.elem_count()];
-                Moments { first: zeros.clone(), second: zeros }
+                Moments {
+                    first: zeros.clone(),
+                    second: zeros,
+                }
             });
             if moments.first.len() != gradient.elem_count() {
                 return Err(Error::ShapeMismatch {
@@ -94,7 +109,11 @@ impl AdamW {
             }
             let gradient = gradient.contiguous()?;
             let gradient = Reading::new(&gradient)?;
-            let operator = Step { update, gradient: &gradient, moments: RefCell::new(moments) };
+            let operator = Step {
+                update,
+                gradient: &gradient,
+                moments: RefCell::new(moments),
+            };
             variable.as_tensor().inplace_op1(&operator)?;
         }
         Ok(())
@@ -116,13 +135,26 @@ impl AdamW {
 
     /// Continues from [`AdamW::to_weights`].
     pub fn from_weights(config: AdamWConfig, weights: &Weights) -> Result<Self> {
-        let missing = |name: &str| Error::MissingTensor { name: name.to_owned(), expected: vec![] };
-        let step = weights.get("step").ok_or_else(|| missing("step"))?.to_vec1::<f32>()?;
+        let missing = |name: &str| Error::MissingTensor {
+            name: name.to_owned(),
+            expected: vec![],
+        };
+        let step = weights
+            .get("step")
+            .ok_or_else(|| missing("step"))?
+            .to_vec1::<f32>()?;
         let &[high, low] = &step[..] else {
             let name = "step".to_owned();
-            return Err(Error::ShapeMismatch { name, expected: vec![2], actual: vec![step.len()] });
+            return Err(Error::ShapeMismatch {
+                name,
+                expected: vec![2],
+                actual: vec![step.len()],
+            });
         };
-        #[expect(clippy::cast_possible_truncation, reason = "both halves are small integers")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "both halves are small integers"
+        )]
         let step = ((high as i32) << 16) | low as i32;
         let mut moments = BTreeMap::new();
         for (name, first) in weights.with_prefix("first.").iter() {
@@ -132,7 +164,11 @@ impl AdamW {
             let second = second.flatten_all()?.to_vec1()?;
             moments.insert(name.to_owned(), Moments { first, second });
         }
-        Ok(Self { config, step, moments })
+        Ok(Self {
+            config,
+            step,
+            moments,
+        })
     }
 }
 
@@ -148,7 +184,10 @@ struct Update {
 }
 
 impl Update {
-    #[expect(clippy::cast_possible_truncation, reason = "constants of f32 arithmetic")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "constants of f32 arithmetic"
+    )]
     fn new(config: &AdamWConfig, step: i32) -> Self {
         Self {
             keep: (1.0 - config.lr * config.weight_decay) as f32,
@@ -187,12 +226,18 @@ impl InplaceOp1 for Step<'_> {
         let values = values_mut(storage, layout)?;
         let moments = &mut **self.moments.borrow_mut();
         let (first, second) = (&mut moments.first, &mut moments.second);
-        let moments = first.par_chunks_mut(BLOCK).zip(second.par_chunks_mut(BLOCK));
-        let values = values.par_chunks_mut(BLOCK).zip(self.gradient.par_chunks(BLOCK));
+        let moments = first
+            .par_chunks_mut(BLOCK)
+            .zip(second.par_chunks_mut(BLOCK));
+        let values = values
+            .par_chunks_mut(BLOCK)
+            .zip(self.gradient.par_chunks(BLOCK));
         let update = self.update;
-        values.zip(moments).for_each(|((values, gradient), (first, second))| {
-            pulp::Arch::new().dispatch(|| update.apply(values, gradient, first, second));
-        });
+        values
+            .zip(moments)
+            .for_each(|((values, gradient), (first, second))| {
+                pulp::Arch::new().dispatch(|| update.apply(values, gradient, first, second));
+            });
         Ok(())
     }
 }
@@ -203,7 +248,10 @@ fn values_mut<'a>(
     layout: &Layout,
 ) -> candle_core::Result<&'a mut [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!("parameters are contiguous, got strides {:?}", layout.stride());
+        bail!(
+            "parameters are contiguous, got strides {:?}",
+            layout.stride()
+        );
     };
     match storage {
         CpuStorage::F32(values) => Ok(&mut values[start..end]),

@@ -41,16 +41,23 @@ impl Source for BTreeMap<String, Vec<u8>> {
 }
 
 /// Names of a part's weights, the preferred one first.
-const MODEL_WEIGHTS: [&str; 2] =
-    ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"];
+const MODEL_WEIGHTS: [&str; 2] = [
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+];
 const TEXT_WEIGHTS: [&str; 2] = ["model.safetensors", "model.fp16.safetensors"];
 
 fn require(source: &dyn Source, name: &str) -> Result<Vec<u8>> {
-    source.find(name)?.ok_or_else(|| Error::MissingFile(name.to_owned()))
+    source
+        .find(name)?
+        .ok_or_else(|| Error::MissingFile(name.to_owned()))
 }
 
 fn parse<T: DeserializeOwned>(source: &dyn Source, name: &str) -> Result<T> {
-    let json = |source| Error::Json { file: name.to_owned(), source };
+    let json = |source| Error::Json {
+        file: name.to_owned(),
+        source,
+    };
     serde_json::from_slice(&require(source, name)?).map_err(json)
 }
 
@@ -91,7 +98,10 @@ pub(super) fn read(source: &dyn Source, device: &Device) -> Result<Pipeline> {
 
 /// Pretty JSON of a configuration, with fields that its readers insist on.
 fn pretty(file: &str, config: impl serde::Serialize, required: Value) -> Result<(String, Vec<u8>)> {
-    let json = |source| Error::Json { file: file.to_owned(), source };
+    let json = |source| Error::Json {
+        file: file.to_owned(),
+        source,
+    };
     let mut config = serde_json::to_value(config).map_err(json)?;
     if let (Value::Object(config), Value::Object(required)) = (&mut config, required) {
         for (field, value) in required {
@@ -155,7 +165,10 @@ pub(super) fn contents(pipeline: &Pipeline, dtype: DType) -> Result<BTreeMap<Str
         Ok(())
     };
     add(format!("unet/{}", MODEL_WEIGHTS[0]), &pipeline.unet_weights)?;
-    add(format!("text_encoder/{}", TEXT_WEIGHTS[0]), pipeline.text.weights())?;
+    add(
+        format!("text_encoder/{}", TEXT_WEIGHTS[0]),
+        pipeline.text.weights(),
+    )?;
     if let Some(weights) = pipeline.autoencoder.weights() {
         add(format!("vae/{}", MODEL_WEIGHTS[0]), weights)?;
     }
@@ -169,7 +182,10 @@ pub(super) fn contents(pipeline: &Pipeline, dtype: DType) -> Result<BTreeMap<Str
 pub(super) fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
     for (name, content) in files {
         let path = folder.join(name);
-        let io = |source| Error::Io { path: path.clone(), source };
+        let io = |source| Error::Io {
+            path: path.clone(),
+            source,
+        };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(io)?;
         }

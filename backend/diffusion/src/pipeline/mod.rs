@@ -96,16 +96,27 @@ impl Pipeline {
             return Err(Error::InvalidArgument("no prompts".to_owned()));
         }
         let length = self.tokenizer.max_length();
-        let ids: Vec<u32> =
-            prompts.iter().flat_map(|prompt| self.tokenizer.encode(prompt)).collect();
-        let device = self.text.weights().iter().next().map(|(_, tensor)| tensor.device().clone());
+        let ids: Vec<u32> = prompts
+            .iter()
+            .flat_map(|prompt| self.tokenizer.encode(prompt))
+            .collect();
+        let device = self
+            .text
+            .weights()
+            .iter()
+            .next()
+            .map(|(_, tensor)| tensor.device().clone());
         let device = device.unwrap_or(Device::Cpu);
-        self.text.forward(&Tensor::from_vec(ids, (prompts.len(), length), &device)?)
+        self.text
+            .forward(&Tensor::from_vec(ids, (prompts.len(), length), &device)?)
     }
 
     /// Channels, height and width of the latents of one image.
     pub fn latent_shape(&self) -> (usize, usize, usize) {
-        let side = self.unet_config.sample_size.expect("checked when the pipeline was made");
+        let side = self
+            .unet_config
+            .sample_size
+            .expect("checked when the pipeline was made");
         (self.unet_config.in_channels, side, side)
     }
 
@@ -124,16 +135,27 @@ impl Pipeline {
         let latent = self.autoencoder.latent_channels();
         let channels = (self.unet_config.in_channels, self.unet_config.out_channels);
         if channels != (latent, latent) {
-            return invalid(format!("a U-Net of {channels:?} channels for {latent} of latents"));
+            return invalid(format!(
+                "a U-Net of {channels:?} channels for {latent} of latents"
+            ));
         }
-        let (hidden, expected) =
-            (self.text.config().hidden_size, self.unet_config.cross_attention_dim);
+        let (hidden, expected) = (
+            self.text.config().hidden_size,
+            self.unet_config.cross_attention_dim,
+        );
         if hidden != expected {
-            return invalid(format!("text of {hidden} channels for a context of {expected}"));
+            return invalid(format!(
+                "text of {hidden} channels for a context of {expected}"
+            ));
         }
-        let (ids, known) = (self.tokenizer.vocabulary_size(), self.text.config().vocab_size);
-        let (length, longest) =
-            (self.tokenizer.max_length(), self.text.config().max_position_embeddings);
+        let (ids, known) = (
+            self.tokenizer.vocabulary_size(),
+            self.text.config().vocab_size,
+        );
+        let (length, longest) = (
+            self.tokenizer.max_length(),
+            self.text.config().max_position_embeddings,
+        );
         if ids > known || length > longest {
             return invalid(format!(
                 "a tokenizer of {ids} ids and {length} tokens for an encoder of {known} and {longest}"

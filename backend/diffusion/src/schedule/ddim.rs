@@ -18,15 +18,26 @@ impl Ddim {
     pub fn new(schedule: &NoiseSchedule, steps: usize) -> Result<Self> {
         let count = schedule.config.num_train_timesteps;
         if steps == 0 || steps > count {
-            return Err(Error::InvalidArgument(format!("{steps} sampling steps of {count}")));
+            return Err(Error::InvalidArgument(format!(
+                "{steps} sampling steps of {count}"
+            )));
         }
         let stride = count / steps;
         let offset = schedule.config.steps_offset;
-        let timesteps: Vec<_> = (0..steps).rev().map(|index| index * stride + offset).collect();
+        let timesteps: Vec<_> = (0..steps)
+            .rev()
+            .map(|index| index * stride + offset)
+            .collect();
         if timesteps[0] >= count {
-            return Err(Error::InvalidConfig(format!("steps_offset {offset} with {steps} steps")));
+            return Err(Error::InvalidConfig(format!(
+                "steps_offset {offset} with {steps} steps"
+            )));
         }
-        Ok(Self { schedule: schedule.clone(), stride, timesteps })
+        Ok(Self {
+            schedule: schedule.clone(),
+            stride,
+            timesteps,
+        })
     }
 
     /// The timesteps in the order of sampling.
@@ -51,7 +62,10 @@ impl Ddim {
                 ((latents * signal)? - (prediction * spread)?)?,
                 ((prediction * signal)? + (latents * spread)?)?,
             ),
-            _ => (((latents - (prediction * spread)?)? / signal)?, prediction.clone()),
+            _ => (
+                ((latents - (prediction * spread)?)? / signal)?,
+                prediction.clone(),
+            ),
         };
         if config.clip_sample {
             // Diffusers keeps the predicted noise as it was before clipping.

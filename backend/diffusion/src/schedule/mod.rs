@@ -84,12 +84,10 @@ impl Default for ScheduleConfig {
 }
 
 /// Fields that would change the computation, with the values under which they do not.
-///
-/// `timestep_spacing` is absent on purpose: sampling here always uses leading spacing, which is
-/// what a DDIM scheduler with these options does; other schedulers' files keep their word for it.
 const INERT: &[(&str, &[&str])] = &[
     ("rescale_betas_zero_snr", &["false"]),
     ("thresholding", &["false"]),
+    ("timestep_spacing", &["\"leading\""]),
     ("trained_betas", &["null"]),
 ];
 
@@ -104,7 +102,10 @@ impl NoiseSchedule {
     /// Computes the noise levels; refuses what this package cannot train or sample.
     pub fn new(config: &ScheduleConfig) -> Result<Self> {
         if config.prediction_type == PredictionType::Sample {
-            return Err(Error::Unsupported { what: "prediction_type", value: "sample".to_owned() });
+            return Err(Error::Unsupported {
+                what: "prediction_type",
+                value: "sample".to_owned(),
+            });
         }
         for (field, inert) in INERT {
             if let Some(value) = config.extra.get(*field).map(ToString::to_string)
@@ -123,7 +124,10 @@ impl NoiseSchedule {
                 product
             })
             .collect();
-        Ok(Self { config: config.clone(), alphas_cumprod })
+        Ok(Self {
+            config: config.clone(),
+            alphas_cumprod,
+        })
     }
 
     /// The configuration.
@@ -145,7 +149,12 @@ impl NoiseSchedule {
     /// `sqrt(abar) * latents + sqrt(1 - abar) * noise`, one timestep per batch entry.
     ///
     /// `latents, noise: [b, ..]`. Gradient flows to: `latents`, `noise`.
-    pub fn add_noise(&self, latents: &Tensor, noise: &Tensor, timesteps: &[usize]) -> Result<Tensor> {
+    pub fn add_noise(
+        &self,
+        latents: &Tensor,
+        noise: &Tensor,
+        timesteps: &[usize],
+    ) -> Result<Tensor> {
         let (signal, spread) = self.factors(latents, timesteps)?;
         Ok((latents.broadcast_mul(&signal)? + noise.broadcast_mul(&spread)?)?)
     }
@@ -176,10 +185,14 @@ impl NoiseSchedule {
         if latents.dims().first() != Some(&timesteps.len()) {
             let dims = latents.dims();
             let count = timesteps.len();
-            return Err(Error::InvalidArgument(format!("{count} timesteps for latents {dims:?}")));
+            return Err(Error::InvalidArgument(format!(
+                "{count} timesteps for latents {dims:?}"
+            )));
         }
-        let alphas =
-            timesteps.iter().map(|timestep| self.alpha(*timestep)).collect::<Result<Vec<_>>>()?;
+        let alphas = timesteps
+            .iter()
+            .map(|timestep| self.alpha(*timestep))
+            .collect::<Result<Vec<_>>>()?;
         let mut shape = vec![1; latents.rank()];
         shape[0] = timesteps.len();
         let tensor = |values: Vec<f32>| Tensor::from_vec(values, &shape[..], latents.device());
@@ -189,7 +202,10 @@ impl NoiseSchedule {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "betas are f32, as in diffusers")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "betas are f32, as in diffusers"
+)]
 fn betas(config: &ScheduleConfig) -> Result<Vec<f32>> {
     let count = config.num_train_timesteps;
     if count < 2 || !(config.beta_start > 0.0 && config.beta_end < 1.0) {
@@ -208,7 +224,10 @@ fn betas(config: &ScheduleConfig) -> Result<Vec<f32>> {
             ramp(config.beta_start.sqrt(), config.beta_end.sqrt(), index).powi(2)
         }
         BetaSchedule::SquaredCosine => {
-            let (now, next) = (index as f64 / count as f64, (index + 1) as f64 / count as f64);
+            let (now, next) = (
+                index as f64 / count as f64,
+                (index + 1) as f64 / count as f64,
+            );
             (1.0 - bar(next) / bar(now)).min(0.999)
         }
     };

@@ -14,6 +14,9 @@ use crate::{
 /// Standard deviation of fresh embeddings, as in transformers.
 const EMBEDDING_DEVIATION: f32 = 0.02;
 
+/// Start of all names of tensors.
+const PREFIX: &str = "text_model.";
+
 /// The end token's id in configurations written before transformers 4.31, which was wrong: there
 /// the end token is the one with the highest id.
 const LEGACY_END: u32 = 2;
@@ -41,7 +44,11 @@ impl Deviations {
         let root = (config.hidden_size as f64).powf(-0.5) * config.initializer_factor;
         let depth = (2.0 * config.num_hidden_layers as f64).powf(-0.5);
         let widen = (2.0 * config.hidden_size as f64).powf(-0.5) * config.initializer_factor;
-        Self { inward: (root * depth) as f32, outward: root as f32, widen: widen as f32 }
+        Self {
+            inward: (root * depth) as f32,
+            outward: root as f32,
+            widen: widen as f32,
+        }
     }
 }
 
@@ -70,7 +77,10 @@ impl Layer {
         let mut project = |name: &str, deviation: f32| {
             Linear::normal(attention.child(name), hidden, hidden, deviation)
         };
-        let (q, k) = (project("q_proj", deviations.inward)?, project("k_proj", deviations.inward)?);
+        let (q, k) = (
+            project("q_proj", deviations.inward)?,
+            project("k_proj", deviations.inward)?,
+        );
         let v = project("v_proj", deviations.inward)?;
         let out = project("out_proj", deviations.outward)?;
         let mut mlp = scope.child("mlp");
@@ -99,7 +109,10 @@ impl Layer {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "an epsilon of f32 arithmetic")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an epsilon of f32 arithmetic"
+)]
 fn epsilon(config: &TextConfig) -> f32 {
     config.layer_norm_eps as f32
 }
@@ -117,7 +130,9 @@ impl Network {
     fn build(config: &TextConfig, source: &mut dyn Source) -> Result<Self> {
         let (hidden, heads) = (config.hidden_size, config.num_attention_heads);
         if heads == 0 || !hidden.is_multiple_of(heads) {
-            return Err(Error::InvalidConfig(format!("{hidden} channels in {heads} heads")));
+            return Err(Error::InvalidConfig(format!(
+                "{hidden} channels in {heads} heads"
+            )));
         }
         let mut root = Scope::root(source);
         let mut model = root.child("text_model");
@@ -131,7 +146,12 @@ impl Network {
             .map(|index| Layer::new(model.child(format_args!("encoder.layers.{index}")), config))
             .collect::<Result<_>>()?;
         let norm = LayerNorm::new(model.child("final_layer_norm"), hidden, epsilon(config))?;
-        Ok(Self { tokens, positions, layers, norm })
+        Ok(Self {
+            tokens,
+            positions,
+            layers,
+            norm,
+        })
     }
 }
 
@@ -145,9 +165,22 @@ pub struct TextEncoder {
 
 impl TextEncoder {
     /// Builds the model over `weights`, whose storage it shares; every tensor is checked.
+    ///
+    /// Names may lack the leading `text_model.`, as in files written by transformers 5.
     pub fn new(config: TextConfig, weights: &Weights) -> Result<Self> {
-        let network = Network::build(&config, &mut Reader(weights))?;
-        Ok(Self { config, weights: weights.clone(), network })
+        let weights = if weights.iter().any(|(name, _)| name.starts_with(PREFIX)) {
+            weights.clone()
+        } else {
+            let named =
+                |(name, tensor): (&str, &Tensor)| (format!("{PREFIX}{name}"), tensor.clone());
+            weights.iter().map(named).collect()
+        };
+        let network = Network::build(&config, &mut Reader(&weights))?;
+        Ok(Self {
+            config,
+            weights,
+            network,
+        })
     }
 
     /// The configuration.
@@ -155,7 +188,7 @@ impl TextEncoder {
         &self.config
     }
 
-    /// The weights that the model was built from.
+    /// The weights that the model was built from, with their full names.
     pub fn weights(&self) -> &Weights {
         &self.weights
     }
@@ -191,7 +224,11 @@ impl TextEncoder {
         let mut positions = Vec::with_capacity(batch);
         for (entry, row) in rows.iter().enumerate() {
             let highest = row.iter().max().copied();
-            let end = self.config.eos_token_id.filter(|id| *id != LEGACY_END).or(highest);
+            let end = self
+                .config
+                .eos_token_id
+                .filter(|id| *id != LEGACY_END)
+                .or(highest);
             // Without an end token transformers reads the first position.
             let position = row.iter().position(|id| Some(*id) == end).unwrap_or(0);
             let position = entry * length + position;

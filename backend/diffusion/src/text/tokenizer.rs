@@ -60,9 +60,16 @@ impl Tokenizer {
         };
         let (start, end, pad) = (id(START)?, id(END)?, id(pad_token)?);
         if max_length < 2 {
-            return Err(Error::InvalidConfig(format!("prompts of {max_length} tokens")));
+            return Err(Error::InvalidConfig(format!(
+                "prompts of {max_length} tokens"
+            )));
         }
-        let ranks = merges.iter().cloned().enumerate().map(|(rank, pair)| (pair, rank)).collect();
+        let ranks = merges
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(rank, pair)| (pair, rank))
+            .collect();
         Ok(Self {
             vocabulary,
             merges,
@@ -90,7 +97,13 @@ impl Tokenizer {
         tokens.extend(letters.iter().map(|letter| format!("{letter}{WORD_END}")));
         let mut merges = Vec::new();
         let special = |tokens: &[String]| -> HashMap<String, u32> {
-            tokens.iter().map(String::as_str).chain([START, END]).map(str::to_owned).zip(0..).collect()
+            tokens
+                .iter()
+                .map(String::as_str)
+                .chain([START, END])
+                .map(str::to_owned)
+                .zip(0..)
+                .collect()
         };
         let mut growing = Self::new(special(&tokens), Vec::new(), END, max_length)?;
         for word in words {
@@ -119,7 +132,9 @@ impl Tokenizer {
         };
         let vocabulary = serde_json::from_slice(vocabulary).map_err(json("vocab.json"))?;
         let config: Map<String, Value> = match config {
-            Some(config) => serde_json::from_slice(config).map_err(json("tokenizer_config.json"))?,
+            Some(config) => {
+                serde_json::from_slice(config).map_err(json("tokenizer_config.json"))?
+            }
             None => Map::new(),
         };
         let merges = std::str::from_utf8(merges)
@@ -135,7 +150,9 @@ impl Tokenizer {
             })
             .collect::<Result<_>>()?;
         let pad = config.get("pad_token");
-        let pad = pad.and_then(|pad| pad.get("content").unwrap_or(pad).as_str()).unwrap_or(END);
+        let pad = pad
+            .and_then(|pad| pad.get("content").unwrap_or(pad).as_str())
+            .unwrap_or(END);
         let length = config.get("model_max_length").and_then(Value::as_u64);
         let length = length.filter(|length| *length <= MAX_LENGTH);
         let length = length.and_then(|length| usize::try_from(length).ok());
@@ -146,8 +163,10 @@ impl Tokenizer {
     pub fn to_files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut vocabulary: Vec<_> = self.vocabulary.iter().collect();
         vocabulary.sort_by_key(|(_, id)| **id);
-        let vocabulary: Map<String, Value> =
-            vocabulary.into_iter().map(|(token, id)| (token.clone(), json!(id))).collect();
+        let vocabulary: Map<String, Value> = vocabulary
+            .into_iter()
+            .map(|(token, id)| (token.clone(), json!(id)))
+            .collect();
         let mut merges = "#version: 0.2\n".to_owned();
         for (left, right) in &self.merges {
             merges.push_str(&format!("{left} {right}\n"));
@@ -162,10 +181,19 @@ impl Tokenizer {
         config["add_prefix_space"] = json!(false);
         config["errors"] = json!("replace");
         BTreeMap::from([
-            ("vocab.json".to_owned(), Value::Object(vocabulary).to_string().into_bytes()),
+            (
+                "vocab.json".to_owned(),
+                Value::Object(vocabulary).to_string().into_bytes(),
+            ),
             ("merges.txt".to_owned(), merges.into_bytes()),
-            ("tokenizer_config.json".to_owned(), format!("{config:#}").into_bytes()),
-            ("special_tokens_map.json".to_owned(), format!("{special:#}").into_bytes()),
+            (
+                "tokenizer_config.json".to_owned(),
+                format!("{config:#}").into_bytes(),
+            ),
+            (
+                "special_tokens_map.json".to_owned(),
+                format!("{special:#}").into_bytes(),
+            ),
         ])
     }
 
@@ -200,7 +228,10 @@ impl Tokenizer {
 
     /// Number of ids.
     pub fn vocabulary_size(&self) -> usize {
-        self.vocabulary.values().max().map_or(0, |highest| *highest as usize + 1)
+        self.vocabulary
+            .values()
+            .max()
+            .map_or(0, |highest| *highest as usize + 1)
     }
 
     /// Number of ids of an encoded prompt.
@@ -225,11 +256,16 @@ impl Tokenizer {
 
     /// The words that the pattern finds, spelled in the byte alphabet.
     fn words(&self, text: &str) -> Vec<String> {
-        self.pattern.find_iter(text).map(|word| self.spell(word.as_str())).collect()
+        self.pattern
+            .find_iter(text)
+            .map(|word| self.spell(word.as_str()))
+            .collect()
     }
 
     fn spell(&self, word: &str) -> String {
-        word.bytes().map(|byte| self.alphabet[usize::from(byte)]).collect()
+        word.bytes()
+            .map(|byte| self.alphabet[usize::from(byte)])
+            .collect()
     }
 
     /// Splits a spelled word into letters and merges pairs, most important first.
@@ -246,7 +282,9 @@ impl Tokenizer {
                     Some((*self.ranks.get(&pair)?, pair))
                 })
                 .min();
-            let Some((_, (left, right))) = best else { return pieces };
+            let Some((_, (left, right))) = best else {
+                return pieces;
+            };
             let mut merged = Vec::with_capacity(pieces.len());
             let mut rest = pieces.into_iter().peekable();
             while let Some(piece) = rest.next() {

@@ -40,9 +40,17 @@ pub(super) struct Residual {
 
 impl Residual {
     pub(super) fn new(mut scope: Scope<'_>, inputs: usize, sizes: Sizes) -> Result<Self> {
-        let Sizes { channels, groups, epsilon, .. } = sizes;
+        let Sizes {
+            channels,
+            groups,
+            epsilon,
+            ..
+        } = sizes;
         let shortcut = (inputs != channels).then(|| {
-            Conv2d::new(scope.child("conv_shortcut"), ConvShape::one(inputs, channels))
+            Conv2d::new(
+                scope.child("conv_shortcut"),
+                ConvShape::one(inputs, channels),
+            )
         });
         Ok(Self {
             shortcut: shortcut.transpose()?,
@@ -95,7 +103,8 @@ impl Attention {
     fn forward(&self, xs: &Tensor, context: &Tensor) -> Result<Tensor> {
         let (q, k) = (self.q.forward(xs)?, self.k.forward(context)?);
         let v = self.v.forward(context)?;
-        self.out.forward(&ops::attention(&q, &k, &v, self.heads, false)?)
+        self.out
+            .forward(&ops::attention(&q, &k, &v, self.heads, false)?)
     }
 }
 
@@ -113,7 +122,12 @@ struct Layer {
 
 impl Layer {
     fn new(mut scope: Scope<'_>, sizes: Sizes) -> Result<Self> {
-        let Sizes { channels: c, heads, context_channels, .. } = sizes;
+        let Sizes {
+            channels: c,
+            heads,
+            context_channels,
+            ..
+        } = sizes;
         Ok(Self {
             norm1: LayerNorm::new(scope.child("norm1"), c, LAYER_EPSILON)?,
             attention: Attention::new(scope.child("attn1"), c, c, heads)?,
@@ -174,7 +188,10 @@ impl Transformer {
             project_in: Projection::new(scope.child("proj_in"), sizes)?,
             layers: (0..sizes.depth)
                 .map(|index| {
-                    Layer::new(scope.child(format_args!("transformer_blocks.{index}")), sizes)
+                    Layer::new(
+                        scope.child(format_args!("transformer_blocks.{index}")),
+                        sizes,
+                    )
                 })
                 .collect::<Result<_>>()?,
             project_out: Projection::new(scope.child("proj_out"), sizes)?,
@@ -193,7 +210,9 @@ impl Transformer {
             tokens = layer.forward(&tokens, context)?;
         }
         let ys = match &self.project_out {
-            Projection::Convolution(convolution) => convolution.forward(&to_image(&tokens, dims)?)?,
+            Projection::Convolution(convolution) => {
+                convolution.forward(&to_image(&tokens, dims)?)?
+            }
             Projection::Linear(linear) => to_image(&linear.forward(&tokens)?, dims)?,
         };
         Ok((ys + xs)?)

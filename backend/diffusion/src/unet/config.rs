@@ -169,16 +169,24 @@ impl UNetConfig {
         let attends = |name: &str, plain: &str, attending: &str| match name {
             name if name == plain => Ok(false),
             name if name == attending => Ok(true),
-            other => Err(Error::Unsupported { what: "block type", value: other.to_owned() }),
+            other => Err(Error::Unsupported {
+                what: "block type",
+                value: other.to_owned(),
+            }),
         };
         let channels = self.block_out_channels[level];
         let heads = self.attention_head_dim.get(level).unwrap_or(0);
         if heads == 0 || !channels.is_multiple_of(heads) {
-            return Err(Error::InvalidConfig(format!("{channels} channels in {heads} heads")));
+            return Err(Error::InvalidConfig(format!(
+                "{channels} channels in {heads} heads"
+            )));
         }
-        let depth = self.transformer_layers_per_block.get(level).ok_or_else(|| {
-            Error::InvalidConfig(format!("no transformer_layers_per_block for level {level}"))
-        })?;
+        let depth = self
+            .transformer_layers_per_block
+            .get(level)
+            .ok_or_else(|| {
+                Error::InvalidConfig(format!("no transformer_layers_per_block for level {level}"))
+            })?;
         Ok(Level {
             channels,
             heads,
@@ -191,7 +199,10 @@ impl UNetConfig {
     fn refuse_unsupported(&self) -> Result<()> {
         let middle = self.mid_block_type.as_deref().unwrap_or("null");
         if middle != "UNetMidBlock2DCrossAttn" {
-            return Err(Error::Unsupported { what: "block type", value: middle.to_owned() });
+            return Err(Error::Unsupported {
+                what: "block type",
+                value: middle.to_owned(),
+            });
         }
         for (field, inert) in INERT {
             if let Some(value) = self.extra.get(*field) {

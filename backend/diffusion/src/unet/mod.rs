@@ -9,11 +9,11 @@ mod config;
 use candle_core::{DType, Tensor};
 use rand::Rng;
 
+pub use self::config::{PerLevel, UNetConfig};
 use self::{
     blocks::{Residual, Sizes, Transformer},
     config::Level,
 };
-pub use self::config::{PerLevel, UNetConfig};
 use crate::{
     Error, Result,
     nn::{Bias, Conv2d, ConvShape, GroupNorm, Initializer, Linear, Reader, Scope, Source},
@@ -104,7 +104,12 @@ impl UNet {
                 time,
                 Bias::With,
             )?,
-            time2: Linear::new(root.child("time_embedding.linear_2"), time, time, Bias::With)?,
+            time2: Linear::new(
+                root.child("time_embedding.linear_2"),
+                time,
+                time,
+                Bias::With,
+            )?,
             conv_in: Conv2d::new(
                 root.child("conv_in"),
                 ConvShape::three(config.in_channels, first.channels),
@@ -135,7 +140,12 @@ impl UNet {
     /// `latents: [b, c, h, w]`, `timesteps: [b]` (`f32`), `context: [b, s, d]`; result
     /// `[b, o, h, w]`. Height and width must be divisible by 2 per level below the first.
     /// Gradient flows to: `latents`, `context`, all weights.
-    pub fn forward(&self, latents: &Tensor, timesteps: &Tensor, context: &Tensor) -> Result<Tensor> {
+    pub fn forward(
+        &self,
+        latents: &Tensor,
+        timesteps: &Tensor,
+        context: &Tensor,
+    ) -> Result<Tensor> {
         self.check(latents, timesteps, context)?;
         let time = self.time_embedding(timesteps)?;
         let mut xs = self.conv_in.forward(latents)?;
@@ -195,19 +205,34 @@ impl UNet {
         let half = self.config.block_out_channels[0] / 2;
         let span = half as f64 - self.config.freq_shift;
         let frequency = |index: usize| (-MAX_PERIOD.ln() * index as f64 / span).exp();
-        #[expect(clippy::cast_possible_truncation, reason = "tables are f32, as in diffusers")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "tables are f32, as in diffusers"
+        )]
         let frequencies: Vec<f32> = (0..half).map(|index| frequency(index) as f32).collect();
         let frequencies = Tensor::from_vec(frequencies, (1, half), timesteps.device())?;
-        let angles = timesteps.to_dtype(DType::F32)?.unsqueeze(1)?.broadcast_mul(&frequencies)?;
+        let angles = timesteps
+            .to_dtype(DType::F32)?
+            .unsqueeze(1)?
+            .broadcast_mul(&frequencies)?;
         let (sines, cosines) = (angles.sin()?, angles.cos()?);
-        let waves = if self.config.flip_sin_to_cos { [cosines, sines] } else { [sines, cosines] };
+        let waves = if self.config.flip_sin_to_cos {
+            [cosines, sines]
+        } else {
+            [sines, cosines]
+        };
         let hidden = self.time1.forward(&Tensor::cat(&waves, 1)?)?;
-        let hidden = self.time2.forward(&ops::activation(&hidden, Activation::Silu)?)?;
+        let hidden = self
+            .time2
+            .forward(&ops::activation(&hidden, Activation::Silu)?)?;
         Ok(ops::activation(&hidden, Activation::Silu)?)
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "an epsilon of f32 arithmetic")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an epsilon of f32 arithmetic"
+)]
 fn epsilon(config: &UNetConfig) -> f32 {
     config.norm_eps as f32
 }
@@ -236,7 +261,10 @@ fn stage(
     let residual = Residual::new(block.child(format_args!("resnets.{index}")), inputs, sizes)?;
     let attention =
         attends.then(|| Transformer::new(block.child(format_args!("attentions.{index}")), sizes));
-    Ok(Stage { residual, attention: attention.transpose()? })
+    Ok(Stage {
+        residual,
+        attention: attention.transpose()?,
+    })
 }
 
 fn down_block(
@@ -245,15 +273,32 @@ fn down_block(
     levels: &[Level],
     level: usize,
 ) -> Result<Block> {
-    let Level { channels, attends_down, .. } = levels[level];
+    let Level {
+        channels,
+        attends_down,
+        ..
+    } = levels[level];
     let mut block = root.child(format_args!("down_blocks.{level}"));
     let stages = (0..config.layers_per_block)
         .map(|index| {
-            let inputs = if index > 0 { channels } else { levels[level.saturating_sub(1)].channels };
-            stage(&mut block, index, inputs, sizes(config, levels[level]), attends_down)
+            let inputs = if index > 0 {
+                channels
+            } else {
+                levels[level.saturating_sub(1)].channels
+            };
+            stage(
+                &mut block,
+                index,
+                inputs,
+                sizes(config, levels[level]),
+                attends_down,
+            )
         })
         .collect::<Result<_>>()?;
-    let halve = ConvShape { stride: 2, ..ConvShape::three(channels, channels) };
+    let halve = ConvShape {
+        stride: 2,
+        ..ConvShape::three(channels, channels)
+    };
     let resample = (level + 1 < levels.len())
         .then(|| Conv2d::new(block.child("downsamplers.0.conv"), halve))
         .transpose()?;
@@ -267,7 +312,11 @@ fn up_block(
     index: usize,
 ) -> Result<Block> {
     let level = levels.len() - 1 - index;
-    let Level { channels, attends_up, .. } = levels[level];
+    let Level {
+        channels,
+        attends_up,
+        ..
+    } = levels[level];
     let below = levels[(level + 1).min(levels.len() - 1)].channels;
     let above = levels[level.saturating_sub(1)].channels;
     let mut block = root.child(format_args!("up_blocks.{index}"));
@@ -275,7 +324,11 @@ fn up_block(
         .map(|layer| {
             let previous = if layer == 0 { below } else { channels };
             // The last skip of a level was made by the level above, before its own blocks.
-            let skip = if layer == config.layers_per_block { above } else { channels };
+            let skip = if layer == config.layers_per_block {
+                above
+            } else {
+                channels
+            };
             let sizes = sizes(config, levels[level]);
             stage(&mut block, layer, previous + skip, sizes, attends_up)
         })

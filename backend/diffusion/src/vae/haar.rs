@@ -20,7 +20,10 @@ pub struct HaarConfig {
 impl Default for HaarConfig {
     /// Chosen so that all bands of small drawings have a standard deviation near one.
     fn default() -> Self {
-        Self { low_divisor: 1.2, detail_factor: 3.0 }
+        Self {
+            low_divisor: 1.2,
+            detail_factor: 3.0,
+        }
     }
 }
 
@@ -59,17 +62,31 @@ impl HaarTransform {
         let (batch, channels, height, width) = pixels.dims4()?;
         if channels != 3 || height % 2 + width % 2 != 0 {
             let dims = pixels.dims();
-            return Err(Error::InvalidArgument(format!("pixels {dims:?} for a Haar transform")));
+            return Err(Error::InvalidArgument(format!(
+                "pixels {dims:?} for a Haar transform"
+            )));
         }
         let blocks = pixels.reshape((batch, channels, height / 2, 2, width / 2, 2))?;
         let corner = |row: usize, column: usize| -> Result<Tensor> {
-            Ok(blocks.narrow(3, row, 1)?.narrow(5, column, 1)?.squeeze(5)?.squeeze(3)?)
+            Ok(blocks
+                .narrow(3, row, 1)?
+                .narrow(5, column, 1)?
+                .squeeze(5)?
+                .squeeze(3)?)
         };
-        let [low, horizontal, vertical, diagonal] =
-            butterfly([&corner(0, 0)?, &corner(0, 1)?, &corner(1, 0)?, &corner(1, 1)?])?;
+        let [low, horizontal, vertical, diagonal] = butterfly([
+            &corner(0, 0)?,
+            &corner(0, 1)?,
+            &corner(1, 0)?,
+            &corner(1, 1)?,
+        ])?;
         let factor = self.config.detail_factor;
         let low = (low / self.config.low_divisor)?;
-        let details = [(horizontal * factor)?, (vertical * factor)?, (diagonal * factor)?];
+        let details = [
+            (horizontal * factor)?,
+            (vertical * factor)?,
+            (diagonal * factor)?,
+        ];
         let [horizontal, vertical, diagonal] = details;
         Ok(Tensor::cat(&[low, horizontal, vertical, diagonal], 1)?)
     }
@@ -79,7 +96,9 @@ impl HaarTransform {
         let (batch, channels, height, width) = latents.dims4()?;
         if channels != Self::LATENT_CHANNELS {
             let dims = latents.dims();
-            return Err(Error::InvalidArgument(format!("latents {dims:?} for a Haar transform")));
+            return Err(Error::InvalidArgument(format!(
+                "latents {dims:?} for a Haar transform"
+            )));
         }
         let band = |index: usize| latents.narrow(1, 3 * index, 3);
         let factor = self.config.detail_factor;
@@ -121,7 +140,11 @@ mod tests {
     #[test]
     fn one_block_gives_the_bands_of_the_definition() {
         let block = Tensor::new(&[[1.0f32, 2.0], [4.0, 8.0]], &Device::Cpu).unwrap();
-        let pixels = block.reshape((1, 1, 2, 2)).unwrap().repeat((1, 3, 1, 1)).unwrap();
+        let pixels = block
+            .reshape((1, 1, 2, 2))
+            .unwrap()
+            .repeat((1, 3, 1, 1))
+            .unwrap();
         let latents = transform().encode(&pixels).unwrap();
         let bands: Vec<f32> = latents.flatten_all().unwrap().to_vec1().unwrap();
         for (colour, expected) in [(0, 6.25), (3, -7.5), (6, -13.5), (9, 4.5)] {
@@ -135,7 +158,9 @@ mod tests {
     fn decoding_inverts_encoding() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let pixels = noise::gaussian(&mut rng, (2, 3, 6, 4), &Device::Cpu).unwrap();
-        let back = transform().decode(&transform().encode(&pixels).unwrap()).unwrap();
+        let back = transform()
+            .decode(&transform().encode(&pixels).unwrap())
+            .unwrap();
         let difference = (back - pixels).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
     }

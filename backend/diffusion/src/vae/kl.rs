@@ -97,11 +97,16 @@ impl KlConfig {
         ];
         for (names, known) in blocks {
             if let Some(value) = names.iter().find(|name| *name != known) {
-                return Err(Error::Unsupported { what: "block type", value: value.clone() });
+                return Err(Error::Unsupported {
+                    what: "block type",
+                    value: value.clone(),
+                });
             }
             if names.len() != self.block_out_channels.len() || names.is_empty() {
                 let channels = &self.block_out_channels;
-                return Err(Error::InvalidConfig(format!("{names:?} for channels {channels:?}")));
+                return Err(Error::InvalidConfig(format!(
+                    "{names:?} for channels {channels:?}"
+                )));
             }
         }
         Ok(())
@@ -120,8 +125,12 @@ struct Residual {
 
 impl Residual {
     fn new(mut scope: Scope<'_>, inputs: usize, outputs: usize, groups: usize) -> Result<Self> {
-        let shortcut = (inputs != outputs)
-            .then(|| Conv2d::new(scope.child("conv_shortcut"), ConvShape::one(inputs, outputs)));
+        let shortcut = (inputs != outputs).then(|| {
+            Conv2d::new(
+                scope.child("conv_shortcut"),
+                ConvShape::one(inputs, outputs),
+            )
+        });
         Ok(Self {
             shortcut: shortcut.transpose()?,
             norm1: GroupNorm::new(scope.child("norm1"), inputs, groups, EPSILON)?,
@@ -163,7 +172,15 @@ impl Middle {
         let (q, k) = (linear("to_q")?, linear("to_k")?);
         let (v, out) = (linear("to_v")?, linear("to_out.0")?);
         let norm = GroupNorm::new(attention.child("group_norm"), channels, groups, EPSILON)?;
-        Ok(Self { first, norm, q, k, v, out, last })
+        Ok(Self {
+            first,
+            norm,
+            q,
+            k,
+            v,
+            out,
+            last,
+        })
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
@@ -200,11 +217,22 @@ impl Encoder {
         for (level, outputs) in channels.iter().copied().enumerate() {
             let mut block = scope.child(format_args!("down_blocks.{level}"));
             let inputs = channels[level.saturating_sub(1)];
-            let residuals = residuals(&mut block, (inputs, outputs), config.layers_per_block, groups)?;
-            let halve = ConvShape { stride: 2, ..ConvShape::three(outputs, outputs) };
+            let residuals = residuals(
+                &mut block,
+                (inputs, outputs),
+                config.layers_per_block,
+                groups,
+            )?;
+            let halve = ConvShape {
+                stride: 2,
+                ..ConvShape::three(outputs, outputs)
+            };
             let resample = (level + 1 < channels.len())
                 .then(|| Conv2d::unpadded(block.child("downsamplers.0.conv"), halve));
-            blocks.push(Block { residuals, resample: resample.transpose()? });
+            blocks.push(Block {
+                residuals,
+                resample: resample.transpose()?,
+            });
         }
         let moments = ConvShape::three(last, 2 * config.latent_channels);
         Ok(Self {
@@ -231,7 +259,8 @@ impl Encoder {
                 xs = downsample.forward(&xs)?;
             }
         }
-        self.conv_out.forward(&self.norm_out.forward_silu(&self.middle.forward(&xs)?)?)
+        self.conv_out
+            .forward(&self.norm_out.forward_silu(&self.middle.forward(&xs)?)?)
     }
 }
 
@@ -257,7 +286,10 @@ impl Decoder {
             let double = ConvShape::three(outputs, outputs);
             let resample = (index + 1 < channels.len())
                 .then(|| Conv2d::new(block.child("upsamplers.0.conv"), double));
-            blocks.push(Block { residuals, resample: resample.transpose()? });
+            blocks.push(Block {
+                residuals,
+                resample: resample.transpose()?,
+            });
         }
         Ok(Self {
             conv_in: Conv2d::new(
@@ -297,7 +329,12 @@ fn residuals(
     (0..count)
         .map(|index| {
             let inputs = if index == 0 { inputs } else { outputs };
-            Residual::new(block.child(format_args!("resnets.{index}")), inputs, outputs, groups)
+            Residual::new(
+                block.child(format_args!("resnets.{index}")),
+                inputs,
+                outputs,
+                groups,
+            )
         })
         .collect()
 }
@@ -318,8 +355,14 @@ impl Networks {
         let latent = config.latent_channels;
         Ok(Self {
             encoder: Encoder::new(root.child("encoder"), config)?,
-            quantize: Conv2d::new(root.child("quant_conv"), ConvShape::one(2 * latent, 2 * latent))?,
-            unquantize: Conv2d::new(root.child("post_quant_conv"), ConvShape::one(latent, latent))?,
+            quantize: Conv2d::new(
+                root.child("quant_conv"),
+                ConvShape::one(2 * latent, 2 * latent),
+            )?,
+            unquantize: Conv2d::new(
+                root.child("post_quant_conv"),
+                ConvShape::one(latent, latent),
+            )?,
             decoder: Decoder::new(root.child("decoder"), config)?,
         })
     }
@@ -350,12 +393,18 @@ impl AutoencoderKl {
         let weights: Weights = weights
             .iter()
             .map(|(name, tensor)| {
-                let name = LEGACY.iter().fold(name.to_owned(), |name, (old, new)| name.replace(old, new));
+                let name = LEGACY
+                    .iter()
+                    .fold(name.to_owned(), |name, (old, new)| name.replace(old, new));
                 (name, tensor.clone())
             })
             .collect();
         let networks = Networks::build(&config, &mut Reader(&weights))?;
-        Ok(Self { config, weights, networks })
+        Ok(Self {
+            config,
+            weights,
+            networks,
+        })
     }
 
     /// The configuration.
@@ -386,7 +435,9 @@ impl AutoencoderKl {
     /// Images of scaled latents, not clamped. `latents: [b, c, h/f, w/f]`.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
         let latents = (latents.to_dtype(DType::F32)? / self.config.scaling_factor)?;
-        self.networks.decoder.forward(&self.networks.unquantize.forward(&latents)?)
+        self.networks
+            .decoder
+            .forward(&self.networks.unquantize.forward(&latents)?)
     }
 
     fn posterior(&self, pixels: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -398,8 +449,14 @@ impl AutoencoderKl {
                 "pixels {dims:?} for an autoencoder with sides divisible by {factor}"
             )));
         }
-        let moments = self.networks.quantize.forward(&self.networks.encoder.forward(pixels)?)?;
+        let moments = self
+            .networks
+            .quantize
+            .forward(&self.networks.encoder.forward(pixels)?)?;
         let latent = self.config.latent_channels;
-        Ok((moments.narrow(1, 0, latent)?, moments.narrow(1, latent, latent)?))
+        Ok((
+            moments.narrow(1, 0, latent)?,
+            moments.narrow(1, latent, latent)?,
+        ))
     }
 }

@@ -28,14 +28,18 @@ impl Autoencoder {
     /// Builds the autoencoder that a `vae/config.json` describes.
     ///
     /// `weights` is asked only if the class has weights.
-    pub fn from_config(
-        config: &[u8],
-        weights: impl FnOnce() -> Result<Weights>,
-    ) -> Result<Self> {
+    pub fn from_config(config: &[u8], weights: impl FnOnce() -> Result<Weights>) -> Result<Self> {
         let file = "vae/config.json";
-        let json = |source| Error::Json { file: file.to_owned(), source };
+        let json = |source| Error::Json {
+            file: file.to_owned(),
+            source,
+        };
         let config: Value = serde_json::from_slice(config).map_err(json)?;
-        let class = config.get("_class_name").and_then(Value::as_str).unwrap_or("").to_owned();
+        let class = config
+            .get("_class_name")
+            .and_then(Value::as_str)
+            .unwrap_or("")
+            .to_owned();
         match class.as_str() {
             HaarTransform::CLASS => {
                 let config = serde_json::from_value(config).map_err(json)?;
@@ -45,7 +49,10 @@ impl Autoencoder {
                 let config = serde_json::from_value(config).map_err(json)?;
                 Ok(Self::Kl(AutoencoderKl::new(config, &weights()?)?))
             }
-            _ => Err(Error::Unsupported { what: "autoencoder class", value: class }),
+            _ => Err(Error::Unsupported {
+                what: "autoencoder class",
+                value: class,
+            }),
         }
     }
 
@@ -59,7 +66,10 @@ impl Autoencoder {
 
     /// The configuration as it goes into `vae/config.json`, without the class name.
     pub fn config(&self) -> Result<Value> {
-        let json = |source| Error::Json { file: "vae/config.json".to_owned(), source };
+        let json = |source| Error::Json {
+            file: "vae/config.json".to_owned(),
+            source,
+        };
         match self {
             Self::Haar(haar) => serde_json::to_value(haar.config()).map_err(json),
             Self::Kl(kl) => serde_json::to_value(kl.config()).map_err(json),

@@ -34,19 +34,27 @@ struct Info {
 }
 
 fn malformed(reason: impl Into<String>) -> Error {
-    Error::MalformedWeights { reason: reason.into() }
+    Error::MalformedWeights {
+        reason: reason.into(),
+    }
 }
 
 /// Length of the header of a file of `file_len` bytes that begins with `start`.
 pub(super) fn header_len(start: &[u8], file_len: u64) -> Result<usize> {
-    let prefix = start.first_chunk::<PREFIX>().ok_or_else(|| malformed("shorter than 8 bytes"))?;
+    let prefix = start
+        .first_chunk::<PREFIX>()
+        .ok_or_else(|| malformed("shorter than 8 bytes"))?;
     let len = u64::from_le_bytes(*prefix);
     if len > MAX_HEADER || len.saturating_add(PREFIX as u64) > file_len {
         // The first bytes may be a plausible length too, so the magic only explains a refusal.
         if start.starts_with(b"PK") || start.starts_with(&[0x80]) {
-            return Err(malformed("it is a PyTorch pickle or archive; convert it to safetensors"));
+            return Err(malformed(
+                "it is a PyTorch pickle or archive; convert it to safetensors",
+            ));
         }
-        return Err(malformed(format!("header of {len} bytes in a file of {file_len}")));
+        return Err(malformed(format!(
+            "header of {len} bytes in a file of {file_len}"
+        )));
     }
     usize::try_from(len).map_err(|_| malformed("header longer than memory"))
 }
@@ -62,8 +70,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Entry<'_>>> {
     let mut entries = Vec::with_capacity(header.len());
     let mut spans = Vec::with_capacity(header.len());
     for (name, value) in header {
-        let (entry, span) = entry(&name, value, data)
-            .map_err(|reason| Error::MalformedTensor { name: name.clone(), reason })?;
+        let (entry, span) = entry(&name, value, data).map_err(|reason| Error::MalformedTensor {
+            name: name.clone(),
+            reason,
+        })?;
         spans.push((span, name));
         entries.push(entry);
     }
@@ -77,7 +87,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Entry<'_>>> {
         end = stop;
     }
     if end != data.len() {
-        return Err(malformed(format!("{} bytes of data, {end} described", data.len())));
+        return Err(malformed(format!(
+            "{} bytes of data, {end} described",
+            data.len()
+        )));
     }
     Ok(entries)
 }
@@ -92,14 +105,30 @@ fn entry<'a>(
     let info: Info = serde_json::from_value(value).map_err(|error| error.to_string())?;
     let dtype = dtype_from(&info.dtype).ok_or_else(|| format!("unknown dtype {}", info.dtype))?;
     let (start, end) = info.data_offsets;
-    let values = data
-        .get(start..end)
-        .ok_or_else(|| format!("offsets {start}..{end} outside {} bytes of data", data.len()))?;
-    let size = info.shape.iter().try_fold(dtype.size_in_bytes(), |size, dim| size.checked_mul(*dim));
+    let values = data.get(start..end).ok_or_else(|| {
+        format!(
+            "offsets {start}..{end} outside {} bytes of data",
+            data.len()
+        )
+    })?;
+    let size = info
+        .shape
+        .iter()
+        .try_fold(dtype.size_in_bytes(), |size, dim| size.checked_mul(*dim));
     if size != Some(values.len()) {
-        return Err(format!("shape {:?} of {} in {} bytes", info.shape, info.dtype, values.len()));
+        return Err(format!(
+            "shape {:?} of {} in {} bytes",
+            info.shape,
+            info.dtype,
+            values.len()
+        ));
     }
-    let entry = Entry { name: name.to_owned(), dtype, shape: info.shape, data: values };
+    let entry = Entry {
+        name: name.to_owned(),
+        dtype,
+        shape: info.shape,
+        data: values,
+    };
     Ok((entry, (start, end)))
 }
 
@@ -124,7 +153,9 @@ pub(super) fn write<'a>(
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
     let mut metadata = metadata.clone();
-    metadata.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
+    metadata
+        .entry("format".to_owned())
+        .or_insert_with(|| "pt".to_owned());
     let mut header = serde_json::Map::new();
     header.insert(METADATA.to_owned(), serde_json::json!(metadata));
     let mut data = Vec::new();
@@ -151,20 +182,35 @@ fn append(data: &mut Vec<u8>, tensor: &Tensor) -> Result<&'static str> {
     let flat = tensor.flatten_all()?;
     Ok(match tensor.dtype() {
         DType::F32 => {
-            data.extend(flat.to_vec1::<f32>()?.iter().flat_map(|value| value.to_le_bytes()));
+            data.extend(
+                flat.to_vec1::<f32>()?
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes()),
+            );
             "F32"
         }
         DType::F16 => {
-            data.extend(flat.to_vec1::<half::f16>()?.iter().flat_map(|value| value.to_le_bytes()));
+            data.extend(
+                flat.to_vec1::<half::f16>()?
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes()),
+            );
             "F16"
         }
         DType::BF16 => {
-            data.extend(flat.to_vec1::<half::bf16>()?.iter().flat_map(|value| value.to_le_bytes()));
+            data.extend(
+                flat.to_vec1::<half::bf16>()?
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes()),
+            );
             "BF16"
         }
         other => {
             let value = format!("{other:?}");
-            return Err(Error::Unsupported { what: "dtype of saved weights", value });
+            return Err(Error::Unsupported {
+                what: "dtype of saved weights",
+                value,
+            });
         }
     })
 }
@@ -184,7 +230,9 @@ mod tests {
     }
 
     fn refusal(bytes: &[u8]) -> String {
-        Weights::from_bytes(bytes, DType::F32, &Device::Cpu).expect_err("refused").to_string()
+        Weights::from_bytes(bytes, DType::F32, &Device::Cpu)
+            .expect_err("refused")
+            .to_string()
     }
 
     #[test]

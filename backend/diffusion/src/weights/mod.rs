@@ -31,7 +31,9 @@ impl Weights {
 
     /// All tensors in the order of their names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
-        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// Adds or replaces a tensor.
@@ -58,7 +60,9 @@ impl Weights {
     #[must_use]
     pub fn with_prefix(&self, prefix: &str) -> Self {
         self.iter()
-            .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone())))
+            .filter_map(|(name, tensor)| {
+                Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+            })
             .collect()
     }
 
@@ -66,7 +70,9 @@ impl Weights {
     #[must_use]
     pub fn deep_copy(&self) -> Self {
         let copy = |tensor: &Tensor| tensor.detach().copy().expect("copying an existing tensor");
-        self.iter().map(|(name, tensor)| (name.to_owned(), copy(tensor))).collect()
+        self.iter()
+            .map(|(name, tensor)| (name.to_owned(), copy(tensor)))
+            .collect()
     }
 
     /// Reads a safetensors file and converts its tensors to `dtype`.
@@ -74,11 +80,17 @@ impl Weights {
     /// The length of the header is compared with the file's size before anything is allocated.
     pub fn load(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self> {
         let path = path.as_ref();
-        let io = |source| Error::Io { path: path.to_owned(), source };
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
         let mut file = fs::File::open(path).map_err(io)?;
         let len = file.metadata().map_err(io)?.len();
         let mut start = Vec::new();
-        (&mut file).take(format::PREFIX as u64).read_to_end(&mut start).map_err(io)?;
+        (&mut file)
+            .take(format::PREFIX as u64)
+            .read_to_end(&mut start)
+            .map_err(io)?;
         format::header_len(&start, len)?;
         file.read_to_end(&mut start).map_err(io)?;
         Self::from_bytes(&start, dtype, device)
@@ -109,7 +121,10 @@ impl Weights {
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
         let path = path.as_ref();
-        let io = |source| Error::Io { path: path.to_owned(), source };
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
         let partial = path.with_extension("partial");
         fs::write(&partial, self.to_bytes(dtype, metadata)?).map_err(io)?;
         fs::rename(&partial, path).map_err(io)
@@ -125,6 +140,8 @@ impl Weights {
 
 impl FromIterator<(String, Tensor)> for Weights {
     fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
-        Self { tensors: tensors.into_iter().collect() }
+        Self {
+            tensors: tensors.into_iter().collect(),
+        }
     }
 }

@@ -22,7 +22,10 @@ impl Parameters {
         let variables = weights
             .iter()
             .map(|(name, tensor)| {
-                Ok((name.to_owned(), Var::from_tensor(&tensor.detach().copy()?.contiguous()?)?))
+                Ok((
+                    name.to_owned(),
+                    Var::from_tensor(&tensor.detach().copy()?.contiguous()?)?,
+                ))
             })
             .collect::<Result<_>>()?;
         Ok(Self { variables })
@@ -30,7 +33,9 @@ impl Parameters {
 
     /// The variables as tensors that share their storage and track gradients.
     pub fn weights(&self) -> Weights {
-        self.iter().map(|(name, variable)| (name.to_owned(), variable.as_tensor().clone())).collect()
+        self.iter()
+            .map(|(name, variable)| (name.to_owned(), variable.as_tensor().clone()))
+            .collect()
     }
 
     /// A copy of the present values.
@@ -54,7 +59,9 @@ impl Parameters {
             }
         }
         if let Some((name, _)) = weights.iter().find(|(name, _)| self.get(name).is_none()) {
-            return Err(Error::InvalidArgument(format!("no parameter is called {name}")));
+            return Err(Error::InvalidArgument(format!(
+                "no parameter is called {name}"
+            )));
         }
         for (name, variable) in self.iter() {
             if let Some(tensor) = weights.get(name) {
@@ -71,7 +78,9 @@ impl Parameters {
 
     /// All variables in the order of their names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Var)> {
-        self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
+        self.variables
+            .iter()
+            .map(|(name, variable)| (name.as_str(), variable))
     }
 
     /// Number of variables.

@@ -25,17 +25,27 @@ fn check(shapes: &[&[usize]], op: impl Fn(&[Tensor]) -> Result<Tensor>) {
     let tensor = |index: usize, values: &[f32]| {
         Tensor::from_vec(values.to_vec(), shapes[index], &Device::Cpu).unwrap()
     };
-    let plain: Vec<_> = inputs.iter().enumerate().map(|(i, v)| tensor(i, v)).collect();
+    let plain: Vec<_> = inputs
+        .iter()
+        .enumerate()
+        .map(|(i, v)| tensor(i, v))
+        .collect();
     let shape = op(&plain).unwrap().shape().clone();
     let weights = noise::gaussian(&mut rng, shape, &Device::Cpu).unwrap();
     let flat = values(&weights);
     let objective = |tensors: &[Tensor]| -> f64 {
         let ys = values(&op(tensors).unwrap());
-        ys.iter().zip(&flat).map(|(y, w)| f64::from(*y) * f64::from(*w)).sum()
+        ys.iter()
+            .zip(&flat)
+            .map(|(y, w)| f64::from(*y) * f64::from(*w))
+            .sum()
     };
     let variables: Vec<_> = plain.iter().map(|t| Var::from_tensor(t).unwrap()).collect();
     let tracked: Vec<_> = variables.iter().map(|v| v.as_tensor().clone()).collect();
-    let loss = (op(&tracked).unwrap() * &weights).unwrap().sum_all().unwrap();
+    let loss = (op(&tracked).unwrap() * &weights)
+        .unwrap()
+        .sum_all()
+        .unwrap();
     let gradients = loss.backward().unwrap();
     for (index, variable) in variables.iter().enumerate() {
         let gradient = values(gradients.get(variable).expect("every input has a gradient"));
@@ -70,66 +80,95 @@ fn only_tracked_inputs_get_gradients(plain: &[Tensor], op: &impl Fn(&[Tensor]) -
         tensors[index] = variable.as_tensor().clone();
         let gradients = op(&tensors).unwrap().sum_all().unwrap().backward().unwrap();
         assert!(gradients.get(&variable).is_some());
-        for (other, frozen) in plain.iter().enumerate().filter(|(other, _)| *other != index) {
-            assert!(gradients.get(frozen).is_none(), "frozen input {other} got a gradient");
+        for (other, frozen) in plain
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index)
+        {
+            assert!(
+                gradients.get(frozen).is_none(),
+                "frozen input {other} got a gradient"
+            );
         }
     }
 }
 
 #[test]
 fn convolution_of_three_by_three() {
-    check(&[&[2, 3, 5, 4], &[4, 3, 3, 3], &[4]], |t| ops::conv2d(&t[0], &t[1], Some(&t[2]), 1, 1));
+    check(&[&[2, 3, 5, 4], &[4, 3, 3, 3], &[4]], |t| {
+        ops::conv2d(&t[0], &t[1], Some(&t[2]), 1, 1)
+    });
 }
 
 #[test]
 fn convolution_of_stride_two_with_odd_sides() {
-    check(&[&[3, 2, 5, 7], &[3, 2, 3, 3], &[3]], |t| ops::conv2d(&t[0], &t[1], Some(&t[2]), 2, 1));
+    check(&[&[3, 2, 5, 7], &[3, 2, 3, 3], &[3]], |t| {
+        ops::conv2d(&t[0], &t[1], Some(&t[2]), 2, 1)
+    });
 }
 
 #[test]
 fn convolution_of_stride_two_without_padding() {
-    check(&[&[2, 2, 6, 5], &[3, 2, 3, 3]], |t| ops::conv2d(&t[0], &t[1], None, 2, 0));
+    check(&[&[2, 2, 6, 5], &[3, 2, 3, 3]], |t| {
+        ops::conv2d(&t[0], &t[1], None, 2, 0)
+    });
 }
 
 #[test]
 fn convolution_of_one_by_one() {
-    check(&[&[5, 3, 2, 3], &[4, 3, 1, 1], &[4]], |t| ops::conv2d(&t[0], &t[1], Some(&t[2]), 1, 0));
+    check(&[&[5, 3, 2, 3], &[4, 3, 1, 1], &[4]], |t| {
+        ops::conv2d(&t[0], &t[1], Some(&t[2]), 1, 0)
+    });
 }
 
 #[test]
 fn convolution_without_padding_and_with_wide_kernel() {
-    check(&[&[2, 2, 5, 6], &[3, 2, 2, 4]], |t| ops::conv2d(&t[0], &t[1], None, 1, 0));
+    check(&[&[2, 2, 5, 6], &[3, 2, 2, 4]], |t| {
+        ops::conv2d(&t[0], &t[1], None, 1, 0)
+    });
 }
 
 #[test]
 fn convolution_with_more_padding_than_kernel() {
-    check(&[&[2, 2, 3, 3], &[2, 2, 1, 1]], |t| ops::conv2d(&t[0], &t[1], None, 1, 1));
+    check(&[&[2, 2, 3, 3], &[2, 2, 1, 1]], |t| {
+        ops::conv2d(&t[0], &t[1], None, 1, 1)
+    });
 }
 
 #[test]
 fn group_normalisation() {
-    check(&[&[2, 6, 3, 3], &[6], &[6]], |t| ops::group_norm(&t[0], &t[1], &t[2], 3, 1e-5));
+    check(&[&[2, 6, 3, 3], &[6], &[6]], |t| {
+        ops::group_norm(&t[0], &t[1], &t[2], 3, 1e-5)
+    });
 }
 
 #[test]
 fn group_normalisation_with_silu() {
-    check(&[&[2, 6, 5, 7], &[6], &[6]], |t| ops::group_norm_silu(&t[0], &t[1], &t[2], 2, 1e-5));
+    check(&[&[2, 6, 5, 7], &[6], &[6]], |t| {
+        ops::group_norm_silu(&t[0], &t[1], &t[2], 2, 1e-5)
+    });
 }
 
 #[test]
 fn layer_normalisation() {
-    check(&[&[2, 3, 19], &[19], &[19]], |t| ops::layer_norm(&t[0], &t[1], &t[2], 1e-5));
+    check(&[&[2, 3, 19], &[19], &[19]], |t| {
+        ops::layer_norm(&t[0], &t[1], &t[2], 1e-5)
+    });
 }
 
 #[test]
 fn linear_map_with_and_without_bias() {
-    check(&[&[2, 3, 5], &[4, 5], &[4]], |t| ops::linear(&t[0], &t[1], Some(&t[2])));
+    check(&[&[2, 3, 5], &[4, 5], &[4]], |t| {
+        ops::linear(&t[0], &t[1], Some(&t[2]))
+    });
     check(&[&[7, 5], &[3, 5]], |t| ops::linear(&t[0], &t[1], None));
 }
 
 #[test]
 fn self_attention() {
-    check(&[&[2, 7, 6], &[2, 7, 6], &[2, 7, 6]], |t| ops::attention(&t[0], &t[1], &t[2], 2, false));
+    check(&[&[2, 7, 6], &[2, 7, 6], &[2, 7, 6]], |t| {
+        ops::attention(&t[0], &t[1], &t[2], 2, false)
+    });
 }
 
 #[test]
@@ -141,7 +180,9 @@ fn cross_attention_to_another_length() {
 
 #[test]
 fn causal_attention() {
-    check(&[&[2, 18, 4], &[2, 18, 4], &[2, 18, 4]], |t| ops::attention(&t[0], &t[1], &t[2], 2, true));
+    check(&[&[2, 18, 4], &[2, 18, 4], &[2, 18, 4]], |t| {
+        ops::attention(&t[0], &t[1], &t[2], 2, true)
+    });
 }
 
 #[test]
@@ -175,12 +216,16 @@ fn transpose_of_the_last_dimensions() {
 
 #[test]
 fn shift_per_channel() {
-    check(&[&[2, 3, 3, 5], &[2, 3]], |t| ops::add_to_channels(&t[0], &t[1]));
+    check(&[&[2, 3, 3, 5], &[2, 3]], |t| {
+        ops::add_to_channels(&t[0], &t[1])
+    });
 }
 
 #[test]
 fn operands_with_gaps_are_accepted() {
-    check(&[&[5, 6], &[4, 6]], |t| ops::linear(&t[0].t()?, &t[1].narrow(1, 0, 5)?, None));
+    check(&[&[5, 6], &[4, 6]], |t| {
+        ops::linear(&t[0].t()?, &t[1].narrow(1, 0, 5)?, None)
+    });
     check(&[&[2, 4, 3, 3], &[2, 3, 3, 3]], |t| {
         ops::conv2d(&t[0].narrow(1, 0, 3)?.transpose(2, 3)?, &t[1], None, 1, 1)
     });
@@ -188,7 +233,8 @@ fn operands_with_gaps_are_accepted() {
 
 #[test]
 fn shapes_that_disagree_are_errors() {
-    let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let zeros =
+        |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
     let image = zeros(&[1, 3, 4, 4]);
     assert!(ops::conv2d(&image, &zeros(&[2, 4, 3, 3]), None, 1, 1).is_err());
     assert!(ops::conv2d(&image, &zeros(&[2, 3, 3, 3]), Some(&zeros(&[3])), 1, 1).is_err());

@@ -7,13 +7,19 @@ use diffusion::weights::Weights;
 
 /// A file written by `fixtures/generate.py`.
 pub(crate) fn path(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", name].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", name]
+        .iter()
+        .collect()
 }
 
 /// The tensors of a fixture.
 pub(crate) fn tensors(name: &str) -> Weights {
-    Weights::load(path(&format!("{name}.safetensors")), DType::F32, &Device::Cpu)
-        .expect("fixture loads")
+    Weights::load(
+        path(&format!("{name}.safetensors")),
+        DType::F32,
+        &Device::Cpu,
+    )
+    .expect("fixture loads")
 }
 
 /// A configuration of a fixture.
@@ -24,14 +30,21 @@ pub(crate) fn config<T: serde::de::DeserializeOwned>(name: &str) -> T {
 
 /// All values of a tensor.
 pub(crate) fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.detach().flatten_all().and_then(|flat| flat.to_vec1()).expect("f32 tensor")
+    tensor
+        .detach()
+        .flatten_all()
+        .and_then(|flat| flat.to_vec1())
+        .expect("f32 tensor")
 }
 
 /// Largest difference relative to the largest expected value.
 pub(crate) fn relative_error(actual: &Tensor, expected: &Tensor) -> f32 {
     assert_eq!(actual.dims(), expected.dims());
     let (actual, expected) = (values(actual), values(expected));
-    assert!(actual.iter().all(|value| value.is_finite()), "values are finite");
+    assert!(
+        actual.iter().all(|value| value.is_finite()),
+        "values are finite"
+    );
     let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, f32::max);
     let scale = largest(&mut expected.iter().map(|value| value.abs()));
     let difference = largest(&mut actual.iter().zip(&expected).map(|(a, b)| (a - b).abs()));

@@ -53,20 +53,33 @@ pub(super) fn backward(g: &Geometry, inputs: &Inputs<'_>, wanted: Wanted) -> Gra
     };
     let part = g.part();
     let parts = g.batch.div_ceil(part);
-    let mut weights = vec![0.0; if wanted.weight { parts * inputs.weight.len() } else { 0 }];
+    let mut weights = vec![
+        0.0;
+        if wanted.weight {
+            parts * inputs.weight.len()
+        } else {
+            0
+        }
+    ];
     gradients.xs = vec![0.0; if wanted.xs { inputs.xs.len() } else { 0 }];
     let pieces: Vec<_> = chunks_or_empty(&mut gradients.xs, part * g.in_len(), parts)
         .zip(chunks_or_empty(&mut weights, inputs.weight.len(), parts))
         .zip(inputs.xs.chunks(part * g.in_len()))
         .zip(inputs.gradient.chunks(part * g.out_len()))
         .collect();
-    pieces.into_par_iter().for_each(|(((dx, dw), xs), gradient)| match &adjoint {
-        Some(adjoint) => adjoint_part(g, adjoint, &flipped, (xs, gradient), (dx, dw)),
-        None => strided_part(g, inputs.weight, (xs, gradient), (dx, dw)),
-    });
+    pieces
+        .into_par_iter()
+        .for_each(|(((dx, dw), xs), gradient)| match &adjoint {
+            Some(adjoint) => adjoint_part(g, adjoint, &flipped, (xs, gradient), (dx, dw)),
+            None => strided_part(g, inputs.weight, (xs, gradient), (dx, dw)),
+        });
     if wanted.weight {
         let summed = sum_parts(weights, inputs.weight.len());
-        gradients.weight = if adjoint.is_some() { unflip(g, &summed) } else { summed };
+        gradients.weight = if adjoint.is_some() {
+            unflip(g, &summed)
+        } else {
+            summed
+        };
     }
     gradients
 }
@@ -78,7 +91,9 @@ fn chunks_or_empty(
     count: usize,
 ) -> impl Iterator<Item = &mut [f32]> {
     let empty = if values.is_empty() { count } else { 0 };
-    values.chunks_mut(len).chain(std::iter::repeat_with(|| &mut [][..]).take(empty))
+    values
+        .chunks_mut(len)
+        .chain(std::iter::repeat_with(|| &mut [][..]).take(empty))
 }
 
 /// Stride 1: one matrix of patches of the gradient serves both results.
@@ -93,12 +108,21 @@ fn adjoint_part(
     let depth = adjoint.patch_len();
     let mut dx = dx.chunks_mut(group * g.in_len());
     let mut write = Write::Replace;
-    for (xs, gradient) in xs.chunks(group * g.in_len()).zip(gradient.chunks(group * g.out_len())) {
+    for (xs, gradient) in xs
+        .chunks(group * g.in_len())
+        .zip(gradient.chunks(group * g.out_len()))
+    {
         let columns = xs.len() / g.channels;
         with_patches(adjoint, gradient, |patches| {
             let patches = Matrix::new(patches, depth, columns);
             if let Some(dx) = dx.next() {
-                product_apart(adjoint, Matrix::new(flipped, g.channels, depth), patches, None, dx);
+                product_apart(
+                    adjoint,
+                    Matrix::new(flipped, g.channels, depth),
+                    patches,
+                    None,
+                    dx,
+                );
             }
             if !dw.is_empty() {
                 with_rows(xs, g.channels, g.in_pixels(), |rows| {
@@ -123,7 +147,10 @@ fn strided_part(
     let depth = g.patch_len();
     let mut dx = dx.chunks_mut(group * g.in_len());
     let mut write = Write::Replace;
-    for (xs, gradient) in xs.chunks(group * g.in_len()).zip(gradient.chunks(group * g.out_len())) {
+    for (xs, gradient) in xs
+        .chunks(group * g.in_len())
+        .zip(gradient.chunks(group * g.out_len()))
+    {
         let columns = gradient.len() / g.filters;
         with_rows(gradient, g.filters, g.out_pixels(), |rows| {
             let gradient = Matrix::new(rows, g.filters, columns);
@@ -179,7 +206,10 @@ fn flip(g: &Geometry, weight: &[f32]) -> Vec<f32> {
     for (filter, kernels) in weight.chunks_exact(g.channels * taps).enumerate() {
         for (channel, kernel) in kernels.chunks_exact(taps).enumerate() {
             let target = &mut flipped[(channel * g.filters + filter) * taps..][..taps];
-            target.iter_mut().zip(kernel.iter().rev()).for_each(|(value, x)| *value = *x);
+            target
+                .iter_mut()
+                .zip(kernel.iter().rev())
+                .for_each(|(value, x)| *value = *x);
         }
     }
     flipped
@@ -187,7 +217,11 @@ fn flip(g: &Geometry, weight: &[f32]) -> Vec<f32> {
 
 /// `[c, o, taps reversed]` to `[o, c, taps]`.
 fn unflip(g: &Geometry, flipped: &[f32]) -> Vec<f32> {
-    let swapped = Geometry { channels: g.filters, filters: g.channels, ..*g };
+    let swapped = Geometry {
+        channels: g.filters,
+        filters: g.channels,
+        ..*g
+    };
     flip(&swapped, flipped)
 }
 

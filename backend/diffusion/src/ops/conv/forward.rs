@@ -12,11 +12,17 @@ use super::{
 };
 
 /// Convolves a batch; `ys` has the output's size and any content.
-pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: Option<&[f32]>, ys: &mut [f32]) {
+pub(super) fn forward(
+    g: &Geometry,
+    xs: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    ys: &mut [f32],
+) {
     let group = g.group();
-    ys.par_chunks_mut(group * g.out_len()).zip(xs.par_chunks(group * g.in_len())).for_each(
-        |(ys, xs)| convolve(g, xs, weight, bias, ys),
-    );
+    ys.par_chunks_mut(group * g.out_len())
+        .zip(xs.par_chunks(group * g.in_len()))
+        .for_each(|(ys, xs)| convolve(g, xs, weight, bias, ys));
 }
 
 /// Convolves one group of images.
@@ -67,14 +73,22 @@ pub(super) fn product_apart(
     }
     with_scratch(ys.len(), |product| {
         let write = fill_rows(bias, product, columns);
-        gemm(write, MatrixMut::strided(product, columns), 1.0, kernel, patches);
+        gemm(
+            write,
+            MatrixMut::strided(product, columns),
+            1.0,
+            kernel,
+            patches,
+        );
         patches::apart(product, g.filters, pixels, ys);
     });
 }
 
 /// Starts each row with its bias, or says that there is nothing to add to.
 fn fill_rows(bias: Option<&[f32]>, rows: &mut [f32], len: usize) -> Write {
-    let Some(bias) = bias else { return Write::Replace };
+    let Some(bias) = bias else {
+        return Write::Replace;
+    };
     for (row, value) in rows.chunks_exact_mut(len).zip(bias) {
         row.fill(*value);
     }

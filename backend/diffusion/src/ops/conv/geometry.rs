@@ -32,7 +32,12 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// Sizes for `xs: [b, c, h, w]` and `weight: [o, c, kh, kw]`.
-    pub(super) fn new(xs: &[usize], weight: &[usize], stride: usize, padding: usize) -> Result<Self> {
+    pub(super) fn new(
+        xs: &[usize],
+        weight: &[usize],
+        stride: usize,
+        padding: usize,
+    ) -> Result<Self> {
         let (&[batch, channels, height, width], &[filters, depth, kernel_height, kernel_width]) =
             (xs, weight)
         else {

@@ -59,7 +59,13 @@ impl Conv2d {
             candle_core::bail!("conv2d has {} filters and {} biases", g.filters, bias.len());
         }
         let mut ys = vec![0.0; g.batch * g.out_len()];
-        forward::forward(&g, values(xs, xs_layout)?, values(weight, weight_layout)?, bias, &mut ys);
+        forward::forward(
+            &g,
+            values(xs, xs_layout)?,
+            values(weight, weight_layout)?,
+            bias,
+            &mut ys,
+        );
         let shape = Shape::from((g.batch, g.filters, g.out_height, g.out_width));
         Ok((CpuStorage::F32(ys), shape))
     }
@@ -73,15 +79,25 @@ impl Conv2d {
     ) -> Result<[Option<Tensor>; 3]> {
         let g = self.geometry(xs.dims(), weight.dims())?;
         let gradient = gradient.contiguous()?;
-        let wanted = Wanted { xs: xs.track_op(), weight: weight.track_op(), bias };
+        let wanted = Wanted {
+            xs: xs.track_op(),
+            weight: weight.track_op(),
+            bias,
+        };
         let gradients = {
             let (xs, weight) = (Reading::new(xs)?, Reading::new(weight)?);
             let gradient = Reading::new(&gradient)?;
-            let inputs = Inputs { xs: &xs, weight: &weight, gradient: &gradient };
+            let inputs = Inputs {
+                xs: &xs,
+                weight: &weight,
+                gradient: &gradient,
+            };
             backward::backward(&g, &inputs, wanted)
         };
         let tensor = |wanted: bool, values: Vec<f32>, shape: &Shape| {
-            wanted.then(|| Tensor::from_vec(values, shape, xs.device())).transpose()
+            wanted
+                .then(|| Tensor::from_vec(values, shape, xs.device()))
+                .transpose()
         };
         Ok([
             tensor(wanted.xs, gradients.xs, xs.shape())?,

@@ -13,12 +13,18 @@ impl Geometry {
     /// Output columns of kernel column `tap` that read inside the image.
     fn run(&self, tap: usize) -> Run {
         let start = self.padding_left.saturating_sub(tap).div_ceil(self.stride);
-        let end = (self.width + self.padding_left).saturating_sub(tap).div_ceil(self.stride);
+        let end = (self.width + self.padding_left)
+            .saturating_sub(tap)
+            .div_ceil(self.stride);
         let end = end.min(self.out_width);
         let start = start.min(end);
         // An empty run may lie outside the image: keep its slice in bounds.
         let source = (start * self.stride + tap).saturating_sub(self.padding_left);
-        Run { start, end, source: source.min(self.width) }
+        Run {
+            start,
+            end,
+            source: source.min(self.width),
+        }
     }
 
     /// Input row that output row `row` reads for kernel row `tap`, if it lies inside the image.
@@ -30,8 +36,14 @@ impl Geometry {
     /// Visits each row of the patch matrix: (row index, channel, kernel row, kernel column).
     fn patch_rows(&self) -> impl Iterator<Item = (usize, usize, usize, usize)> {
         let (taps, kernel_width) = (self.taps(), self.kernel_width);
-        (0..self.patch_len())
-            .map(move |row| (row, row / taps, row % taps / kernel_width, row % kernel_width))
+        (0..self.patch_len()).map(move |row| {
+            (
+                row,
+                row / taps,
+                row % taps / kernel_width,
+                row % kernel_width,
+            )
+        })
     }
 }
 
@@ -61,7 +73,10 @@ pub(super) fn gather(
             if g.stride == 1 {
                 inner.copy_from_slice(&source[run.source..][..inner.len()]);
             } else {
-                for (value, x) in inner.iter_mut().zip(source[run.source..].iter().step_by(g.stride)) {
+                for (value, x) in inner
+                    .iter_mut()
+                    .zip(source[run.source..].iter().step_by(g.stride))
+                {
                     *value = *x;
                 }
             }
@@ -83,7 +98,9 @@ pub(super) fn scatter_add(
         let patches = &columns[row * row_stride + offset..][..g.out_pixels()];
         let run = g.run(tap_column);
         for (out_row, patches) in patches.chunks_exact(g.out_width).enumerate() {
-            let Some(source_row) = g.source_row(out_row, tap_row) else { continue };
+            let Some(source_row) = g.source_row(out_row, tap_row) else {
+                continue;
+            };
             let target = &mut plane[source_row * g.width..][..g.width];
             let inner = &patches[run.start..run.end];
             for (value, x) in target[run.source..].iter_mut().step_by(g.stride).zip(inner) {
