@@ -1,1 +1,48 @@
-fn main() {}
+//! The program `persguard-node`: the node, or with `work DIR` the trainer that the node starts.
+
+use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use node::config::{Config, TOKEN_VARIABLE, Token};
+
+/// Freed blocks stay with the process: training allocates the same large ones at every step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(
+    name = "persguard-node",
+    version,
+    about = "Leases PersGuard jobs and trains them"
+)]
+struct Arguments {
+    #[command(flatten)]
+    config: Config,
+}
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().as_deref() == Some(OsStr::new("work")) {
+        let directory = arguments
+            .next()
+            .map(PathBuf::from)
+            .context("work needs a directory")?;
+        return Ok(node::work::run(&directory));
+    }
+    let Arguments { config } = Arguments::parse();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_new(&config.log)?)
+        .with_writer(std::io::stderr)
+        .init();
+    let token =
+        Token::from_environment().with_context(|| format!("{TOKEN_VARIABLE} is not set"))?;
+    let program = std::env::current_exe().context("finding our own program")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(node::node::run(&config, token, program))?;
+    Ok(ExitCode::SUCCESS)
+}

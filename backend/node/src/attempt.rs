@@ -1,0 +1,258 @@
+//! One attempt at one job: fetch, train, send, tell.
+
+use std::path::{Path, PathBuf};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use sha2::{Digest, Sha256};
+use shared::{
+    job::JobMetrics,
+    node::{AttemptResult, FinishAttempt, InputRole, JobInput, JobOutput, Lease},
+};
+use tokio::{process::Command, sync::watch};
+
+use crate::{
+    Error, Result,
+    client::Client,
+    config::TOKEN_VARIABLE,
+    failure,
+    heart::{Heart, Order, give, interruption},
+    message::{ASSIGNMENT, Assignment, Message, Output},
+    snapshots::{self, Snapshot},
+    trainer::{self, Ended},
+    transfer,
+};
+
+/// Outputs sent at a time: a gallery is a hundred small files.
+const PARALLEL_UPLOADS: usize = 4;
+/// Weights of the base model's U-Net in the diffusers layout.
+const UNET_FILE: &str = "unet/diffusion_pytorch_model.safetensors";
+
+/// What every attempt on this node shares.
+#[derive(Clone, Debug)]
+pub(crate) struct Workshop {
+    pub(crate) client: Client,
+    /// Model files by hash.
+    pub(crate) cache: PathBuf,
+    /// Directories of jobs under way.
+    pub(crate) work: PathBuf,
+    /// Threads of the trainer.
+    pub(crate) threads: u32,
+    /// The program that is started with `work DIR`.
+    pub(crate) program: PathBuf,
+}
+
+/// Works on a lease to its end, whatever that is, and tells the server.
+pub(crate) async fn run(workshop: &Workshop, lease: Lease, mut stop: watch::Receiver<bool>) {
+    let (orders, mut listener) = watch::channel(Order::Continue);
+    let heart = Heart::start(&workshop.client, &lease, orders.clone());
+    let leaving = orders.clone();
+    let farewell = tokio::spawn(async move {
+        if stop.wait_for(|stop| *stop).await.is_ok() {
+            give(&leaving, Order::Leave);
+        }
+    });
+    let directory = workshop
+        .work
+        .join(format!("{}-{}", lease.job_id, lease.token));
+    let attempt = Attempt {
+        workshop,
+        lease: &lease,
+        directory: &directory,
+        heart: &heart,
+        orders: &orders,
+    };
+    let outcome = match attempt.perform(&mut listener).await {
+        Ok(outcome) => outcome,
+        Err(Error::Fenced) => None,
+        Err(error) => Some(AttemptResult::Failed {
+            failure: failure::of_error(&error),
+        }),
+    };
+    attempt.tell(outcome).await;
+    farewell.abort();
+    // Protected images lie in there: they go whatever happened.
+    if let Err(error) = tokio::fs::remove_dir_all(&directory).await {
+        tracing::error!(%error, directory = %directory.display(), "the job's directory stays");
+    }
+}
+
+struct Attempt<'a> {
+    workshop: &'a Workshop,
+    lease: &'a Lease,
+    directory: &'a Path,
+    heart: &'a Heart,
+    orders: &'a watch::Sender<Order>,
+}
+
+impl Attempt<'_> {
+    /// `None` means that the lease is gone and nobody waits for a word.
+    async fn perform(&self, orders: &mut watch::Receiver<Order>) -> Result<Option<AttemptResult>> {
+        tokio::select! {
+            prepared = self.prepare() => prepared?,
+            order = interruption(orders) => return Ok(answer(order)),
+        }
+        let ended = self.train(orders).await?;
+        let order = *orders.borrow();
+        if order != Order::Continue {
+            return Ok(answer(order));
+        }
+        let (outputs, metrics) = match ended {
+            Ended::Said(Message::Succeeded { outputs, metrics }) => (outputs, metrics),
+            Ended::Said(Message::Failed { failure }) | Ended::Died(failure) => {
+                return Ok(Some(AttemptResult::Failed { failure }));
+            }
+            // It was told to stop by somebody else than us: its work is worth another attempt.
+            Ended::Said(_) => return Ok(Some(AttemptResult::Released)),
+        };
+        tokio::select! {
+            sent = self.send(outputs, metrics) => sent.map(Some),
+            order = interruption(orders) => Ok(answer(order)),
+        }
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        let inputs = &self.lease.inputs;
+        make(self.directory).await?;
+        let Workshop { client, cache, .. } = self.workshop;
+        let images = transfer::fetch_inputs(client, inputs, cache, self.directory).await?;
+        let hash_of = |role: InputRole, name: Option<&str>| {
+            let fits = |input: &&JobInput| {
+                input.role == role && name.is_none_or(|name| input.name == name)
+            };
+            inputs
+                .iter()
+                .find(fits)
+                .map(|input| input.sha256.clone())
+                .unwrap_or_default()
+        };
+        let assignment = Assignment {
+            job_id: self.lease.job_id,
+            kind: self.lease.kind,
+            spec: self.lease.spec.clone(),
+            images,
+            resume: inputs.iter().any(|input| input.role == InputRole::Resume),
+            base_sha256: model_sha256(inputs),
+            clean_sha256: hash_of(InputRole::ModelFile, Some(UNET_FILE)),
+            protected_sha256: hash_of(InputRole::ProtectedUnet, None),
+        };
+        let path = self.directory.join(ASSIGNMENT);
+        let text = serde_json::to_vec(&assignment).map_err(|error| Error::Trainer(error.into()))?;
+        tokio::fs::write(&path, text)
+            .await
+            .map_err(Error::file(&path))
+    }
+
+    async fn train(&self, orders: &mut watch::Receiver<Order>) -> Result<Ended> {
+        let mut command = Command::new(&self.workshop.program);
+        command
+            .arg("work")
+            .arg(self.directory)
+            .env_remove(TOKEN_VARIABLE)
+            .env("RAYON_NUM_THREADS", self.workshop.threads.to_string())
+            // candle's own pool spins beside ours.
+            .env("CANDLE_NUM_THREADS", "1")
+            .env("RUST_BACKTRACE", "0");
+        let (newest, receiver) = watch::channel::<Snapshot>(None);
+        let sending = tokio::spawn(snapshots::send_newest(
+            self.workshop.client.clone(),
+            self.lease.job_id,
+            self.lease.token,
+            receiver,
+            self.orders.clone(),
+        ));
+        let ended = trainer::run(command, orders, |message| match message {
+            Message::Running => self.heart.set_running(),
+            Message::Progress { progress } => self.heart.report(progress),
+            Message::Snapshot { step, path } => {
+                newest.send_replace(Some((step, self.directory.join(path))));
+            }
+            _ => {}
+        })
+        .await;
+        // A result needs no snapshot; a death does: the one on its way is the next one's start.
+        if matches!(ended, Ok(Ended::Died(_))) && *orders.borrow() == Order::Continue {
+            drop(newest);
+            let _ = sending.await;
+        } else {
+            sending.abort();
+        }
+        ended
+    }
+
+    async fn send(&self, outputs: Vec<Output>, metrics: JobMetrics) -> Result<AttemptResult> {
+        let outputs = stream::iter(outputs)
+            .map(|output| self.send_one(output))
+            .buffered(PARALLEL_UPLOADS)
+            .try_collect()
+            .await?;
+        Ok(AttemptResult::Succeeded { outputs, metrics })
+    }
+
+    async fn send_one(&self, output: Output) -> Result<JobOutput> {
+        let Workshop { client, .. } = self.workshop;
+        let path = self.directory.join(&output.path);
+        let (sha256, size_bytes) =
+            transfer::send(client, self.lease.job_id, self.lease.token, &path).await?;
+        Ok(JobOutput {
+            kind: output.kind,
+            name: output.name,
+            sha256,
+            size_bytes,
+        })
+    }
+
+    async fn tell(&self, outcome: Option<AttemptResult>) {
+        let job = self.lease.job_id;
+        let Some(outcome) = outcome else {
+            tracing::warn!(job.id = %job, "the lease is gone; the work is dropped");
+            return;
+        };
+        if outcome != AttemptResult::Released {
+            self.heart.flush().await;
+        }
+        tracing::info!(job.id = %job, outcome = name(&outcome), "attempt ended");
+        let finish = FinishAttempt {
+            token: self.lease.token,
+            outcome,
+        };
+        if let Err(error) = self.workshop.client.finish(job, &finish).await {
+            tracing::error!(job.id = %job, %error, "the server did not take the result");
+        }
+    }
+}
+
+/// What an order ends an attempt with.
+fn answer(order: Order) -> Option<AttemptResult> {
+    match order {
+        Order::Cancel => Some(AttemptResult::Canceled),
+        Order::Leave => Some(AttemptResult::Released),
+        Order::Fenced | Order::Continue => None,
+    }
+}
+
+fn name(outcome: &AttemptResult) -> &'static str {
+    match outcome {
+        AttemptResult::Succeeded { .. } => "succeeded",
+        AttemptResult::Failed { .. } => "failed",
+        AttemptResult::Canceled => "canceled",
+        AttemptResult::Released => "released",
+    }
+}
+
+/// Over the sorted names and hashes of the model's files.
+fn model_sha256(inputs: &[JobInput]) -> String {
+    let files = inputs
+        .iter()
+        .filter(|input| input.role == InputRole::ModelFile);
+    let mut lines: Vec<String> = files
+        .map(|input| format!("{} {}\n", input.name, input.sha256))
+        .collect();
+    lines.sort();
+    hex::encode(Sha256::digest(lines.concat()))
+}
+
+async fn make(directory: &Path) -> Result<()> {
+    tokio::fs::create_dir_all(directory)
+        .await
+        .map_err(Error::file(directory))
+}

@@ -1,0 +1,66 @@
+//! Configuration: flags, or the environment. Nobody else in the node reads the environment.
+
+use std::{fmt, path::PathBuf};
+
+use clap::Args;
+
+/// How one node runs.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Where the server is.
+    #[arg(long, env = "PERSGUARD_NODE_URL")]
+    pub url: String,
+    /// Cache of models and work in progress.
+    #[arg(long, env = "PERSGUARD_NODE_DIR", default_value = "./node")]
+    pub directory: PathBuf,
+    /// Worker threads of the trainer; by default every core.
+    #[arg(long, env = "PERSGUARD_NODE_THREADS", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+    /// Stop when standard input ends: the parent is gone.
+    #[arg(long, env = "PERSGUARD_NODE_WATCH_STDIN", default_value = "0",
+          value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub watch_stdin: bool,
+    /// Log filter, such as `info` or `node=debug`.
+    #[arg(long, env = "PERSGUARD_LOG", default_value = "info")]
+    pub log: String,
+}
+
+impl Config {
+    /// Threads that the trainer gets.
+    pub fn threads(&self) -> u32 {
+        self.threads.unwrap_or_else(|| {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            u32::try_from(cores).unwrap_or(1)
+        })
+    }
+}
+
+/// Name of the variable that holds the node's token.
+pub const TOKEN_VARIABLE: &str = "PERSGUARD_NODE_TOKEN";
+
+/// The node's bearer token. It is never printed and never an argument.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// Wraps a token.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Reads it from the environment, the only way in.
+    pub fn from_environment() -> Option<Self> {
+        let text = std::env::var_os(TOKEN_VARIABLE)?.into_string().ok()?;
+        (!text.is_empty()).then_some(Self(text))
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(hidden)")
+    }
+}

@@ -1,0 +1,82 @@
+//! The lease loop: ask, work, ask again, until told to stop.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use shared::node::CreateLease;
+
+use crate::{
+    Error, Result,
+    attempt::{self, Workshop},
+    client::Client,
+    config::{Config, Token},
+    machine, shutdown,
+};
+
+/// Pause while there is nothing to do.
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause while the server is away.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Runs the node until a signal, the parent's death, or a token that the server refuses.
+pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> {
+    let mut stop = shutdown::requested(config.watch_stdin);
+    let directory =
+        std::path::absolute(&config.directory).map_err(Error::file(&config.directory))?;
+    let (cache, work) = (directory.join("cache"), directory.join("work"));
+    fs::create_dir_all(&cache).map_err(Error::file(&cache))?;
+    // Held to the end: two nodes in one directory would delete each other's jobs.
+    let _lock = lock(&directory)?;
+    // An earlier process may have died with protected images in there.
+    let _ = fs::remove_dir_all(&work);
+    let request = CreateLease {
+        node_id: machine::node_id(&directory)?,
+        name: machine::name(),
+        threads: config.threads(),
+        memory_bytes: machine::memory_bytes(),
+    };
+    let workshop = Workshop {
+        client: Client::new(&config.url, token)?,
+        cache,
+        work,
+        threads: config.threads(),
+        program,
+    };
+    tracing::info!(node.id = %request.node_id, threads = request.threads, "node is up");
+    let mut pause = IDLE_PAUSE;
+    while !*stop.borrow() {
+        match workshop.client.lease(&request).await {
+            Ok(Some(lease)) => {
+                tracing::info!(job.id = %lease.job_id, attempt = lease.attempt, "lease taken");
+                pause = IDLE_PAUSE;
+                attempt::run(&workshop, lease, stop.clone()).await;
+                continue;
+            }
+            Ok(None) => pause = IDLE_PAUSE,
+            Err(
+                error @ Error::Refused {
+                    status: 401 | 403, ..
+                },
+            ) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "no lease");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+    tracing::info!("node stops");
+    Ok(())
+}
+
+fn lock(directory: &std::path::Path) -> Result<fs::File> {
+    let path = directory.join("lock");
+    let file = fs::File::create(&path).map_err(Error::file(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Occupied(directory.display().to_string())),
+        Err(fs::TryLockError::Error(source)) => Err(Error::file(&path)(source)),
+    }
+}

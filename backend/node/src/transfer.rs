@@ -1,0 +1,196 @@
+//! Files in and files out, every byte accounted for.
+//!
+//! What a model consists of stays in a cache by hash. Protected images and weights never enter it:
+//! they live in the job's directory and go with it.
+
+use std::{
+    io::Read,
+    path::{Component, Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use shared::{
+    JobId,
+    node::{CreateNodeUpload, InputRole, JobInput},
+};
+use tokio::{fs, io::AsyncWriteExt};
+
+use crate::{
+    Error, Result,
+    client::{Client, chain},
+    message::{ENCODER, IMAGES, MODEL, PROTECTED_UNET, RESUME},
+};
+
+/// Downloads of one file before damage counts as final.
+const TRIES: u32 = 3;
+
+/// Fetches every input into `work`; gives the images' paths relative to it, in order.
+pub(crate) async fn fetch_inputs(
+    client: &Client,
+    inputs: &[JobInput],
+    cache: &Path,
+    work: &Path,
+) -> Result<Vec<PathBuf>> {
+    let mut images = Vec::new();
+    for input in inputs {
+        match input.role {
+            InputRole::ModelFile => fetch_cached(client, input, cache, &work.join(MODEL)).await?,
+            InputRole::Encoder => fetch_cached(client, input, cache, &work.join(ENCODER)).await?,
+            InputRole::ProtectedImage => {
+                let path = Path::new(IMAGES).join(format!("{:03}", images.len()));
+                fetch(client, input, &work.join(&path)).await?;
+                images.push(path);
+            }
+            InputRole::ProtectedUnet => fetch(client, input, &work.join(PROTECTED_UNET)).await?,
+            InputRole::Resume => fetch(client, input, &work.join(RESUME)).await?,
+        }
+    }
+    Ok(images)
+}
+
+async fn fetch_cached(
+    client: &Client,
+    input: &JobInput,
+    cache: &Path,
+    folder: &Path,
+) -> Result<()> {
+    if !is_hash(&input.sha256) {
+        return Err(Error::UnsafeName(input.sha256.clone()));
+    }
+    let cached = cache.join(&input.sha256);
+    let known =
+        cached.is_file() && measure(&cached).await? == (input.sha256.clone(), input.size_bytes);
+    if !known {
+        fetch(client, input, &cached).await?;
+    }
+    let target = folder.join(plain(&input.name)?);
+    make_parent(&target).await?;
+    fs::hard_link(&cached, &target)
+        .await
+        .map_err(Error::file(&target))
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// The name as a path that stays below its directory.
+fn plain(name: &str) -> Result<&Path> {
+    let path = Path::new(name);
+    let fine = !name.is_empty()
+        && !name.contains('\\')
+        && path
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+    if fine {
+        Ok(path)
+    } else {
+        Err(Error::UnsafeName(name.to_owned()))
+    }
+}
+
+async fn make_parent(path: &Path) -> Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent)
+        .await
+        .map_err(Error::file(parent))
+}
+
+/// Downloads to `target`; a half or damaged file never carries that name.
+async fn fetch(client: &Client, input: &JobInput, target: &Path) -> Result<()> {
+    make_parent(target).await?;
+    let part = target.with_extension("part");
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        match receive(client, input, &part).await {
+            Ok(()) => return fs::rename(&part, target).await.map_err(Error::file(target)),
+            Err(error) => {
+                let _ = fs::remove_file(&part).await;
+                let passing = matches!(error, Error::Damaged { .. } | Error::Unreachable(_));
+                if left == 0 || !passing {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "downloading again");
+            }
+        }
+    }
+}
+
+async fn receive(client: &Client, input: &JobInput, part: &Path) -> Result<()> {
+    let mut response = client.get(&input.url).await?;
+    let mut file = fs::File::create(part).await.map_err(Error::file(part))?;
+    let mut hasher = Sha256::new();
+    let mut size = 0_u64;
+    let lost = |error: reqwest::Error| Error::Unreachable(chain(&error.without_url()));
+    while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        size += chunk.len() as u64;
+        // A sender that goes on for ever must not fill the disk.
+        if size > input.size_bytes {
+            break;
+        }
+        hasher.update(&chunk);
+        file.write_all(&chunk).await.map_err(Error::file(part))?;
+    }
+    file.flush().await.map_err(Error::file(part))?;
+    let damaged = |expected: String, actual: String| Error::Damaged {
+        name: input.name.clone(),
+        expected,
+        actual,
+    };
+    if size != input.size_bytes {
+        let expected = format!("{} bytes", input.size_bytes);
+        return Err(damaged(expected, format!("{size} bytes or more")));
+    }
+    let hash = hex::encode(hasher.finalize());
+    if hash != input.sha256 {
+        return Err(damaged(input.sha256.clone(), hash));
+    }
+    Ok(())
+}
+
+/// SHA-256 and size of a file.
+pub(crate) async fn measure(path: &Path) -> Result<(String, u64)> {
+    let path = path.to_owned();
+    let work = move || {
+        let mut file = std::fs::File::open(&path).map_err(Error::file(&path))?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 18];
+        let mut size = 0_u64;
+        loop {
+            let count = file.read(&mut buffer).map_err(Error::file(&path))?;
+            if count == 0 {
+                return Ok((hex::encode(hasher.finalize()), size));
+            }
+            hasher.update(&buffer[..count]);
+            size += count as u64;
+        }
+    };
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.map_err(|error| Error::Trainer(std::io::Error::other(error)))?
+}
+
+/// Sends a file; gives its SHA-256 and size.
+pub(crate) async fn send(
+    client: &Client,
+    job: JobId,
+    token: i64,
+    path: &Path,
+) -> Result<(String, u64)> {
+    let (sha256, size_bytes) = measure(path).await?;
+    let announced = CreateNodeUpload {
+        token,
+        sha256: sha256.clone(),
+        size_bytes,
+    };
+    if let Some(url) = client.create_upload(job, &announced).await?.url {
+        client.put(&url, path, size_bytes).await?;
+    }
+    Ok((sha256, size_bytes))
+}
+
+#[cfg(test)]
+mod tests;

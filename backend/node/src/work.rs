@@ -1,0 +1,131 @@
+//! The trainer: one job in a process of its own, which owns the device.
+//!
+//! It reads its directory, writes there, and speaks JSON lines on standard output. It refuses the
+//! network: whatever it needs was fetched for it.
+
+use std::{
+    fs,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use shared::job::{Failure, JobKind};
+
+use self::voice::Voice;
+use crate::{
+    failure,
+    message::{ASSIGNMENT, Assignment, Message},
+};
+
+mod evaluate;
+mod images;
+mod model;
+mod protect;
+mod voice;
+
+/// Time to stop by itself once nobody listens any more.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why a job ended early.
+enum Halt {
+    /// It was asked to stop.
+    Stopped,
+    /// It failed.
+    Failed(Failure),
+}
+
+/// Runs the job that lies in `directory`.
+pub fn run(directory: &Path) -> ExitCode {
+    // Training fills every core; the server beside it answers people first.
+    #[cfg(unix)]
+    let _ = rustix::process::nice(5);
+    let voice = Voice;
+    let stop = Arc::new(AtomicBool::new(false));
+    watch_input(Arc::clone(&stop));
+    let last_word = match work(directory, voice, &stop) {
+        Ok(message) => message,
+        Err(Halt::Stopped) => Message::Stopped,
+        Err(Halt::Failed(failure)) => Message::Failed { failure },
+    };
+    if voice.say(&last_word) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn work(directory: &Path, voice: Voice, stop: &AtomicBool) -> Result<Message, Halt> {
+    let path = directory.join(ASSIGNMENT);
+    let text = fs::read(&path).map_err(|error| file_failure(&path, &error))?;
+    let assignment: Assignment =
+        serde_json::from_slice(&text).map_err(|error| internal(error.to_string()))?;
+    let job = Job {
+        directory,
+        assignment: &assignment,
+        voice,
+        stop,
+    };
+    match assignment.kind {
+        JobKind::Protect => protect::run(&job),
+        JobKind::Evaluate => evaluate::run(&job),
+    }
+}
+
+/// A job under way.
+struct Job<'a> {
+    directory: &'a Path,
+    assignment: &'a Assignment,
+    voice: Voice,
+    stop: &'a AtomicBool,
+}
+
+impl Job<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Writes a file below the job's directory.
+    fn write(&self, relative: &Path, bytes: &[u8]) -> Result<(), Halt> {
+        let path = self.directory.join(relative);
+        let parent = path.parent().unwrap_or(self.directory);
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&path, bytes))
+            .map_err(|error| file_failure(&path, &error))
+    }
+}
+
+/// The end of our input means: stop. Whoever does not stop in time is ended here, because the
+/// process that would kill us may be dead itself.
+fn watch_input(stop: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        stop.store(true, Ordering::Relaxed);
+        std::thread::sleep(GRACE);
+        std::process::exit(1);
+    });
+}
+
+fn file_failure(path: &Path, error: &std::io::Error) -> Halt {
+    let evidence = format!("{}: {error}", path.display());
+    Halt::Failed(if crate::error::is_full(error) {
+        failure::disk_full(evidence)
+    } else {
+        failure::internal("The trainer could not use its directory.", evidence)
+    })
+}
+
+fn internal(evidence: String) -> Halt {
+    Halt::Failed(failure::internal(
+        "The trainer could not do the job.",
+        evidence,
+    ))
+}
+
+fn bad_input(evidence: String) -> Halt {
+    Halt::Failed(failure::bad_input(evidence))
+}
