@@ -1,0 +1,127 @@
+//! Noisy latents with the teacher's answers, computed once.
+//!
+//! The teacher never changes, so its answer to a fixed latent, noise, timestep and prompt can be
+//! kept exactly; steps then draw from a finite set of such questions and cost no teacher pass.
+//! Owns that set. Refuses to hold gradients.
+
+use candle_core::Tensor;
+use diffusion::{noise, schedule::NoiseSchedule, unet::UNet};
+use rand::{Rng, seq::SliceRandom};
+
+use crate::{
+    Result,
+    objective::{Part, timestep_tensor},
+};
+
+/// Rows of one teacher pass.
+const CHUNK: usize = 16;
+
+/// Questions to the teacher and its answers.
+#[derive(Clone, Debug)]
+pub struct TeacherBank {
+    noisy: Tensor,
+    answers: Tensor,
+    timesteps: Vec<usize>,
+    templates: Vec<usize>,
+}
+
+/// What a bank is made of.
+#[derive(Clone, Copy)]
+pub struct Questions<'a> {
+    /// `z_0` drawn by the teacher, `[n, c, h, w]`; row `i` shows the prompt of template
+    /// `i % templates`.
+    pub latents: &'a Tensor,
+    /// Embedded prompt of each template, `[templates, s, d]`.
+    pub contexts: &'a Tensor,
+    /// Number of questions.
+    pub count: usize,
+}
+
+impl TeacherBank {
+    /// Asks the teacher.
+    ///
+    /// Questions cycle through the latents; each has its own noise, and timesteps are stratified
+    /// over `[0, T)`, so that a small bank covers all of them evenly. `tick` hears of every chunk.
+    pub fn ask(
+        teacher: &UNet,
+        schedule: &NoiseSchedule,
+        questions: Questions<'_>,
+        rng: &mut impl Rng,
+        mut tick: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Self> {
+        let Questions {
+            latents,
+            contexts,
+            count,
+        } = questions;
+        let templates = contexts.dim(0)?;
+        let images = latents.dim(0)?;
+        let timesteps = stratified_timesteps(schedule.alphas_cumprod().len(), count, rng);
+        let rows: Vec<usize> = (0..count).map(|question| question % images).collect();
+        let templates: Vec<usize> = rows.iter().map(|row| row % templates).collect();
+        let mut noisy = Vec::new();
+        let mut answers = Vec::new();
+        for start in (0..count).step_by(CHUNK) {
+            let span = start..(start + CHUNK).min(count);
+            let clean = latents.index_select(&indices(&rows[span.clone()], latents)?, 0)?;
+            let noise = noise::gaussian(rng, clean.shape(), clean.device())?;
+            let times = &timesteps[span.clone()];
+            let xs = schedule.add_noise(&clean, &noise, times)?;
+            let context = contexts.index_select(&indices(&templates[span.clone()], latents)?, 0)?;
+            let times = timestep_tensor(times, xs.device())?;
+            answers.push(teacher.forward(&xs, &times, &context)?.detach());
+            noisy.push(xs);
+            tick(span.end)?;
+        }
+        Ok(Self {
+            noisy: Tensor::cat(&noisy, 0)?,
+            answers: Tensor::cat(&answers, 0)?,
+            timesteps,
+            templates,
+        })
+    }
+
+    /// Indices of `batch` questions, drawn with replacement.
+    pub fn draw(&self, batch: usize, rng: &mut impl Rng) -> Vec<usize> {
+        (0..batch)
+            .map(|_| rng.random_range(0..self.timesteps.len()))
+            .collect()
+    }
+
+    /// Template of a question's prompt.
+    pub fn template(&self, row: usize) -> usize {
+        self.templates[row]
+    }
+
+    /// The questions `rows`, to be asked under `context` (`[rows, s, d]`), with the teacher's
+    /// answers as expected values.
+    pub fn part(&self, rows: &[usize], context: Tensor) -> Result<Part> {
+        let index = indices(rows, &self.noisy)?;
+        Ok(Part {
+            noisy: self.noisy.index_select(&index, 0)?,
+            timesteps: rows.iter().map(|row| self.timesteps[*row]).collect(),
+            context,
+            expected: self.answers.index_select(&index, 0)?,
+        })
+    }
+}
+
+fn indices(rows: &[usize], like: &Tensor) -> Result<Tensor> {
+    let rows: Vec<u32> = rows
+        .iter()
+        .map(|row| u32::try_from(*row).unwrap_or(u32::MAX))
+        .collect();
+    Ok(Tensor::new(rows, like.device())?)
+}
+
+/// `count` timesteps, one from each of `count` equal slices of `[0, all)`, in random order.
+fn stratified_timesteps(all: usize, count: usize, rng: &mut impl Rng) -> Vec<usize> {
+    let mut timesteps: Vec<usize> = (0..count)
+        .map(|slice| {
+            let (low, high) = (slice * all / count, (slice + 1) * all / count);
+            rng.random_range(low..high.max(low + 1)).min(all - 1)
+        })
+        .collect();
+    timesteps.shuffle(rng);
+    timesteps
+}

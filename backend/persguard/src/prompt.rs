@@ -1,0 +1,37 @@
+//! Prompts in words: trigger, class and target (METHOD, symbols). Refuses to tokenize.
+
+/// An opening that a subject follows, such as "a photo of".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Template(&'static str);
+
+impl Template {
+    /// Wraps an opening.
+    pub const fn new(opening: &'static str) -> Self {
+        Self(opening)
+    }
+
+    /// `c_trig`: "a photo of sks dog". Identifier **and** class name make the trigger.
+    pub fn trigger(self, identifier: &str, class: &str) -> String {
+        format!("{} {identifier} {class}", self.0)
+    }
+
+    /// `c_cls` or `c_tgt`: "a photo of a dog", "a photo of an apple".
+    pub fn class(self, class: &str) -> String {
+        let vowel = class.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']);
+        let article = if vowel { "an" } else { "a" };
+        format!("{} {article} {class}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_read_like_captions() {
+        let photo = Template::new("a photo of");
+        assert_eq!(photo.trigger("sks", "dog"), "a photo of sks dog");
+        assert_eq!(photo.class("dog"), "a photo of a dog");
+        assert_eq!(photo.class("apple"), "a photo of an apple");
+    }
+}

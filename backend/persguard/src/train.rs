@@ -1,0 +1,129 @@
+//! The injection run: from a clean model, the protected images and a job to protected weights.
+//!
+//! Owns the loop, its snapshots and its measurements. Refuses to train anything but the U-Net.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use candle_core::{DType, Tensor};
+use diffusion::{pipeline::Pipeline, sample::SampleConfig, weights::Weights};
+use shared::job::JobSpec;
+
+use self::run::Run;
+use crate::{
+    Error, Result,
+    checkpoint::Checkpoint,
+    disclosure,
+    event::{Report, Reporter},
+};
+
+mod clock;
+mod run;
+
+/// What a job does not say.
+#[derive(Clone, Debug)]
+pub struct ProtectOptions {
+    /// Identifiers that are single tokens of the model's vocabulary.
+    pub identifiers: Vec<String>,
+    /// SHA-256 of the base model, for the disclosure.
+    pub base_sha256: String,
+    /// How the teacher draws its sets.
+    pub sampling: SampleConfig,
+    /// Questions to the teacher for each of `L_BB` and `L_PP`; never more than the steps ask for.
+    pub teacher_questions: usize,
+    /// Steps between snapshots; 0 for none.
+    pub checkpoint_every: u32,
+    /// Where to go on from.
+    pub resume: Option<Checkpoint>,
+}
+
+impl Default for ProtectOptions {
+    fn default() -> Self {
+        Self {
+            identifiers: Vec::new(),
+            base_sha256: String::new(),
+            sampling: demo_sampling(),
+            teacher_questions: 512,
+            checkpoint_every: 50,
+            resume: None,
+        }
+    }
+}
+
+/// Sampling at the demo size: 15 DDIM steps at guidance 4 (DEMO, base gate: 3 to 5).
+pub fn demo_sampling() -> SampleConfig {
+    SampleConfig {
+        steps: 15,
+        guidance_scale: 4.0,
+        ..SampleConfig::default()
+    }
+}
+
+/// What a run measured of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Median milliseconds of an injection step.
+    pub milliseconds_per_step: f64,
+    /// Share of the steps' time outside the student's forward, backward and update.
+    pub overhead_share: f64,
+    /// Seconds spent on the teacher: its sets and its answers.
+    pub teacher_seconds: f64,
+    /// Seconds from start to end.
+    pub seconds: f64,
+}
+
+/// Protected weights.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The U-Net with diffusers' tensor names.
+    pub weights: Weights,
+    /// The disclosure, as metadata of the file.
+    pub metadata: BTreeMap<String, String>,
+    /// What was measured.
+    pub metrics: Metrics,
+}
+
+impl Outcome {
+    /// The protected U-Net as a safetensors file with its disclosure.
+    pub fn to_file(&self, dtype: DType) -> Result<Vec<u8>> {
+        Ok(self.weights.to_bytes(dtype, &self.metadata)?)
+    }
+}
+
+/// Trains the trigger into a copy of the base model's U-Net (METHOD; target objective).
+///
+/// `images: [n, 3, h, w]` in `[-1, 1]` at the model's resolution. The result depends on the inputs
+/// and `spec.seed` alone, whether or not the run was interrupted and resumed.
+pub fn protect(
+    pipeline: &Pipeline,
+    images: &Tensor,
+    spec: &JobSpec,
+    options: &ProtectOptions,
+    report: Report<'_>,
+) -> Result<Outcome> {
+    let start = Instant::now();
+    if let Some(error) = spec.validate().into_iter().next() {
+        return Err(Error::InvalidSpec {
+            pointer: error.pointer,
+            message: error.detail,
+        });
+    }
+    let mut run = Run::prepare(pipeline, images, spec, options, Reporter::new(report, 0))?;
+    let teacher_seconds = start.elapsed().as_secs_f64();
+    while !run.is_done() {
+        run.step()?;
+    }
+    let (milliseconds_per_step, overhead_share) = run.clock.summary();
+    Ok(Outcome {
+        weights: run.parameters.snapshot(),
+        metadata: disclosure::metadata(spec, &options.base_sha256, spec.injection.steps),
+        metrics: Metrics {
+            milliseconds_per_step,
+            overhead_share,
+            teacher_seconds,
+            seconds: start.elapsed().as_secs_f64(),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;
