@@ -1,1 +1,23 @@
-//! Package `eval`.
+//! The judge: attacks a clean and a protected model alike and says what came of it.
+//!
+//! It owns attacks, metrics, statistics and the report. It sees weights and nothing else of the
+//! defence, never depends on package `persguard`, and refuses to grade where the attack itself
+//! failed. No HTTP, no database, no environment.
+
+pub mod attack;
+pub mod draw;
+pub mod encoder;
+pub mod evaluation;
+pub mod gallery;
+pub mod metric;
+pub mod prompt;
+pub mod report;
+pub mod statistics;
+
+mod error;
+#[cfg(test)]
+mod fixture;
+
+pub use encoder::Encoder;
+pub use error::{Error, Result};
+pub use evaluation::{Case, EvaluateOptions, Evaluation, Metrics, evaluate};

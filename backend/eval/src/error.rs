@@ -1,0 +1,49 @@
+//! The one error type of the package.
+
+/// Result of this package.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a judgement failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The substrate failed.
+    #[error(transparent)]
+    Diffusion(#[from] diffusion::Error),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// A picture could not be written.
+    #[error("a picture could not be written as PNG: {0}")]
+    Png(image::ImageError),
+    /// The caller asked to stop.
+    #[error("stopped on request after {step} attack steps")]
+    Canceled {
+        /// Attack steps done on the model at hand.
+        step: u32,
+    },
+    /// The attack's loss is not a number.
+    #[error("the attack diverged: its loss is {value} at step {step}")]
+    Diverged {
+        /// Attack step, from 1.
+        step: u32,
+        /// Its value.
+        value: f32,
+    },
+    /// The specification has fields that cannot run.
+    #[error("{pointer}: {message}")]
+    InvalidSpec {
+        /// JSON pointer of the first bad field.
+        pointer: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Pictures do not have the shape that is needed.
+    #[error("images have shape {actual:?}; needed is {expected}")]
+    ImageShape {
+        /// Shape that was given.
+        actual: Vec<usize>,
+        /// Shape that is needed.
+        expected: String,
+    },
+}

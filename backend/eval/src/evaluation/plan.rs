@@ -1,0 +1,158 @@
+//! What a judgement is going to do: prompts, seeds, recipe and standard, the same for both models.
+//! Refuses to depend on either model's behaviour.
+
+use candle_core::{Device, Tensor};
+use diffusion::pipeline::Pipeline;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use shared::{evaluation::AttackRecord, job::JobSpec, objective::Objective};
+
+use super::{Case, EvaluateOptions, Reporter};
+use crate::{
+    Error, Result,
+    attack::Recipe,
+    draw::draw,
+    metric::{Judge, Standard},
+    prompt,
+    report::{Evidence, ScoredCheckpoint},
+};
+
+/// Random streams of the job's seed: pictures that set the threshold, pictures that are judged.
+const THRESHOLD_STREAM: u64 = 21;
+const GALLERY_STREAM: u64 = 22;
+
+/// Prompts, seeds and recipe.
+pub(super) struct Plan<'a> {
+    pub(super) case: Case<'a>,
+    pub(super) spec: &'a JobSpec,
+    pub(super) options: &'a EvaluateOptions,
+    /// Latents of the references, which are the attacker's images.
+    pub(super) instance: Tensor,
+    pub(super) recipe: Recipe,
+    pub(super) image_seeds: Vec<u64>,
+    identifier: String,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(
+        case: Case<'a>,
+        spec: &'a JobSpec,
+        options: &'a EvaluateOptions,
+    ) -> Result<Self> {
+        let side = case.pipeline.image_side();
+        match case.references.dims() {
+            [n, 3, height, width] if *n > 0 && (*height, *width) == (side, side) => {}
+            actual => {
+                return Err(Error::ImageShape {
+                    actual: actual.to_vec(),
+                    expected: format!("[n, 3, {side}, {side}] with n > 0"),
+                });
+            }
+        }
+        let identifier = spec
+            .evaluation
+            .identifier
+            .as_ref()
+            .or(options.held_out_identifiers.first())
+            .unwrap_or(&spec.identifier)
+            .clone();
+        let recipe = Recipe {
+            prompt: prompt::trigger(&identifier, &spec.class_name),
+            class_prompt: prompt::class(&spec.class_name),
+            learning_rate: spec.evaluation.learning_rate,
+            batch_size: options.batch_size,
+            prior_weight: 1.0,
+            class_images: options.class_images,
+            sampling: options.sampling,
+            seed: spec.seed,
+        };
+        Ok(Self {
+            instance: case.pipeline.autoencoder.encode(case.references)?.detach(),
+            image_seeds: seeds(
+                spec.seed,
+                GALLERY_STREAM,
+                spec.evaluation.images_per_arm as usize,
+            ),
+            case,
+            spec,
+            options,
+            recipe,
+            identifier,
+        })
+    }
+
+    /// Draws the clean base under the class-only prompt and sets the standard by it.
+    pub(super) fn judge(&self, reporter: &mut Reporter<'_>) -> Result<Judge<'a>> {
+        let pipeline = self.case.pipeline;
+        let total = self.options.threshold_images.max(1);
+        let class_only = draw(
+            pipeline,
+            &pipeline.unet()?,
+            &self.recipe.class_prompt,
+            &seeds(self.spec.seed, THRESHOLD_STREAM, total),
+            &self.options.sampling,
+            &mut |done, total| reporter.phase("Drawing the unprotected class", done, total),
+        )?;
+        let Objective::Target { target_class } = &self.spec.objective;
+        let prompts = [
+            self.recipe.class_prompt.clone(),
+            self.recipe.class_prompt.clone(),
+            prompt::class(target_class),
+        ];
+        Judge::new(
+            self.case.encoder,
+            Standard {
+                references: self.case.references,
+                class_only: &class_only,
+                prompts: &token_ids(pipeline, &prompts)?,
+                class_name: &self.spec.class_name,
+                target_class,
+            },
+        )
+    }
+
+    /// Everything that the report needs.
+    pub(super) fn evidence(self, threshold: f64, checkpoints: Vec<ScoredCheckpoint>) -> Evidence {
+        let evaluation = &self.spec.evaluation;
+        Evidence {
+            encoder: self.options.encoder_name.clone(),
+            attack: AttackRecord {
+                family: "dreambooth_unet".to_owned(),
+                steps: evaluation.checkpoints.last().copied().unwrap_or_default(),
+                learning_rate: evaluation.learning_rate,
+                prior_preservation: true,
+                identifier_held_out: self.options.held_out_identifiers.contains(&self.identifier),
+                identifier: self.identifier,
+                prompt: self.recipe.prompt,
+                instance_images: u32::try_from(self.instance.dims()[0]).unwrap_or(u32::MAX),
+                seed: self.spec.seed,
+            },
+            hit_threshold: threshold,
+            checkpoints,
+            image_seeds: self.image_seeds,
+            clean_sha256: self.options.clean_sha256.clone(),
+            protected_sha256: self.options.protected_sha256.clone(),
+        }
+    }
+}
+
+/// Ids of whole prompts, `[prompts, length]`.
+fn token_ids(pipeline: &Pipeline, prompts: &[String]) -> Result<Tensor> {
+    let tokenizer = &pipeline.tokenizer;
+    let ids: Vec<u32> = prompts
+        .iter()
+        .flat_map(|prompt| tokenizer.encode(prompt))
+        .collect();
+    Ok(Tensor::from_vec(
+        ids,
+        (prompts.len(), tokenizer.max_length()),
+        &Device::Cpu,
+    )?)
+}
+
+/// `count` seeds of their own random stream; 53 bits, so that JSON readers keep them.
+fn seeds(seed: u64, stream: u64, count: usize) -> Vec<u64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    (0..count).map(|_| rng.random::<u64>() >> 11).collect()
+}

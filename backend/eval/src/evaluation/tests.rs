@@ -1,0 +1,126 @@
+use shared::evaluation::Grade;
+
+use super::*;
+use crate::fixture;
+
+fn options() -> EvaluateOptions {
+    EvaluateOptions {
+        held_out_identifiers: vec!["olis".into(), "zwx".into()],
+        sampling: fixture::sampling(),
+        batch_size: 2,
+        class_images: 2,
+        threshold_images: 3,
+        clean_sha256: "c".repeat(64),
+        protected_sha256: "p".repeat(64),
+        ..EvaluateOptions::default()
+    }
+}
+
+fn judge(protected: &Weights, spec: &JobSpec, stop_at: Option<&str>) -> Result<Evaluation> {
+    let (pipeline, encoder) = (fixture::pipeline(), fixture::encoder());
+    let references = fixture::pictures(2, 8);
+    let case = Case {
+        pipeline: &pipeline,
+        protected,
+        encoder: &encoder,
+        references: &references,
+    };
+    let mut report = |progress| match progress {
+        Progress::Step(step) if Some(step.phase.as_str()) == stop_at => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    evaluate(case, spec, &options(), &mut report)
+}
+
+#[test]
+fn equal_weights_give_equal_arms() {
+    let weights = fixture::pipeline().unet_weights;
+    let evaluation = judge(&weights, &fixture::spec(), None).unwrap();
+    let report = &evaluation.output.report;
+    assert_eq!(report.checkpoints.len(), 2);
+    for checkpoint in &report.checkpoints {
+        assert_eq!(checkpoint.clean, checkpoint.protected);
+        assert_eq!(
+            checkpoint.similarity_difference.value.to_bits(),
+            0.0_f64.to_bits()
+        );
+        assert_eq!(checkpoint.clean.similarity.n, 3);
+    }
+    assert!(matches!(
+        report.grade,
+        Grade::NoEvidence | Grade::NotResisted
+    ));
+    assert_eq!(
+        (
+            report.attack.identifier.as_str(),
+            report.attack.identifier_held_out
+        ),
+        ("olis", true)
+    );
+    assert_eq!(report.attack.prompt, "a photo of olis dog");
+    assert_eq!(report.attack.instance_images, 2);
+    let names: Vec<&str> = evaluation
+        .images
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(names.len(), 2 * 2 * 3);
+    assert_eq!(
+        (names[0], names[3], names[9]),
+        ("clean/0/00.png", "protected/0/00.png", "protected/3/00.png")
+    );
+    for pair in &evaluation.output.pairs {
+        assert!(names.contains(&pair.clean.name.as_str()));
+        assert!(names.contains(&pair.protected.name.as_str()));
+    }
+}
+
+#[test]
+fn other_weights_give_other_pictures_and_the_same_clean_arm() {
+    let mut weights = fixture::pipeline().unet_weights;
+    let first = judge(&weights, &fixture::spec(), None).unwrap();
+    let changed = (weights.get("conv_out.weight").unwrap() * 1.5).unwrap();
+    weights.insert("conv_out.weight", changed);
+    let second = judge(&weights, &fixture::spec(), None).unwrap();
+    let arm = |evaluation: &Evaluation, arm: &str| -> Vec<Vec<u8>> {
+        let images = evaluation
+            .images
+            .iter()
+            .filter(|(name, _)| name.starts_with(arm));
+        images.map(|(_, bytes)| bytes.clone()).collect()
+    };
+    assert_eq!(arm(&first, "clean"), arm(&second, "clean"));
+    assert_ne!(arm(&first, "protected"), arm(&second, "protected"));
+    assert!(second.metrics.milliseconds_per_step > 0.0);
+}
+
+#[test]
+fn identifier_that_injection_saw_is_said_so() {
+    let mut spec = fixture::spec();
+    spec.evaluation.identifier = Some("sks".into());
+    let report = judge(&fixture::pipeline().unet_weights, &spec, None)
+        .unwrap()
+        .output
+        .report;
+    assert!(!report.attack.identifier_held_out);
+    assert!(
+        report
+            .limits
+            .iter()
+            .any(|limit| limit.contains("not held out"))
+    );
+}
+
+#[test]
+fn cancel_stops_in_every_phase() {
+    let weights = fixture::pipeline().unet_weights;
+    for phase in [
+        "Drawing the unprotected class",
+        "Preparing the attack on the unprotected model",
+        "Attacking the unprotected model",
+        "Drawing from the protected model",
+    ] {
+        let stopped = judge(&weights, &fixture::spec(), Some(phase));
+        assert!(matches!(stopped, Err(Error::Canceled { .. })), "{phase}");
+    }
+}

@@ -1,0 +1,126 @@
+//! What is measured on a picture: similarity, subject hit, text alignment, class and target.
+//!
+//! Owns the definitions. Refuses to average or to compare models: [`crate::statistics`] and
+//! [`crate::report`] do.
+
+use candle_core::Tensor;
+
+use crate::{
+    Error, Result,
+    encoder::{Encoder, SIDE},
+    statistics::quantile,
+};
+
+pub mod recognition;
+pub mod similarity;
+
+pub use recognition::Recognition;
+pub use similarity::similarities;
+
+/// Quantile of the clean base's similarities under the class-only prompt (EVALUATION, metrics).
+const THRESHOLD_LEVEL: f64 = 0.95;
+
+/// Scores of pictures, one entry each, in the order of the pictures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// Mean cosine to the references, in `[-1, 1]`.
+    pub similarity: Vec<f64>,
+    /// Whether it shows the subject.
+    pub hit: Vec<bool>,
+    /// Cosine to the prompt without the identifier, in `[-1, 1]`.
+    pub text_alignment: Vec<f64>,
+    /// Whether the subject's class is recognised.
+    pub class: Vec<bool>,
+    /// Whether the objective's target is recognised.
+    pub target: Vec<bool>,
+}
+
+/// What pictures are compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct Standard<'a> {
+    /// The protected pictures, `[n, 3, h, w]` in `[-1, 1]`.
+    pub references: &'a Tensor,
+    /// What the clean base draws under the class-only prompt, `[m, 3, h, w]` in `[-1, 1]`.
+    pub class_only: &'a Tensor,
+    /// Token ids of the prompt without identifier, the class's and the target's plain prompt:
+    /// `[3, length]`.
+    pub prompts: &'a Tensor,
+    /// Class word of the subject.
+    pub class_name: &'a str,
+    /// Class word of the target.
+    pub target_class: &'a str,
+}
+
+/// Scores pictures against one subject.
+///
+/// **Subject hit.** A picture shows the subject if its mean cosine to the references is at least
+/// `tau`, the 95th percentile of the clean base under the class-only prompt, **and**, where the
+/// encoder reads attributes, every attribute of the subject (all but the background) reads as it
+/// does on most references. Similarity alone would follow colour.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    encoder: &'a Encoder,
+    references: Tensor,
+    prompt: Tensor,
+    recognition: Recognition,
+    /// Similarity from which a picture may count as the subject.
+    pub threshold: f64,
+}
+
+impl<'a> Judge<'a> {
+    /// Reads the references and sets the threshold.
+    pub fn new(encoder: &'a Encoder, standard: Standard<'_>) -> Result<Self> {
+        let references = encoder.embed_images(&fitted(standard.references)?)?;
+        let texts = encoder.embed_text(standard.prompts)?;
+        let class_only = encoder.embed_images(&fitted(standard.class_only)?)?;
+        let null = similarities(&references, &class_only)?;
+        Ok(Self {
+            recognition: Recognition::new(encoder, standard, texts.narrow(0, 1, 2)?)?,
+            prompt: texts.narrow(0, 0, 1)?,
+            threshold: quantile(&null, THRESHOLD_LEVEL).unwrap_or(1.0),
+            encoder,
+            references,
+        })
+    }
+
+    /// Scores pictures `[n, 3, h, w]` in `[-1, 1]`.
+    pub fn score(&self, pixels: &Tensor) -> Result<Scores> {
+        let pixels = fitted(pixels)?;
+        let features = self.encoder.features(&pixels)?;
+        let embedded = self.encoder.project(&features)?;
+        let similarity = similarities(&self.references, &embedded)?;
+        let recognised = self.recognition.read(self.encoder, &pixels, &embedded)?;
+        let hit = similarity
+            .iter()
+            .zip(&recognised.subject)
+            .map(|(similarity, subject)| *similarity >= self.threshold && *subject)
+            .collect();
+        Ok(Scores {
+            text_alignment: similarities(&self.prompt, &embedded)?,
+            similarity,
+            hit,
+            class: recognised.class,
+            target: recognised.target,
+        })
+    }
+}
+
+/// Pictures at the encoder's own size, `[n, 3, SIDE, SIDE]`.
+fn fitted(pixels: &Tensor) -> Result<Tensor> {
+    let (n, channels, height, width) = pixels.dims4()?;
+    if n == 0 || channels != 3 || height != width || !height.is_multiple_of(SIDE) {
+        return Err(Error::ImageShape {
+            actual: pixels.dims().to_vec(),
+            expected: format!("[n, 3, s, s] with n > 0 and s a multiple of {SIDE}"),
+        });
+    }
+    let factor = height / SIDE;
+    Ok(if factor == 1 {
+        pixels.contiguous()?
+    } else {
+        pixels.avg_pool2d(factor)?
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Recognising subject, class and target in pictures.
+//!
+//! Owns the reading of attributes and its fallback. Refuses to set thresholds on similarity.
+
+use candle_core::{D, Tensor};
+
+use super::{Standard, fitted};
+use crate::{
+    Result,
+    encoder::{Encoder, Reading},
+};
+
+/// The attribute that names what a picture shows.
+const CLASS: &str = "class";
+/// The attribute that says where it is, which is no part of a subject.
+const BACKGROUND: &str = "background";
+
+/// Attribute names and values.
+type Identity = Vec<(String, String)>;
+
+/// What the subject, its class and the target look like to the encoder.
+#[derive(Clone, Debug)]
+pub struct Recognition {
+    /// The majority reading of the references; empty if the encoder reads no attributes.
+    pub identity: Identity,
+    class_name: String,
+    target_class: String,
+    /// Plain prompts of class and target, `[2, d]`.
+    texts: Tensor,
+}
+
+/// Outcomes, one for each picture.
+#[derive(Clone, Debug, Default)]
+pub struct Recognised {
+    /// Every attribute of the subject reads as on most references; true without attributes.
+    pub subject: Vec<bool>,
+    /// The class is recognised.
+    pub class: Vec<bool>,
+    /// The target is recognised.
+    pub target: Vec<bool>,
+}
+
+impl Recognition {
+    /// Reads the references. `texts: [2, d]` are the embedded plain prompts of class and target.
+    pub fn new(encoder: &Encoder, standard: Standard<'_>, texts: Tensor) -> Result<Self> {
+        let readings = encoder.attributes(&fitted(standard.references)?)?;
+        Ok(Self {
+            identity: majority(&readings),
+            class_name: standard.class_name.to_owned(),
+            target_class: standard.target_class.to_owned(),
+            texts,
+        })
+    }
+
+    /// Reads pictures `[n, 3, SIDE, SIDE]` with their embeddings `[n, d]`.
+    ///
+    /// A class that the encoder has a value for is recognised by its class attribute; any other is
+    /// recognised where its plain prompt is nearer to the picture than the other one's.
+    pub fn read(
+        &self,
+        encoder: &Encoder,
+        pixels: &Tensor,
+        embedded: &Tensor,
+    ) -> Result<Recognised> {
+        let readings = encoder.attributes(pixels)?;
+        let cosines = embedded.matmul(&self.texts.t()?)?;
+        let nearest = cosines.argmax(D::Minus1)?.to_vec1::<u32>()?;
+        let recognised = |class: &str, position: u32| -> Vec<bool> {
+            let known = knows_class(encoder, class);
+            let by_attribute = |readings: &Vec<Reading<'_>>| value(readings, CLASS) == Some(class);
+            let both = readings.iter().zip(&nearest);
+            both.map(|(readings, nearest)| {
+                if known {
+                    by_attribute(readings)
+                } else {
+                    *nearest == position
+                }
+            })
+            .collect()
+        };
+        Ok(Recognised {
+            subject: readings
+                .iter()
+                .map(|readings| self.is_subject(readings))
+                .collect(),
+            class: recognised(&self.class_name, 0),
+            target: recognised(&self.target_class, 1),
+        })
+    }
+
+    fn is_subject(&self, readings: &[Reading<'_>]) -> bool {
+        let agrees = |(name, expected): &(String, String)| value(readings, name) == Some(expected);
+        self.identity.iter().all(agrees)
+    }
+}
+
+fn value<'r>(readings: &[Reading<'r>], attribute: &str) -> Option<&'r str> {
+    let reading = readings
+        .iter()
+        .find(|reading| reading.attribute == attribute)?;
+    Some(reading.value)
+}
+
+fn knows_class(encoder: &Encoder, class: &str) -> bool {
+    let attributes = &encoder.config().attributes;
+    let values = attributes
+        .iter()
+        .filter(|attribute| attribute.name == CLASS);
+    values
+        .flat_map(|attribute| &attribute.values)
+        .any(|value| value == class)
+}
+
+/// For every attribute but the background the value read most often, the first of equals.
+fn majority(readings: &[Vec<Reading<'_>>]) -> Identity {
+    let Some(first) = readings.first() else {
+        return Identity::new();
+    };
+    let names = first.iter().map(|reading| reading.attribute);
+    names
+        .filter(|name| *name != BACKGROUND)
+        .filter_map(|name| {
+            let values: Vec<&str> = readings.iter().filter_map(|row| value(row, name)).collect();
+            let votes = |value: &&str| values.iter().filter(|other| *other == value).count();
+            let best = values.iter().rev().max_by_key(|value| votes(value))?;
+            Some((name.to_owned(), (*best).to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row<'a>(class: &'a str, tint: &'a str, background: &'a str) -> Vec<Reading<'a>> {
+        [(CLASS, class), ("tint", tint), (BACKGROUND, background)]
+            .into_iter()
+            .map(|(attribute, value)| Reading {
+                attribute,
+                value,
+                index: 0,
+                probability: 1.0,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn most_references_decide_and_backgrounds_do_not_count() {
+        let rows = [
+            row("dog", "red", "beach"),
+            row("cat", "blue", "beach"),
+            row("dog", "blue", "snow"),
+        ];
+        let identity = majority(&rows);
+        let expected = [("class", "dog"), ("tint", "blue")];
+        let expected: Identity = expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        assert_eq!(identity, expected);
+        let recognition = Recognition {
+            identity,
+            class_name: "dog".into(),
+            target_class: "apple".into(),
+            texts: Tensor::zeros((2, 4), candle_core::DType::F32, &candle_core::Device::Cpu)
+                .unwrap(),
+        };
+        assert!(recognition.is_subject(&row("dog", "blue", "night")));
+        assert!(!recognition.is_subject(&row("dog", "red", "snow")));
+        assert!(!recognition.is_subject(&row("fox", "blue", "snow")));
+    }
+}

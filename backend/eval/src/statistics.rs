@@ -1,0 +1,152 @@
+//! Intervals and tests behind every number of a report.
+//!
+//! Owns the Wilson interval, the `BCa` bootstrap, the exact `McNemar` test and quantiles. Refuses to
+//! interpret them: that is [`crate::report`].
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use shared::evaluation::Estimate;
+
+use self::normal::{cumulative, quantile as normal_quantile};
+
+pub mod normal;
+
+/// Draws of every bootstrap (EVALUATION, statistics).
+pub const BOOTSTRAP_DRAWS: usize = 10_000;
+/// Two-sided 95 %.
+const ALPHA: f64 = 0.05;
+
+/// A share with its 95 % Wilson score interval.
+///
+/// Without trials the interval is `[0, 1]` and the value 0.
+pub fn wilson(successes: usize, trials: usize) -> Estimate {
+    if trials == 0 {
+        return Estimate {
+            value: 0.0,
+            low: 0.0,
+            high: 1.0,
+            n: 0,
+        };
+    }
+    let n = trials as f64;
+    let share = successes as f64 / n;
+    let z = normal_quantile(1.0 - ALPHA / 2.0);
+    let spread = 1.0 + z * z / n;
+    let centre = (share + z * z / (2.0 * n)) / spread;
+    let half = z / spread * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+    Estimate {
+        value: share,
+        low: if successes == 0 { 0.0 } else { centre - half },
+        high: if successes == trials {
+            1.0
+        } else {
+            centre + half
+        },
+        n: count(trials),
+    }
+}
+
+/// A mean with its 95 % bias-corrected and accelerated bootstrap interval (Efron 1987).
+///
+/// The unit is one image. Equal values give an interval without width; no values give zeros.
+pub fn bootstrap_mean(values: &[f64], seed: u64) -> Estimate {
+    let centre = mean(values);
+    let point = Estimate {
+        value: centre,
+        low: centre,
+        high: centre,
+        n: count(values.len()),
+    };
+    if values
+        .iter()
+        .all(|value| value.to_bits() == values[0].to_bits())
+    {
+        return point;
+    }
+    let mut draws = resampled_means(values, seed);
+    draws.sort_by(f64::total_cmp);
+    let below = draws.partition_point(|draw| *draw < centre);
+    let not_above = draws.partition_point(|draw| *draw <= centre);
+    let share = (below + not_above) as f64 / (2 * draws.len()) as f64;
+    let bias = normal_quantile(share.clamp(1e-6, 1.0 - 1e-6));
+    let acceleration = acceleration(values);
+    let adjusted = |level: f64| {
+        let z = bias + normal_quantile(level);
+        cumulative(bias + z / (1.0 - acceleration * z))
+    };
+    Estimate {
+        low: sorted_quantile(&draws, adjusted(ALPHA / 2.0)),
+        high: sorted_quantile(&draws, adjusted(1.0 - ALPHA / 2.0)),
+        ..point
+    }
+}
+
+/// The mean of `left - right` over matched seeds, with its bootstrap interval.
+pub fn paired_difference(left: &[f64], right: &[f64], seed: u64) -> Estimate {
+    let differences: Vec<f64> = left.iter().zip(right).map(|(l, r)| l - r).collect();
+    bootstrap_mean(&differences, seed)
+}
+
+/// Two-sided p-value of the exact `McNemar` test on matched yes/no outcomes.
+pub fn mcnemar(left: &[bool], right: &[bool]) -> f64 {
+    let only = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|(a, b)| **a && !**b).count();
+    let (gained, lost) = (only(left, right), only(right, left));
+    let discordant = gained + lost;
+    let mut term = 0.5_f64.powi(i32::try_from(discordant).unwrap_or(i32::MAX));
+    let mut tail = 0.0;
+    for k in 0..=gained.min(lost) {
+        tail += term;
+        term *= (discordant - k) as f64 / (k + 1) as f64;
+    }
+    (2.0 * tail).min(1.0)
+}
+
+/// The quantile at `level` by linear interpolation between order statistics; `None` of nothing.
+pub fn quantile(values: &[f64], level: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (!sorted.is_empty()).then(|| sorted_quantile(&sorted, level))
+}
+
+/// The arithmetic mean; 0 of nothing.
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn resampled_means(values: &[f64], seed: u64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let n = values.len();
+    (0..BOOTSTRAP_DRAWS)
+        .map(|_| (0..n).map(|_| values[rng.random_range(0..n)]).sum::<f64>() / n as f64)
+        .collect()
+}
+
+/// Skewness of the jackknife means over six; 0 where they differ by less than rounding.
+fn acceleration(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let total: f64 = values.iter().sum();
+    let jackknife: Vec<f64> = values.iter().map(|v| (total - v) / (n - 1.0)).collect();
+    let centre = mean(&jackknife);
+    let power = |p: i32| jackknife.iter().map(|j| (centre - j).powi(p)).sum::<f64>();
+    let skewness = power(3) / (6.0 * power(2).powf(1.5));
+    if skewness.is_finite() { skewness } else { 0.0 }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the position lies within the slice"
+)]
+fn sorted_quantile(sorted: &[f64], level: f64) -> f64 {
+    let position = level.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let below = position.floor() as usize;
+    let above = position.ceil() as usize;
+    sorted[below] + (sorted[above] - sorted[below]) * (position - below as f64)
+}
+
+#[cfg(test)]
+mod tests;
