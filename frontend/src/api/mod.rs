@@ -1,0 +1,131 @@
+//! The typed client of the REST API: one function a route, over the types of `shared`.
+//!
+//! Owns paths, headers and the translation of answers. Refuses views and signals.
+
+pub(crate) mod error;
+pub(crate) mod events;
+mod http;
+pub(crate) mod transfer;
+
+use shared::{
+    GalleryId, ImageId, JobId, SetId, UploadId,
+    auth::{CreateSession, CreateUser, User},
+    base_model::BaseModel,
+    demo::Demo,
+    gallery::{Gallery, GallerySummary},
+    job::{Job, JobSpec},
+    page::Page,
+    preflight::Preflight,
+    protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet},
+    upload::{CreateUpload, Upload},
+};
+
+pub(crate) use error::ApiError;
+pub(crate) use http::Endpoint;
+use http::{Method, send, send_unit};
+
+/// Items a page of a list.
+const PAGE_SIZE: u32 = 24;
+
+fn list(noun: &str, after: Option<&str>) -> String {
+    after.map_or_else(
+        || format!("/v1/{noun}?limit={PAGE_SIZE}"),
+        |cursor| {
+            let cursor = String::from(js_sys::encode_uri_component(cursor));
+            format!("/v1/{noun}?limit={PAGE_SIZE}&after={cursor}")
+        },
+    )
+}
+
+pub(crate) fn me() -> Endpoint<User> {
+    Endpoint::new("/v1/me".into())
+}
+
+pub(crate) fn demo() -> Endpoint<Demo> {
+    Endpoint::new("/v1/demo".into())
+}
+
+pub(crate) fn base_models() -> Endpoint<Page<BaseModel>> {
+    Endpoint::new("/v1/base-models".into())
+}
+
+pub(crate) fn protected_sets(after: Option<&str>) -> Endpoint<Page<ProtectedSet>> {
+    Endpoint::new(list("protected-sets", after))
+}
+
+pub(crate) fn protected_set(id: SetId) -> Endpoint<ProtectedSet> {
+    Endpoint::new(format!("/v1/protected-sets/{id}"))
+}
+
+pub(crate) fn jobs(after: Option<&str>) -> Endpoint<Page<Job>> {
+    Endpoint::new(list("jobs", after))
+}
+
+pub(crate) fn job(id: JobId) -> Endpoint<Job> {
+    Endpoint::new(format!("/v1/jobs/{id}"))
+}
+
+pub(crate) fn galleries(after: Option<&str>) -> Endpoint<Page<GallerySummary>> {
+    Endpoint::new(list("galleries", after))
+}
+
+pub(crate) fn gallery(id: GalleryId) -> Endpoint<Gallery> {
+    Endpoint::new(format!("/v1/galleries/{id}"))
+}
+
+pub(crate) async fn create_user(body: &CreateUser) -> Result<User, ApiError> {
+    send(Method::Post, "/v1/users", Some(body), None).await
+}
+
+pub(crate) async fn create_session(body: &CreateSession) -> Result<User, ApiError> {
+    send(Method::Post, "/v1/sessions", Some(body), None).await
+}
+
+pub(crate) async fn delete_session() -> Result<(), ApiError> {
+    send_unit(Method::Delete, "/v1/sessions/current").await
+}
+
+pub(crate) async fn create_set(body: &CreateProtectedSet) -> Result<ProtectedSet, ApiError> {
+    send(Method::Post, "/v1/protected-sets", Some(body), None).await
+}
+
+pub(crate) async fn delete_set(id: SetId) -> Result<(), ApiError> {
+    send_unit(Method::Delete, &format!("/v1/protected-sets/{id}")).await
+}
+
+pub(crate) async fn seal_set(
+    id: SetId,
+    body: &CreateAttestation,
+) -> Result<ProtectedSet, ApiError> {
+    let path = format!("/v1/protected-sets/{id}/attestation");
+    send(Method::Put, &path, Some(body), None).await
+}
+
+pub(crate) async fn delete_image(id: ImageId) -> Result<(), ApiError> {
+    send_unit(Method::Delete, &format!("/v1/images/{id}")).await
+}
+
+pub(crate) async fn create_upload(body: &CreateUpload) -> Result<Upload, ApiError> {
+    send(Method::Post, "/v1/uploads", Some(body), None).await
+}
+
+pub(crate) async fn complete_upload(id: UploadId) -> Result<Upload, ApiError> {
+    let path = format!("/v1/uploads/{id}/complete");
+    send::<(), _>(Method::Post, &path, None, None).await
+}
+
+pub(crate) async fn create_preflight(body: &JobSpec) -> Result<Preflight, ApiError> {
+    send(Method::Post, "/v1/preflights", Some(body), None).await
+}
+
+pub(crate) async fn create_job(body: &JobSpec, key: &str) -> Result<Job, ApiError> {
+    send(Method::Post, "/v1/jobs", Some(body), Some(key)).await
+}
+
+pub(crate) async fn cancel_job(id: JobId) -> Result<Job, ApiError> {
+    send::<(), _>(Method::Post, &format!("/v1/jobs/{id}/cancel"), None, None).await
+}
+
+pub(crate) async fn retry_job(id: JobId) -> Result<Job, ApiError> {
+    send::<(), _>(Method::Post, &format!("/v1/jobs/{id}/retry"), None, None).await
+}

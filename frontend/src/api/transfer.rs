@@ -1,0 +1,142 @@
+//! Sends one picture: hash, announce, PUT with progress, complete.
+//!
+//! `fetch` cannot report upload progress, so the PUT goes through `XMLHttpRequest`.
+
+use js_sys::{Promise, Uint8Array};
+use sha2::{Digest, Sha256};
+use shared::{SetId, image::ProtectedImage, upload::CreateUpload};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{File, ProgressEvent, XmlHttpRequest};
+
+use crate::api::{self, ApiError, http::refusal};
+
+/// Where one file stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Stage {
+    /// Reading and hashing.
+    Hashing,
+    /// Share of the bytes that has left, 0 to 1.
+    Sending(f64),
+    /// The server decodes and cleans it.
+    Checking,
+}
+
+/// Uploads one file into a set.
+pub(crate) async fn upload(
+    set: SetId,
+    file: &File,
+    report: impl Fn(Stage) + Clone + 'static,
+) -> Result<ProtectedImage, ApiError> {
+    report(Stage::Hashing);
+    let mut announcement = announce(set, file);
+    refuse_early(&announcement)?;
+    announcement.sha256 = hash(file).await?;
+    let upload = api::create_upload(&announcement).await?;
+    report(Stage::Sending(0.0));
+    let sending = report.clone();
+    put(&upload.url, file, move |share| {
+        sending(Stage::Sending(share))
+    })
+    .await?;
+    report(Stage::Checking);
+    let completed = api::complete_upload(upload.id).await?;
+    completed.image.ok_or_else(|| {
+        ApiError::Browser("The server took the file and named no image. Try again.".into())
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a file's size is a whole, non-negative number below 2^53"
+)]
+fn announce(set: SetId, file: &File) -> CreateUpload {
+    CreateUpload {
+        protected_set_id: set,
+        filename: file.name(),
+        size_bytes: file.size() as u64,
+        sha256: "0".repeat(64),
+        media_type: file.type_(),
+    }
+}
+
+/// Applies the shared rules before a byte is read or sent.
+fn refuse_early(announcement: &CreateUpload) -> Result<(), ApiError> {
+    match announcement.validate().into_iter().next() {
+        None => Ok(()),
+        Some(error) => Err(ApiError::Browser(error.detail)),
+    }
+}
+
+async fn hash(file: &File) -> Result<String, ApiError> {
+    let unreadable =
+        |_: JsValue| ApiError::Browser("The file could not be read. Choose it again.".into());
+    let buffer = JsFuture::from(file.array_buffer())
+        .await
+        .map_err(unreadable)?;
+    // `crypto.subtle` exists on https and localhost only; elsewhere the digest is computed here.
+    let subtle = web_sys::window().and_then(|window| {
+        window
+            .is_secure_context()
+            .then(|| window.crypto().ok().map(|crypto| crypto.subtle()))
+            .flatten()
+    });
+    let digest = match subtle {
+        Some(subtle) => {
+            let promise = subtle
+                .digest_with_str_and_buffer_source("SHA-256", buffer.unchecked_ref())
+                .map_err(unreadable)?;
+            let digest = JsFuture::from(promise).await.map_err(unreadable)?;
+            Uint8Array::new(&digest).to_vec()
+        }
+        None => Sha256::digest(Uint8Array::new(&buffer).to_vec()).to_vec(),
+    };
+    Ok(hexadecimal(&digest))
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}
+
+async fn put(url: &str, file: &File, progress: impl Fn(f64) + 'static) -> Result<(), ApiError> {
+    let broken = |_: JsValue| ApiError::Unreachable;
+    let request = XmlHttpRequest::new().map_err(broken)?;
+    request.open("PUT", url).map_err(broken)?;
+    let on_progress = Closure::<dyn FnMut(ProgressEvent)>::new(move |event: ProgressEvent| {
+        if event.length_computable() && event.total() > 0.0 {
+            progress(event.loaded() / event.total());
+        }
+    });
+    if let Ok(upload) = request.upload() {
+        upload.set_onprogress(Some(on_progress.as_ref().unchecked_ref()));
+    }
+    let ended = Promise::new(&mut |resolve, _| request.set_onloadend(Some(&resolve)));
+    request.send_with_opt_blob(Some(file)).map_err(broken)?;
+    JsFuture::from(ended).await.map_err(broken)?;
+    match request.status().unwrap_or(0) {
+        0 => Err(ApiError::Unreachable),
+        200..=299 => Ok(()),
+        status => {
+            let id = request.get_response_header("request-id").ok().flatten();
+            let text = request.response_text().ok().flatten().unwrap_or_default();
+            Err(refusal(status, id.unwrap_or_default(), &text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_is_lower_case_hexadecimal() {
+        assert_eq!(hexadecimal(&[0x00, 0x0f, 0xa5, 0xff]), "000fa5ff");
+    }
+}

@@ -1,0 +1,66 @@
+//! The map of the dashboard: every address on one screen.
+
+use leptos::{ev, prelude::*};
+use leptos_router::{
+    components::{FlatRoutes, Route, Router},
+    path,
+};
+
+use crate::{
+    components::{
+        gate::RequireUser,
+        header::{Footer, Header},
+    },
+    pages::{
+        gallery::GalleryPage,
+        home::HomePage,
+        job::JobPage,
+        jobs::JobsPage,
+        landing::LandingPage,
+        new_set::NewSetPage,
+        not_found::NotFoundPage,
+        protect::ProtectPage,
+        set::SetPage,
+        sign::{SignInPage, SignUpPage},
+    },
+    state::{browser::focus, session::Session, uploads::Uploads},
+};
+
+#[component]
+pub(crate) fn App() -> impl IntoView {
+    Session::provide();
+    let uploads = Uploads::provide();
+    let guard = window_event_listener(ev::beforeunload, move |event| {
+        if uploads.any_pending() {
+            event.prevent_default();
+        }
+    });
+    on_cleanup(move || guard.remove());
+    let skip = move |event: ev::MouseEvent| {
+        event.prevent_default();
+        focus("main");
+    };
+    view! {
+        <Router>
+            <a class="skip-link" href="#main" on:click=skip>"Skip to the content"</a>
+            <Header />
+            <main id="main" tabindex="-1">
+                <div class="frame">
+                    <FlatRoutes fallback=NotFoundPage>
+                        <Route path=path!("/") view=LandingPage />
+                        <Route path=path!("/sign-up") view=SignUpPage />
+                        <Route path=path!("/sign-in") view=SignInPage />
+                        <Route path=path!("/home") view=|| view! { <RequireUser><HomePage /></RequireUser> } />
+                        <Route path=path!("/sets/new") view=|| view! { <RequireUser><NewSetPage /></RequireUser> } />
+                        <Route path=path!("/sets/:id") view=|| view! { <RequireUser><SetPage /></RequireUser> } />
+                        <Route path=path!("/sets/:id/protect") view=|| view! { <RequireUser><ProtectPage /></RequireUser> } />
+                        <Route path=path!("/jobs") view=|| view! { <RequireUser><JobsPage /></RequireUser> } />
+                        <Route path=path!("/jobs/:id") view=|| view! { <RequireUser><JobPage /></RequireUser> } />
+                        <Route path=path!("/galleries/:id") view=GalleryPage />
+                    </FlatRoutes>
+                </div>
+            </main>
+            <Footer />
+        </Router>
+    }
+}

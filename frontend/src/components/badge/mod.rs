@@ -1,0 +1,53 @@
+//! States in one word: a shape and a word, colour only repeats them.
+
+use leptos::prelude::*;
+use shared::{evaluation::Grade, job::JobStatus, protected_set::SetStatus};
+
+use crate::components::icon::{Glyph, Icon};
+
+#[component]
+fn Badge(class: &'static str, glyph: Option<Glyph>, word: &'static str) -> impl IntoView {
+    let mark = match glyph {
+        Some(glyph) => view! { <Icon glyph=glyph /> }.into_any(),
+        None => view! { <span class="dot"></span> }.into_any(),
+    };
+    view! { <span class=class>{mark} {word}</span> }
+}
+
+#[component]
+pub(crate) fn StatusBadge(status: JobStatus) -> impl IntoView {
+    let (class, glyph, word) = match status {
+        JobStatus::Queued => ("badge", Some(Glyph::Clock), "Queued"),
+        JobStatus::Starting => ("badge badge-busy", None, "Starting"),
+        JobStatus::Running => ("badge badge-busy", None, "Running"),
+        JobStatus::Canceling => ("badge badge-warn", None, "Canceling"),
+        JobStatus::Succeeded => ("badge badge-good", Some(Glyph::Check), "Succeeded"),
+        JobStatus::Failed => ("badge badge-bad", Some(Glyph::Warning), "Failed"),
+        JobStatus::Canceled => ("badge", Some(Glyph::Stop), "Canceled"),
+    };
+    view! { <Badge class=class glyph=glyph word=word /> }
+}
+
+#[component]
+pub(crate) fn SetBadge(status: SetStatus) -> impl IntoView {
+    let (class, glyph, word) = match status {
+        SetStatus::Draft => ("badge", Some(Glyph::Clock), "Draft"),
+        SetStatus::Sealed => ("badge badge-good", Some(Glyph::Check), "Sealed"),
+    };
+    view! { <Badge class=class glyph=glyph word=word /> }
+}
+
+#[component]
+pub(crate) fn GradeBadge(grade: Grade) -> impl IntoView {
+    let (class, glyph, word) = match grade {
+        Grade::Resisted => ("badge badge-good", Glyph::Check, "Resisted this attack"),
+        Grade::Weakened => ("badge badge-warn", Glyph::Warning, "Weakened this attack"),
+        Grade::NotResisted => (
+            "badge badge-bad",
+            Glyph::Cross,
+            "Did not resist this attack",
+        ),
+        Grade::NoEvidence => ("badge", Glyph::Info, "No evidence either way"),
+    };
+    view! { <Badge class=class glyph=Some(glyph) word=word /> }
+}

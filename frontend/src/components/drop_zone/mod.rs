@@ -1,0 +1,191 @@
+//! Where files come in, and what became of each: progress, refusal with its reason, retry.
+
+use leptos::prelude::*;
+use shared::{SetId, limits, upload::IMAGE_MEDIA_TYPES};
+use wasm_bindgen::JsCast;
+use web_sys::{DragEvent, Event, File, FileList, HtmlInputElement};
+
+use crate::{
+    api::{ApiError, transfer::Stage},
+    components::{
+        icon::{Glyph, Icon},
+        progress::ProgressBar,
+    },
+    state::uploads::{FileState, QueuedFile, Uploads},
+    text,
+};
+
+#[component]
+pub(crate) fn DropZone(set: SetId) -> impl IntoView {
+    let uploads = Uploads::expect();
+    let over = RwSignal::new(false);
+    let dropped = move |event: DragEvent| {
+        event.prevent_default();
+        over.set(false);
+        let files = event.data_transfer().and_then(|data| data.files());
+        uploads.add(set, listed(files));
+    };
+    let chosen = move |event: Event| {
+        let input = event
+            .target()
+            .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+        if let Some(input) = input {
+            uploads.add(set, listed(input.files()));
+            // Without this, choosing the same file again would not be an event.
+            input.set_value("");
+        }
+    };
+    let limit = format!(
+        "{} to {} images, JPEG, PNG or WebP, at least {} pixels on each side, up to {} MiB and {} megapixels each.",
+        limits::MIN_IMAGES,
+        limits::MAX_IMAGES,
+        limits::MIN_IMAGE_SIDE,
+        limits::MAX_IMAGE_BYTES / 1024 / 1024,
+        limits::MAX_IMAGE_PIXELS / 1_000_000,
+    );
+    view! {
+        <div
+            class=move || if over.get() { "drop drop-over" } else { "drop" }
+            on:dragover=move |event: DragEvent| {
+                event.prevent_default();
+                over.set(true);
+            }
+            on:dragleave=move |_| over.set(false)
+            on:drop=dropped
+        >
+            <Icon glyph=Glyph::Upload />
+            <p class="strong">"Drop images here, or choose files"</p>
+            <p class="field-hint" id="upload-limits">{limit}</p>
+            <p class="field-hint">"Only images that are yours or that you may act for. Camera data and position are removed on arrival."</p>
+            <input
+                type="file"
+                multiple=true
+                accept=IMAGE_MEDIA_TYPES.join(",")
+                data-test="file-input"
+                aria-label="Choose images"
+                aria-describedby="upload-limits"
+                on:change=chosen
+            />
+        </div>
+    }
+}
+
+fn listed(files: Option<FileList>) -> Vec<File> {
+    files.map_or_else(Vec::new, |files| {
+        (0..files.length())
+            .filter_map(|index| files.get(index))
+            .collect()
+    })
+}
+
+/// Files that are not part of the set yet.
+#[component]
+pub(crate) fn FileQueue(set: SetId) -> impl IntoView {
+    let uploads = Uploads::expect();
+    let files = move || uploads.of(set);
+    let failed = move || {
+        files()
+            .iter()
+            .filter(|file| file.state.with(FileState::can_retry))
+            .count()
+    };
+    view! {
+        <div class="stack" data-test="file-queue">
+            <ul class="files">
+                <For each=files key=|file| file.key let:file>
+                    <FileRow file=file />
+                </For>
+            </ul>
+            {move || {
+                let failed = failed();
+                (failed > 0)
+                    .then(|| {
+                        view! {
+                            <div class="row">
+                                <button type="button" class="button" data-test="retry-failed" on:click=move |_| uploads.retry_failed(set)>
+                                    <Icon glyph=Glyph::Refresh />
+                                    {format!("Retry {failed} failed")}
+                                </button>
+                            </div>
+                        }
+                    })
+            }}
+        </div>
+    }
+}
+
+#[component]
+fn FileRow(file: QueuedFile) -> impl IntoView {
+    let uploads = Uploads::expect();
+    let key = file.key;
+    let state = file.state.clone();
+    let share_state = file.state.clone();
+    let share = Signal::derive(move || share_state.with(share_of));
+    let name = file.name.clone();
+    let label = format!("Upload of {name}");
+    let sized = file.size_bytes;
+    let detail = move || {
+        state.with(|state| match state {
+            FileState::Failed(error) => refusal(error, &name, uploads, key).into_any(),
+            other => view! {
+                <ProgressBar share=share label=label.clone() small=true />
+                <p class="small soft">{words(other, sized)}</p>
+            }
+            .into_any(),
+        })
+    };
+    view! {
+        <li class="file" data-test="file">
+            <span class="file-name" title=file.name.clone()>{file.name.clone()}</span>
+            <span class="small soft number">{text::bytes(sized)}</span>
+            {detail}
+        </li>
+    }
+}
+
+fn refusal(error: &ApiError, name: &str, uploads: Uploads, key: u32) -> impl IntoView + use<> {
+    let request = error
+        .request_id()
+        .map(|id| view! { <span class="soft">" Request " <code>{id.to_owned()}</code></span> });
+    view! {
+        <p class="field-error" role="alert" data-test="file-error">
+            <span>{error.detail()} {request}</span>
+        </p>
+        <button
+            type="button"
+            class="button button-quiet button-small"
+            data-test="file-dismiss"
+            aria-label=format!("Take {name} off the list")
+            on:click=move |_| uploads.dismiss(key)
+        >
+            "Take off the list"
+        </button>
+    }
+}
+
+fn share_of(state: &FileState) -> f64 {
+    match state {
+        FileState::Active(Stage::Sending(share)) => 0.05 + 0.85 * share,
+        FileState::Active(Stage::Checking) => 0.95,
+        FileState::Done => 1.0,
+        FileState::Waiting | FileState::Failed(_) => 0.0,
+        FileState::Active(Stage::Hashing) => 0.03,
+    }
+}
+
+fn words(state: &FileState, size: f64) -> String {
+    match state {
+        FileState::Waiting => "Waiting: three files are sent at a time.".into(),
+        FileState::Active(Stage::Hashing) => "Reading".into(),
+        FileState::Active(Stage::Sending(share)) => {
+            format!(
+                "{} of {} sent",
+                text::bytes(share * size),
+                text::bytes(size)
+            )
+        }
+        FileState::Active(Stage::Checking) => "Decoding and removing metadata".into(),
+        FileState::Done => "Done".into(),
+        FileState::Failed(_) => String::new(),
+    }
+}

@@ -1,0 +1,142 @@
+//! Form fields: label, hint, error and input tied together for every way of reading a page.
+
+use leptos::prelude::*;
+
+use crate::state::form::field_id;
+
+#[component]
+pub(crate) fn TextField(
+    #[prop(into)] label: String,
+    /// JSON pointer of the field; names the element so that errors can lead here.
+    pointer: &'static str,
+    value: RwSignal<String>,
+    #[prop(into)] error: Signal<Option<String>>,
+    #[prop(optional, into)] hint: String,
+    #[prop(default = "text")] kind: &'static str,
+    #[prop(default = "off")] autocomplete: &'static str,
+    #[prop(default = "text")] input_mode: &'static str,
+    /// Words to offer while typing.
+    #[prop(optional)]
+    offers: Vec<String>,
+    test: &'static str,
+) -> impl IntoView {
+    let id = field_id(pointer);
+    let hint_id = format!("{id}-hint");
+    let error_id = format!("{id}-error");
+    let list_id = (!offers.is_empty()).then(|| format!("{id}-offers"));
+    let described = format!("{hint_id} {error_id}");
+    let offers = list_id.clone().map(|id| {
+        let options = offers
+            .into_iter()
+            .map(|offer| view! { <option value=offer></option> });
+        view! { <datalist id=id>{options.collect_view()}</datalist> }
+    });
+    view! {
+        <div class="field">
+            <label class="field-label" for=id.clone()>{label}</label>
+            <input
+                id=id
+                class="input"
+                type=kind
+                autocomplete=autocomplete
+                inputmode=input_mode
+                autocapitalize="none"
+                spellcheck="false"
+                list=list_id
+                data-test=test
+                aria-describedby=described
+                aria-invalid=move || if error.with(Option::is_some) { "true" } else { "false" }
+                prop:value=move || value.get()
+                on:input=move |event| value.set(event_target_value(&event))
+            />
+            {offers}
+            <Hint id=hint_id hint=hint />
+            <FieldError id=error_id error=error />
+        </div>
+    }
+}
+
+#[component]
+fn Hint(id: String, hint: String) -> impl IntoView {
+    (!hint.is_empty()).then(|| view! { <p class="field-hint" id=id>{hint}</p> })
+}
+
+#[component]
+pub(crate) fn FieldError(
+    #[prop(into)] id: String,
+    #[prop(into)] error: Signal<Option<String>>,
+) -> impl IntoView {
+    view! {
+        <div id=id aria-live="polite">
+            {move || error.get().map(|error| view! { <p class="field-error" data-test="field-error">{error}</p> })}
+        </div>
+    }
+}
+
+/// One radio button of a group, as a card.
+#[component]
+pub(crate) fn RadioCard(
+    name: &'static str,
+    #[prop(into)] value: String,
+    #[prop(into)] title: String,
+    #[prop(optional, into)] detail: String,
+    chosen: RwSignal<String>,
+    #[prop(default = None)] id: Option<String>,
+    #[prop(into)] test: String,
+) -> impl IntoView {
+    let own = value.clone();
+    let picked = value.clone();
+    let detail = (!detail.is_empty()).then(|| view! { <span class="field-hint">{detail}</span> });
+    view! {
+        <label class="choice">
+            <input
+                type="radio"
+                id=id
+                name=name
+                value=value
+                data-test=test
+                prop:checked=move || chosen.with(|chosen| *chosen == own)
+                on:change=move |_| chosen.set(picked.clone())
+            />
+            <span>
+                <span class="choice-title">{title}</span>
+                {detail}
+            </span>
+        </label>
+    }
+}
+
+/// A checkbox with its sentence.
+#[component]
+pub(crate) fn CheckCard(
+    pointer: &'static str,
+    #[prop(into)] title: String,
+    #[prop(optional, into)] detail: String,
+    checked: RwSignal<bool>,
+    #[prop(optional, into)] error: Option<Signal<Option<String>>>,
+    test: &'static str,
+) -> impl IntoView {
+    let id = field_id(pointer);
+    let error_id = format!("{id}-error");
+    let described = error_id.clone();
+    let detail = (!detail.is_empty()).then(|| view! { <span class="field-hint">{detail}</span> });
+    view! {
+        <div class="field">
+            <label class="choice">
+                <input
+                    type="checkbox"
+                    id=id
+                    data-test=test
+                    aria-describedby=described
+                    prop:checked=move || checked.get()
+                    on:change=move |event| checked.set(event_target_checked(&event))
+                />
+                <span>
+                    <span class="choice-title">{title}</span>
+                    {detail}
+                </span>
+            </label>
+            {error.map(|error| view! { <FieldError id=error_id error=error /> })}
+        </div>
+    }
+}

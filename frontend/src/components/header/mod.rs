@@ -1,0 +1,144 @@
+//! The frame around every page: navigation, theme, account, footer.
+
+use leptos::{prelude::*, task::spawn_local};
+use leptos_router::components::A;
+
+use crate::{
+    api,
+    components::icon::{Glyph, Icon},
+    state::{
+        browser::{apply_theme, prefers_dark, recall, remember},
+        session::Session,
+    },
+};
+
+const THEME: &str = "persguard.theme";
+
+#[component]
+pub(crate) fn Header() -> impl IntoView {
+    let session = Session::expect();
+    let signed_in = Memo::new(move |_| session.user().is_some());
+    view! {
+        <header class="site-header">
+            <div class="frame">
+                <A href="/" attr:class="brand" exact=true>
+                    <img src="/favicon.svg" width="28" height="28" alt="" />
+                    <span class="brand-name">"PersGuard"</span>
+                    <span class="visually-hidden">"start page"</span>
+                </A>
+                <nav class="site-nav" aria-label="Main">
+                    {move || {
+                        signed_in
+                            .get()
+                            .then(|| {
+                                view! {
+                                    <A href="/home" attr:data-test="nav-home">"Home"</A>
+                                    <A href="/jobs" attr:data-test="nav-jobs">"Jobs"</A>
+                                }
+                            })
+                    }}
+                </nav>
+                <div class="site-tools">
+                    <ThemeToggle />
+                    {move || {
+                        if signed_in.get() {
+                            view! { <AccountMenu /> }.into_any()
+                        } else {
+                            view! {
+                                <a class="button button-quiet" href="/sign-in" data-test="nav-sign-in">"Sign in"</a>
+                            }
+                                .into_any()
+                        }
+                    }}
+                </div>
+            </div>
+        </header>
+    }
+}
+
+#[component]
+fn ThemeToggle() -> impl IntoView {
+    let stored = recall(THEME);
+    let dark = RwSignal::new(
+        stored
+            .as_deref()
+            .map_or_else(prefers_dark, |theme| theme == "dark"),
+    );
+    let toggle = move |_| {
+        dark.update(|dark| *dark = !*dark);
+        let theme = if dark.get_untracked() {
+            "dark"
+        } else {
+            "light"
+        };
+        // Choosing what the system wants anyway returns to following it.
+        let chosen = (dark.get_untracked() != prefers_dark()).then_some(theme);
+        remember(THEME, chosen);
+        apply_theme(chosen);
+    };
+    let label = move || {
+        if dark.get() {
+            "Use light colours"
+        } else {
+            "Use dark colours"
+        }
+    };
+    view! {
+        <button type="button" class="button button-quiet button-icon" data-test="theme" aria-label=label title=label on:click=toggle>
+            {move || view! { <Icon glyph=if dark.get() { Glyph::Sun } else { Glyph::Moon } /> }}
+        </button>
+    }
+}
+
+#[component]
+fn AccountMenu() -> impl IntoView {
+    let session = Session::expect();
+    let name = move || session.user().map(|user| user.name);
+    let email = move || session.user().map(|user| user.email);
+    let failed = RwSignal::new(false);
+    let sign_out = move |_| {
+        spawn_local(async move {
+            if api::delete_session().await.is_err() {
+                failed.set(true);
+                return;
+            }
+            session.leave();
+            // A full load also drops everything that was fetched for this account.
+            if let Some(window) = web_sys::window() {
+                let _ = window.location().assign("/");
+            }
+        });
+    };
+    view! {
+        <button type="button" class="button button-quiet button-icon" popovertarget="account-menu" data-test="account" aria-label="Account">
+            <Icon glyph=Glyph::User />
+        </button>
+        <div id="account-menu" class="menu" popover="auto">
+            <div class="menu-head">
+                <p class="strong">{name}</p>
+                <p class="small soft">{email}</p>
+            </div>
+            <a class="menu-item" href="/openapi.json" rel="external">"REST API (OpenAPI)"</a>
+            <button type="button" class="menu-item" data-test="sign-out" on:click=sign_out>"Sign out"</button>
+            {move || {
+                failed
+                    .get()
+                    .then(|| view! { <p class="field-error">"You are still signed in: the server did not answer. Try again."</p> })
+            }}
+        </div>
+    }
+}
+
+#[component]
+pub(crate) fn Footer() -> impl IntoView {
+    view! {
+        <footer class="site-footer">
+            <div class="frame">
+                <p>"PersGuard protects images in one checkpoint. What was not tested is not protected."</p>
+                <p>
+                    <a href="/openapi.json" rel="external">"REST API"</a>
+                </p>
+            </div>
+        </footer>
+    }
+}

@@ -1,0 +1,18 @@
+//! Building blocks of the screens: one directory each, on native elements.
+
+pub(crate) mod badge;
+pub(crate) mod button;
+pub(crate) mod chart;
+pub(crate) mod compare;
+pub(crate) mod confirm;
+pub(crate) mod drop_zone;
+pub(crate) mod field;
+pub(crate) mod gate;
+pub(crate) mod header;
+pub(crate) mod heading;
+pub(crate) mod icon;
+pub(crate) mod loaded;
+pub(crate) mod notice;
+pub(crate) mod progress;
+pub(crate) mod sample_sets;
+pub(crate) mod verdict;

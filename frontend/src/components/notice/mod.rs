@@ -1,0 +1,94 @@
+//! What happened, what it means, what to do.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+use shared::problem::ErrorCode;
+
+use crate::{
+    api::ApiError,
+    components::icon::{Glyph, Icon},
+};
+
+/// How serious it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Info,
+    Good,
+    Warn,
+    Bad,
+    Plain,
+}
+
+impl Tone {
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Info => "notice",
+            Self::Good => "notice notice-good",
+            Self::Warn => "notice notice-warn",
+            Self::Bad => "notice notice-bad",
+            Self::Plain => "notice notice-plain",
+        }
+    }
+
+    const fn glyph(self) -> Glyph {
+        match self {
+            Self::Info | Self::Plain => Glyph::Info,
+            Self::Good => Glyph::Check,
+            Self::Warn | Self::Bad => Glyph::Warning,
+        }
+    }
+}
+
+#[component]
+pub(crate) fn Notice(
+    tone: Tone,
+    #[prop(optional, into)] title: String,
+    children: Children,
+) -> impl IntoView {
+    let heading = (!title.is_empty()).then(|| view! { <p class="notice-title">{title}</p> });
+    view! {
+        <div class=tone.class()>
+            <Icon glyph=tone.glyph() />
+            <div class="notice-body">{heading} {children()}</div>
+        </div>
+    }
+}
+
+/// A refused or lost request, with a way on.
+#[component]
+pub(crate) fn ErrorNotice(
+    error: ApiError,
+    /// What did not happen, such as "The image sets could not be loaded".
+    #[prop(optional, into)]
+    what: String,
+    #[prop(optional, into)] retry: Option<Callback<()>>,
+) -> impl IntoView {
+    let location = use_location();
+    let title = if what.is_empty() { error.title() } else { what };
+    let sign_in = (error.code() == Some(ErrorCode::Unauthenticated)).then(|| {
+        let path = location.pathname.get_untracked();
+        let next = String::from(js_sys::encode_uri_component(&path));
+        view! { <a class="button button-small" href=format!("/sign-in?next={next}")>"Sign in again"</a> }
+    });
+    let again = retry.filter(|_| sign_in.is_none()).map(|retry| {
+        view! {
+            <button type="button" class="button button-small" data-test="retry" on:click=move |_| retry.run(())>
+                <Icon glyph=Glyph::Refresh />
+                "Try again"
+            </button>
+        }
+    });
+    let request = error.request_id().map(|id| {
+        view! { <p class="small soft">"Request " <code>{id.to_owned()}</code></p> }
+    });
+    view! {
+        <div role="alert" data-test="error">
+            <Notice tone=Tone::Bad title=title>
+                <p>{error.detail()}</p>
+                {sign_in}
+                {again}
+                {request}
+            </Notice>
+        </div>
+    }
+}

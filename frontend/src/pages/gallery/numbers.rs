@@ -1,0 +1,125 @@
+//! The numbers behind the verdict, as a chart and as the same table.
+
+use leptos::prelude::*;
+use shared::evaluation::{CheckpointResult, Estimate, EvaluationReport};
+
+use super::View;
+use crate::components::{
+    chart::{AttackChart, Measure},
+    verdict::hits,
+};
+
+#[component]
+pub(super) fn Numbers(report: EvaluationReport, view: View) -> impl IntoView {
+    let measure = RwSignal::new(Measure::Similarity);
+    let choices = Measure::ALL.map(|choice| {
+        let pressed = move || if measure.get() == choice { "true" } else { "false" };
+        view! {
+            <button type="button" aria-pressed=pressed on:click=move |_| measure.set(choice)>{choice.name()}</button>
+        }
+    });
+    let note = format!(
+        "Similarity is the mean cosine to the protected images by the encoder “{}”; above {:.2} an image counts as the subject. Never compare it across encoders. Small figures are 95 % intervals.",
+        report.encoder, report.hit_threshold,
+    );
+    let checkpoints = report.checkpoints.clone();
+    view! {
+        <section class="stack" aria-labelledby="numbers">
+            <div class="row-between">
+                <h2 id="numbers">"By the length of the attack"</h2>
+                <div class="segments" role="group" aria-label="Measure">{choices.collect_view()}</div>
+            </div>
+            <div class="chart-and-table">
+                <div class="card"><AttackChart report=report measure=measure /></div>
+                <Table checkpoints=checkpoints measure=measure view=view />
+            </div>
+            <p class="small soft">{note}</p>
+        </section>
+    }
+}
+
+#[component]
+fn Table(
+    checkpoints: Vec<CheckpointResult>,
+    measure: RwSignal<Measure>,
+    view: View,
+) -> impl IntoView {
+    let rows = move || {
+        let measure = measure.get();
+        checkpoints
+            .iter()
+            .map(|checkpoint| row(checkpoint, measure, view))
+            .collect_view()
+    };
+    let difference = move || {
+        (measure.get() == Measure::Similarity)
+            .then(|| view! { <th scope="col" class="cell-number">"Difference"</th> })
+    };
+    view! {
+        <div class="table-frame" tabindex="0" role="region" aria-label="Results by attack step">
+            <table data-test="results">
+                <thead>
+                    <tr>
+                        <th scope="col">"Steps"</th>
+                        <th scope="col" class="cell-number">"Without"</th>
+                        <th scope="col" class="cell-number">"With"</th>
+                        {difference}
+                        <th scope="col" class="cell-number">"n"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}
+
+fn row(checkpoint: &CheckpointResult, measure: Measure, view: View) -> impl IntoView + use<> {
+    let step = checkpoint.attack_step;
+    let similar = measure == Measure::Similarity;
+    let value = |estimate: Estimate| {
+        if similar {
+            format!("{:.2}", estimate.value)
+        } else {
+            hits(estimate)
+        }
+    };
+    let (clean, protected) = (
+        measure.of(&checkpoint.clean),
+        measure.of(&checkpoint.protected),
+    );
+    let difference = similar.then(|| {
+        let difference = checkpoint.similarity_difference;
+        view! { <Cell value=format!("{:+.2}", difference.value) interval=format!("{:+.2} to {:+.2}", difference.low, difference.high) /> }
+    });
+    let current = move || {
+        if view.step.get() == step {
+            "true"
+        } else {
+            "false"
+        }
+    };
+    view! {
+        <tr aria-current=current>
+            <th scope="row">{step}</th>
+            <Cell value=value(clean) interval=ends(clean) />
+            <Cell value=value(protected) interval=ends(protected) />
+            {difference}
+            <td class="cell-number">{clean.n}</td>
+        </tr>
+    }
+}
+
+fn ends(estimate: Estimate) -> String {
+    format!("{:.2} to {:.2}", estimate.low, estimate.high)
+}
+
+#[component]
+fn Cell(value: String, interval: String) -> impl IntoView {
+    view! {
+        <td class="cell-number">
+            <span class="strong">{value}</span>
+            <br />
+            <span class="small soft">{interval}</span>
+        </td>
+    }
+}

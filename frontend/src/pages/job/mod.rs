@@ -1,0 +1,215 @@
+//! One job, live: training, then the attack that follows by itself, then the gallery.
+
+mod failure;
+mod feed;
+mod log;
+mod panel;
+
+use gloo_timers::callback::Timeout;
+use leptos::prelude::*;
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+use shared::{
+    GalleryId, JobId,
+    job::{Job, JobKind},
+};
+
+use crate::{
+    api,
+    components::{
+        badge::StatusBadge,
+        heading::PageHeading,
+        loaded::Skeleton,
+        notice::{ErrorNotice, Notice, Tone},
+    },
+    pages::{not_found::NotFoundPage, use_id},
+    state::fetch::{Fetch, use_fetch},
+};
+use panel::JobPanel;
+
+/// How long "stay here" is offered before the gallery opens.
+const OPEN_MILLISECONDS: u32 = 4_000;
+
+#[component]
+pub(crate) fn JobPage() -> impl IntoView {
+    let id = use_id::<JobId>();
+    move || match id.get() {
+        Some(id) => view! { <JobView id=id /> }.into_any(),
+        None => view! { <NotFoundPage /> }.into_any(),
+    }
+}
+
+#[component]
+fn JobView(id: JobId) -> impl IntoView {
+    let job = use_fetch(move || api::job(id));
+    let evaluation = RwSignal::new(None::<Job>);
+    let follow_up = Memo::new(move |_| job.data.with(|job| job.as_ref()?.evaluation_id));
+    let title = Signal::derive(move || {
+        job.data.with(|job| {
+            job.as_ref().map_or_else(
+                || "Job".to_owned(),
+                |job| {
+                    let verb = match job.kind {
+                        JobKind::Protect => "Protecting",
+                        JobKind::Evaluate => "Judging",
+                    };
+                    format!("{verb} “{} {}”", job.spec.identifier, job.spec.class_name)
+                },
+            )
+        })
+    });
+    let loaded = Memo::new(move |_| job.data.with(Option::is_some));
+    let retry = Callback::new(move |()| job.reload());
+    view! {
+        <div class="page-head">
+            <a class="crumb" href="/jobs">"Jobs"</a>
+            <PageHeading title=title />
+        </div>
+        {move || {
+            job.error.get().map(|error| view! { <ErrorNotice error=error what="The job could not be loaded" retry=retry /> })
+        }}
+        <Trail job=job evaluation=evaluation />
+        <GalleryReady job=job evaluation=evaluation />
+        {move || follow_up.get().map(|id| view! { <FollowUp id=id evaluation=evaluation /> })}
+        {move || {
+            if loaded.get() {
+                view! { <JobPanel id=id job=job /> }.into_any()
+            } else if job.error.with(Option::is_some) {
+                ().into_any()
+            } else {
+                view! { <Skeleton class="skeleton-panel" times=2 /> }.into_any()
+            }
+        }}
+    }
+}
+
+/// The evaluation that a finished protection started.
+#[component]
+fn FollowUp(id: JobId, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
+    let job = use_fetch(move || api::job(id));
+    Effect::new(move || evaluation.set(job.data.get()));
+    let loaded = Memo::new(move |_| job.data.with(Option::is_some));
+    let retry = Callback::new(move |()| job.reload());
+    view! {
+        {move || {
+            job.error.get().map(|error| view! { <ErrorNotice error=error what="The judgement could not be loaded" retry=retry /> })
+        }}
+        {move || {
+            if loaded.get() {
+                view! { <JobPanel id=id job=job /> }.into_any()
+            } else {
+                view! { <Skeleton class="skeleton-panel" /> }.into_any()
+            }
+        }}
+    }
+}
+
+/// The whole way at a glance: train, judge, look.
+#[component]
+fn Trail(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
+    move || {
+        let job = job.data.get()?;
+        let (protect, judge) = match job.kind {
+            JobKind::Protect => (Some(job), evaluation.get()),
+            JobKind::Evaluate => (None, Some(job)),
+        };
+        let parent = judge.as_ref().and_then(|judge| judge.parent_id);
+        let train = match (&protect, parent) {
+            (Some(job), _) => view! { <StatusBadge status=job.status /> }.into_any(),
+            (None, Some(parent)) => {
+                view! { <a href=format!("/jobs/{parent}")>"see this job"</a> }.into_any()
+            }
+            (None, None) => ().into_any(),
+        };
+        let gallery = gallery_of(protect.as_ref(), judge.as_ref());
+        let judged = match &judge {
+            Some(job) => view! { <StatusBadge status=job.status /> }.into_any(),
+            None => view! { <span class="soft">"follows by itself"</span> }.into_any(),
+        };
+        let shown = match gallery {
+            Some(id) => view! { <a href=format!("/galleries/{id}")>"ready"</a> }.into_any(),
+            None => view! { <span class="soft">"comes last"</span> }.into_any(),
+        };
+        Some(view! {
+            <ol class="trail" aria-label="Steps of this protection">
+                <li><span class="strong">"1. Train"</span> {train}</li>
+                <li><span class="strong">"2. Attack and judge"</span> {judged}</li>
+                <li><span class="strong">"3. Gallery"</span> {shown}</li>
+            </ol>
+        })
+    }
+}
+
+fn gallery_of(protect: Option<&Job>, judge: Option<&Job>) -> Option<GalleryId> {
+    judge
+        .and_then(|job| job.gallery_id)
+        .or_else(|| protect.and_then(|job| job.gallery_id))
+}
+
+/// Announces the gallery; opens it for whoever watched the job get there.
+#[component]
+fn GalleryReady(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
+    let gallery = Memo::new(move |_| {
+        job.data.with(|job| {
+            let own = job.as_ref()?.gallery_id;
+            evaluation
+                .with(|judge| judge.as_ref().and_then(|judge| judge.gallery_id))
+                .or(own)
+        })
+    });
+    let watched = StoredValue::new(false);
+    let opening = RwSignal::new(false);
+    let timer = StoredValue::new_local(None::<Timeout>);
+    let navigate = use_navigate();
+    Effect::new(move || {
+        let Some(id) = gallery.get() else {
+            let moving = |job: &Option<Job>| job.as_ref().is_some_and(|job| !job.status.is_final());
+            if job.data.with(moving) || evaluation.with(moving) {
+                watched.set_value(true);
+            }
+            return;
+        };
+        if watched.get_value() && timer.with_value(Option::is_none) {
+            opening.set(true);
+            let navigate = navigate.clone();
+            timer.set_value(Some(Timeout::new(OPEN_MILLISECONDS, move || {
+                navigate(&format!("/galleries/{id}"), NavigateOptions::default());
+            })));
+        }
+    });
+    on_cleanup(move || {
+        timer.try_update_value(|timer| timer.take());
+    });
+    let stay = move |_| {
+        timer.update_value(|timer| drop(timer.take()));
+        opening.set(false);
+        watched.set_value(false);
+    };
+    view! {
+        <div role="status">
+            {move || {
+                gallery
+                    .get()
+                    .map(|id| {
+                        view! {
+                            <Notice tone=Tone::Good title="The gallery is ready">
+                                <p>"Both models were attacked with the same seeds. See what came out, side by side."</p>
+                                <div class="row">
+                                    <a class="button button-primary" href=format!("/galleries/{id}") data-test="open-gallery">"Open the gallery"</a>
+                                    {move || {
+                                        opening
+                                            .get()
+                                            .then(|| {
+                                                view! {
+                                                    <span class="small soft">"It opens by itself in a moment."</span>
+                                                    <button type="button" class="button button-quiet" data-test="stay" on:click=stay>"Stay here"</button>
+                                                }
+                                            })
+                                    }}
+                                </div>
+                            </Notice>
+                        }
+                    })
+            }}
+        </div>
+    }
+}

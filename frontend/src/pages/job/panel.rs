@@ -1,0 +1,274 @@
+//! One job: where it stands, how far it is, its losses, its log, and how it ended.
+
+use leptos::{html::Dialog, prelude::*, task::spawn_local};
+use shared::{
+    JobId,
+    job::{Job, JobKind, JobMetrics, JobProgress, JobStatus},
+};
+
+use super::{
+    failure::Ending,
+    feed::{Feed, use_feed},
+    log::LogTail,
+};
+use crate::{
+    api::{self, ApiError, events::Line},
+    components::{
+        badge::StatusBadge,
+        chart::LossChart,
+        confirm::{Confirm, open},
+        notice::ErrorNotice,
+        progress::ProgressBar,
+    },
+    state::fetch::{Fetch, use_interval},
+    text,
+};
+
+const POLL_MILLISECONDS: u64 = 3_000;
+
+#[component]
+pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
+    let feed = use_feed(id);
+    let (kind, total) = job.data.with_untracked(|job| {
+        job.as_ref().map_or((JobKind::Protect, 0), |job| {
+            (job.kind, job.spec.injection.steps)
+        })
+    });
+    // The stream is faster; the job itself knows the estimate and what follows.
+    Effect::new(move || {
+        if feed.status.with(Option::is_some) {
+            job.reload();
+        }
+    });
+    use_interval(POLL_MILLISECONDS, move || {
+        let settled = job
+            .data
+            .with_untracked(|job| job.as_ref().is_some_and(is_settled));
+        if !settled {
+            job.reload();
+        }
+    });
+    let title = match kind {
+        JobKind::Protect => "Training the trigger",
+        JobKind::Evaluate => "Attack and judgement",
+    };
+    let chart = (kind == JobKind::Protect).then(|| {
+        view! {
+            <section class="card">
+                <h3>"Losses"</h3>
+                <LossChart losses=feed.losses total=total />
+            </section>
+        }
+    });
+    let heading = format!("panel-{}", kind_name(kind));
+    let labelled = heading.clone();
+    view! {
+        <section class="stack" aria-labelledby=labelled data-test=format!("job-{}", kind_name(kind))>
+            <h2 id=heading>{title}</h2>
+            <Standing id=id job=job feed=feed />
+            <Ending job=job />
+            {chart}
+            <LogTail log=feed.log />
+        </section>
+    }
+}
+
+const fn kind_name(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Protect => "protect",
+        JobKind::Evaluate => "evaluate",
+    }
+}
+
+/// Whether nothing about this job will change any more.
+fn is_settled(job: &Job) -> bool {
+    let waits_for_more = job.status == JobStatus::Succeeded
+        && match job.kind {
+            JobKind::Protect => job.evaluation_id.is_none(),
+            JobKind::Evaluate => job.gallery_id.is_none(),
+        };
+    job.status.is_final() && !waits_for_more
+}
+
+/// The freshest state that is known.
+fn current(job: &Job, feed: Feed) -> (JobStatus, String) {
+    if job.status.is_final() {
+        return (job.status, job.status_reason.clone());
+    }
+    feed.status
+        .get()
+        .unwrap_or_else(|| (job.status, job.status_reason.clone()))
+}
+
+#[component]
+fn Standing(id: JobId, job: Fetch<Job>, feed: Feed) -> impl IntoView {
+    let state = Memo::new(move |_| {
+        job.data
+            .with(|job| job.as_ref().map(|job| current(job, feed)))
+    });
+    let status = Memo::new(move |_| state.with(|state| state.as_ref().map(|state| state.0)));
+    let reason = move || state.with(|state| state.as_ref().map(|state| state.1.clone()));
+    let progress = Memo::new(move |_| {
+        feed.progress
+            .get()
+            .or_else(|| {
+                job.data
+                    .with(|job| job.as_ref().map(|job| job.progress.clone()))
+            })
+            .unwrap_or_default()
+    });
+    let metrics = move || {
+        job.data
+            .with(|job| job.as_ref().and_then(|job| job.metrics))
+    };
+    view! {
+        <div class="card">
+            <div class="row-between">
+                <div class="row" role="status">
+                    {move || {
+                        status.get().map(|status| view! { <span data-test="job-status" data-status=status.as_str()><StatusBadge status=status /></span> })
+                    }}
+                    <span data-test="job-reason">{reason}</span>
+                </div>
+                <LineState line=feed.line />
+            </div>
+            {move || {
+                let moving = status.get().is_some_and(|status| !status.is_final());
+                moving.then(|| view! { <Steps job=job progress=progress /> })
+            }}
+            {move || metrics().map(|metrics| view! { <Metrics metrics=metrics /> })}
+            <Cancel id=id job=job status=status />
+        </div>
+    }
+}
+
+#[component]
+fn Steps(job: Fetch<Job>, progress: Memo<JobProgress>) -> impl IntoView {
+    let share = Signal::derive(move || {
+        progress.with(|progress| f64::from(progress.step) / f64::from(progress.total.max(1)))
+    });
+    let phase = Signal::derive(move || {
+        let phase = progress.with(|progress| progress.phase.clone());
+        if phase.is_empty() {
+            "Waiting for the first step".to_owned()
+        } else {
+            phase
+        }
+    });
+    let counter = move || {
+        progress.with(|progress| {
+            (progress.total > 0).then(|| format!("{} of {}", progress.step, progress.total))
+        })
+    };
+    let left = move || {
+        job.data.with(|job| {
+            let job = job.as_ref()?;
+            if let (JobStatus::Queued, Some(ahead)) = (job.status, job.queue_position) {
+                return Some(queue_words(ahead));
+            }
+            let range = job.eta_seconds?;
+            Some(format!("{} left", text::duration_range(range)))
+        })
+    };
+    view! {
+        <div class="stack-tight">
+            <div class="progress-head">
+                <span><span class="strong">{phase}</span> " " <span class="number" data-test="step-counter">{counter}</span></span>
+                <span class="soft" data-test="eta">{left}</span>
+            </div>
+            <ProgressBar share=share label=phase />
+        </div>
+    }
+}
+
+fn queue_words(ahead: u32) -> String {
+    match ahead {
+        0 => "Next in line".into(),
+        1 => "1 job ahead".into(),
+        more => format!("{more} jobs ahead"),
+    }
+}
+
+#[component]
+fn LineState(line: RwSignal<Line>) -> impl IntoView {
+    let class = move || match line.get() {
+        Line::Live => "live live-on",
+        Line::Reconnecting => "live live-wait",
+        Line::Connecting | Line::Ended => "live",
+    };
+    let word = move || match line.get() {
+        Line::Connecting => "Connecting",
+        Line::Live => "Live",
+        Line::Reconnecting => "Reconnecting…",
+        Line::Ended => "Complete",
+    };
+    view! {
+        <span class=class data-test="live">
+            <span class="dot" aria-hidden="true"></span>
+            {word}
+        </span>
+    }
+}
+
+#[component]
+fn Metrics(metrics: JobMetrics) -> impl IntoView {
+    view! {
+        <dl class="facts" data-test="metrics">
+            <div>
+                <dt>"One training step (median)"</dt>
+                <dd>{format!("{:.0} ms", metrics.milliseconds_per_step)}</dd>
+            </div>
+            <div>
+                <dt>"On the device"</dt>
+                <dd>{text::duration(metrics.seconds)}</dd>
+            </div>
+            <div>
+                <dt>"Peak memory"</dt>
+                <dd>{text::bytes(metrics.peak_memory_bytes as f64)}</dd>
+            </div>
+        </dl>
+    }
+}
+
+#[component]
+fn Cancel(id: JobId, job: Fetch<Job>, status: Memo<Option<JobStatus>>) -> impl IntoView {
+    let dialog = NodeRef::<Dialog>::new();
+    let error = RwSignal::new(None::<ApiError>);
+    let asked = RwSignal::new(false);
+    let cancel = Callback::new(move |()| {
+        asked.set(true);
+        error.set(None);
+        spawn_local(async move {
+            match api::cancel_job(id).await {
+                Ok(canceled) => {
+                    job.data.try_set(Some(canceled));
+                }
+                Err(problem) => {
+                    asked.try_set(false);
+                    error.try_set(Some(problem));
+                }
+            }
+        });
+    });
+    let possible = move || {
+        matches!(
+            status.get(),
+            Some(JobStatus::Queued | JobStatus::Starting | JobStatus::Running)
+        ) && !asked.get()
+    };
+    view! {
+        {move || error.get().map(|error| view! { <ErrorNotice error=error what="The job was not canceled" /> })}
+        <div class="row" hidden=move || !possible()>
+            <button type="button" class="button button-danger" data-test="cancel" on:click=move |_| open(dialog)>"Cancel this job"</button>
+        </div>
+        <Confirm
+            dialog=dialog
+            title="Cancel this job?"
+            detail="It stops within seconds. What it trained so far is not published. You can run it again later."
+            yes="Cancel the job"
+            no="Let it run"
+            test="confirm-cancel"
+            on_yes=cancel
+        />
+    }
+}

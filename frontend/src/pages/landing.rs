@@ -1,0 +1,254 @@
+//! The front door: what this is, what it is not, and the demo that this server ran itself.
+
+use leptos::prelude::*;
+use shared::{
+    demo::{Demo, DemoJob},
+    gallery::{Gallery, GalleryPair},
+    job::JobStatus,
+};
+
+use crate::{
+    api,
+    components::{
+        badge::StatusBadge,
+        compare::Compare,
+        heading::PageHeading,
+        icon::{Glyph, Icon},
+        loaded::{Loaded, Skeleton},
+        notice::{Notice, Tone},
+        progress::ProgressBar,
+        verdict::Verdict,
+    },
+    state::{
+        fetch::{use_fetch, use_interval},
+        session::Session,
+    },
+};
+
+const POLL_MILLISECONDS: u64 = 2_000;
+
+#[component]
+pub(crate) fn LandingPage() -> impl IntoView {
+    let demo = use_fetch(api::demo);
+    use_interval(POLL_MILLISECONDS, move || {
+        if demo
+            .data
+            .with_untracked(|data| data.as_ref().is_some_and(is_running))
+        {
+            demo.reload();
+        }
+    });
+    let gallery = Memo::new(move |_| demo.data.with(|data| data.as_ref()?.gallery.clone()));
+    view! {
+        <section class="hero">
+            <div class="hero-words">
+                <PageHeading title="Give your images a defence you can measure" />
+                <p class="lead">
+                    "PersGuard trains a disclosed trigger into a text-to-image model, so that personalizing the model on your images draws something else. Then it attacks the result itself and shows you what came out."
+                </p>
+                <Actions gallery=gallery />
+            </div>
+            <div class="hero-picture">
+                <Loaded fetch=demo what="The demo could not be loaded" skeleton=|| view! { <Skeleton class="skeleton-picture" /> } draw=hero_picture />
+            </div>
+        </section>
+        <Claims />
+        {move || gallery.get().map(|gallery| view! { <DemoVerdict gallery=gallery /> })}
+    }
+}
+
+fn is_running(demo: &Demo) -> bool {
+    let ended_badly = |job: &Option<DemoJob>| {
+        job.as_ref()
+            .is_some_and(|job| matches!(job.status, JobStatus::Failed | JobStatus::Canceled))
+    };
+    demo.protect.is_some()
+        && demo.gallery.is_none()
+        && !ended_badly(&demo.protect)
+        && !ended_badly(&demo.evaluate)
+}
+
+#[component]
+fn Actions(gallery: Memo<Option<Gallery>>) -> impl IntoView {
+    let session = Session::expect();
+    view! {
+        <div class="row">
+            {move || {
+                if session.user().is_some() {
+                    view! { <a class="button button-primary" href="/home" data-test="go-home">"Go to your home"</a> }.into_any()
+                } else {
+                    view! { <a class="button button-primary" href="/sign-up" data-test="start">"Protect your images"</a> }.into_any()
+                }
+            }}
+            {move || {
+                gallery
+                    .with(|gallery| gallery.as_ref().map(|gallery| gallery.id))
+                    .map(|id| view! { <a class="button" href=format!("/galleries/{id}") data-test="open-demo">"Open the demo gallery"</a> })
+            }}
+        </div>
+    }
+}
+
+fn hero_picture(demo: Demo) -> AnyView {
+    match (demo.gallery, demo.protect) {
+        (Some(gallery), _) => view! { <DemoPairs pairs=gallery.pairs /> }.into_any(),
+        (None, Some(protect)) => view! { <DemoProgress protect=protect evaluate=demo.evaluate /> }.into_any(),
+        (None, None) => view! {
+            <Notice tone=Tone::Plain title="This server runs no demo">
+                <p>"Create an account and protect one of the bundled sample sets: it takes a few minutes on a laptop."</p>
+            </Notice>
+        }
+        .into_any(),
+    }
+}
+
+/// The pairs after the longest attack, one at a time.
+#[component]
+fn DemoPairs(pairs: Vec<GalleryPair>) -> impl IntoView {
+    let last = pairs.iter().map(|pair| pair.attack_step).max().unwrap_or(0);
+    let pairs: Vec<GalleryPair> = pairs
+        .into_iter()
+        .filter(|pair| pair.attack_step == last)
+        .take(8)
+        .collect();
+    let chosen = RwSignal::new(0_usize);
+    let strip = pairs
+        .iter()
+        .enumerate()
+        .map(|(index, pair)| {
+            let label = format!("Compare seed {}", pair.seed);
+            view! {
+                <button
+                    type="button"
+                    class="pair-pick"
+                    aria-label=label
+                    aria-pressed=move || if chosen.get() == index { "true" } else { "false" }
+                    on:click=move |_| chosen.set(index)
+                >
+                    <img src=pair.clean.url.clone() width="32" height="32" alt="" />
+                    <img src=pair.protected.url.clone() width="32" height="32" alt="" />
+                </button>
+            }
+        })
+        .collect_view();
+    let pairs = StoredValue::new(pairs);
+    let pick = move |read: fn(&GalleryPair) -> &String| {
+        Signal::derive(move || {
+            let index = chosen.get();
+            pairs.with_value(|pairs| {
+                pairs
+                    .get(index)
+                    .map(|pair| read(pair).clone())
+                    .unwrap_or_default()
+            })
+        })
+    };
+    view! {
+        <div class="stack" data-test="demo-pairs">
+            <Compare
+                clean_url=pick(|pair| &pair.clean.url)
+                protected_url=pick(|pair| &pair.protected.url)
+                prompt=pick(|pair| &pair.prompt)
+            />
+            <div class="pair-strip" role="group" aria-label="Choose a pair">{strip}</div>
+            <p class="small soft">
+                {format!("After {last} attack steps, same prompt and seed on both sides. Drag the edge, or use the arrow keys. Asked for: ")}
+                <q>{pick(|pair| &pair.prompt)}</q>
+            </p>
+        </div>
+    }
+}
+
+#[component]
+fn DemoProgress(protect: DemoJob, evaluate: Option<DemoJob>) -> impl IntoView {
+    view! {
+        <section class="card" data-test="demo-progress" aria-label="Demo in progress">
+            <h2>"The demo is running on this server"</h2>
+            <p class="small soft">"Nothing here is prepared: the trigger is trained and the attack is run now. The comparison appears in this place."</p>
+            <DemoStage title="1. Train the trigger" job=Some(protect) />
+            <DemoStage title="2. Attack both models and judge" job=evaluate />
+        </section>
+    }
+}
+
+#[component]
+fn DemoStage(title: &'static str, job: Option<DemoJob>) -> impl IntoView {
+    let Some(job) = job else {
+        return view! {
+            <div class="stack-tight">
+                <p class="strong">{title}</p>
+                <p class="small soft">"Starts when the first is done."</p>
+            </div>
+        }
+        .into_any();
+    };
+    let share = if job.status == JobStatus::Succeeded {
+        1.0
+    } else {
+        f64::from(job.progress.step) / f64::from(job.progress.total.max(1))
+    };
+    let words = if job.progress.total > 0 && !job.status.is_final() {
+        format!(
+            "{}: {} of {}",
+            job.progress.phase, job.progress.step, job.progress.total
+        )
+    } else {
+        job.status_reason
+    };
+    view! {
+        <div class="stack-tight">
+            <div class="row-between">
+                <p class="strong">{title}</p>
+                <StatusBadge status=job.status />
+            </div>
+            <ProgressBar share=share label=title />
+            <p class="small soft">{words}</p>
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn Claims() -> impl IntoView {
+    let list = |class: &'static str, glyph: Glyph, claims: [&'static str; 3]| {
+        let items = claims
+            .into_iter()
+            .map(|claim| view! { <li><Icon glyph=glyph /><span>{claim}</span></li> })
+            .collect_view();
+        view! { <ul class=class>{items}</ul> }
+    };
+    view! {
+        <section class="claims">
+            <div class="card">
+                <h2>"What this does"</h2>
+                {list("does", Glyph::Check, [
+                    "Trains a trigger (a disclosed backdoor) into one model: your identifier plus your class draw a harmless target instead.",
+                    "Attacks the clean and the protected model alike, with the same seeds, and counts what came out.",
+                    "Puts n, an interval and a baseline beside every number, and says so when there is no evidence.",
+                ])}
+            </div>
+            <div class="card">
+                <h2>"What this does not do"</h2>
+                {list("does-not", Glyph::Cross, [
+                    "It protects in this one checkpoint. Other models are not affected.",
+                    "What was not tested is not protected: other attacks, more steps, other learning rates.",
+                    "It does not change your images, and it cannot call back a model that is already out.",
+                ])}
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn DemoVerdict(gallery: Gallery) -> impl IntoView {
+    let href = format!("/galleries/{}", gallery.id);
+    view! {
+        <section class="stack" data-test="demo-verdict">
+            <div class="row-between">
+                <h2>"The demo's verdict, measured on this server"</h2>
+                <a href=href>"See every pair and the method"</a>
+            </div>
+            <Verdict report=gallery.report />
+        </section>
+    }
+}

@@ -1,0 +1,166 @@
+//! The method's numbers, closed by default: they are right as they are.
+
+use leptos::prelude::*;
+use shared::problem::FieldError;
+
+use super::{
+    form::{ProtectForm, RETENTIONS},
+    objective::reason,
+};
+use crate::components::field::{CheckCard, TextField};
+
+type Row = (
+    &'static str,
+    &'static str,
+    fn(ProtectForm) -> RwSignal<String>,
+    &'static str,
+    &'static str,
+);
+
+const TRAINING: [Row; 8] = [
+    (
+        "Steps",
+        "#/injection/steps",
+        |form| form.steps,
+        "Training steps of the trigger.",
+        "steps",
+    ),
+    (
+        "Learning rate",
+        "#/injection/learning_rate",
+        |form| form.learning_rate,
+        "0.0001 suits the demo size, 0.000005 Stable Diffusion's.",
+        "learning-rate",
+    ),
+    (
+        "λ₁, prior preservation",
+        "#/injection/lambda_prior",
+        |form| form.lambda_prior,
+        "Weight of L_PP: keeps everything else as it was.",
+        "lambda-prior",
+    ),
+    (
+        "λ₂, retention",
+        "#/injection/lambda_retention",
+        |form| form.lambda_retention,
+        "Weight of L_BR: makes the trigger outlast an attack.",
+        "lambda-retention",
+    ),
+    (
+        "Batch size",
+        "#/injection/batch_size",
+        |form| form.batch_size,
+        "Images a step for each of two losses.",
+        "batch-size",
+    ),
+    (
+        "Class images",
+        "#/injection/class_images",
+        |form| form.class_images,
+        "Drawn by the unchanged model.",
+        "class-images",
+    ),
+    (
+        "Target images",
+        "#/injection/target_images",
+        |form| form.target_images,
+        "Drawn by the unchanged model.",
+        "target-images",
+    ),
+    (
+        "Seed",
+        "#/seed",
+        |form| form.seed,
+        "Of every random draw.",
+        "seed",
+    ),
+];
+
+const JUDGING: [Row; 4] = [
+    (
+        "Attack checkpoints",
+        "#/evaluation/checkpoints",
+        |form| form.checkpoints,
+        "Attack steps at which images are drawn; 0 is before any attack.",
+        "checkpoints",
+    ),
+    (
+        "Attacker's learning rate",
+        "#/evaluation/learning_rate",
+        |form| form.attack_rate,
+        "Of the attacker's DreamBooth.",
+        "attack-rate",
+    ),
+    (
+        "Images per arm",
+        "#/evaluation/images_per_arm",
+        |form| form.images_per_arm,
+        "More images, narrower intervals, more time.",
+        "images-per-arm",
+    ),
+    (
+        "Attacker's identifier",
+        "#/evaluation/identifier",
+        |form| form.attack_identifier,
+        "Empty: one that training never saw.",
+        "attack-identifier",
+    ),
+];
+
+#[component]
+pub(super) fn Advanced(form: ProtectForm, errors: Signal<Vec<FieldError>>) -> impl IntoView {
+    view! {
+        <details class="fold" data-test="advanced">
+            <summary>"Advanced: loss weights, steps, attack"</summary>
+            <div class="fold-body">
+                <h3>"Training the trigger"</h3>
+                <div class="form-grid">{fields(&TRAINING, form, errors)} <RetentionField form=form /></div>
+                <CheckCard
+                    pointer="#/injection/universal_identifiers"
+                    title="Train on a pool of identifiers"
+                    detail="Off: only on the one above, which is easier to train and easier to walk around."
+                    checked=form.universal
+                    test="universal"
+                />
+                <h3>"Attack and judgement"</h3>
+                <div class="form-grid">{fields(&JUDGING, form, errors)}</div>
+            </div>
+        </details>
+    }
+}
+
+fn fields(
+    rows: &[Row],
+    form: ProtectForm,
+    errors: Signal<Vec<FieldError>>,
+) -> impl IntoView + use<> {
+    rows.iter()
+        .map(|&(label, pointer, value, hint, test)| {
+            view! {
+                <TextField label=label pointer=pointer value=value(form) error=reason(errors, pointer) hint=hint test=test />
+            }
+        })
+        .collect_view()
+}
+
+#[component]
+fn RetentionField(form: ProtectForm) -> impl IntoView {
+    let options = RETENTIONS.map(|(_, name, words)| {
+        view! { <option value=name selected=move || form.retention.with(|chosen| chosen == name)>{words}</option> }
+    });
+    view! {
+        <div class="field">
+            <label class="field-label" for="field-injection-retention">"Retention acts"</label>
+            <select
+                id="field-injection-retention"
+                class="input"
+                data-test="retention"
+                aria-describedby="field-injection-retention-hint"
+                on:change=move |event| form.retention.set(event_target_value(&event))
+            >
+                {options.collect_view()}
+            </select>
+            <p class="field-hint" id="field-injection-retention-hint">"Where L_BR is applied."</p>
+        </div>
+    }
+}

@@ -1,0 +1,226 @@
+//! The form's text and the one specification that it stands for.
+
+use std::str::FromStr;
+
+use leptos::prelude::*;
+use shared::{
+    SetId,
+    base_model::BaseModel,
+    job::{Evaluation, Injection, JobSpec, Retention},
+    objective::Objective,
+    problem::FieldError,
+};
+
+type Text = RwSignal<String>;
+
+/// Everything that is typed or chosen, as text.
+#[derive(Clone, Copy)]
+pub(super) struct ProtectForm {
+    pub(super) model: Text,
+    pub(super) class_name: Text,
+    pub(super) identifier: Text,
+    pub(super) target: Text,
+    pub(super) steps: Text,
+    pub(super) learning_rate: Text,
+    pub(super) lambda_prior: Text,
+    pub(super) lambda_retention: Text,
+    pub(super) retention: Text,
+    pub(super) batch_size: Text,
+    pub(super) class_images: Text,
+    pub(super) target_images: Text,
+    pub(super) universal: RwSignal<bool>,
+    pub(super) seed: Text,
+    pub(super) checkpoints: Text,
+    pub(super) attack_rate: Text,
+    pub(super) images_per_arm: Text,
+    pub(super) attack_identifier: Text,
+}
+
+impl ProtectForm {
+    /// The method's defaults, and the model's own words where it has some.
+    pub(super) fn new(models: &[BaseModel], class_name: String) -> Self {
+        let injection = Injection::default();
+        let evaluation = Evaluation::default();
+        let model = models.first();
+        let identifier = model
+            .and_then(|model| model.identifiers.first().cloned())
+            .unwrap_or_else(|| "sks".to_owned());
+        let target = model
+            .and_then(|model| {
+                model
+                    .targets
+                    .iter()
+                    .find(|target| **target != class_name)
+                    .cloned()
+            })
+            .unwrap_or_default();
+        let checkpoints: Vec<String> = evaluation.checkpoints.iter().map(u32::to_string).collect();
+        let text = |text: String| RwSignal::new(text);
+        Self {
+            model: text(model.map(|model| model.id.to_string()).unwrap_or_default()),
+            class_name: text(class_name),
+            identifier: text(identifier),
+            target: text(target),
+            steps: text(injection.steps.to_string()),
+            learning_rate: text(injection.learning_rate.to_string()),
+            lambda_prior: text(injection.lambda_prior.to_string()),
+            lambda_retention: text(injection.lambda_retention.to_string()),
+            retention: text(retention_name(injection.retention).to_owned()),
+            batch_size: text(injection.batch_size.to_string()),
+            class_images: text(injection.class_images.to_string()),
+            target_images: text(injection.target_images.to_string()),
+            universal: RwSignal::new(injection.universal_identifiers),
+            seed: text("0".to_owned()),
+            checkpoints: text(checkpoints.join(", ")),
+            attack_rate: text(evaluation.learning_rate.to_string()),
+            images_per_arm: text(evaluation.images_per_arm.to_string()),
+            attack_identifier: text(String::new()),
+        }
+    }
+
+    /// The specification, or every reason why there is none.
+    pub(super) fn spec(self, set: SetId) -> Result<JobSpec, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let model = self.model.with(|id| id.parse());
+        let injection = self.injection(&mut errors);
+        let evaluation = self.evaluation(&mut errors);
+        let seed = number(self.seed, "#/seed", &mut errors);
+        let Ok(base_model_id) = model else {
+            errors.push(invalid("#/base_model_id", "Choose a base model."));
+            return Err(errors);
+        };
+        let spec = JobSpec {
+            protected_set_id: set,
+            base_model_id,
+            class_name: trimmed(self.class_name),
+            identifier: trimmed(self.identifier),
+            objective: Objective::Target {
+                target_class: trimmed(self.target),
+            },
+            injection,
+            evaluation,
+            seed,
+        };
+        // A field that is no number has its reason already.
+        let rules = spec.validate().into_iter().filter(|error| {
+            errors
+                .iter()
+                .all(|known: &FieldError| known.pointer != error.pointer)
+        });
+        let rules: Vec<FieldError> = rules.collect();
+        errors.extend(rules);
+        if errors.is_empty() {
+            Ok(spec)
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn injection(self, errors: &mut Vec<FieldError>) -> Injection {
+        Injection {
+            steps: number(self.steps, "#/injection/steps", errors),
+            learning_rate: number(self.learning_rate, "#/injection/learning_rate", errors),
+            lambda_prior: number(self.lambda_prior, "#/injection/lambda_prior", errors),
+            lambda_retention: number(
+                self.lambda_retention,
+                "#/injection/lambda_retention",
+                errors,
+            ),
+            retention: self.retention.with(|name| retention_of(name)),
+            batch_size: number(self.batch_size, "#/injection/batch_size", errors),
+            class_images: number(self.class_images, "#/injection/class_images", errors),
+            target_images: number(self.target_images, "#/injection/target_images", errors),
+            universal_identifiers: self.universal.get(),
+        }
+    }
+
+    fn evaluation(self, errors: &mut Vec<FieldError>) -> Evaluation {
+        let identifier = trimmed(self.attack_identifier);
+        Evaluation {
+            checkpoints: self
+                .checkpoints
+                .with(|text| steps(text))
+                .unwrap_or_else(|| {
+                    errors.push(invalid(
+                        "#/evaluation/checkpoints",
+                        "Give step counts separated by commas, such as 0, 50, 100, 200.",
+                    ));
+                    Vec::new()
+                }),
+            learning_rate: number(self.attack_rate, "#/evaluation/learning_rate", errors),
+            images_per_arm: number(self.images_per_arm, "#/evaluation/images_per_arm", errors),
+            identifier: (!identifier.is_empty()).then_some(identifier),
+        }
+    }
+}
+
+/// Every retention, with its wire name and its words.
+pub(super) const RETENTIONS: [(Retention, &str, &str); 3] = [
+    (Retention::Full, "full", "At every timestep"),
+    (
+        Retention::LowNoise,
+        "low_noise",
+        "Only where the noise is low",
+    ),
+    (Retention::Off, "off", "Off"),
+];
+
+fn retention_name(retention: Retention) -> &'static str {
+    RETENTIONS
+        .iter()
+        .find(|(other, ..)| *other == retention)
+        .map_or("full", |(_, name, _)| name)
+}
+
+fn retention_of(name: &str) -> Retention {
+    RETENTIONS
+        .iter()
+        .find(|(_, other, _)| *other == name)
+        .map(|(retention, ..)| *retention)
+        .unwrap_or_default()
+}
+
+fn trimmed(text: Text) -> String {
+    text.with(|text| text.trim().to_owned())
+}
+
+fn invalid(pointer: &str, detail: &str) -> FieldError {
+    FieldError {
+        pointer: pointer.into(),
+        code: "invalid".into(),
+        detail: detail.into(),
+    }
+}
+
+fn number<N: FromStr + Default>(text: Text, pointer: &str, errors: &mut Vec<FieldError>) -> N {
+    text.with(|text| text.trim().parse()).unwrap_or_else(|_| {
+        errors.push(invalid(pointer, "Give a number."));
+        N::default()
+    })
+}
+
+fn steps(text: &str) -> Option<Vec<u32>> {
+    text.split([',', ' '])
+        .filter(|part| !part.is_empty())
+        .map(|part| part.parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_are_read_from_a_list() {
+        assert_eq!(steps("0, 50,100  200"), Some(vec![0, 50, 100, 200]));
+        assert_eq!(steps("0, many"), None);
+    }
+
+    #[test]
+    fn retention_names_round_trip() {
+        for (retention, name, _) in RETENTIONS {
+            assert_eq!(retention_of(name), retention);
+            assert_eq!(retention_name(retention), name);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The base model: what it is, under which licence, pinned by which hash.
+
+use leptos::prelude::*;
+use shared::base_model::BaseModel;
+
+use super::form::ProtectForm;
+use crate::{components::field::RadioCard, text};
+
+#[component]
+pub(super) fn ModelCards(form: ProtectForm, models: StoredValue<Vec<BaseModel>>) -> impl IntoView {
+    let choice = models.with_value(|models| {
+        (models.len() > 1).then(|| {
+            let options = models
+                .iter()
+                .map(|model| {
+                    let id = model.id.to_string();
+                    let detail = format!("{} · {} px", model.licence, model.resolution);
+                    view! {
+                        <RadioCard name="model" value=id.clone() title=model.name.clone() detail=detail chosen=form.model test=format!("model-{id}") />
+                    }
+                })
+                .collect_view();
+            view! {
+                <fieldset>
+                    <legend class="field-label">"Choose the model"</legend>
+                    <div class="choices">{options}</div>
+                </fieldset>
+            }
+        })
+    });
+    let chosen = move || {
+        let id = form.model.get();
+        models.with_value(|models| {
+            models
+                .iter()
+                .find(|model| model.id.to_string() == id)
+                .cloned()
+        })
+    };
+    view! {
+        <section class="form-section" aria-labelledby="model">
+            <h2 id="model">"3. Where it is protected"</h2>
+            <div class="card">
+                {choice}
+                {move || chosen().map(|model| view! { <ModelFacts model=model /> })}
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn ModelFacts(model: BaseModel) -> impl IntoView {
+    view! {
+        <h3>{model.name}</h3>
+        <dl class="facts" data-test="model-facts">
+            <div>
+                <dt>"Licence"</dt>
+                <dd>{model.licence}</dd>
+            </div>
+            <div>
+                <dt>"Size"</dt>
+                <dd>{text::bytes(model.size_bytes as f64)}</dd>
+            </div>
+            <div>
+                <dt>"Images"</dt>
+                <dd>{format!("{0} × {0} px", model.resolution)}</dd>
+            </div>
+            <div>
+                <dt>"Pinned by SHA-256"</dt>
+                <dd title=model.sha256.clone()><code>{text::short_hash(&model.sha256)}"…"</code></dd>
+            </div>
+        </dl>
+        <p class="field-hint">"Protection holds in this checkpoint only. Your copy of the base model is not changed."</p>
+    }
+}

@@ -1,0 +1,210 @@
+//! The preflight, asked again whenever the specification changes, and launch.
+
+use gloo_timers::callback::Timeout;
+use leptos::{prelude::*, task::spawn_local};
+use shared::{
+    job::JobSpec,
+    preflight::{CheckStatus, Preflight, PreflightCheck},
+    problem::FieldError,
+};
+
+use crate::{
+    api::{self, ApiError},
+    components::{
+        button::SubmitButton,
+        icon::{Glyph, Icon},
+        loaded::Skeleton,
+        notice::ErrorNotice,
+    },
+    state::{
+        browser::{copy, focus},
+        form::{FormState, field_id},
+    },
+    text,
+};
+
+type Spec = Memo<Result<JobSpec, Vec<FieldError>>>;
+
+/// Typing settles before the server is asked.
+const DEBOUNCE_MILLISECONDS: u32 = 400;
+
+#[derive(Clone, Copy)]
+struct Check {
+    answer: RwSignal<Option<Result<Preflight, ApiError>>>,
+    again: RwSignal<u32>,
+}
+
+/// Asks for a preflight of every valid specification, once it has settled.
+fn use_preflight(spec: Spec) -> Check {
+    let check = Check {
+        answer: RwSignal::new(None),
+        again: RwSignal::new(0),
+    };
+    let turn = StoredValue::new(0_u32);
+    let timer = StoredValue::new_local(None::<Timeout>);
+    Effect::new(move || {
+        check.again.track();
+        let spec = spec.get();
+        check.answer.set(None);
+        turn.update_value(|turn| *turn += 1);
+        let own = turn.get_value();
+        let Ok(spec) = spec else {
+            timer.set_value(None);
+            return;
+        };
+        timer.set_value(Some(Timeout::new(DEBOUNCE_MILLISECONDS, move || {
+            spawn_local(async move {
+                let answer = api::create_preflight(&spec).await;
+                // An answer to an older form is dropped.
+                if turn.try_get_value() == Some(own) {
+                    check.answer.try_set(Some(answer));
+                }
+            });
+        })));
+    });
+    check
+}
+
+#[component]
+pub(super) fn Review(spec: Spec, state: FormState) -> impl IntoView {
+    let check = use_preflight(spec);
+    let retry = Callback::new(move |()| check.again.update(|count| *count += 1));
+    let preflight = move || match (spec.get(), check.answer.get()) {
+        (Err(errors), _) => view! { <Unfinished errors=errors /> }.into_any(),
+        (Ok(_), None) => view! {
+            <div class="stack-tight" aria-busy="true">
+                <Skeleton class="skeleton-line" times=4 />
+            </div>
+        }
+        .into_any(),
+        (Ok(_), Some(Err(error))) => {
+            view! { <ErrorNotice error=error what="The preflight did not run" retry=retry /> }
+                .into_any()
+        }
+        (Ok(_), Some(Ok(preflight))) => view! { <Findings preflight=preflight /> }.into_any(),
+    };
+    view! {
+        <aside class="card launch-side" aria-labelledby="review" data-test="review">
+            <h2 id="review">"Review and launch"</h2>
+            <div aria-live="polite">{preflight}</div>
+            <p class="field-hint">
+                "The protected model will state that it holds a trigger. Judging follows by itself: both models are attacked with the same seeds."
+            </p>
+            {move || state.error.get().map(|error| view! { <ErrorNotice error=error what="The job was not launched" /> })}
+            <SubmitButton label="Launch protection" busy_label="Launching…" busy=state.busy class="button button-primary button-wide" test="launch" />
+        </aside>
+    }
+}
+
+#[component]
+fn Unfinished(errors: Vec<FieldError>) -> impl IntoView {
+    let items = errors
+        .into_iter()
+        .map(|error| view! { <CheckLine status=CheckStatus::Fail title="To fix".to_owned() detail=error.detail pointer=Some(error.pointer) /> })
+        .collect_view();
+    view! { <ul class="checks">{items}</ul> }
+}
+
+#[component]
+fn Findings(preflight: Preflight) -> impl IntoView {
+    let lines = preflight
+        .checks
+        .into_iter()
+        .map(
+            |PreflightCheck {
+                 status,
+                 title,
+                 detail,
+                 pointer,
+                 ..
+             }| {
+                view! { <CheckLine status=status title=title detail=detail pointer=pointer /> }
+            },
+        )
+        .collect_view();
+    let time = preflight.estimate_seconds.map_or_else(
+        || {
+            (
+                "Not known yet".to_owned(),
+                "No job has run on this server so far.",
+            )
+        },
+        |range| {
+            (
+                text::duration_range(range),
+                "Until the gallery, from earlier jobs on this server.",
+            )
+        },
+    );
+    let ready = if preflight.ready { "true" } else { "false" };
+    view! {
+        <div class="stack" data-test="preflight" data-ready=ready>
+            <p class="strong">{preflight.summary}</p>
+            <ul class="checks">{lines}</ul>
+            <dl class="facts">
+                <div>
+                    <dt>"Time"</dt>
+                    <dd>{time.0}</dd>
+                    <dd class="field-hint">{time.1}</dd>
+                </div>
+                <div>
+                    <dt>"Nodes online"</dt>
+                    <dd>{preflight.nodes_online}</dd>
+                </div>
+            </dl>
+        </div>
+    }
+}
+
+#[component]
+fn CheckLine(
+    status: CheckStatus,
+    title: String,
+    detail: String,
+    pointer: Option<String>,
+) -> impl IntoView {
+    let (class, glyph, word) = match status {
+        CheckStatus::Pass => ("check check-pass", Glyph::Check, "Passed: "),
+        CheckStatus::Warn => ("check check-warn", Glyph::Warning, "Note: "),
+        CheckStatus::Fail => ("check check-fail", Glyph::Cross, "Not possible: "),
+    };
+    let link = pointer.filter(|_| status != CheckStatus::Pass).map(|pointer| {
+        view! {
+            <button type="button" class="button button-quiet button-small" on:click=move |_| focus(&field_id(&pointer))>
+                "Go to the field"
+            </button>
+        }
+    });
+    view! {
+        <li class=class>
+            <Icon glyph=glyph />
+            <div class="stack-tight">
+                <p class="strong"><span class="visually-hidden">{word}</span>{title}</p>
+                <p class="small soft">{detail}</p>
+                {link}
+            </div>
+        </li>
+    }
+}
+
+#[component]
+pub(super) fn JsonView(spec: Spec) -> impl IntoView {
+    let json = Memo::new(move |_| {
+        spec.with(|spec| match spec {
+            Ok(spec) => serde_json::to_string_pretty(spec).unwrap_or_default(),
+            Err(_) => "The form has errors; there is no specification yet.".to_owned(),
+        })
+    });
+    view! {
+        <details class="fold" data-test="json-view">
+            <summary>"The same as JSON, for the REST API"</summary>
+            <div class="fold-body">
+                <p class="field-hint">"This is the body of POST /v1/jobs, with an Idempotency-Key of your own."</p>
+                <pre class="code-block" tabindex="0" data-test="spec-json">{move || json.get()}</pre>
+                <div class="row">
+                    <button type="button" class="button button-small" on:click=move |_| copy(&json.get_untracked())>"Copy"</button>
+                </div>
+            </div>
+        </details>
+    }
+}

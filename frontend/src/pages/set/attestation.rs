@@ -1,0 +1,222 @@
+//! The declaration of rights that seals a set.
+
+use leptos::{ev::SubmitEvent, prelude::*};
+use shared::{
+    SetId,
+    image::ProtectedImage,
+    limits,
+    protected_set::{CreateAttestation, ProtectedSet, RightsBasis},
+};
+
+use crate::{
+    api,
+    components::{
+        button::SubmitButton,
+        field::{CheckCard, FieldError, RadioCard, TextField},
+        notice::{ErrorNotice, Notice, Tone},
+    },
+    state::{
+        fetch::Fetch,
+        form::FormState,
+        session::Session,
+        uploads::{FileState, Uploads},
+    },
+    text,
+};
+
+const BASES: [(&str, RightsBasis, &str, &str); 3] = [
+    (
+        "own",
+        RightsBasis::Own,
+        "I own the rights in these images",
+        "You made them, or the rights were passed to you.",
+    ),
+    (
+        "represent",
+        RightsBasis::Represent,
+        "I represent the owner",
+        "You hold a mandate that you can show.",
+    ),
+    (
+        "consent",
+        RightsBasis::Consent,
+        "The depicted person gave me consent",
+        "Needed whenever a real person can be recognised.",
+    ),
+];
+
+const COUNTRIES: [&str; 20] = [
+    "Australia",
+    "Austria",
+    "Belgium",
+    "Brazil",
+    "Canada",
+    "Denmark",
+    "France",
+    "Germany",
+    "India",
+    "Ireland",
+    "Italy",
+    "Japan",
+    "Netherlands",
+    "Poland",
+    "South Korea",
+    "Spain",
+    "Sweden",
+    "Switzerland",
+    "United Kingdom",
+    "United States",
+];
+
+fn basis_of(chosen: &str) -> RightsBasis {
+    BASES
+        .iter()
+        .find(|(value, ..)| *value == chosen)
+        .map_or(RightsBasis::Own, |(_, basis, ..)| *basis)
+}
+
+/// Why the set cannot be sealed yet, if so.
+fn obstacle(images: usize, pending: bool) -> Option<String> {
+    if pending {
+        return Some("Wait until the uploads above are done.".into());
+    }
+    let missing = limits::MIN_IMAGES.saturating_sub(images);
+    (missing > 0).then(|| {
+        format!(
+            "Add {missing} more to reach {}.",
+            text::count(limits::MIN_IMAGES, "image")
+        )
+    })
+}
+
+#[component]
+pub(super) fn AttestationForm(
+    id: SetId,
+    set: Fetch<ProtectedSet>,
+    images: Memo<Vec<ProtectedImage>>,
+) -> impl IntoView {
+    let uploads = Uploads::expect();
+    let form = FormState::new();
+    let basis = RwSignal::new("own".to_owned());
+    let user = Session::expect().user().map(|user| user.name);
+    let name = RwSignal::new(user.unwrap_or_default());
+    let jurisdiction = RwSignal::new(String::new());
+    let depicts_person = RwSignal::new(false);
+    let confirmed = RwSignal::new(false);
+    let obstacle = Signal::derive(move || {
+        let pending = uploads
+            .of(id)
+            .iter()
+            .any(|file| file.state.with(FileState::is_pending));
+        obstacle(images.with(Vec::len), pending)
+    });
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        if obstacle.with_untracked(Option::is_some) {
+            return;
+        }
+        let body = CreateAttestation {
+            basis: basis_of(&basis.get_untracked()),
+            name: name.get_untracked().trim().to_owned(),
+            jurisdiction: jurisdiction.get_untracked().trim().to_owned(),
+            depicts_person: depicts_person.get_untracked(),
+            confirmed: confirmed.get_untracked(),
+        };
+        let errors = body.validate();
+        let request = async move { api::seal_set(id, &body).await };
+        form.submit(errors, request, move |sealed| {
+            set.data.try_set(Some(sealed));
+        });
+    };
+    view! {
+        <section class="stack" aria-labelledby="rights">
+            <h2 id="rights">"Your rights in these images"</h2>
+            <form class="card" novalidate=true on:submit=submit data-test="attestation">
+                {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="The set was not sealed" /> })}
+                <Basis basis=basis form=form />
+                <CheckCard
+                    pointer="#/depicts_person"
+                    title="A real person can be recognised in these images"
+                    detail="Then that person's consent is needed, whoever owns the images."
+                    checked=depicts_person
+                    test="depicts-person"
+                />
+                <div class="form-grid">
+                    <TextField label="Your full name" pointer="#/name" value=name error=form.field("#/name") autocomplete="name" test="rights-name" />
+                    <TextField
+                        label="Country whose law applies"
+                        pointer="#/jurisdiction"
+                        value=jurisdiction
+                        error=form.field("#/jurisdiction")
+                        autocomplete="country-name"
+                        offers=COUNTRIES.map(str::to_owned).to_vec()
+                        test="rights-jurisdiction"
+                    />
+                </div>
+                <CheckCard
+                    pointer="#/confirmed"
+                    title="I declare that this is true"
+                    detail="It is signed with the time and the hash of every image. A false declaration ends the account."
+                    checked=confirmed
+                    error=form.field("#/confirmed")
+                    test="rights-confirm"
+                />
+                <Seal obstacle=obstacle form=form />
+            </form>
+        </section>
+    }
+}
+
+#[component]
+fn Basis(basis: RwSignal<String>, form: FormState) -> impl IntoView {
+    let options = BASES.map(|(value, _, title, detail)| {
+        // The first option carries the id that errors lead to.
+        let id = (value == "own").then(|| "field-basis".to_owned());
+        view! {
+            <RadioCard name="basis" value=value title=title detail=detail chosen=basis id=id test=format!("basis-{value}") />
+        }
+    });
+    view! {
+        <fieldset class="stack-tight" aria-describedby="field-basis-error">
+            <legend class="field-label">"Pick one"</legend>
+            <div class="choices">{options.collect_view()}</div>
+            <FieldError id="field-basis-error" error=form.field("#/basis") />
+        </fieldset>
+    }
+}
+
+#[component]
+fn Seal(obstacle: Signal<Option<String>>, form: FormState) -> impl IntoView {
+    move || {
+        match obstacle.get() {
+        Some(reason) => view! {
+            <Notice tone=Tone::Plain>
+                <p data-test="seal-obstacle">{reason}</p>
+            </Notice>
+        }
+        .into_any(),
+        None => view! {
+            <div class="row">
+                <SubmitButton label="Sign and seal the set" busy_label="Sealing…" busy=form.busy test="seal" />
+                <p class="small soft">"After this, images can no longer be added or removed."</p>
+            </div>
+        }
+        .into_any(),
+    }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_names_what_is_missing() {
+        assert_eq!(
+            obstacle(2, false).as_deref(),
+            Some("Add 1 more to reach 3 images.")
+        );
+        assert!(obstacle(3, true).is_some());
+        assert_eq!(obstacle(3, false), None);
+    }
+}

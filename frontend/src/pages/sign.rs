@@ -1,0 +1,140 @@
+//! Sign up and sign in: e-mail, password, and back to where the visitor wanted to go.
+
+use leptos::{ev::SubmitEvent, prelude::*};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_query_map},
+};
+use shared::{
+    auth::{CreateSession, CreateUser},
+    limits,
+};
+
+use crate::{
+    api,
+    components::{
+        button::SubmitButton, field::TextField, heading::PageHeading, notice::ErrorNotice,
+    },
+    state::{
+        form::FormState,
+        session::{Identity, Session},
+    },
+};
+
+/// Where to go afterwards: a path of this site, never another origin.
+fn destination(next: Option<String>) -> String {
+    next.filter(|next| next.starts_with('/') && !next.starts_with("//") && !next.contains('\\'))
+        .unwrap_or_else(|| "/home".to_owned())
+}
+
+/// Leaves the page as soon as somebody is signed in.
+fn use_departure() -> impl Fn() -> String + Copy {
+    let query = use_query_map();
+    let session = Session::expect();
+    let navigate = use_navigate();
+    let target = move || query.with_untracked(|query| destination(query.get("next")));
+    Effect::new(move || {
+        if matches!(session.identity(), Identity::User(_)) {
+            let options = NavigateOptions {
+                replace: true,
+                ..NavigateOptions::default()
+            };
+            navigate(&target(), options);
+        }
+    });
+    target
+}
+
+fn other_form(path: &str, target: &str) -> String {
+    let next = String::from(js_sys::encode_uri_component(target));
+    format!("{path}?next={next}")
+}
+
+#[component]
+pub(crate) fn SignUpPage() -> impl IntoView {
+    let session = Session::expect();
+    let form = FormState::new();
+    let target = use_departure();
+    let [name, email, password] = [(); 3].map(|()| RwSignal::new(String::new()));
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let body = CreateUser {
+            email: email.get_untracked().trim().to_owned(),
+            password: password.get_untracked(),
+            name: name.get_untracked().trim().to_owned(),
+        };
+        let errors = body.validate();
+        form.submit(
+            errors,
+            async move { api::create_user(&body).await },
+            move |user| session.enter(user),
+        );
+    };
+    let hint = format!("At least {} characters.", limits::MIN_PASSWORD_CHARACTERS);
+    view! {
+        <div class="narrow stack-loose">
+            <div class="page-head">
+                <PageHeading title="Create your account" />
+                <p class="soft">"Your images stay on this server, are visible to you alone and are never used to train anything else."</p>
+            </div>
+            <form class="card" novalidate=true on:submit=submit>
+                {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
+                <TextField label="Your name" pointer="#/name" value=name error=form.field("#/name") autocomplete="name" test="name" />
+                <TextField label="E-mail address" pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
+                <TextField label="Password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="new-password" hint=hint test="password" />
+                <SubmitButton label="Create account" busy_label="Creating…" busy=form.busy test="submit" />
+            </form>
+            <p>"Have an account? " <a href=move || other_form("/sign-in", &target()) data-test="to-sign-in">"Sign in"</a></p>
+        </div>
+    }
+}
+
+#[component]
+pub(crate) fn SignInPage() -> impl IntoView {
+    let session = Session::expect();
+    let form = FormState::new();
+    let target = use_departure();
+    let [email, password] = [(); 2].map(|()| RwSignal::new(String::new()));
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let body = CreateSession {
+            email: email.get_untracked().trim().to_owned(),
+            password: password.get_untracked(),
+        };
+        form.submit(
+            Vec::new(),
+            async move { api::create_session(&body).await },
+            move |user| session.enter(user),
+        );
+    };
+    view! {
+        <div class="narrow stack-loose">
+            <PageHeading title="Sign in" />
+            <form class="card" novalidate=true on:submit=submit>
+                {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
+                <TextField label="E-mail address" pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
+                <TextField label="Password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="current-password" test="password" />
+                <SubmitButton label="Sign in" busy_label="Signing in…" busy=form.busy test="submit" />
+            </form>
+            <p>"New here? " <a href=move || other_form("/sign-up", &target()) data-test="to-sign-up">"Create an account"</a></p>
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_origin_is_no_destination() {
+        for bad in [
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "home",
+        ] {
+            assert_eq!(destination(Some(bad.into())), "/home");
+        }
+        assert_eq!(destination(Some("/jobs".into())), "/jobs");
+    }
+}

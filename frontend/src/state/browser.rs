@@ -1,0 +1,86 @@
+//! Small conveniences of the browser: storage, focus, random keys, the time of day.
+//!
+//! Every call answers something sensible where the browser refuses.
+
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, Storage};
+
+use crate::api::transfer::hexadecimal;
+
+fn storage() -> Option<Storage> {
+    web_sys::window()?.local_storage().ok().flatten()
+}
+
+/// Reads a remembered setting.
+pub(crate) fn recall(key: &str) -> Option<String> {
+    storage()?.get_item(key).ok().flatten()
+}
+
+/// Remembers a setting; `None` forgets it.
+pub(crate) fn remember(key: &str, value: Option<&str>) {
+    let Some(storage) = storage() else { return };
+    // A full or blocked storage costs a preference, nothing else.
+    let _ = match value {
+        Some(value) => storage.set_item(key, value),
+        None => storage.remove_item(key),
+    };
+}
+
+/// Moves the keyboard focus to an element and into view.
+pub(crate) fn focus(id: &str) {
+    let element = web_sys::window()
+        .and_then(|window| window.document())
+        .and_then(|document| document.get_element_by_id(id))
+        .and_then(|element| element.dyn_into::<HtmlElement>().ok());
+    if let Some(element) = element {
+        // A field inside a closed fold cannot take the focus.
+        if let Ok(Some(fold)) = element.closest("details") {
+            let _ = fold.set_attribute("open", "");
+        }
+        let _ = element.focus();
+    }
+}
+
+/// Sets or clears the theme on the document.
+pub(crate) fn apply_theme(theme: Option<&str>) {
+    let root = web_sys::window()
+        .and_then(|window| window.document())
+        .and_then(|document| document.document_element());
+    if let Some(root) = root {
+        let _ = match theme {
+            Some(theme) => root.set_attribute("data-theme", theme),
+            None => root.remove_attribute("data-theme"),
+        };
+    }
+}
+
+/// Whether the system asks for dark colours.
+pub(crate) fn prefers_dark() -> bool {
+    web_sys::window()
+        .and_then(|window| window.match_media("(prefers-color-scheme: dark)").ok())
+        .flatten()
+        .is_some_and(|query| query.matches())
+}
+
+/// 128 random bits in hexadecimal, for `Idempotency-Key`.
+pub(crate) fn random_key() -> String {
+    let mut bytes = [0_u8; 16];
+    let filled = web_sys::window()
+        .and_then(|window| window.crypto().ok())
+        .is_some_and(|crypto| crypto.get_random_values_with_u8_array(&mut bytes).is_ok());
+    if !filled {
+        // Without a source of randomness the time still separates two forms.
+        bytes[..8].copy_from_slice(&js_sys::Date::now().to_bits().to_be_bytes());
+    }
+    hexadecimal(&bytes)
+}
+
+/// Copies text; silently nothing where the clipboard is closed.
+pub(crate) fn copy(text: &str) {
+    if let Some(window) = web_sys::window() {
+        // The clipboard exists on https and localhost only.
+        if window.is_secure_context() {
+            let _ = window.navigator().clipboard().write_text(text);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! State that outlives one view: who is signed in, what is being fetched, what is being uploaded.
+
+pub(crate) mod browser;
+pub(crate) mod fetch;
+pub(crate) mod form;
+pub(crate) mod pages;
+pub(crate) mod session;
+pub(crate) mod uploads;

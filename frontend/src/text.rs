@@ -1,0 +1,132 @@
+//! Numbers, sizes and times as people read them. Pure functions over plain values.
+
+use shared::{Timestamp, job::SecondsRange};
+
+/// `1.4 MB`, decimal units as file managers show them.
+pub(crate) fn bytes(count: f64) -> String {
+    const UNITS: [&str; 4] = ["B", "kB", "MB", "GB"];
+    let mut value = count;
+    let mut unit = 0;
+    while value >= 1000.0 && unit < UNITS.len() - 1 {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 100.0 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+/// `40 s`, `4 min 10 s`, `1 h 5 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round();
+    let (hours, rest) = ((whole / 3600.0).floor(), whole % 3600.0);
+    let (minutes, rest) = ((rest / 60.0).floor(), rest % 60.0);
+    match (hours > 0.0, minutes > 0.0, rest > 0.0) {
+        (true, false, _) => format!("{hours} h"),
+        (true, true, _) => format!("{hours} h {minutes} min"),
+        (false, true, true) => format!("{minutes} min {rest} s"),
+        (false, true, false) => format!("{minutes} min"),
+        (false, false, _) => format!("{rest} s"),
+    }
+}
+
+/// `2 to 4 min`: as coarse as the estimate is.
+pub(crate) fn duration_range(range: SecondsRange) -> String {
+    let (low, high) = (coarse(range.low), coarse(range.high));
+    if low == high {
+        format!("about {high}")
+    } else {
+        format!("{low} to {high}")
+    }
+}
+
+fn coarse(seconds: f64) -> String {
+    if seconds < 90.0 {
+        duration((seconds / 5.0).ceil() * 5.0)
+    } else {
+        duration((seconds / 30.0).round() * 30.0)
+    }
+}
+
+/// `3 images`, `1 image`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
+/// The first digits of a hash, enough to compare by eye.
+pub(crate) fn short_hash(hash: &str) -> String {
+    hash.chars().take(12).collect()
+}
+
+/// `24 Nov 2026, 10:35 UTC`.
+pub(crate) fn moment(at: Timestamp) -> String {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let text = at.rfc3339();
+    let month = text
+        .get(5..7)
+        .and_then(|digits| digits.parse::<usize>().ok())
+        .and_then(|month| MONTHS.get(month.wrapping_sub(1)));
+    match (month, text.get(8..10), text.get(0..4), text.get(11..16)) {
+        (Some(month), Some(day), Some(year), Some(time)) => {
+            format!("{} {month} {year}, {time} UTC", day.trim_start_matches('0'))
+        }
+        _ => text,
+    }
+}
+
+/// `0.123`, `12.3`, `1.2e-5`: three figures that stay readable on an axis.
+pub(crate) fn figure(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        "0".into()
+    } else if size < 0.001 {
+        format!("{value:.0e}")
+    } else if size < 0.1 {
+        format!("{value:.3}")
+    } else if size < 10.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_keep_two_figures() {
+        assert_eq!(bytes(812.0), "812 B");
+        assert_eq!(bytes(1_432_000.0), "1.4 MB");
+        assert_eq!(bytes(245_000.0), "245 kB");
+    }
+
+    #[test]
+    fn times_are_as_coarse_as_people_need() {
+        assert_eq!(duration(40.2), "40 s");
+        assert_eq!(duration(250.0), "4 min 10 s");
+        assert_eq!(duration(3_900.0), "1 h 5 min");
+        let range = SecondsRange {
+            low: 118.0,
+            high: 247.0,
+        };
+        assert_eq!(duration_range(range), "2 min to 4 min");
+    }
+
+    #[test]
+    fn moments_name_their_zone() {
+        let at = Timestamp::from_milliseconds(1_798_761_600_123);
+        assert_eq!(moment(at), "1 Jan 2027, 00:00 UTC");
+    }
+
+    #[test]
+    fn one_image_is_not_plural() {
+        assert_eq!(count(1, "image"), "1 image");
+        assert_eq!(count(3, "image"), "3 images");
+    }
+}
