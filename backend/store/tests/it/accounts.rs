@@ -1,0 +1,119 @@
+//! Accounts, sessions, base models, nodes.
+
+use futures::future::join_all;
+use store::{Error, NewUser};
+
+use crate::support::{World, at, hash, new_model, on_both};
+
+on_both!(
+    address_belongs_to_one_account_in_any_case,
+    session_ends_at_its_expiry_and_on_sign_out,
+    base_model_is_registered_once,
+    node_is_online_while_it_gives_signs_of_life,
+    expired_rows_are_removed_and_the_rest_kept,
+);
+
+fn new_user(email: &str) -> NewUser {
+    NewUser {
+        email: email.to_owned(),
+        name: "Ada".to_owned(),
+        password_hash: "hash".to_owned(),
+    }
+}
+
+async fn address_belongs_to_one_account_in_any_case(world: World) {
+    let store = &world.store;
+    let addresses = ["Ada@Example.org", "ada@example.org", " ADA@EXAMPLE.ORG "];
+    let tries = addresses.map(|email| store.create_user(new_user(email), at(0)));
+    let results = join_all(tries).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    for refused in results.iter().filter_map(|result| result.as_ref().err()) {
+        assert!(matches!(refused, Error::EmailTaken), "{refused}");
+    }
+    let found = store.find_user_by_email("ADA@example.ORG").await.unwrap();
+    let user = found.expect("it is found in any case");
+    assert_eq!(user.email, "ada@example.org");
+    assert_eq!(store.find_user(user.id).await.unwrap(), Some(user));
+    let nobody = store.find_user_by_email("bob@example.org").await.unwrap();
+    assert_eq!(nobody, None);
+}
+
+async fn session_ends_at_its_expiry_and_on_sign_out(world: World) {
+    let store = &world.store;
+    let user = world.user("ada").await;
+    store
+        .create_session("hash", user, at(0), at(100))
+        .await
+        .unwrap();
+    let find = async |now| store.find_session_user("hash", at(now)).await.unwrap();
+    assert_eq!(find(99).await.expect("it is valid").id, user);
+    assert_eq!(find(100).await, None);
+    store.delete_session("hash").await.unwrap();
+    store
+        .delete_session("hash")
+        .await
+        .expect("twice is no harm");
+    assert_eq!(find(50).await, None);
+}
+
+async fn base_model_is_registered_once(world: World) {
+    let store = &world.store;
+    let new = new_model();
+    let results = join_all((0..4).map(|_| store.register_base_model(&new, at(0)))).await;
+    let ids: Vec<_> = results
+        .into_iter()
+        .map(|result| result.unwrap().id)
+        .collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    let models = store.list_base_models().await.unwrap();
+    assert_eq!(models.len(), 1);
+    assert_eq!(models[0].size_bytes, 2_000);
+    assert_eq!(models[0].identifiers, ["sks"]);
+    assert_eq!(
+        store.find_base_model(ids[0]).await.unwrap().as_ref(),
+        models.first()
+    );
+    let files = store.base_model_files(ids[0]).await.unwrap();
+    let mut announced = new.files.clone();
+    announced.sort_by(|left, right| left.name.cmp(&right.name));
+    assert_eq!(files, announced);
+}
+
+async fn node_is_online_while_it_gives_signs_of_life(world: World) {
+    let store = &world.store;
+    let node = world.node().await;
+    assert_eq!(store.count_nodes_online(at(0)).await.unwrap(), 1);
+    assert_eq!(store.count_nodes_online(at(1)).await.unwrap(), 0);
+    world.touch(node, at(10)).await;
+    assert_eq!(store.count_nodes_online(at(10)).await.unwrap(), 1);
+}
+
+async fn expired_rows_are_removed_and_the_rest_kept(world: World) {
+    let store = &world.store;
+    let user = world.user("ada").await;
+    let set = world.draft(user).await;
+    store
+        .create_session("short", user, at(0), at(10))
+        .await
+        .unwrap();
+    store
+        .create_session("long", user, at(0), at(90_000))
+        .await
+        .unwrap();
+    let pending = store.create_upload(user, crate::support::new_upload(set, 1), at(0));
+    let pending = pending.await.unwrap().unwrap().id;
+    let received = world.received(user, set, 2).await;
+    store.delete_expired(at(60_000)).await.unwrap();
+    assert_eq!(store.find_session_user("short", at(0)).await.unwrap(), None);
+    assert!(
+        store
+            .find_session_user("long", at(0))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(store.find_upload(user, pending).await.unwrap(), None);
+    assert!(store.find_upload(user, received).await.unwrap().is_some());
+    let needed = store.referenced_hashes().await.unwrap();
+    assert!(needed.contains(&hash(2)) && !needed.contains(&hash(1)));
+}

@@ -1,0 +1,339 @@
+//! A fresh database for every test, and builders for what stands in it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sea_orm::{ConnectionTrait, Database};
+use shared::{
+    JobId, ModelId, NodeId, SetId, Timestamp, UploadId, UserId,
+    evaluation::{AttackRecord, EvaluationOutput, EvaluationReport, Grade},
+    job::{Evaluation, Failure, Injection, JobKind, JobMetrics, JobSpec},
+    node::InputRole,
+    objective::Objective,
+    protected_set::{Attestation, CreateAttestation, RightsBasis},
+};
+use store::{
+    BaseModelFile, ClaimedJob, FinishJob, JobRecord, NewBaseModel, NewImage, NewJob, NewUpload,
+    NewUser, NodeRecord, SealSet, Store, new_uuid,
+};
+use tempfile::TempDir;
+
+use crate::postgres;
+
+/// Which database a test runs on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// One test's own database.
+pub(crate) struct World {
+    pub(crate) store: Store,
+    _directory: Option<TempDir>,
+}
+
+/// Makes two tests of one check: on SQLite, and on PostgreSQL where there is one.
+macro_rules! on_both {
+    ($($check:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $check() {
+                $crate::support::on($crate::support::Kind::Sqlite, super::$check).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $check() {
+                $crate::support::on($crate::support::Kind::Postgres, super::$check).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both;
+
+pub(crate) async fn on(kind: Kind, check: impl AsyncFn(World)) {
+    match World::open(kind).await {
+        Some(world) => check(world).await,
+        None => println!(
+            "SKIPPED: no PostgreSQL. Install it (Debian: `apt install postgresql`) or set \
+             PERSGUARD_TEST_POSTGRES_URL."
+        ),
+    }
+}
+
+/// A moment of the tests' own time.
+pub(crate) fn at(milliseconds: i64) -> Timestamp {
+    Timestamp::from_milliseconds(1_700_000_000_000 + milliseconds)
+}
+
+/// A hash that no file has, different for every number.
+pub(crate) fn hash(number: u64) -> String {
+    format!("{number:064x}")
+}
+
+async fn create_database() -> Option<String> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let server = postgres::server()?;
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("persguard_{}_{number}", std::process::id());
+    let admin = Database::connect(format!("{server}/postgres"))
+        .await
+        .expect("the server answers");
+    admin
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .expect("a database can be made");
+    admin.close().await.expect("the connection closes");
+    Some(format!("{server}/{name}"))
+}
+
+impl World {
+    async fn open(kind: Kind) -> Option<Self> {
+        let (url, directory) = match kind {
+            Kind::Postgres => (create_database().await?, None),
+            Kind::Sqlite => {
+                let directory = TempDir::new().expect("a directory can be made");
+                let path = directory.path().join("test.db");
+                (format!("sqlite://{}", path.display()), Some(directory))
+            }
+        };
+        migrations::migrate(&url).await.expect("it migrates");
+        migrations::migrate(&url).await.expect("twice is no harm");
+        Some(Self {
+            store: Store::connect(&url).await.expect("it opens"),
+            _directory: directory,
+        })
+    }
+
+    pub(crate) async fn user(&self, name: &str) -> UserId {
+        let new = NewUser {
+            email: format!("{name}@example.org"),
+            name: name.to_owned(),
+            password_hash: "$argon2id$".to_owned(),
+        };
+        let user = self.store.create_user(new, at(0)).await;
+        user.expect("the address is free").id
+    }
+
+    pub(crate) async fn model(&self) -> ModelId {
+        let model = self.store.register_base_model(&new_model(), at(0)).await;
+        model.expect("the model is registered").id
+    }
+
+    pub(crate) async fn node(&self) -> NodeId {
+        let id = NodeId::from_uuid(new_uuid(at(0)));
+        self.touch(id, at(0)).await;
+        id
+    }
+
+    pub(crate) async fn touch(&self, id: NodeId, now: Timestamp) {
+        let node = NodeRecord {
+            id,
+            name: "laptop".to_owned(),
+            threads: 2,
+            memory_bytes: 8 << 30,
+        };
+        let touched = self.store.touch_node(&node, now).await;
+        touched.expect("the node is known");
+    }
+
+    pub(crate) async fn draft(&self, owner: UserId) -> SetId {
+        let set = self.store.create_set(owner, "My dog", at(0)).await;
+        set.expect("a draft is made").id
+    }
+
+    /// An upload whose bytes arrived; its SHA-256 is `hash(number)`.
+    pub(crate) async fn received(&self, owner: UserId, set: SetId, number: u64) -> UploadId {
+        let upload = self
+            .store
+            .create_upload(owner, new_upload(set, number), at(0));
+        let upload = upload
+            .await
+            .expect("there is room")
+            .expect("there is a set");
+        let marked = self.store.mark_upload_received(upload.id).await;
+        marked.expect("it is marked");
+        upload.id
+    }
+
+    pub(crate) async fn add_images(&self, owner: UserId, set: SetId, count: u64) {
+        for number in 0..count {
+            let upload = self.received(owner, set, number).await;
+            let done = self
+                .store
+                .complete_upload(owner, upload, new_image(), at(0));
+            done.await.expect("it is completed").expect("it is there");
+        }
+    }
+
+    /// What would seal the set as it stands.
+    pub(crate) async fn seal(&self, owner: UserId, set: SetId) -> SealSet {
+        let images = self.store.list_images(owner, set).await;
+        let images = images.expect("images are listed");
+        SealSet {
+            attestation: attestation(),
+            manifest_sha256: hash(images.len() as u64),
+            images: images.iter().map(|image| image.id).collect(),
+        }
+    }
+
+    pub(crate) async fn sealed_set(&self, owner: UserId) -> SetId {
+        let set = self.draft(owner).await;
+        self.add_images(owner, set, 3).await;
+        let seal = self.seal(owner, set).await;
+        let sealed = self.store.seal_set(owner, set, seal).await;
+        sealed.expect("it is sealed").expect("it is there").id
+    }
+
+    /// An account with a sealed set, and what would start a job on it.
+    pub(crate) async fn project(&self, name: &str) -> NewJob {
+        let owner_id = self.user(name).await;
+        let set = self.sealed_set(owner_id).await;
+        NewJob {
+            owner_id,
+            kind: JobKind::Protect,
+            spec: spec(set, self.model().await),
+            parent_id: None,
+            priority: 0,
+            idempotency_key: None,
+        }
+    }
+
+    pub(crate) async fn enqueue(&self, new: &NewJob, now: Timestamp) -> JobRecord {
+        let job = self.store.enqueue_job(new.clone(), now).await;
+        job.expect("it is queued")
+    }
+
+    /// The next job for a node, with a lease of ten seconds.
+    pub(crate) async fn claim(&self, node: NodeId, now: Timestamp) -> Option<ClaimedJob> {
+        let until = Timestamp::from_milliseconds(now.milliseconds() + 10_000);
+        let claimed = self.store.claim_job(node, now, until).await;
+        claimed.expect("claiming works")
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> JobRecord {
+        let job = self.store.find_job_any(id).await;
+        job.expect("finding works").expect("the job is there")
+    }
+}
+
+pub(crate) fn new_model() -> NewBaseModel {
+    let file = |name: &str, role, number| BaseModelFile {
+        name: name.to_owned(),
+        role,
+        sha256: hash(number),
+        size_bytes: 1_000,
+    };
+    NewBaseModel {
+        name: "Demo".to_owned(),
+        family: "tiny".to_owned(),
+        resolution: 64,
+        licence: "MIT".to_owned(),
+        manifest_sha256: hash(0xba5e),
+        classes: vec!["dog".to_owned()],
+        targets: vec!["car".to_owned()],
+        identifiers: vec!["sks".to_owned()],
+        files: vec![
+            file("unet/config.json", InputRole::ModelFile, 0xba50),
+            file("encoder.safetensors", InputRole::Encoder, 0xba51),
+        ],
+    }
+}
+
+pub(crate) fn new_upload(set_id: SetId, number: u64) -> NewUpload {
+    NewUpload {
+        set_id,
+        filename: "dog.png".to_owned(),
+        media_type: "image/png".to_owned(),
+        size_bytes: 10,
+        sha256: hash(number),
+        expires_at: at(60_000),
+    }
+}
+
+pub(crate) fn new_image() -> NewImage {
+    NewImage {
+        width: 64,
+        height: 48,
+        content_sha256: hash(0xc1ea),
+        content_media_type: "image/png".to_owned(),
+        content_size_bytes: 9,
+        exif_removed: true,
+        gps_removed: false,
+    }
+}
+
+pub(crate) fn attestation() -> Attestation {
+    Attestation {
+        declaration: CreateAttestation {
+            basis: RightsBasis::Own,
+            name: "Ada".to_owned(),
+            jurisdiction: "Germany".to_owned(),
+            depicts_person: false,
+            confirmed: true,
+        },
+        signed_at: at(0),
+    }
+}
+
+pub(crate) fn spec(set: SetId, model: ModelId) -> JobSpec {
+    JobSpec {
+        protected_set_id: set,
+        base_model_id: model,
+        class_name: "dog".to_owned(),
+        identifier: "sks".to_owned(),
+        objective: Objective::Target {
+            target_class: "car".to_owned(),
+        },
+        injection: Injection::default(),
+        evaluation: Evaluation::default(),
+        seed: 7,
+    }
+}
+
+pub(crate) fn failure(cause: &str) -> Failure {
+    Failure {
+        code: "internal".to_owned(),
+        cause: cause.to_owned(),
+        evidence: "a line".to_owned(),
+        fix: "Retry.".to_owned(),
+        retryable: true,
+    }
+}
+
+/// Success without outputs.
+pub(crate) fn success() -> FinishJob {
+    FinishJob::Succeeded {
+        metrics: JobMetrics::default(),
+        artifacts: Vec::new(),
+        follow_up: None,
+        gallery: None,
+    }
+}
+
+pub(crate) fn evaluation_output() -> EvaluationOutput {
+    EvaluationOutput {
+        report: EvaluationReport {
+            grade: Grade::NoEvidence,
+            verdict: "Nothing can be said.".to_owned(),
+            encoder: "demo".to_owned(),
+            attack: AttackRecord {
+                family: "dreambooth_unet".to_owned(),
+                steps: 200,
+                learning_rate: 1e-4,
+                prior_preservation: true,
+                identifier: "sks".to_owned(),
+                identifier_held_out: true,
+                prompt: "a photo of sks dog".to_owned(),
+                instance_images: 3,
+                seed: 7,
+            },
+            hit_threshold: 0.5,
+            checkpoints: Vec::new(),
+            limits: Vec::new(),
+            clean_sha256: hash(1),
+            protected_sha256: hash(2),
+        },
+        pairs: Vec::new(),
+    }
+}
