@@ -1,1 +1,18 @@
-//! Package `api`.
+//! The REST API of PersGuard: HTTP in front, rules behind, the job state machine between.
+//!
+//! `handlers` speak HTTP and nothing else; `app` holds the rules and knows no axum; `dispatch` is the
+//! only writer of job states. Refuses SQL (the store's) and tensors (the node's).
+
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod dispatch;
+pub mod error;
+mod extract;
+mod handlers;
+pub mod images;
+mod layers;
+mod openapi;
+pub mod router;
+mod secret;
+pub mod server;

@@ -1,1 +1,63 @@
-fn main() {}
+//! The program `persguard`: serves, migrates, prints the OpenAPI document.
+
+use std::io::Write;
+
+use api::config::Config;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "persguard",
+    version,
+    about = "Protects images against personalization"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the server.
+    Serve(Box<Config>),
+    /// Bring the database up to date and exit.
+    Migrate(Box<Config>),
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Serve(config) => {
+            start_log(&config.log)?;
+            runtime()?.block_on(api::server::serve(*config))
+        }
+        Command::Migrate(config) => {
+            start_log(&config.log)?;
+            runtime()?.block_on(api::server::migrate(&config))
+        }
+        Command::Openapi => {
+            let document = api::router::document().to_pretty_json()?;
+            writeln!(std::io::stdout(), "{document}")?;
+            Ok(())
+        }
+    }
+}
+
+/// Two threads: the work is waiting, and memory is for the trainer.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
+}
+
+fn start_log(filter: &str) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_new(filter)?)
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Base models, and the registration of the embedded one.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+use shared::{ModelId, base_model::BaseModel, node::InputRole, page::Page};
+use store::{BaseModelFile, BaseModelRecord, NewBaseModel};
+
+use super::{App, blobs, embedded, paging::Paging};
+use crate::error::Error;
+
+/// Name of the encoder among a model's files.
+const ENCODER: &str = "encoder.safetensors";
+
+fn view(model: BaseModelRecord) -> BaseModel {
+    BaseModel {
+        id: model.id,
+        name: model.name,
+        family: model.family,
+        resolution: model.resolution,
+        licence: model.licence,
+        sha256: model.manifest_sha256,
+        size_bytes: model.size_bytes,
+        classes: model.classes,
+        targets: model.targets,
+        identifiers: model.identifiers,
+        created_at: model.created_at,
+    }
+}
+
+/// Every model of this server, newest first.
+pub async fn list(app: &App, paging: &Paging) -> Result<Page<BaseModel>, Error> {
+    let after = paging.after::<ModelId>()?;
+    let models = app.store().list_base_models().await?;
+    let models = models
+        .into_iter()
+        .filter(|model| after.is_none_or(|after| model.id < after));
+    Ok(paging.page(models.map(view).collect(), |model| model.id))
+}
+
+/// One model.
+pub async fn find(app: &App, id: ModelId) -> Result<BaseModel, Error> {
+    app.store()
+        .find_base_model(id)
+        .await?
+        .map(view)
+        .ok_or(Error::NotFound)
+}
+
+/// The model that was registered last: the embedded one of this build.
+pub(crate) async fn newest(app: &App) -> Result<BaseModel, Error> {
+    let models = app.store().list_base_models().await?;
+    models.into_iter().next().map(view).ok_or(Error::NotFound)
+}
+
+/// Puts the embedded model and encoder into the artifact store and the ledger; quick when they
+/// are there already.
+pub async fn register_embedded(app: &App) -> Result<BaseModel, Error> {
+    let mut files = Vec::new();
+    for (name, bytes) in embedded::model_files() {
+        files.push(keep(app, name, InputRole::ModelFile, bytes).await?);
+    }
+    files.push(keep(app, ENCODER, InputRole::Encoder, embedded::encoder()).await?);
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let new = NewBaseModel {
+        name: "PersGuard demo world".into(),
+        family: "tiny".into(),
+        resolution: embedded::RESOLUTION,
+        licence: "MIT OR Apache-2.0".into(),
+        manifest_sha256: manifest(&files),
+        classes: words(demo::CLASSES),
+        targets: words(demo::TARGETS),
+        identifiers: words(demo::IDENTIFIERS),
+        files,
+    };
+    Ok(view(
+        app.store().register_base_model(&new, app.now()).await?,
+    ))
+}
+
+async fn keep(
+    app: &App,
+    name: &str,
+    role: InputRole,
+    bytes: &'static [u8],
+) -> Result<BaseModelFile, Error> {
+    let sha256 = blobs::keep(app, bytes).await?;
+    Ok(BaseModelFile {
+        name: name.to_owned(),
+        role,
+        sha256,
+        size_bytes: bytes.len() as u64,
+    })
+}
+
+/// SHA-256 over the sorted list of the files' names and hashes.
+fn manifest(files: &[BaseModelFile]) -> String {
+    let sorted: BTreeMap<_, _> = files
+        .iter()
+        .map(|file| (&file.name, &file.sha256))
+        .collect();
+    let mut digest = Sha256::new();
+    for (name, sha256) in sorted {
+        digest.update(format!("{sha256}  {name}\n"));
+    }
+    hex::encode(digest.finalize())
+}

@@ -1,0 +1,191 @@
+//! The demo project: one bundled subject, protected and attacked for real, once for each model.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use shared::{
+    UserId,
+    auth::CreateUser,
+    base_model::BaseModel,
+    demo::{Demo, DemoJob, SampleSet},
+    job::{Evaluation, Injection, JobKind, JobSpec, JobStatus},
+    objective::Objective,
+    protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet, RightsBasis, SetStatus},
+};
+use store::JobRecord;
+
+use super::{App, base_models, galleries, jobs, protected_sets, sessions, uploads};
+use crate::{error::Error, secret};
+
+const EMAIL: &str = "demo@persguard.invalid";
+/// Sets and jobs of the demo account that are looked at.
+const ENOUGH: u64 = 100;
+
+/// Creates what is missing of the demo project; a second start finds everything.
+pub async fn prepare(app: &App, model: &BaseModel) -> Result<(), Error> {
+    let owner = account(app).await?;
+    app.set_demo_owner(owner);
+    let Some(sample) = demo::sample_sets()
+        .iter()
+        .find(|set| set.name == demo::SUBJECT)
+    else {
+        return Err(Error::Internal("the demo's subject is not bundled".into()));
+    };
+    let set = sealed_set(app, owner, sample).await?;
+    let spec = spec(&set, model);
+    match latest(app, owner, model, JobKind::Protect).await? {
+        None => {
+            jobs::launch_own(app, owner, &spec).await?;
+        }
+        Some(job) if is_lost(job.status) => {
+            jobs::launch_own(app, owner, &spec).await?;
+        }
+        Some(_) => retry_evaluation(app, owner, model).await?,
+    }
+    Ok(())
+}
+
+const fn is_lost(status: JobStatus) -> bool {
+    matches!(status, JobStatus::Failed | JobStatus::Canceled)
+}
+
+/// A demo whose judge was lost gets another one.
+async fn retry_evaluation(app: &App, owner: UserId, model: &BaseModel) -> Result<(), Error> {
+    let latest = latest(app, owner, model, JobKind::Evaluate).await?;
+    if let Some(job) = latest.filter(|job| is_lost(job.status)) {
+        let job = jobs::find(app, owner, job.id).await?;
+        jobs::retry(app, owner, &job).await?;
+    }
+    Ok(())
+}
+
+async fn account(app: &App) -> Result<UserId, Error> {
+    if let Some(user) = app.store().find_user_by_email(EMAIL).await? {
+        return Ok(user.id);
+    }
+    let path = app.config().data_dir.join("demo.password");
+    let bytes: [u8; 24] = secret::load_or_create(&path).map_err(Error::internal)?;
+    let request = CreateUser {
+        email: EMAIL.into(),
+        password: URL_SAFE_NO_PAD.encode(bytes),
+        name: "Demo".into(),
+    };
+    Ok(sessions::register(app, request).await?.id)
+}
+
+async fn sealed_set(
+    app: &App,
+    owner: UserId,
+    sample: &demo::SampleSet,
+) -> Result<ProtectedSet, Error> {
+    let sets = app.store().list_sets(owner, None, ENOUGH).await?;
+    let set = if let Some(set) = sets.into_iter().find(|set| set.name == sample.title) {
+        protected_sets::find(app, owner, set.id).await?
+    } else {
+        let name = sample.title.to_owned();
+        protected_sets::create(app, owner, &CreateProtectedSet { name }).await?
+    };
+    if set.status == SetStatus::Sealed {
+        return Ok(set);
+    }
+    for (name, bytes) in sample.images {
+        if !set.images.iter().any(|image| image.filename == *name) {
+            uploads::add(app, owner, set.id, name, bytes).await?;
+        }
+    }
+    let set = protected_sets::find(app, owner, set.id).await?;
+    protected_sets::seal(app, owner, set, attestation()).await
+}
+
+fn attestation() -> CreateAttestation {
+    CreateAttestation {
+        basis: RightsBasis::Own,
+        name: "PersGuard: bundled art under a permissive licence".into(),
+        jurisdiction: "Bundled art".into(),
+        depicts_person: false,
+        confirmed: true,
+    }
+}
+
+fn spec(set: &ProtectedSet, model: &BaseModel) -> JobSpec {
+    JobSpec {
+        protected_set_id: set.id,
+        base_model_id: model.id,
+        class_name: demo::CLASS.into(),
+        identifier: demo::IDENTIFIER.into(),
+        objective: Objective::Target {
+            target_class: demo::TARGET.into(),
+        },
+        injection: Injection::default(),
+        evaluation: Evaluation::default(),
+        seed: 0,
+    }
+}
+
+/// The demo's newest job of a kind on the present model.
+async fn latest(
+    app: &App,
+    owner: UserId,
+    model: &BaseModel,
+    kind: JobKind,
+) -> Result<Option<JobRecord>, Error> {
+    let jobs = app.store().list_jobs(owner, None, ENOUGH).await?;
+    Ok(jobs
+        .into_iter()
+        .find(|job| job.kind == kind && job.model_id == model.id))
+}
+
+/// The demo project as anyone may see it.
+pub async fn find(app: &App) -> Result<Demo, Error> {
+    let mut demo = Demo {
+        protect: None,
+        evaluate: None,
+        gallery: None,
+        sample_sets: demo::sample_sets().iter().map(view).collect(),
+    };
+    if let Some(owner) = app.demo_owner() {
+        let model = base_models::newest(app).await?;
+        demo.protect = latest(app, owner, &model, JobKind::Protect)
+            .await?
+            .map(job_view);
+        demo.evaluate = latest(app, owner, &model, JobKind::Evaluate)
+            .await?
+            .map(job_view);
+        if let Some(gallery) = app.store().latest_public_gallery(owner).await? {
+            demo.gallery = Some(galleries::public(app, gallery).await?);
+        }
+    }
+    Ok(demo)
+}
+
+fn job_view(job: JobRecord) -> DemoJob {
+    DemoJob {
+        status: job.status,
+        status_reason: job.status_reason,
+        progress: job.progress,
+        metrics: job.metrics,
+        started_at: job.started_at,
+        completed_at: job.completed_at,
+    }
+}
+
+fn view(set: &demo::SampleSet) -> SampleSet {
+    SampleSet {
+        name: set.name.into(),
+        title: set.title.into(),
+        class_name: set.class_name.into(),
+        description: set.description.into(),
+        image_urls: set
+            .images
+            .iter()
+            .map(|(file, _)| format!("/demo/samples/{}/{file}", set.name))
+            .collect(),
+    }
+}
+
+/// The bytes of a bundled picture.
+pub fn sample(set: &str, file: &str) -> Option<&'static [u8]> {
+    let set = demo::sample_sets().iter().find(|known| known.name == set)?;
+    set.images
+        .iter()
+        .find(|(name, _)| *name == file)
+        .map(|(_, bytes)| *bytes)
+}

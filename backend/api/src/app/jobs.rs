@@ -1,0 +1,214 @@
+//! Jobs as their owner sees them: launch, look, cancel, retry.
+
+use sha2::{Digest, Sha256};
+use shared::{
+    JobId, UserId,
+    artifact::Artifact,
+    job::{Job, JobKind, JobSpec, JobStatus, JobUrls},
+    page::Page,
+};
+use store::{Begun, JobRecord, NewJob, StoredResponse};
+
+use super::{App, artifacts, estimates, paging::Paging, preflights::Facts};
+use crate::{dispatch, error::Error};
+
+/// A launched job, and whether the same request launched it before.
+pub struct Launched {
+    /// The job.
+    pub job: Job,
+    /// Whether this answer was given before.
+    pub replayed: bool,
+}
+
+fn view(record: JobRecord) -> Job {
+    let own = format!("/v1/jobs/{}", record.id);
+    Job {
+        id: record.id,
+        kind: record.kind,
+        status: record.status,
+        status_reason: record.status_reason,
+        queue_position: None,
+        spec: record.spec,
+        parent_id: record.parent_id,
+        evaluation_id: record.evaluation_id,
+        gallery_id: record.gallery_id,
+        attempts: record.attempts,
+        progress: record.progress,
+        eta_seconds: None,
+        metrics: record.metrics,
+        error: record.failure,
+        created_at: record.created_at,
+        started_at: record.started_at,
+        completed_at: record.completed_at,
+        urls: JobUrls {
+            cancel: format!("{own}/cancel"),
+            events: format!("{own}/events"),
+            artifacts: format!("{own}/artifacts"),
+            own,
+        },
+    }
+}
+
+/// Adds what only other rows can tell: the place in the queue, the time left.
+async fn complete(app: &App, record: JobRecord) -> Result<Job, Error> {
+    let queue_position = match record.status {
+        JobStatus::Queued => {
+            app.store()
+                .queue_position(record.owner_id, record.id)
+                .await?
+        }
+        _ => None,
+    };
+    let eta_seconds = match record.status {
+        JobStatus::Running => estimates::time_left(app, &record).await?,
+        _ => None,
+    };
+    Ok(Job {
+        queue_position,
+        eta_seconds,
+        ..view(record)
+    })
+}
+
+/// The owner's jobs, newest first.
+pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<Job>, Error> {
+    let records = app
+        .store()
+        .list_jobs(owner, paging.after()?, paging.rows())
+        .await?;
+    let mut jobs = Vec::with_capacity(records.len());
+    for record in records {
+        jobs.push(complete(app, record).await?);
+    }
+    Ok(paging.page(jobs, |job| job.id))
+}
+
+/// A job of this owner.
+pub async fn find(app: &App, owner: UserId, id: JobId) -> Result<Job, Error> {
+    let record = app
+        .store()
+        .find_job(owner, id)
+        .await?
+        .ok_or(Error::NotFound)?;
+    complete(app, record).await
+}
+
+/// Launches a job once for each key, however often it is asked for.
+pub async fn create(
+    app: &App,
+    owner: UserId,
+    key: &str,
+    spec: &JobSpec,
+) -> Result<Launched, Error> {
+    let body = serde_json::to_vec(spec).map_err(Error::internal)?;
+    let fingerprint = hex::encode(Sha256::digest(
+        [b"POST /v1/jobs\n", body.as_slice()].concat(),
+    ));
+    match app
+        .store()
+        .begin_idempotent(owner, key, &fingerprint, app.now())
+        .await?
+    {
+        Begun::Mismatch => Err(Error::IdempotencyKeyReused),
+        Begun::Running => Err(Error::Conflict(
+            "The first request with this Idempotency-Key is still running.".into(),
+        )),
+        Begun::Replay(response) => Ok(Launched {
+            job: serde_json::from_str(&response.body).map_err(Error::internal)?,
+            replayed: true,
+        }),
+        Begun::Fresh => {
+            let launched = launch(app, owner, Some(key), spec).await;
+            remember(app, owner, key, &launched).await?;
+            launched.map(|job| Launched {
+                job,
+                replayed: false,
+            })
+        }
+    }
+}
+
+/// A refusal frees the key: what was refused may be mended and sent again.
+async fn remember(
+    app: &App,
+    owner: UserId,
+    key: &str,
+    launched: &Result<Job, Error>,
+) -> Result<(), Error> {
+    let Ok(job) = launched else {
+        return Ok(app.store().abandon_idempotent(owner, key).await?);
+    };
+    let response = StoredResponse {
+        status: 202,
+        headers: Vec::new(),
+        body: serde_json::to_string(job).map_err(Error::internal)?,
+    };
+    Ok(app.store().finish_idempotent(owner, key, &response).await?)
+}
+
+async fn launch(app: &App, owner: UserId, key: Option<&str>, spec: &JobSpec) -> Result<Job, Error> {
+    Facts::load(app, owner, spec).await?.require(spec)?;
+    let new = NewJob {
+        owner_id: owner,
+        kind: JobKind::Protect,
+        spec: spec.clone(),
+        parent_id: None,
+        priority: 0,
+        idempotency_key: key.map(str::to_owned),
+    };
+    complete(app, dispatch::enqueue(app, new).await?).await
+}
+
+/// Launches a protect job without a key; for the demo.
+pub(crate) async fn launch_own(app: &App, owner: UserId, spec: &JobSpec) -> Result<Job, Error> {
+    launch(app, owner, None, spec).await
+}
+
+/// Asks a job to end.
+pub async fn cancel(app: &App, owner: UserId, id: JobId) -> Result<Job, Error> {
+    let record = dispatch::request_cancel(app, owner, id)
+        .await?
+        .ok_or(Error::NotFound)?;
+    match record.status {
+        JobStatus::Succeeded | JobStatus::Failed => {
+            Err(Error::Conflict("The job has ended already.".into()))
+        }
+        _ => complete(app, record).await,
+    }
+}
+
+/// Launches the specification of a failed or canceled job again.
+pub async fn retry(app: &App, owner: UserId, job: &Job) -> Result<Job, Error> {
+    if !matches!(job.status, JobStatus::Failed | JobStatus::Canceled) {
+        return Err(Error::Conflict(
+            "Only a failed or canceled job can be retried.".into(),
+        ));
+    }
+    let new = NewJob {
+        owner_id: owner,
+        kind: job.kind,
+        spec: job.spec.clone(),
+        parent_id: job.parent_id,
+        priority: dispatch::priority(job.kind),
+        idempotency_key: None,
+    };
+    complete(app, dispatch::enqueue(app, new).await?).await
+}
+
+/// What a job of this owner produced, by name.
+pub async fn artifacts(
+    app: &App,
+    owner: UserId,
+    job: JobId,
+    paging: &Paging,
+) -> Result<Page<Artifact>, Error> {
+    let after: Option<shared::ArtifactId> = paging.after()?;
+    let mut records = app.store().list_artifacts(owner, job).await?;
+    records.sort_by_key(|record| record.id);
+    records.retain(|record| after.is_none_or(|after| record.id > after));
+    records.truncate(usize::try_from(paging.rows()).unwrap_or(usize::MAX));
+    Ok(paging.page(
+        records.into_iter().map(artifacts::view).collect(),
+        |artifact| artifact.id,
+    ))
+}

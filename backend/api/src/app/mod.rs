@@ -1,0 +1,24 @@
+//! Rules and transaction edges of the API, one file a noun. Knows no axum type.
+
+pub mod artifacts;
+pub mod base_models;
+pub(crate) mod blobs;
+pub mod demo;
+pub(crate) mod embedded;
+mod estimates;
+pub mod events;
+pub mod galleries;
+pub mod health;
+pub mod images;
+pub mod jobs;
+pub mod paging;
+pub mod passwords;
+pub mod preflights;
+pub mod protected_sets;
+pub mod rate_limit;
+pub mod sessions;
+mod state;
+pub mod tokens;
+pub mod uploads;
+
+pub use state::App;

@@ -1,0 +1,152 @@
+//! What every request may use: one value, opened once, cheap to clone.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use anyhow::Context;
+use artifacts::{ArtifactStore, LocalStore, Signer};
+use shared::{Timestamp, UserId};
+use store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{passwords::Passwords, rate_limit::RateLimit, tokens::Tokens};
+use crate::{clock::Clock, config::Config, dispatch::hub::Hub, secret};
+
+/// Decoders that work at once: each may take 256 MiB.
+const DECODERS: usize = 2;
+
+/// The application. Clones share everything.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    public_url: String,
+    store: Store,
+    artifacts: Box<dyn ArtifactStore>,
+    signer: Signer,
+    clock: Arc<dyn Clock>,
+    tokens: Tokens,
+    passwords: Passwords,
+    limits: Limits,
+    hub: Hub,
+    decoders: Semaphore,
+    demo_owner: OnceLock<UserId>,
+    stop: CancellationToken,
+}
+
+/// Who may try how often.
+pub(crate) struct Limits {
+    /// Sign-ins by address.
+    pub(crate) addresses: RateLimit,
+    /// Sign-ins by address and account.
+    pub(crate) accounts: RateLimit,
+    /// Announced uploads by account.
+    pub(crate) uploads: RateLimit,
+}
+
+impl App {
+    /// Opens the stores and keys of a server at `address`; the database was migrated before.
+    pub async fn open(
+        config: Config,
+        address: SocketAddr,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let directory: &Path = &config.data_dir;
+        let store = Store::connect(&config.database_url()).await?;
+        let artifacts = LocalStore::open(directory.join("artifacts")).await?;
+        let blob_key = secret::load_or_create(&directory.join("blob.key"))
+            .context("the key of signed addresses cannot be read")?;
+        let tokens = Tokens::open(&directory.join("token.key"))
+            .context("the key of access tokens cannot be read")?;
+        let public_url = config
+            .public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{address}"));
+        Ok(Self(Arc::new(Inner {
+            public_url,
+            store,
+            artifacts: Box::new(artifacts),
+            signer: Signer::new(&blob_key),
+            clock,
+            tokens,
+            passwords: Passwords::new()?,
+            limits: Limits {
+                addresses: RateLimit::new(100, 1.0),
+                accounts: RateLimit::new(10, 6.0),
+                uploads: RateLimit::new(300, 0.5),
+            },
+            hub: Hub::new(),
+            decoders: Semaphore::new(DECODERS),
+            demo_owner: OnceLock::new(),
+            stop: CancellationToken::new(),
+            config,
+        })))
+    }
+
+    /// How this server runs.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Where people reach it.
+    pub fn public_url(&self) -> &str {
+        &self.0.public_url
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Signs and verifies access tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// Canceled when the server shall stop.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.0.stop
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn artifacts(&self) -> &dyn ArtifactStore {
+        self.0.artifacts.as_ref()
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.0.signer
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    pub(crate) fn decoders(&self) -> &Semaphore {
+        &self.0.decoders
+    }
+
+    /// The account of the demo project, where this server runs one.
+    pub(crate) fn demo_owner(&self) -> Option<UserId> {
+        self.0.demo_owner.get().copied()
+    }
+
+    pub(crate) fn set_demo_owner(&self, owner: UserId) {
+        let _ = self.0.demo_owner.set(owner);
+    }
+}

@@ -1,0 +1,159 @@
+//! Uploads: announced, received, cleaned, and gone but for the clean picture.
+
+use shared::{
+    SetId, Timestamp, UploadId, UserId,
+    limits::MAX_IMAGE_BYTES,
+    upload::{CreateUpload, Upload, UploadStatus, clean_file_name},
+};
+use store::{NewImage, NewUpload, UploadRecord};
+
+use super::{App, blobs, images};
+use crate::{
+    error::Error,
+    images::{CleanImage, Refusal, clean},
+    secret,
+};
+
+/// How long an announced upload is waited for.
+const PATIENCE_MILLISECONDS: i64 = 24 * 3_600_000;
+
+async fn view(app: &App, upload: UploadRecord) -> Result<Upload, Error> {
+    let image = match upload.image_id {
+        Some(id) => app
+            .store()
+            .find_image(upload.owner_id, id)
+            .await?
+            .map(images::view),
+        None => None,
+    };
+    Ok(Upload {
+        id: upload.id,
+        status: upload.status,
+        url: blobs::upload_url(app, upload.id, &upload.sha256, upload.size_bytes)?,
+        expires_at: blobs::url_expiry(app),
+        image,
+    })
+}
+
+/// Announces one file.
+pub async fn create(app: &App, owner: UserId, request: &CreateUpload) -> Result<Upload, Error> {
+    Error::unless_valid(request.validate())?;
+    app.limits().uploads.take(&owner.to_string(), app.now())?;
+    announce(app, owner, request).await
+}
+
+async fn announce(app: &App, owner: UserId, request: &CreateUpload) -> Result<Upload, Error> {
+    let now = app.now();
+    let expires_at = Timestamp::from_milliseconds(now.milliseconds() + PATIENCE_MILLISECONDS);
+    let new = NewUpload {
+        set_id: request.protected_set_id,
+        filename: clean_file_name(&request.filename).unwrap_or_default(),
+        media_type: request.media_type.clone(),
+        size_bytes: request.size_bytes,
+        sha256: request.sha256.clone(),
+        expires_at,
+    };
+    let upload = app
+        .store()
+        .create_upload(owner, new, now)
+        .await?
+        .ok_or(Error::NotFound)?;
+    view(app, upload).await
+}
+
+/// An upload of this owner with a fresh address.
+pub async fn find(app: &App, owner: UserId, id: UploadId) -> Result<Upload, Error> {
+    let upload = app
+        .store()
+        .find_upload(owner, id)
+        .await?
+        .ok_or(Error::NotFound)?;
+    view(app, upload).await
+}
+
+/// Cleans the received file and makes it an image of its set; repeating it gives the same answer.
+pub async fn complete(app: &App, owner: UserId, id: UploadId) -> Result<Upload, Error> {
+    let upload = app
+        .store()
+        .find_upload(owner, id)
+        .await?
+        .ok_or(Error::NotFound)?;
+    match upload.status {
+        UploadStatus::Completed => return view(app, upload).await,
+        UploadStatus::Pending => return Err(not_received()),
+        UploadStatus::Received => {}
+    }
+    let bytes = blobs::read(app, &upload.sha256, MAX_IMAGE_BYTES)
+        .await
+        .map_err(|error| {
+            // The collector was faster than a client that came back days later.
+            if matches!(error, Error::NotFound) {
+                not_received()
+            } else {
+                error
+            }
+        })?;
+    let image = decode(app, bytes, upload.media_type.clone()).await?;
+    let completed = publish(app, owner, id, image).await?;
+    // The upload may hold a position or a thumbnail of more than the picture shows.
+    blobs::forget(app, [upload.sha256.as_str()].into_iter()).await;
+    view(app, completed).await
+}
+
+fn not_received() -> Error {
+    Error::Conflict("The file has not arrived yet. Send it to the upload's address first.".into())
+}
+
+async fn decode(app: &App, bytes: Vec<u8>, media_type: String) -> Result<CleanImage, Error> {
+    let _permit = app.decoders().acquire().await.map_err(Error::internal)?;
+    tokio::task::spawn_blocking(move || clean(&bytes, &media_type))
+        .await
+        .map_err(Error::internal)?
+        .map_err(|refusal| match refusal {
+            wrong @ Refusal::WrongType { .. } => Error::UnsupportedMediaType(wrong.to_string()),
+            Refusal::Undecodable(detail) => Error::UndecodableImage(detail),
+        })
+}
+
+async fn publish(
+    app: &App,
+    owner: UserId,
+    id: UploadId,
+    image: CleanImage,
+) -> Result<UploadRecord, Error> {
+    let new = NewImage {
+        width: image.width,
+        height: image.height,
+        content_sha256: blobs::keep(app, &image.png).await?,
+        content_media_type: "image/png".into(),
+        content_size_bytes: image.png.len() as u64,
+        exif_removed: image.had_exif,
+        gps_removed: image.had_gps,
+    };
+    app.store()
+        .complete_upload(owner, id, new, app.now())
+        .await?
+        .ok_or(Error::NotFound)
+}
+
+/// Adds a bundled picture to a draft on the same path as an uploaded one.
+pub(crate) async fn add(
+    app: &App,
+    owner: UserId,
+    set: SetId,
+    filename: &str,
+    bytes: &'static [u8],
+) -> Result<(), Error> {
+    let request = CreateUpload {
+        protected_set_id: set,
+        filename: filename.to_owned(),
+        size_bytes: bytes.len() as u64,
+        sha256: secret::sha256_hex(bytes),
+        media_type: "image/png".into(),
+    };
+    let upload = announce(app, owner, &request).await?;
+    blobs::keep(app, bytes).await?;
+    app.store().mark_upload_received(upload.id).await?;
+    complete(app, owner, upload.id).await?;
+    Ok(())
+}

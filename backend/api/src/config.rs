@@ -1,0 +1,51 @@
+//! Configuration: flags of `persguard serve`, or the environment. Nobody else reads the environment.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+
+/// How one server runs.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, env = "PERSGUARD_ADDRESS", default_value = "127.0.0.1:7740")]
+    pub address: SocketAddr,
+    /// Database, artifacts and keys live here.
+    #[arg(long, env = "PERSGUARD_DATA_DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
+    /// `sqlite://…` or `postgres://…`; by default `SQLite` in the data directory.
+    #[arg(long, env = "PERSGUARD_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The built dashboard; without it only the API is served.
+    #[arg(long, env = "PERSGUARD_FRONTEND_DIR")]
+    pub frontend_dir: Option<PathBuf>,
+    /// Where people and nodes reach this server; by default the bound address.
+    #[arg(long, env = "PERSGUARD_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Start a training node beside the server.
+    #[arg(long, env = "PERSGUARD_LOCAL_NODE", default_value_t = true, action = clap::ArgAction::Set)]
+    pub local_node: bool,
+    /// Worker threads of the local node.
+    #[arg(long, env = "PERSGUARD_NODE_THREADS")]
+    pub node_threads: Option<u32>,
+    /// Create and run the demo project.
+    #[arg(long, env = "PERSGUARD_DEMO", default_value_t = false, action = clap::ArgAction::Set)]
+    pub demo: bool,
+    /// Seconds until an unrenewed lease runs out.
+    #[arg(long, env = "PERSGUARD_LEASE_SECONDS", default_value_t = 30,
+          value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub lease_seconds: u32,
+    /// Log filter, such as `info` or `api=debug`.
+    #[arg(long, env = "PERSGUARD_LOG", default_value = "info")]
+    pub log: String,
+}
+
+impl Config {
+    /// The database to connect to.
+    pub fn database_url(&self) -> String {
+        self.database_url.clone().unwrap_or_else(|| {
+            let path = self.data_dir.join("persguard.sqlite");
+            format!("sqlite://{}?mode=rwc", path.display())
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! Claims: one job to one node, with everything that the node needs by signed address.
+
+use std::time::Duration;
+
+use shared::{
+    Timestamp,
+    artifact::ArtifactKind,
+    node::{CreateLease, InputRole, JobInput, Lease},
+};
+use store::{ClaimedJob, JobRecord, NodeRecord};
+use tokio::time::Instant;
+
+use crate::{
+    app::{App, blobs},
+    error::Error,
+};
+
+/// Longest wait for work; well below the clients' and our own timeouts.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+/// Lends the next job to a node; waits for one, but not for ever.
+pub async fn wait(app: &App, request: &CreateLease) -> Result<Option<Lease>, Error> {
+    let node = record(request)?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let work = app.hub().work();
+        app.store().touch_node(&node, app.now()).await?;
+        let until = lease_until(app);
+        if let Some(claimed) = app.store().claim_job(node.id, app.now(), until).await? {
+            app.hub().job_moved(claimed.job.id);
+            tracing::info!(job.id = %claimed.job.id, node.id = %node.id, token = claimed.token, "claimed");
+            return lease(app, claimed).await.map(Some);
+        }
+        tokio::select! {
+            () = work => {}
+            () = tokio::time::sleep_until(deadline) => return Ok(None),
+            () = app.stop().cancelled() => return Ok(None),
+        }
+    }
+}
+
+fn record(request: &CreateLease) -> Result<NodeRecord, Error> {
+    let name = request.name.trim();
+    if name.is_empty() || name.chars().count() > shared::limits::MAX_NAME_CHARACTERS {
+        return Err(Error::field(
+            "#/name",
+            "invalid_length",
+            "Give a name of 1 to 100 characters.",
+        ));
+    }
+    if i32::try_from(request.threads).is_err() || i64::try_from(request.memory_bytes).is_err() {
+        return Err(Error::field(
+            "#/threads",
+            "out_of_range",
+            "The node's size is not credible.",
+        ));
+    }
+    Ok(NodeRecord {
+        id: request.node_id,
+        name: name.to_owned(),
+        threads: request.threads,
+        memory_bytes: request.memory_bytes,
+    })
+}
+
+/// When a lease granted now runs out.
+pub(crate) fn lease_until(app: &App) -> Timestamp {
+    let seconds = i64::from(app.config().lease_seconds);
+    Timestamp::from_milliseconds(app.now().milliseconds() + seconds * 1000)
+}
+
+async fn lease(app: &App, claimed: ClaimedJob) -> Result<Lease, Error> {
+    let inputs = inputs(app, &claimed.job).await?;
+    let ClaimedJob { job, token } = claimed;
+    Ok(Lease {
+        job_id: job.id,
+        kind: job.kind,
+        token,
+        lease_seconds: u64::from(app.config().lease_seconds),
+        attempt: job.attempts,
+        spec: job.spec,
+        inputs,
+    })
+}
+
+async fn inputs(app: &App, job: &JobRecord) -> Result<Vec<JobInput>, Error> {
+    let store = app.store();
+    let mut inputs = Vec::new();
+    for file in store.base_model_files(job.model_id).await? {
+        inputs.push(input(
+            app,
+            file.role,
+            file.name,
+            file.sha256,
+            file.size_bytes,
+        )?);
+    }
+    let images = store.list_images(job.owner_id, job.set_id).await?;
+    for (index, image) in images.into_iter().enumerate() {
+        let (name, size) = (format!("{index:03}.png"), image.content_size_bytes);
+        inputs.push(input(
+            app,
+            InputRole::ProtectedImage,
+            name,
+            image.content_sha256,
+            size,
+        )?);
+    }
+    if let Some(parent) = job.parent_id {
+        for file in store.list_artifacts(job.owner_id, parent).await? {
+            if file.kind == ArtifactKind::ProtectedUnet {
+                let role = InputRole::ProtectedUnet;
+                inputs.push(input(app, role, file.name, file.sha256, file.size_bytes)?);
+            }
+        }
+    }
+    if let Some(resume) = job.resume.clone() {
+        let name = format!("step-{}", resume.step);
+        inputs.push(input(
+            app,
+            InputRole::Resume,
+            name,
+            resume.sha256,
+            resume.size_bytes,
+        )?);
+    }
+    Ok(inputs)
+}
+
+fn input(
+    app: &App,
+    role: InputRole,
+    name: String,
+    sha256: String,
+    size_bytes: u64,
+) -> Result<JobInput, Error> {
+    Ok(JobInput {
+        url: blobs::read_url(app, &sha256, size_bytes)?,
+        role,
+        name,
+        sha256,
+        size_bytes,
+    })
+}

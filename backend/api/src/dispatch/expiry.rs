@@ -1,0 +1,45 @@
+//! Silent nodes lose their jobs; what expired with time is swept.
+
+use std::time::Duration;
+
+use super::MAX_ATTEMPTS;
+use crate::{
+    app::{App, blobs},
+    error::Error,
+};
+
+const LEASE_INTERVAL: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL: Duration = Duration::from_mins(15);
+
+/// Looks for lost leases every second and sweeps now and then, until the server stops.
+pub async fn run(app: App) {
+    let mut leases = tokio::time::interval(LEASE_INTERVAL);
+    let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        let result = tokio::select! {
+            () = app.stop().cancelled() => return,
+            _ = leases.tick() => expire(&app).await,
+            _ = sweeps.tick() => sweep(&app).await,
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, cause = error.cause(), "the dispatcher could not do its round");
+        }
+    }
+}
+
+async fn expire(app: &App) -> Result<(), Error> {
+    let expired = app.store().expire_leases(app.now(), MAX_ATTEMPTS).await?;
+    for job in &expired {
+        tracing::warn!(job.id = %job.id, status = job.status.as_str(), "a node went silent");
+        app.hub().job_moved(job.id);
+    }
+    if !expired.is_empty() {
+        app.hub().work_arrived();
+    }
+    Ok(())
+}
+
+async fn sweep(app: &App) -> Result<(), Error> {
+    app.store().delete_expired(app.now()).await?;
+    blobs::collect(app).await
+}

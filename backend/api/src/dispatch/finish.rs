@@ -1,0 +1,191 @@
+//! The end of an attempt: outputs are verified first, then everything commits at once or not at all.
+
+use std::collections::HashSet;
+
+use shared::{
+    JobId,
+    artifact::ArtifactKind,
+    job::{Failure, JobKind, JobMetrics},
+    node::{AttemptResult, FinishAttempt, JobOutput},
+};
+use store::{FinishJob, Finished, JobRecord, NewArtifact, NewJob};
+
+use super::{MAX_ATTEMPTS, priority, report};
+use crate::{
+    app::{App, blobs},
+    error::Error,
+};
+
+/// Most files of one job: twelve checkpoints with 256 pairs, and the report.
+const MAX_OUTPUTS: usize = 12 * 512 + 1;
+/// Longest text of a failure that is kept, in characters.
+const MAX_TEXT: usize = 4000;
+
+/// Ends an attempt; repeating an accepted end changes nothing.
+pub async fn take(app: &App, id: JobId, request: FinishAttempt) -> Result<(), Error> {
+    let job = app.store().find_job_any(id).await?;
+    let job = job
+        .filter(|job| job.token == request.token)
+        .ok_or(Error::Fenced)?;
+    let finish = match request.outcome {
+        AttemptResult::Succeeded { outputs, metrics } => {
+            succeeded(app, &job, outputs, metrics).await?
+        }
+        AttemptResult::Failed { failure } => failed(&job, failure),
+        AttemptResult::Canceled => FinishJob::Canceled,
+        AttemptResult::Released => FinishJob::Released,
+    };
+    match app
+        .store()
+        .finish_job(id, request.token, finish, app.now())
+        .await?
+    {
+        Finished::Accepted(status) => {
+            tracing::info!(job.id = %id, status = status.as_str(), "an attempt ended");
+            app.hub().job_moved(id);
+            app.hub().work_arrived();
+            Ok(())
+        }
+        Finished::AlreadyDone => Ok(()),
+        Finished::Fenced => Err(Error::Fenced),
+    }
+}
+
+fn failed(job: &JobRecord, failure: Failure) -> FinishJob {
+    let cut = |text: String| text.chars().take(MAX_TEXT).collect::<String>();
+    FinishJob::Failed {
+        retry: failure.retryable && job.attempts < MAX_ATTEMPTS,
+        failure: Failure {
+            code: cut(failure.code),
+            cause: cut(failure.cause),
+            evidence: cut(failure.evidence),
+            fix: cut(failure.fix),
+            retryable: failure.retryable,
+        },
+    }
+}
+
+async fn succeeded(
+    app: &App,
+    job: &JobRecord,
+    outputs: Vec<JobOutput>,
+    metrics: JobMetrics,
+) -> Result<FinishJob, Error> {
+    verify(app, &outputs).await?;
+    let (follow_up, gallery) = match job.kind {
+        JobKind::Protect => {
+            the_only(&outputs, ArtifactKind::ProtectedUnet)?;
+            (Some(Box::new(evaluation(job))), None)
+        }
+        JobKind::Evaluate => {
+            let file = the_only(&outputs, ArtifactKind::Report)?;
+            (
+                None,
+                Some(Box::new(report::gallery(app, job, file, &outputs).await?)),
+            )
+        }
+    };
+    let artifacts = outputs.into_iter().map(|output| NewArtifact {
+        kind: output.kind,
+        name: output.name,
+        sha256: output.sha256,
+        size_bytes: output.size_bytes,
+    });
+    Ok(FinishJob::Succeeded {
+        metrics,
+        artifacts: artifacts.collect(),
+        follow_up,
+        gallery,
+    })
+}
+
+fn evaluation(job: &JobRecord) -> NewJob {
+    NewJob {
+        owner_id: job.owner_id,
+        kind: JobKind::Evaluate,
+        spec: job.spec.clone(),
+        parent_id: Some(job.id),
+        priority: priority(JobKind::Evaluate),
+        idempotency_key: None,
+    }
+}
+
+async fn verify(app: &App, outputs: &[JobOutput]) -> Result<(), Error> {
+    if outputs.len() > MAX_OUTPUTS {
+        return Err(refusal(
+            "too_many",
+            format!("A job has at most {MAX_OUTPUTS} outputs."),
+        ));
+    }
+    let mut names = HashSet::new();
+    for output in outputs {
+        if !is_safe(&output.name) || !names.insert(&output.name) {
+            let name = &output.name;
+            return Err(refusal(
+                "invalid_name",
+                format!("`{name}` is no name, or used twice."),
+            ));
+        }
+        blobs::check_hash(&output.sha256, POINTER)?;
+        if blobs::size(app, &output.sha256).await? != Some(output.size_bytes) {
+            let name = &output.name;
+            return Err(refusal(
+                "not_uploaded",
+                format!("`{name}` was not uploaded."),
+            ));
+        }
+    }
+    Ok(())
+}
+
+const POINTER: &str = "#/outcome/outputs";
+
+fn refusal(code: &str, detail: String) -> Error {
+    Error::field(POINTER, code, detail)
+}
+
+fn the_only(outputs: &[JobOutput], kind: ArtifactKind) -> Result<&JobOutput, Error> {
+    let mut found = outputs.iter().filter(|output| output.kind == kind);
+    if let (Some(output), None) = (found.next(), found.next()) {
+        return Ok(output);
+    }
+    let kind = kind.as_str();
+    Err(refusal(
+        "missing_output",
+        format!("Exactly one output of kind `{kind}` is due."),
+    ))
+}
+
+/// Relative, plain, and short: it ends up in downloads.
+fn is_safe(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
+    name.len() <= 200
+        && name.chars().all(plain)
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && !part.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_safe;
+
+    #[test]
+    fn names_stay_inside_their_job() {
+        assert!(is_safe("clean/200/00.png"));
+        assert!(is_safe("diffusion_pytorch_model.safetensors"));
+        for name in [
+            "",
+            "/etc/passwd",
+            "../up",
+            "a/../b",
+            "a//b",
+            ".hidden",
+            "a b",
+            "ä",
+            "a\n",
+        ] {
+            assert!(!is_safe(name), "{name}");
+        }
+    }
+}

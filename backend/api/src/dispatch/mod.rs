@@ -1,0 +1,47 @@
+//! The only writer of the job state machine: queue, leases, heartbeats, ends.
+//!
+//! The ledger in the database is the single truth; the fencing token of a claim, not a connection
+//! or a memory, says who may report.
+
+pub mod claim;
+pub mod expiry;
+pub mod finish;
+pub mod heartbeat;
+pub(crate) mod hub;
+pub mod local_node;
+pub mod outputs;
+mod report;
+
+use shared::{JobId, UserId, job::JobKind};
+use store::{JobRecord, NewJob};
+
+use crate::{app::App, error::Error};
+
+/// Nodes that may be lost on one job before it fails.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// An evaluation goes before new protections: somebody waits for its gallery.
+pub const fn priority(kind: JobKind) -> i32 {
+    match kind {
+        JobKind::Protect => 0,
+        JobKind::Evaluate => 1,
+    }
+}
+
+/// Queues a job and wakes whoever waits for work.
+pub(crate) async fn enqueue(app: &App, new: NewJob) -> Result<JobRecord, Error> {
+    let job = app.store().enqueue_job(new, app.now()).await?;
+    app.hub().work_arrived();
+    Ok(job)
+}
+
+/// Cancels a waiting job, or asks the node of a working one to stop.
+pub(crate) async fn request_cancel(
+    app: &App,
+    owner: UserId,
+    id: JobId,
+) -> Result<Option<JobRecord>, Error> {
+    let job = app.store().request_cancel(owner, id, app.now()).await?;
+    app.hub().job_moved(id);
+    Ok(job)
+}

@@ -1,0 +1,69 @@
+//! What a node uploads while it holds a lease: outputs and states to resume from.
+
+use shared::{
+    JobId,
+    node::{CreateNodeUpload, NodeUpload, SaveResume},
+};
+use store::{JobRecord, ResumePoint};
+
+use crate::{
+    app::{App, blobs},
+    error::Error,
+};
+
+/// Largest file that a node may upload: 16 GiB, above any U-Net in full precision with its
+/// optimizer state.
+const MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+
+/// The job, if this token holds its lease.
+pub(crate) async fn held(app: &App, id: JobId, token: i64) -> Result<JobRecord, Error> {
+    let job = app.store().find_job_any(id).await?;
+    job.filter(|job| job.token == token && job.lease_until.is_some())
+        .ok_or(Error::Fenced)
+}
+
+/// Where to send a file; nowhere if the store holds it already.
+pub async fn announce(
+    app: &App,
+    id: JobId,
+    request: &CreateNodeUpload,
+) -> Result<NodeUpload, Error> {
+    held(app, id, request.token).await?;
+    blobs::check_hash(&request.sha256, "#/sha256")?;
+    if request.size_bytes > MAX_BYTES {
+        return Err(Error::field(
+            "#/size_bytes",
+            "too_large",
+            "The file is too large.",
+        ));
+    }
+    let known = blobs::size(app, &request.sha256).await? == Some(request.size_bytes);
+    if known {
+        return Ok(NodeUpload { url: None });
+    }
+    let url = blobs::write_url(app, &request.sha256, request.size_bytes)?;
+    Ok(NodeUpload { url: Some(url) })
+}
+
+/// Registers uploaded state from which another attempt can go on.
+pub async fn save_resume(app: &App, id: JobId, request: &SaveResume) -> Result<(), Error> {
+    held(app, id, request.token).await?;
+    blobs::check_hash(&request.sha256, "#/sha256")?;
+    if blobs::size(app, &request.sha256).await? != Some(request.size_bytes) {
+        return Err(Error::field(
+            "#/sha256",
+            "not_uploaded",
+            "This file was not uploaded.",
+        ));
+    }
+    let resume = ResumePoint {
+        step: request.step,
+        sha256: request.sha256.clone(),
+        size_bytes: request.size_bytes,
+    };
+    if app.store().save_resume(id, request.token, &resume).await? {
+        Ok(())
+    } else {
+        Err(Error::Fenced)
+    }
+}

@@ -1,0 +1,330 @@
+//! The one error of the API, and the only place that knows what HTTP makes of it.
+//!
+//! Causes of 5xx answers go to the log under the request id; they never reach the client.
+
+use std::fmt::Display;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use shared::{
+    limits,
+    problem::{ErrorCode, FieldError, Problem},
+};
+
+/// Why a request is refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is not well-formed.
+    #[error("{0}")]
+    Malformed(String),
+    /// No session and no valid token.
+    #[error("Sign in, or send a valid access token.")]
+    Unauthenticated,
+    /// E-mail or password is wrong.
+    #[error("The e-mail address or the password is wrong.")]
+    InvalidCredentials,
+    /// Known, but not allowed.
+    #[error("{0}")]
+    Forbidden(String),
+    /// No such thing, or not the caller's.
+    #[error("There is nothing here under this address, or it is not yours.")]
+    NotFound,
+    /// The route exists, the method does not.
+    #[error("This address does not accept that method; the header Allow lists those it does.")]
+    MethodNotAllowed,
+    /// The object's state does not allow this now.
+    #[error("{0}")]
+    Conflict(String),
+    /// The e-mail address has an account.
+    #[error("An account with this e-mail address exists. Sign in instead.")]
+    EmailTaken,
+    /// Something expired.
+    #[error("{0}")]
+    Gone(String),
+    /// The body is larger than allowed.
+    #[error("The request body is larger than allowed here.")]
+    TooLarge,
+    /// A media type that is not accepted.
+    #[error("{0}")]
+    UnsupportedMediaType(String),
+    /// One or more fields are invalid.
+    #[error("{}", summary(.0))]
+    Invalid(Vec<FieldError>),
+    /// `Idempotency-Key` is missing.
+    #[error("Send the header Idempotency-Key with a value of your choice, new for every job.")]
+    IdempotencyKeyRequired,
+    /// `Idempotency-Key` came with another request before.
+    #[error("This Idempotency-Key was used for another request. Choose a new one.")]
+    IdempotencyKeyReused,
+    /// Uploaded bytes differ from those announced.
+    #[error("{0}")]
+    ChecksumMismatch(String),
+    /// The image could not be decoded within the limits.
+    #[error("{0}")]
+    UndecodableImage(String),
+    /// The same image is in the set already.
+    #[error("The same picture is in the set already.")]
+    DuplicateImage,
+    /// The lease was taken over.
+    #[error("This lease is over: another node holds the job, or the job has ended.")]
+    Fenced,
+    /// The request took too long.
+    #[error("The request took too long. Try again.")]
+    Timeout,
+    /// Too many requests.
+    #[error("Too many attempts. Try again in {retry_after_seconds} seconds.")]
+    RateLimited {
+        /// When to come back.
+        retry_after_seconds: u64,
+    },
+    /// A store does not answer or has no space left.
+    #[error("The server's storage is full or does not answer. Nothing was lost; try again later.")]
+    StorageUnavailable(String),
+    /// A fault of ours; the text is for the log alone.
+    #[error("Something went wrong on the server. The request id helps to find out what.")]
+    Internal(String),
+}
+
+fn summary(errors: &[FieldError]) -> String {
+    match errors {
+        [] => "The request is invalid.".into(),
+        [one] => one.detail.clone(),
+        [first, rest @ ..] => format!("{} ({} more)", first.detail, rest.len()),
+    }
+}
+
+impl Error {
+    /// Wraps a fault of ours.
+    pub fn internal(cause: impl Display) -> Self {
+        Self::Internal(cause.to_string())
+    }
+
+    /// One invalid field.
+    pub fn field(pointer: &str, code: &str, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError {
+            pointer: pointer.into(),
+            code: code.into(),
+            detail: detail.into(),
+        }])
+    }
+
+    /// Refuses a request whose fields are invalid.
+    pub fn unless_valid(errors: Vec<FieldError>) -> Result<(), Self> {
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Self::Invalid(errors))
+        }
+    }
+
+    /// Status, code, and the title that every occurrence shares.
+    pub const fn kind(&self) -> (StatusCode, ErrorCode, &'static str) {
+        use ErrorCode as Code;
+        match self {
+            Self::Malformed(_) => (
+                StatusCode::BAD_REQUEST,
+                Code::Malformed,
+                "Malformed request",
+            ),
+            Self::Unauthenticated => (
+                StatusCode::UNAUTHORIZED,
+                Code::Unauthenticated,
+                "Not signed in",
+            ),
+            Self::InvalidCredentials => (
+                StatusCode::UNAUTHORIZED,
+                Code::InvalidCredentials,
+                "Wrong credentials",
+            ),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, Code::Forbidden, "Not allowed"),
+            Self::NotFound => (StatusCode::NOT_FOUND, Code::NotFound, "Not found"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                Code::MethodNotAllowed,
+                "Method not allowed",
+            ),
+            Self::Conflict(_) => (StatusCode::CONFLICT, Code::Conflict, "Not possible now"),
+            Self::EmailTaken => (StatusCode::CONFLICT, Code::EmailTaken, "Account exists"),
+            Self::Gone(_) => (StatusCode::GONE, Code::Gone, "Expired"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, "Too large"),
+            Self::UnsupportedMediaType(_) => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                Code::UnsupportedMediaType,
+                "Unsupported media type",
+            ),
+            Self::Invalid(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Code::Invalid,
+                "Invalid fields",
+            ),
+            Self::IdempotencyKeyRequired => (
+                StatusCode::BAD_REQUEST,
+                Code::IdempotencyKeyRequired,
+                "Idempotency key missing",
+            ),
+            Self::IdempotencyKeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Code::IdempotencyKeyReused,
+                "Idempotency key reused",
+            ),
+            Self::ChecksumMismatch(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Code::ChecksumMismatch,
+                "Bytes differ from those announced",
+            ),
+            Self::UndecodableImage(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Code::UndecodableImage,
+                "Image cannot be decoded",
+            ),
+            Self::DuplicateImage => (
+                StatusCode::CONFLICT,
+                Code::DuplicateImage,
+                "Image is in the set already",
+            ),
+            Self::Fenced => (StatusCode::CONFLICT, Code::Fenced, "Lease is over"),
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, Code::Malformed, "Too slow"),
+            Self::RateLimited { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                Code::RateLimited,
+                "Too many requests",
+            ),
+            Self::StorageUnavailable(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Code::StorageUnavailable,
+                "Storage unavailable",
+            ),
+            Self::Internal(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Code::Internal,
+                "Internal error",
+            ),
+        }
+    }
+
+    /// The problem as the client sees it.
+    pub fn problem(&self, instance: &str, request_id: &str) -> Problem {
+        let (status, code, title) = self.kind();
+        let name = serde_json::to_value(code).ok();
+        let name = name
+            .as_ref()
+            .and_then(|name| name.as_str())
+            .unwrap_or("unknown");
+        Problem {
+            kind: format!("/problems/{name}"),
+            title: title.into(),
+            status: status.as_u16(),
+            detail: self.to_string(),
+            instance: instance.into(),
+            code,
+            request_id: request_id.into(),
+            retryable: matches!(status.as_u16(), 408 | 429 | 500 | 503),
+            errors: match self {
+                Self::Invalid(errors) => errors.clone(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    /// What the log gets to know beyond what the client sees.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Internal(cause) | Self::StorageUnavailable(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// The error behind a status that the framework answered by itself.
+    pub fn from_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            StatusCode::REQUEST_TIMEOUT => Self::Timeout,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::UnsupportedMediaType("This media type is not accepted here.".into())
+            }
+            status if status.is_client_error() => {
+                Self::Malformed("The request is not well-formed.".into())
+            }
+            status => Self::Internal(format!("answered {status} without a reason")),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        use store::Error as Store;
+        let text = error.to_string();
+        match error {
+            Store::EmailTaken => Self::EmailTaken,
+            Store::DuplicateImage => Self::DuplicateImage,
+            Store::SetSealed => Self::Conflict("The set is sealed and cannot change.".into()),
+            Store::SetNotSealed => Self::Conflict("Seal the set first.".into()),
+            Store::SetFull => Self::Conflict(format!(
+                "A set holds at most {} images.",
+                limits::MAX_IMAGES
+            )),
+            Store::TooFewImages { images } => Self::Conflict(format!(
+                "The set holds {images} images; at least {} are needed.",
+                limits::MIN_IMAGES
+            )),
+            Store::SetChanged => {
+                Self::Conflict("The set changed meanwhile. Look at it again, then seal it.".into())
+            }
+            Store::NotReceived => Self::Conflict("The file has not arrived yet.".into()),
+            Store::TooManyJobs { active } => Self::Conflict(format!(
+                "You have {active} jobs waiting or running. Wait for one, or cancel it."
+            )),
+            Store::Conflict(_) => Self::Conflict("This exists already.".into()),
+            Store::NoSpace | Store::Unavailable(_) => Self::StorageUnavailable(text),
+            Store::IllegalTransition { .. } | Store::Corrupt { .. } | Store::Database(_) => {
+                Self::Internal(text)
+            }
+        }
+    }
+}
+
+impl From<artifacts::Error> for Error {
+    fn from(error: artifacts::Error) -> Self {
+        use artifacts::Error as Artifacts;
+        let text = error.to_string();
+        match error {
+            Artifacts::SizeMismatch { expected, received } if received > expected => Self::TooLarge,
+            Artifacts::SizeMismatch { .. } | Artifacts::HashMismatch { .. } => {
+                Self::ChecksumMismatch(format!("The bytes are not those announced: {text}."))
+            }
+            Artifacts::OutOfRange { .. } => Self::Malformed(text),
+            Artifacts::Body(_) => Self::Malformed("The body did not arrive completely.".into()),
+            Artifacts::NoSpace | Artifacts::Storage { .. } => Self::StorageUnavailable(text),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    /// A bare response that carries the error; `layers::respond` writes the body, because the
+    /// path and the request id are known only there.
+    fn into_response(self) -> Response {
+        let mut response = self.kind().0.into_response();
+        let headers = response.headers_mut();
+        match &self {
+            Self::Unauthenticated | Self::InvalidCredentials => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"persguard\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Self::RateLimited {
+                retry_after_seconds,
+            } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
+            }
+            Self::StorageUnavailable(_) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,137 @@
+//! JSON bodies whose every failure is a problem: wrong type 415, syntax 400, content 422.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use serde_path_to_error::Segment;
+
+use crate::error::Error;
+
+/// A JSON body.
+pub(crate) struct Json<T>(pub(crate) T);
+
+/// A JSON body that may be absent; then the default stands in.
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        if !is_json(request.headers()) {
+            return Err(Error::UnsupportedMediaType(
+                "Send JSON with the header `Content-Type: application/json`.".into(),
+            ));
+        }
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| too_large(&error))?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let json = is_json(request.headers());
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| too_large(&error))?;
+        match (bytes.is_empty(), json) {
+            (true, _) => Ok(Self(T::default())),
+            (false, true) => parse(&bytes).map(Self),
+            (false, false) => Err(Error::UnsupportedMediaType(
+                "Send no body, or JSON with the header `Content-Type: application/json`.".into(),
+            )),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn too_large(rejection: &BytesRejection) -> Error {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Error::TooLarge
+    } else {
+        tracing::debug!(status = %rejection.status(), "body was not received");
+        Error::Malformed("The body did not arrive completely.".into())
+    }
+}
+
+/// Reads JSON and says which field is wrong.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        refusal(&pointer, error.inner())
+    })?;
+    deserializer.end().map_err(|error| refusal("#", &error))?;
+    Ok(value)
+}
+
+fn refusal(pointer: &str, error: &serde_json::Error) -> Error {
+    let detail = error.to_string();
+    match error.classify() {
+        Category::Data if detail.starts_with("unknown field") => {
+            Error::field(pointer, "unknown_field", detail)
+        }
+        Category::Data => Error::field(pointer, "invalid_value", detail),
+        Category::Syntax | Category::Eof | Category::Io => {
+            Error::Malformed(format!("The body is not valid JSON: {detail}."))
+        }
+    }
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    path.iter()
+        .fold("#".to_owned(), |pointer, segment| match segment {
+            Segment::Seq { index } => format!("{pointer}/{index}"),
+            Segment::Map { key } => {
+                format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+            }
+            Segment::Enum { .. } | Segment::Unknown => pointer,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{auth::CreateUser, job::JobSpec};
+
+    use super::*;
+
+    fn code<T: DeserializeOwned>(json: &str) -> (String, String) {
+        match parse::<T>(json.as_bytes()).err() {
+            Some(Error::Invalid(errors)) => (errors[0].code.clone(), errors[0].pointer.clone()),
+            Some(Error::Malformed(_)) => ("malformed".into(), String::new()),
+            other => (format!("{other:?}"), String::new()),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_bad_json_has_its_own_answer() {
+        assert_eq!(code::<CreateUser>("{").0, "malformed");
+        assert_eq!(code::<CreateUser>("{} x").0, "invalid_value");
+        let unknown = r#"{"email":"a","password":"b","name":"c","admin":true}"#;
+        assert_eq!(
+            code::<CreateUser>(unknown),
+            ("unknown_field".into(), "#/admin".into())
+        );
+        let wrong = r#"{"injection":{"steps":"many"}}"#;
+        assert_eq!(
+            code::<JobSpec>(wrong),
+            ("invalid_value".into(), "#/injection/steps".into())
+        );
+        let known = r#"{"email":"a","password":"b","name":"c"} trailing"#;
+        assert_eq!(code::<CreateUser>(known).0, "malformed");
+    }
+}

@@ -1,0 +1,28 @@
+//! The header `Idempotency-Key`, required where it is extracted.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use crate::error::Error;
+
+const MAX_LENGTH: usize = 255;
+
+/// The client's own name for one request; quoted and bare forms are the same key.
+pub(crate) struct IdempotencyKey(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let header = parts
+            .headers
+            .get("idempotency-key")
+            .ok_or(Error::IdempotencyKeyRequired)?;
+        let key = header.to_str().unwrap_or_default().trim().trim_matches('"');
+        if key.is_empty() || key.len() > MAX_LENGTH {
+            return Err(Error::Malformed(format!(
+                "Idempotency-Key takes 1 to {MAX_LENGTH} visible ASCII characters."
+            )));
+        }
+        Ok(Self(key.to_owned()))
+    }
+}

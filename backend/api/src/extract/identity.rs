@@ -1,0 +1,103 @@
+//! Who is asking: a person by session cookie or access token, a node by node token, or anyone.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+use shared::UserId;
+
+use crate::{
+    app::{App, sessions, tokens::Audience},
+    error::Error,
+};
+
+/// Name of the session cookie.
+pub(crate) const SESSION_COOKIE: &str = "persguard_session";
+
+/// A person who signed in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CurrentUser(pub(crate) UserId);
+
+/// A person who may or may not have signed in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visitor(pub(crate) Option<UserId>);
+
+/// A training node of this server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeIdentity;
+
+impl FromRequestParts<App> for CurrentUser {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        if let Some(token) = bearer(&parts.headers) {
+            let subject = app.tokens().verify(Audience::Api, token, app.now())?;
+            let user = subject.parse().map_err(|_| Error::Unauthenticated)?;
+            return sessions::known_user(app, user).await.map(Self);
+        }
+        let token = session_cookie(&parts.headers).ok_or(Error::Unauthenticated)?;
+        sessions::find_user(app, token).await.map(Self)
+    }
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        match CurrentUser::from_request_parts(parts, app).await {
+            Ok(CurrentUser(user)) => Ok(Self(Some(user))),
+            Err(Error::Unauthenticated) => Ok(Self(None)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl FromRequestParts<App> for NodeIdentity {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let token = bearer(&parts.headers).ok_or(Error::Unauthenticated)?;
+        app.tokens().verify(Audience::Node, token, app.now())?;
+        Ok(Self)
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The session token of the request's cookies.
+pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == SESSION_COOKIE).then_some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append("cookie", "a=b; xpersguard_session=no".parse().unwrap());
+        assert_eq!(session_cookie(&headers), None);
+        headers.append("cookie", "c=d; persguard_session=abc".parse().unwrap());
+        assert_eq!(session_cookie(&headers), Some("abc"));
+    }
+
+    #[test]
+    fn only_the_bearer_scheme_counts() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", "Basic abc".parse().unwrap());
+        assert_eq!(bearer(&headers), None);
+        headers.insert("authorization", "bearer abc".parse().unwrap());
+        assert_eq!(bearer(&headers), Some("abc"));
+    }
+}

@@ -1,0 +1,12 @@
+//! What handlers take: an authorised person or node, a body, paging, an idempotency key.
+
+pub(crate) mod body;
+pub(crate) mod idempotency;
+pub(crate) mod identity;
+pub(crate) mod owned;
+mod paging;
+
+pub(crate) use body::{Json, OptionalJson};
+pub(crate) use idempotency::IdempotencyKey;
+pub(crate) use identity::{CurrentUser, NodeIdentity, Visitor};
+pub(crate) use owned::{Id, OwnedJob, OwnedSet};

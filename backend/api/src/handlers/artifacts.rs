@@ -1,0 +1,42 @@
+//! Files that jobs produced: pictures in place, everything else as a download.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use shared::{ArtifactId, artifact::ArtifactKind};
+
+use super::content::{self, Content};
+use crate::{
+    app::{App, artifacts},
+    error::Error,
+    extract::{Id, Visitor},
+};
+
+const fn media_type(kind: ArtifactKind) -> &'static str {
+    match kind {
+        ArtifactKind::GalleryImage => "image/png",
+        ArtifactKind::Report => "application/json",
+        ArtifactKind::ProtectedUnet => "application/octet-stream",
+    }
+}
+
+/// The file; pictures of a public gallery need no session.
+#[utoipa::path(get, path = "/v1/artifacts/{id}/content", tag = "results",
+    params(("id" = ArtifactId, Path), ("Range" = Option<String>, Header)),
+    responses(
+        (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 206, content_type = "application/octet-stream", body = Vec<u8>)))]
+pub(crate) async fn read_artifact(
+    State(app): State<App>,
+    Visitor(user): Visitor,
+    Id(id): Id<ArtifactId>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let file = artifacts::find(&app, user, id).await?;
+    let content = Content {
+        sha256: &file.sha256,
+        size_bytes: file.size_bytes,
+        media_type: media_type(file.kind),
+        save_as: (file.kind != ArtifactKind::GalleryImage).then_some(file.name.as_str()),
+        public: user.is_none(),
+    };
+    content::send(&app, &headers, content).await
+}

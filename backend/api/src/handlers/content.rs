@@ -1,0 +1,100 @@
+//! Bytes on their way out: whole or a range, cacheable by hash, streamed.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tokio_util::io::ReaderStream;
+
+use super::range;
+use crate::{
+    app::{App, blobs},
+    error::Error,
+};
+
+const CHUNK: usize = 64 * 1024;
+
+/// A file as a response describes it.
+pub(crate) struct Content<'a> {
+    /// Its key in the artifact store, and its strong `ETag`.
+    pub(crate) sha256: &'a str,
+    pub(crate) size_bytes: u64,
+    pub(crate) media_type: &'a str,
+    /// Name to save it under; absent: shown in place.
+    pub(crate) save_as: Option<&'a str>,
+    /// Whether anyone may see it.
+    pub(crate) public: bool,
+}
+
+/// Answers with the file, a part of it, or "not modified".
+pub(crate) async fn send(
+    app: &App,
+    headers: &HeaderMap,
+    content: Content<'_>,
+) -> Result<Response, Error> {
+    let etag = format!("\"{}\"", content.sha256);
+    if is_fresh(headers, &etag) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        describe(&mut response, &etag, &content)?;
+        return Ok(response);
+    }
+    let size = content.size_bytes;
+    let part = range::requested(headers, &etag, size);
+    let bytes = part.map(|(start, length)| start..start + length);
+    let object = blobs::open(app, content.sha256, bytes).await?;
+    let length = object.range.end - object.range.start;
+    let mut response =
+        Body::from_stream(ReaderStream::with_capacity(object.reader, CHUNK)).into_response();
+    describe(&mut response, &etag, &content)?;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some((start, length)) = part {
+        let value = format!("bytes {start}-{}/{size}", start + length - 1);
+        headers.insert(header::CONTENT_RANGE, text(&value)?);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    Ok(response)
+}
+
+fn is_fresh(headers: &HeaderMap, etag: &str) -> bool {
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok());
+    known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag))
+}
+
+fn text(value: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(value).map_err(Error::internal)
+}
+
+fn describe(response: &mut Response, etag: &str, content: &Content<'_>) -> Result<(), Error> {
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, text(etag)?);
+    headers.insert(header::CONTENT_TYPE, text(content.media_type)?);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let cache = if content.public {
+        "public, max-age=3600"
+    } else {
+        "private, max-age=3600"
+    };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    if let Some(name) = content.save_as {
+        let value = format!("attachment; filename=\"{}\"", plain(name));
+        headers.insert(header::CONTENT_DISPOSITION, text(&value)?);
+    }
+    Ok(())
+}
+
+/// The last part of the name in characters that need no escape.
+fn plain(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    last.chars().map(safe).collect()
+}

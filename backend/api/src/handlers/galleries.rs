@@ -1,0 +1,36 @@
+//! Galleries: the owner's, and public ones for anyone.
+
+use axum::{Json as Body, extract::State};
+use shared::{
+    GalleryId,
+    gallery::{Gallery, GallerySummary},
+    page::Page,
+};
+
+use crate::{
+    app::{App, galleries, paging::Paging},
+    error::Error,
+    extract::{CurrentUser, Id, Visitor},
+};
+
+/// The caller's galleries, newest first.
+#[utoipa::path(get, path = "/v1/galleries", tag = "results", params(Paging),
+    responses((status = 200, body = Page<GallerySummary>)))]
+pub(crate) async fn list_galleries(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+    paging: Paging,
+) -> Result<Body<Page<GallerySummary>>, Error> {
+    galleries::list(&app, user, &paging).await.map(Body)
+}
+
+/// One gallery; a public one needs no session.
+#[utoipa::path(get, path = "/v1/galleries/{id}", tag = "results",
+    params(("id" = GalleryId, Path)), responses((status = 200, body = Gallery)))]
+pub(crate) async fn find_gallery(
+    State(app): State<App>,
+    Visitor(user): Visitor,
+    Id(id): Id<GalleryId>,
+) -> Result<Body<Gallery>, Error> {
+    galleries::find(&app, user, id).await.map(Body)
+}

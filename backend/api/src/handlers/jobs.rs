@@ -1,0 +1,109 @@
+//! Jobs: preflight, launch, look, cancel, retry.
+
+use axum::{
+    Json as Body,
+    extract::State,
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+};
+use shared::{
+    JobId,
+    artifact::Artifact,
+    job::{Job, JobSpec},
+    page::Page,
+    preflight::Preflight,
+};
+
+use super::location;
+use crate::{
+    app::{App, jobs, paging::Paging, preflights},
+    error::Error,
+    extract::{CurrentUser, IdempotencyKey, Json, OwnedJob},
+};
+
+static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+fn accepted(job: Job) -> Response {
+    let place = location(format!("/v1/jobs/{}", job.id));
+    (StatusCode::ACCEPTED, place, Body(job)).into_response()
+}
+
+/// What is known before a job is launched.
+#[utoipa::path(post, path = "/v1/preflights", tag = "jobs", request_body = JobSpec,
+    responses((status = 200, body = Preflight)))]
+pub(crate) async fn create_preflight(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+    Json(spec): Json<JobSpec>,
+) -> Result<Body<Preflight>, Error> {
+    preflights::create(&app, user, &spec).await.map(Body)
+}
+
+/// Launches a job.
+#[utoipa::path(post, path = "/v1/jobs", tag = "jobs", request_body = JobSpec,
+    params(("Idempotency-Key" = String, Header)), responses((status = 202, body = Job)))]
+pub(crate) async fn create_job(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(spec): Json<JobSpec>,
+) -> Result<Response, Error> {
+    let launched = jobs::create(&app, user, &key, &spec).await?;
+    let mut response = accepted(launched.job);
+    if launched.replayed {
+        let value = HeaderValue::from_static("true");
+        response.headers_mut().insert(REPLAYED.clone(), value);
+    }
+    Ok(response)
+}
+
+/// The caller's jobs, newest first.
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", params(Paging),
+    responses((status = 200, body = Page<Job>)))]
+pub(crate) async fn list_jobs(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+    paging: Paging,
+) -> Result<Body<Page<Job>>, Error> {
+    jobs::list(&app, user, &paging).await.map(Body)
+}
+
+/// One job.
+#[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Job)))]
+pub(crate) async fn find_job(OwnedJob { job, .. }: OwnedJob) -> Body<Job> {
+    Body(job)
+}
+
+/// Asks a job to end; asking again changes nothing.
+#[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 202, body = Job)))]
+pub(crate) async fn cancel_job(
+    State(app): State<App>,
+    OwnedJob { owner, job }: OwnedJob,
+) -> Result<Response, Error> {
+    jobs::cancel(&app, owner, job.id).await.map(accepted)
+}
+
+/// Launches the same specification again.
+#[utoipa::path(post, path = "/v1/jobs/{id}/retry", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 202, body = Job)))]
+pub(crate) async fn retry_job(
+    State(app): State<App>,
+    OwnedJob { owner, job }: OwnedJob,
+) -> Result<Response, Error> {
+    jobs::retry(&app, owner, &job).await.map(accepted)
+}
+
+/// What a job produced.
+#[utoipa::path(get, path = "/v1/jobs/{id}/artifacts", tag = "jobs",
+    params(("id" = JobId, Path), Paging), responses((status = 200, body = Page<Artifact>)))]
+pub(crate) async fn list_artifacts(
+    State(app): State<App>,
+    OwnedJob { owner, job }: OwnedJob,
+    paging: Paging,
+) -> Result<Body<Page<Artifact>>, Error> {
+    jobs::artifacts(&app, owner, job.id, &paging)
+        .await
+        .map(Body)
+}

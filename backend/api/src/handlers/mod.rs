@@ -1,0 +1,25 @@
+//! One file a noun. A handler extracts, authorises, makes one call and serialises.
+
+pub(crate) mod accounts;
+pub(crate) mod artifacts;
+pub(crate) mod base_models;
+pub(crate) mod blobs;
+mod content;
+pub(crate) mod demo;
+pub(crate) mod events;
+pub(crate) mod frontend;
+pub(crate) mod galleries;
+pub(crate) mod images;
+pub(crate) mod jobs;
+pub(crate) mod nodes;
+pub(crate) mod protected_sets;
+mod range;
+pub(crate) mod server;
+pub(crate) mod uploads;
+
+use axum::http::{HeaderName, header};
+
+/// The header `Location`, pointing at a new object.
+pub(crate) fn location(path: String) -> [(HeaderName, String); 1] {
+    [(header::LOCATION, path)]
+}

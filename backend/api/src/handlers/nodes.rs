@@ -1,0 +1,89 @@
+//! The node protocol: lease, heartbeat, upload, resume, finish.
+
+use axum::{
+    Json as Body,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use shared::{
+    JobId,
+    node::{
+        CreateLease, CreateNodeUpload, FinishAttempt, Heartbeat, HeartbeatAnswer, Lease,
+        NodeUpload, SaveResume,
+    },
+};
+
+use crate::{
+    app::App,
+    dispatch,
+    error::Error,
+    extract::{Id, Json, NodeIdentity},
+};
+
+/// Asks for work; waits up to ten seconds for some.
+#[utoipa::path(post, path = "/v1/node/leases", tag = "nodes", request_body = CreateLease,
+    responses((status = 200, body = Lease), (status = 204)))]
+pub(crate) async fn create_lease(
+    State(app): State<App>,
+    _: NodeIdentity,
+    Json(request): Json<CreateLease>,
+) -> Result<Response, Error> {
+    Ok(match dispatch::claim::wait(&app, &request).await? {
+        Some(lease) => Body(lease).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
+}
+
+/// Renews the lease and carries progress.
+#[utoipa::path(post, path = "/v1/node/jobs/{id}/heartbeats", tag = "nodes",
+    params(("id" = JobId, Path)), request_body = Heartbeat,
+    responses((status = 200, body = HeartbeatAnswer)))]
+pub(crate) async fn create_heartbeat(
+    State(app): State<App>,
+    _: NodeIdentity,
+    Id(id): Id<JobId>,
+    Json(request): Json<Heartbeat>,
+) -> Result<Body<HeartbeatAnswer>, Error> {
+    dispatch::heartbeat::take(&app, id, request).await.map(Body)
+}
+
+/// Announces an output or a resume checkpoint.
+#[utoipa::path(post, path = "/v1/node/jobs/{id}/uploads", tag = "nodes",
+    params(("id" = JobId, Path)), request_body = CreateNodeUpload,
+    responses((status = 201, body = NodeUpload)))]
+pub(crate) async fn create_upload(
+    State(app): State<App>,
+    _: NodeIdentity,
+    Id(id): Id<JobId>,
+    Json(request): Json<CreateNodeUpload>,
+) -> Result<impl IntoResponse, Error> {
+    let upload = dispatch::outputs::announce(&app, id, &request).await?;
+    Ok((StatusCode::CREATED, Body(upload)))
+}
+
+/// Registers state from which another attempt can go on.
+#[utoipa::path(post, path = "/v1/node/jobs/{id}/resume", tag = "nodes",
+    params(("id" = JobId, Path)), request_body = SaveResume, responses((status = 204)))]
+pub(crate) async fn save_resume(
+    State(app): State<App>,
+    _: NodeIdentity,
+    Id(id): Id<JobId>,
+    Json(request): Json<SaveResume>,
+) -> Result<StatusCode, Error> {
+    dispatch::outputs::save_resume(&app, id, &request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends an attempt; repeating an accepted finish changes nothing.
+#[utoipa::path(post, path = "/v1/node/jobs/{id}/finish", tag = "nodes",
+    params(("id" = JobId, Path)), request_body = FinishAttempt, responses((status = 204)))]
+pub(crate) async fn finish_attempt(
+    State(app): State<App>,
+    _: NodeIdentity,
+    Id(id): Id<JobId>,
+    Json(request): Json<FinishAttempt>,
+) -> Result<StatusCode, Error> {
+    dispatch::finish::take(&app, id, request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

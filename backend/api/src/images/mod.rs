@@ -1,0 +1,173 @@
+//! Turns an uploaded file into a clean picture: bounded, upright, without metadata.
+//!
+//! Refuses files that lie about their type, decompression bombs and damaged data. The answer holds
+//! pixels only: nothing of the uploaded bytes survives.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, imageops::FilterType};
+use shared::limits::{MAX_IMAGE_PIXELS, MIN_IMAGE_SIDE};
+
+/// Longest side that is kept.
+pub const MAX_KEPT_SIDE: u32 = 1024;
+/// Memory that one decoder may take: 40 megapixels as RGBA, with room for its own buffers.
+const MAX_DECODER_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Why a file is not an acceptable picture.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its first bytes are not those of the announced type.
+    #[error("The file is {found}, but was announced as {announced}.")]
+    WrongType {
+        /// What it was announced as.
+        announced: String,
+        /// What it looks like.
+        found: String,
+    },
+    /// It cannot be decoded within the limits.
+    #[error("{0}")]
+    Undecodable(String),
+}
+
+/// A picture that is safe to keep.
+#[derive(Debug)]
+pub struct CleanImage {
+    /// PNG without any metadata.
+    pub png: Vec<u8>,
+    /// Width, orientation applied.
+    pub width: u32,
+    /// Height, orientation applied.
+    pub height: u32,
+    /// Whether the upload carried EXIF data.
+    pub had_exif: bool,
+    /// Whether that held a position.
+    pub had_gps: bool,
+}
+
+/// Decodes, turns upright, shrinks to [`MAX_KEPT_SIDE`] and encodes anew.
+pub fn clean(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
+    let format = sniff(bytes, media_type)?;
+    if format == ImageFormat::Jpeg && !jpeg_has_end(bytes) {
+        return Err(incomplete());
+    }
+    let exif = read_exif(bytes);
+    let picture = decode(bytes, format)?;
+    let picture = fit(picture);
+    let (width, height) = (picture.width(), picture.height());
+    Ok(CleanImage {
+        png: encode(&picture)?,
+        width,
+        height,
+        had_exif: exif.is_some(),
+        had_gps: exif.is_some_and(|exif| {
+            exif.fields()
+                .any(|field| field.tag.context() == exif::Context::Gps)
+        }),
+    })
+}
+
+fn sniff(bytes: &[u8], announced: &str) -> Result<ImageFormat, Refusal> {
+    let found = image::guess_format(bytes).ok();
+    let format = match announced {
+        "image/png" => ImageFormat::Png,
+        "image/jpeg" => ImageFormat::Jpeg,
+        _ => ImageFormat::WebP,
+    };
+    if found == Some(format) {
+        return Ok(format);
+    }
+    Err(Refusal::WrongType {
+        announced: announced.into(),
+        found: found.map_or("not a picture".into(), |format| {
+            format.to_mime_type().into()
+        }),
+    })
+}
+
+fn read_exif(bytes: &[u8]) -> Option<exif::Exif> {
+    exif::Reader::new()
+        .read_from_container(&mut Cursor::new(bytes))
+        .ok()
+}
+
+fn undecodable(error: &image::ImageError) -> Refusal {
+    tracing::debug!(%error, "decoder refused an upload");
+    incomplete()
+}
+
+fn incomplete() -> Refusal {
+    Refusal::Undecodable(
+        "The file is damaged or incomplete: it could not be decoded to the end.".into(),
+    )
+}
+
+/// Whether an end marker follows the first scan. The decoder paints what is missing grey instead of
+/// failing, and a thumbnail inside the EXIF data has an end marker of its own.
+fn jpeg_has_end(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    while let [0xFF, marker, high, low, ..] = *rest {
+        if marker == 0xDA {
+            return rest.windows(2).any(|pair| pair == [0xFF, 0xD9]);
+        }
+        let skip = if marker == 0xFF {
+            1
+        } else {
+            2 + usize::from(u16::from_be_bytes([high, low]))
+        };
+        rest = rest.get(skip..).unwrap_or_default();
+    }
+    false
+}
+
+fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, Refusal> {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|error| undecodable(&error))?;
+    // Only the header has been read so far: a bomb ends here.
+    check_size(decoder.dimensions())?;
+    let orientation = decoder.orientation().map_err(|error| undecodable(&error))?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(&error))?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+fn check_size((width, height): (u32, u32)) -> Result<(), Refusal> {
+    if u64::from(width) * u64::from(height) > MAX_IMAGE_PIXELS {
+        return Err(Refusal::Undecodable(format!(
+            "The picture has {width} x {height} pixels; at most {} megapixels are accepted.",
+            MAX_IMAGE_PIXELS / 1_000_000
+        )));
+    }
+    if width.min(height) < MIN_IMAGE_SIDE {
+        return Err(Refusal::Undecodable(format!(
+            "The picture has {width} x {height} pixels; each side needs at least {MIN_IMAGE_SIDE}."
+        )));
+    }
+    Ok(())
+}
+
+fn fit(picture: DynamicImage) -> DynamicImage {
+    if picture.width().max(picture.height()) <= MAX_KEPT_SIDE {
+        return picture;
+    }
+    picture.resize(MAX_KEPT_SIDE, MAX_KEPT_SIDE, FilterType::Triangle)
+}
+
+/// Eight bits a channel; transparency is kept where the picture has it.
+fn encode(picture: &DynamicImage) -> Result<Vec<u8>, Refusal> {
+    let picture = if picture.color().has_alpha() {
+        DynamicImage::ImageRgba8(picture.to_rgba8())
+    } else {
+        DynamicImage::ImageRgb8(picture.to_rgb8())
+    };
+    let mut png = Cursor::new(Vec::new());
+    picture
+        .write_to(&mut png, ImageFormat::Png)
+        .map_err(|error| undecodable(&error))?;
+    Ok(png.into_inner())
+}
+
+#[cfg(test)]
+mod tests;

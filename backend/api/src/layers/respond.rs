@@ -1,0 +1,86 @@
+//! The outermost layer: gives every request an id and a log line, and every failure a problem body.
+//!
+//! Logs the path but never the query: signatures and cursors stand there.
+
+use std::{any::Any, time::Instant};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tracing::Instrument;
+
+use crate::{error::Error, secret};
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// Runs the request inside its span and finishes the response.
+pub(crate) async fn finish(request: Request, next: Next) -> Response {
+    let id = format!("req_{}", hex::encode(secret::random_bytes::<12>()));
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let span =
+        tracing::info_span!("request", request.id = %id, http.method = %method, http.path = %path);
+    let start = Instant::now();
+    async move {
+        let mut response = problem(next.run(request).await, &method, &path, &id);
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID.clone(), value);
+        }
+        let milliseconds = start.elapsed().as_millis();
+        let status = response.status().as_u16();
+        tracing::debug!(http.status = status, milliseconds, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Turns a panic into an answer; the message is for the log alone.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that the layer calls"
+)]
+pub(crate) fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let text = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied())
+        .unwrap_or("panic without a message");
+    Error::Internal(format!("panic: {text}")).into_response()
+}
+
+fn problem(response: Response, method: &Method, path: &str, id: &str) -> Response {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    let error = parts
+        .extensions
+        .remove()
+        .unwrap_or_else(|| Error::from_status(status));
+    if let Some(cause) = error.cause() {
+        tracing::error!(cause, "request failed");
+    }
+    let problem = error.problem(path, id);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    parts.status = StatusCode::from_u16(problem.status).unwrap_or(status);
+    let kind = HeaderValue::from_static("application/problem+json");
+    parts.headers.insert(header::CONTENT_TYPE, kind);
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    parts
+        .headers
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        Body::from(body)
+    };
+    Response::from_parts(parts, body)
+}

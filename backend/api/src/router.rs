@@ -1,0 +1,114 @@
+//! The whole URL map on one screen, the layers around it, and the OpenAPI document of it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware::{from_fn, from_fn_with_state},
+};
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    app::App,
+    handlers::{
+        accounts, artifacts, base_models, blobs, demo, events, frontend, galleries, images, jobs,
+        nodes, protected_sets, server, uploads,
+    },
+    layers::{origin, respond, security},
+    openapi,
+};
+
+/// A form, a specification or a declaration.
+const SMALL_BODY: usize = 64 * 1024;
+/// A thousand progress entries or outputs.
+const NODE_BODY: usize = 1024 * 1024;
+/// Above the ten seconds for which a lease waits.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn people() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::create_user))
+        .routes(routes!(accounts::create_session))
+        .routes(routes!(accounts::delete_session))
+        .routes(routes!(accounts::create_token))
+        .routes(routes!(accounts::find_me))
+        .routes(routes!(base_models::list_base_models))
+        .routes(routes!(base_models::find_base_model))
+        .routes(routes!(
+            protected_sets::create_set,
+            protected_sets::list_sets
+        ))
+        .routes(routes!(
+            protected_sets::find_set,
+            protected_sets::delete_set
+        ))
+        .routes(routes!(protected_sets::seal_set))
+        .routes(routes!(uploads::create_upload))
+        .routes(routes!(uploads::find_upload))
+        .routes(routes!(uploads::complete_upload))
+        .routes(routes!(images::delete_image))
+        .routes(routes!(jobs::create_preflight))
+        .routes(routes!(jobs::create_job, jobs::list_jobs))
+        .routes(routes!(jobs::find_job))
+        .routes(routes!(jobs::cancel_job))
+        .routes(routes!(jobs::retry_job))
+        .routes(routes!(jobs::list_artifacts))
+        .routes(routes!(galleries::list_galleries))
+        .routes(routes!(galleries::find_gallery))
+        .routes(routes!(demo::find_demo))
+        .routes(routes!(demo::find_sample))
+        .routes(routes!(server::find_health))
+        .routes(routes!(server::find_readiness))
+        .routes(routes!(server::find_key_set))
+        .routes(routes!(server::find_document))
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+}
+
+fn training_nodes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(nodes::create_lease))
+        .routes(routes!(nodes::create_heartbeat))
+        .routes(routes!(nodes::create_upload))
+        .routes(routes!(nodes::save_resume))
+        .routes(routes!(nodes::finish_attempt))
+        .layer(DefaultBodyLimit::max(NODE_BODY))
+}
+
+/// Bodies that take as long as the line needs: no timeout, no buffer.
+fn streams() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(events::follow_events))
+        .routes(routes!(artifacts::read_artifact))
+        .routes(routes!(images::read_image))
+        .routes(routes!(blobs::write_blob, blobs::read_blob))
+}
+
+fn routes() -> OpenApiRouter<App> {
+    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT);
+    OpenApiRouter::with_openapi(openapi::base())
+        .merge(people().merge(training_nodes()).layer(timeout))
+        .merge(streams())
+}
+
+/// The OpenAPI document of every route.
+pub fn document() -> OpenApi {
+    openapi::finish(routes().into_openapi())
+}
+
+/// Everything that this server answers.
+pub fn router(app: App) -> Router {
+    let (router, paths) = routes().split_for_parts();
+    let document = openapi::finish(paths).to_json().unwrap_or_default();
+    router
+        .fallback(frontend::serve)
+        .layer(Extension(server::Document(Arc::from(document))))
+        .layer(from_fn_with_state(app.clone(), origin::check))
+        .layer(CatchPanicLayer::custom(respond::panicked))
+        .layer(from_fn(security::add_headers))
+        .layer(from_fn(respond::finish))
+        .with_state(app)
+}

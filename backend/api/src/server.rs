@@ -1,0 +1,127 @@
+//! Starts and stops everything: database, artifact store, dispatch, local node, HTTP.
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::{
+    app::{App, base_models, demo, tokens::Audience},
+    clock::{Clock, SystemClock},
+    config::Config,
+    dispatch::{self, local_node::LocalNode},
+    router,
+};
+
+/// Longest wait for open requests after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Brings the database up to date.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    prepare_directory(&config.data_dir)?;
+    migrations::migrate(&config.database_url())
+        .await
+        .context("the database was not migrated")
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.address)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.address))?;
+    let app = open(config, listener.local_addr()?, Arc::new(SystemClock)).await?;
+    let stop = app.stop().clone();
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        tracing::info!("stopping");
+        stop.cancel();
+    });
+    run(app, listener).await
+}
+
+/// Opens everything that requests need, for a server at `address`.
+pub async fn open(
+    mut config: Config,
+    address: SocketAddr,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<App> {
+    prepare_directory(&config.data_dir)?;
+    // The local node gets paths under it and may run elsewhere.
+    config.data_dir = fs::canonicalize(&config.data_dir)?;
+    migrate(&config).await?;
+    let app = App::open(config, address, clock).await?;
+    let model = base_models::register_embedded(&app).await?;
+    if app.config().demo {
+        demo::prepare(&app, &model).await?;
+    }
+    Ok(app)
+}
+
+/// Answers requests and drives jobs until the app's stop is asked for.
+pub async fn run(app: App, listener: TcpListener) -> anyhow::Result<()> {
+    let stop = app.stop().clone();
+    let address = listener.local_addr()?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(dispatch::expiry::run(app.clone()));
+    if app.config().local_node {
+        tasks.spawn(local_node(&app, address)?.supervise(stop.clone()));
+    }
+    let service = router::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let stopped = stop.clone().cancelled_owned();
+    let server = tokio::spawn(
+        axum::serve(listener, service)
+            .with_graceful_shutdown(stopped)
+            .into_future(),
+    );
+    announce(&app, address)?;
+    stop.cancelled().await;
+    // Downloads may go on for long; what is still open after the grace is cut.
+    if tokio::time::timeout(GRACE, server).await.is_err() {
+        tracing::warn!("open requests were cut");
+    }
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
+    fs::write(app.config().data_dir.join("address"), address.to_string())?;
+    tracing::info!(%address, url = app.public_url(), "listening");
+    Ok(())
+}
+
+fn local_node(app: &App, address: SocketAddr) -> anyhow::Result<LocalNode> {
+    let own = std::env::current_exe().context("the own executable is unknown")?;
+    Ok(LocalNode {
+        program: own.with_file_name(format!("persguard-node{}", std::env::consts::EXE_SUFFIX)),
+        url: format!("http://{address}"),
+        token: app.tokens().issue(Audience::Node, "local", app.now())?,
+        directory: app.config().data_dir.join("node"),
+        threads: app.config().node_threads,
+    })
+}
+
+fn prepare_directory(path: &Path) -> anyhow::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(path)
+        .with_context(|| format!("cannot create {}", path.display()))
+}
+
+async fn wait_for_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        let kind = tokio::signal::unix::SignalKind::terminate();
+        if let Ok(mut terminate) = tokio::signal::unix::signal(kind) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}

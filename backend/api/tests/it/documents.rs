@@ -1,0 +1,110 @@
+//! The OpenAPI document and the router agree.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::Server;
+
+/// Every route of the agreed table.
+const TABLE: &[(&str, &str)] = &[
+    ("get", "/healthz"),
+    ("get", "/readyz"),
+    ("get", "/openapi.json"),
+    ("get", "/.well-known/jwks.json"),
+    ("post", "/v1/users"),
+    ("post", "/v1/sessions"),
+    ("delete", "/v1/sessions/current"),
+    ("post", "/v1/tokens"),
+    ("get", "/v1/me"),
+    ("get", "/v1/base-models"),
+    ("get", "/v1/base-models/{id}"),
+    ("post", "/v1/protected-sets"),
+    ("get", "/v1/protected-sets"),
+    ("get", "/v1/protected-sets/{id}"),
+    ("delete", "/v1/protected-sets/{id}"),
+    ("put", "/v1/protected-sets/{id}/attestation"),
+    ("post", "/v1/uploads"),
+    ("get", "/v1/uploads/{id}"),
+    ("post", "/v1/uploads/{id}/complete"),
+    ("put", "/blobs/{key}"),
+    ("get", "/blobs/{key}"),
+    ("get", "/v1/images/{id}/content"),
+    ("delete", "/v1/images/{id}"),
+    ("post", "/v1/preflights"),
+    ("post", "/v1/jobs"),
+    ("get", "/v1/jobs"),
+    ("get", "/v1/jobs/{id}"),
+    ("post", "/v1/jobs/{id}/cancel"),
+    ("post", "/v1/jobs/{id}/retry"),
+    ("get", "/v1/jobs/{id}/events"),
+    ("get", "/v1/jobs/{id}/artifacts"),
+    ("get", "/v1/artifacts/{id}/content"),
+    ("get", "/v1/galleries"),
+    ("get", "/v1/galleries/{id}"),
+    ("get", "/v1/demo"),
+    ("get", "/demo/samples/{set}/{file}"),
+    ("post", "/v1/node/leases"),
+    ("post", "/v1/node/jobs/{id}/heartbeats"),
+    ("post", "/v1/node/jobs/{id}/uploads"),
+    ("post", "/v1/node/jobs/{id}/resume"),
+    ("post", "/v1/node/jobs/{id}/finish"),
+];
+
+#[tokio::test]
+async fn document_lists_the_agreed_routes_and_all_are_served() {
+    let server = Server::start().await;
+    let stranger = server.stranger();
+    let document: Value = stranger.get("/openapi.json").await.json().await.unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut listed = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in ["get", "put", "post", "delete", "patch"] {
+            if item.get(method).is_some() {
+                listed.push((method.to_owned(), path.clone()));
+            }
+        }
+    }
+    let mut agreed: Vec<_> = TABLE
+        .iter()
+        .map(|(m, p)| ((*m).to_owned(), (*p).to_owned()))
+        .collect();
+    listed.sort();
+    agreed.sort();
+    assert_eq!(listed, agreed);
+    for (method, path) in listed {
+        let place = path
+            .replace("{id}", "x")
+            .replace("{key}", "x")
+            .replace("{set}", "x");
+        let place = place.replace("{file}", "x");
+        // No route takes PATCH; one that exists says which methods it does take.
+        let response = stranger
+            .request(Method::PATCH, &place)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 405, "{path}");
+        let allow = response.headers()["allow"].to_str().unwrap();
+        assert!(
+            allow.contains(&method.to_uppercase()),
+            "{method} {path}: {allow}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_reference_of_the_document_resolves() {
+    let document = serde_json::to_value(api::router::document()).unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let text = document.to_string();
+    for part in text.split("\"#/components/schemas/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(schemas.contains_key(name), "{name}");
+    }
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let problem = &operation["responses"]["default"]["content"]["application/problem+json"];
+            assert!(problem.is_object(), "{method} {path}");
+        }
+    }
+}

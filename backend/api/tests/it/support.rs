@@ -1,0 +1,392 @@
+//! A server for one test, people who use it, and a scripted node.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use api::{
+    app::{App, tokens::Audience},
+    clock::ShiftedClock,
+    config::Config,
+    server,
+};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::{
+    base_model::BaseModel,
+    job::Job,
+    node::{HeartbeatAnswer, Lease, NodeUpload},
+    page::Page,
+    protected_set::ProtectedSet,
+    upload::Upload,
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) app: App,
+    pub(crate) clock: ShiftedClock,
+    pub(crate) address: SocketAddr,
+    directory: tempfile::TempDir,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let mut config = Config {
+            address,
+            data_dir: directory.path().to_owned(),
+            database_url: None,
+            frontend_dir: None,
+            public_url: None,
+            local_node: false,
+            node_threads: None,
+            demo: false,
+            lease_seconds: 30,
+            log: "info".into(),
+        };
+        change(&mut config);
+        let clock = ShiftedClock::default();
+        let app = server::open(config, address, Arc::new(clock.clone()))
+            .await
+            .expect("it opens");
+        let task = tokio::spawn(server::run(app.clone(), listener));
+        Self {
+            app,
+            clock,
+            address,
+            directory,
+            task,
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        if path.starts_with("http") {
+            path.into()
+        } else {
+            format!("http://{}{path}", self.address)
+        }
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+
+    /// Somebody without a session.
+    pub(crate) fn stranger(&self) -> Person<'_> {
+        Person {
+            server: self,
+            client: client(),
+            bearer: None,
+        }
+    }
+
+    /// Somebody with a new account and its session cookie.
+    pub(crate) async fn person(&self, name: &str) -> Person<'_> {
+        let person = self.stranger();
+        let account = json!({
+            "email": format!("{name}@example.org"), "password": "correct horse battery", "name": name
+        });
+        let response = person.post("/v1/users", &account).await;
+        assert_eq!(
+            response.status(),
+            StatusCode::CREATED,
+            "{:?}",
+            response.text().await
+        );
+        person
+    }
+
+    /// The server's own node.
+    pub(crate) fn node(&self) -> Node<'_> {
+        let token = self
+            .app
+            .tokens()
+            .issue(Audience::Node, "test", self.app.now())
+            .expect("signed");
+        let id = format!("nod_{:032x}", 7);
+        Node {
+            person: Person {
+                server: self,
+                client: client(),
+                bearer: Some(token),
+            },
+            id,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.app.stop().cancel();
+        self.task.await.expect("no panic").expect("a clean end");
+    }
+}
+
+fn client() -> Client {
+    Client::builder()
+        .cookie_store(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(60))
+        .build()
+        .expect("a client")
+}
+
+/// A client of the API.
+pub(crate) struct Person<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) client: Client,
+    pub(crate) bearer: Option<String>,
+}
+
+impl Person<'_> {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, self.server.url(path));
+        match &self.bearer {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path)
+            .send()
+            .await
+            .expect("an answer")
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        self.request(Method::POST, path)
+            .json(body)
+            .send()
+            .await
+            .expect("an answer")
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Response {
+        self.request(Method::PUT, path)
+            .json(body)
+            .send()
+            .await
+            .expect("an answer")
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Response {
+        self.request(Method::DELETE, path)
+            .send()
+            .await
+            .expect("an answer")
+    }
+
+    pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str) -> T {
+        body(self.get(path).await, StatusCode::OK).await
+    }
+
+    pub(crate) async fn set(&self, name: &str) -> ProtectedSet {
+        let response = self
+            .post("/v1/protected-sets", &json!({ "name": name }))
+            .await;
+        body(response, StatusCode::CREATED).await
+    }
+
+    pub(crate) async fn announce(&self, set: &ProtectedSet, name: &str, bytes: &[u8]) -> Response {
+        let kind = if name.ends_with(".jpg") {
+            "image/jpeg"
+        } else {
+            "image/png"
+        };
+        let request = json!({
+            "protected_set_id": set.id, "filename": name, "size_bytes": bytes.len(),
+            "sha256": hex::encode(Sha256::digest(bytes)), "media_type": kind,
+        });
+        self.post("/v1/uploads", &request).await
+    }
+
+    pub(crate) async fn send(&self, upload: &Upload, bytes: &[u8]) -> Response {
+        let url = self.server.url(&upload.url);
+        client()
+            .put(url)
+            .body(bytes.to_vec())
+            .send()
+            .await
+            .expect("an answer")
+    }
+
+    /// Announces and sends; the answer is that of `complete`.
+    pub(crate) async fn upload(&self, set: &ProtectedSet, name: &str, bytes: &[u8]) -> Response {
+        let upload: Upload = body(self.announce(set, name, bytes).await, StatusCode::CREATED).await;
+        let sent = self.send(&upload, bytes).await;
+        assert_eq!(sent.status(), StatusCode::OK, "{:?}", sent.text().await);
+        self.post(&format!("/v1/uploads/{}/complete", upload.id), &json!({}))
+            .await
+    }
+
+    pub(crate) async fn sealed_set(&self, name: &str) -> ProtectedSet {
+        let set = self.set(name).await;
+        for shade in 0..3 {
+            let response = self
+                .upload(&set, &format!("{shade}.png"), &png(64, 64, shade))
+                .await;
+            let _: Upload = body(response, StatusCode::OK).await;
+        }
+        let path = format!("/v1/protected-sets/{}/attestation", set.id);
+        body(self.put(&path, &attestation()).await, StatusCode::OK).await
+    }
+
+    pub(crate) async fn model(&self) -> BaseModel {
+        let page: Page<BaseModel> = self.read("/v1/base-models").await;
+        page.data.into_iter().next().expect("the embedded model")
+    }
+
+    pub(crate) async fn spec(&self, set: &ProtectedSet) -> Value {
+        let model = self.model().await;
+        json!({
+            "protected_set_id": set.id, "base_model_id": model.id, "class_name": "dog",
+            "identifier": "sks", "objective": { "kind": "target", "target_class": "apple" },
+        })
+    }
+
+    pub(crate) async fn launch(&self, spec: &Value, key: &str) -> Response {
+        let request = self
+            .request(Method::POST, "/v1/jobs")
+            .header("idempotency-key", key);
+        request.json(spec).send().await.expect("an answer")
+    }
+
+    pub(crate) async fn job(&self) -> Job {
+        let set = self.sealed_set("subject").await;
+        let spec = self.spec(&set).await;
+        body(
+            self.launch(&spec, &set.id.to_string()).await,
+            StatusCode::ACCEPTED,
+        )
+        .await
+    }
+}
+
+/// A node that does what a test tells it.
+pub(crate) struct Node<'a> {
+    pub(crate) person: Person<'a>,
+    pub(crate) id: String,
+}
+
+impl Node<'_> {
+    pub(crate) async fn ask(&self) -> Response {
+        let request = json!({
+            "node_id": self.id, "name": "scripted", "threads": 1, "memory_bytes": 1_000_000
+        });
+        self.person.post("/v1/node/leases", &request).await
+    }
+
+    pub(crate) async fn lease(&self) -> Lease {
+        body(self.ask().await, StatusCode::OK).await
+    }
+
+    pub(crate) async fn post(&self, lease: &Lease, what: &str, body: &Value) -> Response {
+        self.person
+            .post(&format!("/v1/node/jobs/{}/{what}", lease.job_id), body)
+            .await
+    }
+
+    pub(crate) async fn beat(&self, lease: &Lease, progress: Value) -> HeartbeatAnswer {
+        let request = json!({ "token": lease.token, "running": true, "progress": progress });
+        body(
+            self.post(lease, "heartbeats", &request).await,
+            StatusCode::OK,
+        )
+        .await
+    }
+
+    /// Sends a file; the answer is its hash.
+    pub(crate) async fn store(&self, lease: &Lease, bytes: &[u8]) -> String {
+        let sha256 = hex::encode(Sha256::digest(bytes));
+        let request = json!({ "token": lease.token, "sha256": sha256, "size_bytes": bytes.len() });
+        let response = self.post(lease, "uploads", &request).await;
+        let upload: NodeUpload = body(response, StatusCode::CREATED).await;
+        if let Some(url) = upload.url {
+            let url = self.person.server.url(&url);
+            let sent = client()
+                .put(url)
+                .body(bytes.to_vec())
+                .send()
+                .await
+                .expect("an answer");
+            assert_eq!(sent.status(), StatusCode::OK);
+        }
+        sha256
+    }
+
+    pub(crate) async fn finish(&self, lease: &Lease, outcome: Value) -> StatusCode {
+        let request = json!({ "token": lease.token, "outcome": outcome });
+        self.post(lease, "finish", &request).await.status()
+    }
+
+    pub(crate) async fn download(&self, url: &str) -> Vec<u8> {
+        let response = client()
+            .get(self.person.server.url(url))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK);
+        response.bytes().await.expect("bytes").to_vec()
+    }
+}
+
+/// Reads a body of the expected status.
+pub(crate) async fn body<T: DeserializeOwned>(response: Response, status: StatusCode) -> T {
+    let found = response.status();
+    let text = response.text().await.expect("a body");
+    assert_eq!(found, status, "{text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Checks a refusal: status, problem document, request id, code. Returns the problem.
+pub(crate) async fn refused(response: Response, status: u16, code: &str) -> Value {
+    let found = response.status().as_u16();
+    let headers = response.headers().clone();
+    let text = response.text().await.expect("a body");
+    assert_eq!(found, status, "{text}");
+    assert_eq!(
+        headers["content-type"], "application/problem+json",
+        "{text}"
+    );
+    let problem: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(problem["code"], code, "{text}");
+    assert_eq!(problem["status"], status, "{text}");
+    assert_eq!(
+        problem["request_id"],
+        headers["request-id"].to_str().expect("text"),
+        "{text}"
+    );
+    for field in ["type", "title", "detail", "instance"] {
+        assert!(
+            problem[field].as_str().is_some_and(|text| !text.is_empty()),
+            "{field}: {text}"
+        );
+    }
+    problem
+}
+
+/// A picture that differs with its shade.
+pub(crate) fn png(width: u32, height: u32, shade: u8) -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([(x * 3 % 256) as u8, (y * 5 % 256) as u8, shade])
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .expect("an encoder");
+    bytes.into_inner()
+}
+
+pub(crate) fn attestation() -> Value {
+    json!({
+        "basis": "own", "name": "Ada Example", "jurisdiction": "Germany",
+        "depicts_person": false, "confirmed": true,
+    })
+}
