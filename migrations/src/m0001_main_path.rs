@@ -6,9 +6,13 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
+#[expect(
+    elided_lifetimes_in_paths,
+    reason = "async_trait writes the trait's lifetime as it was elided there"
+)]
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let sql = include_str!("sql/m0001_main_path.sql");
         manager.get_connection().execute_unprepared(sql).await?;
         Ok(())
