@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
@@ -22,14 +22,21 @@ if [ "$(id -u)" = 0 ]; then
     as="setpriv --reuid=postgres --regid=postgres --clear-groups"
 fi
 cd "$directory"
-trap 'rm -rf "$directory"' EXIT
+server=""
+stop() {
+    if [ -n "$server" ]; then
+        kill -INT "$server" 2>/dev/null || true
+        wait "$server" || true
+    fi
+    rm -rf "$directory"
+}
+trap stop EXIT
+trap 'exit 1' INT TERM HUP
 $as "$bin/initdb" -A trust -U postgres --no-sync --locale=C -D "$directory/data" >"$directory/log" 2>&1
 $as "$bin/postgres" -D "$directory/data" -h 127.0.0.1 -p "$port" -k "" \
     -c fsync=off -c max_connections=200 >>"$directory/log" 2>&1 </dev/null &
 server=$!
 read -r _ || true
-kill -INT "$server"
-wait "$server" || true
 "#;
 
 /// URL of the server without a database name; `None` where there is no PostgreSQL.
@@ -76,16 +83,13 @@ fn start(binaries: &Path) -> String {
         .expect("a shell starts");
     // The pipe must stay open until this process ends, whatever ends it.
     std::mem::forget(script);
-    await_ready(binaries, &directory, port);
+    await_ready(&directory, port);
     format!("postgres://postgres@127.0.0.1:{port}")
 }
 
-fn await_ready(binaries: &Path, directory: &Path, port: u16) {
+fn await_ready(directory: &Path, port: u16) {
     for _ in 0..300 {
-        let ready = Command::new(binaries.join("pg_isready"))
-            .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
-            .status();
-        if ready.is_ok_and(|status| status.success()) {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return;
         }
         thread::sleep(Duration::from_millis(100));

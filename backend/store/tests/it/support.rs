@@ -1,8 +1,11 @@
 //! A fresh database for every test, and builders for what stands in it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use shared::{
     JobId, ModelId, NodeId, SetId, Timestamp, UploadId, UserId,
     evaluation::{AttackRecord, EvaluationOutput, EvaluationReport, Grade},
@@ -71,14 +74,23 @@ pub(crate) fn hash(number: u64) -> String {
     format!("{number:064x}")
 }
 
+/// A server that has just opened its port may still refuse to talk.
+async fn connect(url: &str) -> DatabaseConnection {
+    for _ in 0..100 {
+        if let Ok(connection) = Database::connect(url).await {
+            return connection;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{url} does not answer");
+}
+
 async fn create_database() -> Option<String> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let server = postgres::server()?;
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("persguard_{}_{number}", std::process::id());
-    let admin = Database::connect(format!("{server}/postgres"))
-        .await
-        .expect("the server answers");
+    let admin = connect(&format!("{server}/postgres")).await;
     admin
         .execute_unprepared(&format!("CREATE DATABASE {name}"))
         .await
