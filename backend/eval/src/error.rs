@@ -22,10 +22,10 @@ pub enum Error {
         /// Attack steps done on the model at hand.
         step: u32,
     },
-    /// The attack's loss is not a number.
-    #[error("the attack diverged: its loss is {value} at step {step}")]
+    /// The attack's loss or what it draws is not a number.
+    #[error("the attack diverged after {step} steps: its loss or its pictures are {value}")]
     Diverged {
-        /// Attack step, from 1.
+        /// Attack steps done.
         step: u32,
         /// Its value.
         value: f32,

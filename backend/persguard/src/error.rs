@@ -22,7 +22,7 @@ pub enum Error {
     /// A loss is not a number or far from where it can come back.
     #[error("training diverged: {loss} is {value} at step {step}")]
     Diverged {
-        /// Which loss: `L_BB`, `L_PP` or `L_BR`.
+        /// Which loss: `L_BB`, `L_PP` or `L_BR`; or the weights themselves, after the last step.
         loss: &'static str,
         /// Injection step, from 1.
         step: u32,

@@ -113,8 +113,10 @@ pub fn protect(
         run.step()?;
     }
     let (milliseconds_per_step, overhead_share) = run.clock.summary();
+    let weights = run.parameters.snapshot();
+    check_finite(&weights, spec.injection.steps)?;
     Ok(Outcome {
-        weights: run.parameters.snapshot(),
+        weights,
         metadata: disclosure::metadata(spec, &options.base_sha256, spec.injection.steps),
         metrics: Metrics {
             milliseconds_per_step,
@@ -123,6 +125,18 @@ pub fn protect(
             seconds: start.elapsed().as_secs_f64(),
         },
     })
+}
+
+/// The last update is followed by no loss that would tell.
+fn check_finite(weights: &Weights, step: u32) -> Result<()> {
+    for (_, tensor) in weights.iter() {
+        let value = tensor.abs()?.sum_all()?.to_scalar::<f32>()?;
+        if !value.is_finite() {
+            let loss = "the size of the weights";
+            return Err(Error::Diverged { loss, step, value });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use diffusion::weights::Weights;
 
 use super::{Reporter, plan::Plan};
-use crate::{Result, attack::Attack, draw::draw, gallery::Arm};
+use crate::{Error, Result, attack::Attack, draw::draw, gallery::Arm};
 
 /// Pictures and times of one arm.
 pub(super) struct ArmPictures {
@@ -14,6 +14,16 @@ pub(super) struct ArmPictures {
     pub(super) checkpoints: Vec<Tensor>,
     /// Seconds of each attack step.
     pub(super) step_seconds: Vec<f64>,
+}
+
+/// Refuses pictures of a model that fell apart: they would pass for resistance.
+fn check_finite(pixels: &Tensor, step: u32) -> Result<()> {
+    let value = pixels.abs()?.sum_all()?.to_scalar::<f32>()?;
+    if value.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::Diverged { step, value })
+    }
 }
 
 /// Attacks `start` and draws the plan's pictures at every checkpoint.
@@ -47,14 +57,16 @@ pub(super) fn attack(
             reporter.phase(&attacking, step as usize, total)
         };
         attack.advance_to(checkpoint, &mut tick)?;
-        pictures.push(draw(
+        let pixels = draw(
             pipeline,
             attack.student(),
             &plan.recipe.prompt,
             &plan.image_seeds,
             &plan.options.sampling,
             &mut |done, total| reporter.phase(&drawing, done, total),
-        )?);
+        )?;
+        check_finite(&pixels, checkpoint)?;
+        pictures.push(pixels);
     }
     reporter.phase(&attacking, total, total)?;
     Ok(ArmPictures {

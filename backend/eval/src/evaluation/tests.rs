@@ -112,6 +112,18 @@ fn identifier_that_injection_saw_is_said_so() {
 }
 
 #[test]
+fn broken_weights_never_pass_for_resistance() {
+    let mut weights = fixture::pipeline().unet_weights;
+    let broken = (weights.get("conv_out.bias").unwrap() * f64::NAN).unwrap();
+    weights.insert("conv_out.bias", broken);
+    let refused = judge(&weights, &fixture::spec(), None);
+    assert!(
+        matches!(refused, Err(Error::Diverged { step: 0, .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn cancel_stops_in_every_phase() {
     let weights = fixture::pipeline().unet_weights;
     for phase in [

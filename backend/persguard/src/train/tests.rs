@@ -184,6 +184,19 @@ fn divergence_ends_the_run() {
 }
 
 #[test]
+fn weights_that_are_no_numbers_are_refused() {
+    let mut weights = fixture::pipeline().unet_weights;
+    check_finite(&weights, 6).unwrap();
+    let broken = (weights.get("conv_in.bias").unwrap() * f64::NAN).unwrap();
+    weights.insert("conv_in.bias", broken);
+    let refused = check_finite(&weights, 6);
+    assert!(
+        matches!(refused, Err(Error::Diverged { step: 6, .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn retention_can_be_off_or_at_low_noise_only() {
     let mut spec = fixture::spec();
     let (full, _) = run(&spec, &options());
