@@ -4,6 +4,8 @@
 //! With a folder, the weights and the batch are written there, so that `step_bench.py` beside
 //! this file can time the same step in `PyTorch` and diffusers.
 
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Instant};
 
 use anyhow::Result;
@@ -50,7 +52,27 @@ fn peak_megabytes() -> f64 {
     kilobytes.unwrap_or(f64::NAN) / 1024.0
 }
 
+/// Processor time of this process in milliseconds (user and system, in ticks of 10 ms).
+fn processor_time() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .skip(11)
+        .take(2);
+    fields
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum::<f64>()
+        * 10.0
+}
+
 fn main() -> Result<()> {
+    diffusion::in_pool(run)
+}
+
+fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let steps: usize = arguments.next().map_or(Ok(10), |steps| steps.parse())?;
     let folder = arguments.next().map(PathBuf::from);
@@ -90,8 +112,12 @@ fn main() -> Result<()> {
         ..AdamWConfig::default()
     });
     let mut times = Vec::new();
+    let mut processor = 0.0;
     let mut loss_value = 0.0;
-    for _ in 0..steps + 2 {
+    for step in 0..steps + 2 {
+        if step == 2 {
+            processor = processor_time();
+        }
         let start = Instant::now();
         let prediction = unet.forward(&latents, &timesteps, &context)?;
         let loss = (prediction - &target)?.sqr()?.mean_all()?;
@@ -102,12 +128,13 @@ fn main() -> Result<()> {
         loss_value = loss.to_scalar::<f32>()?;
         times.push([forward, backward, start.elapsed()].map(|time| time.as_secs_f64() * 1e3));
     }
+    let processor = (processor_time() - processor) / steps as f64;
     times.drain(..2);
     times.sort_by(|left, right| left[2].total_cmp(&right[2]));
     let [forward, backward, total] = times[times.len() / 2];
     println!(
         "threads {} parameters {:.2} M median {total:.1} ms (forward {forward:.1}, backward {:.1}, \
-         optimizer {:.1}), fastest {:.1} ms, peak {:.0} MB, loss {loss_value:.6}",
+         optimizer {:.1}), fastest {:.1} ms, processor {processor:.0} ms, peak {:.0} MB, loss {loss_value:.6}",
         rayon::current_num_threads(),
         weights.value_count() as f64 / 1e6,
         backward - forward,

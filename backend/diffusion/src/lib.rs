@@ -22,3 +22,12 @@ mod error;
 mod nn;
 
 pub use error::{Error, Result};
+
+/// Runs `body` on a thread of rayon's pool.
+///
+/// Every operator hands its work to that pool. From a thread outside it, each hand-over wakes a
+/// worker and sleeps, some thousand times a training step; on a busy machine that doubles the
+/// time of a step. So training and sampling loops belong inside this call.
+pub fn in_pool<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+    rayon::join(body, || ()).0
+}

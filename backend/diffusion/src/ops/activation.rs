@@ -66,7 +66,8 @@ impl CustomOp1 for Pointwise {
             Activation::Silu => map_pairs(&x, &g, |x, g| g * swish(1.0, x)),
             Activation::QuickGelu => map_pairs(&x, &g, |x, g| g * swish(QUICK, x)),
             Activation::Gelu => map_pairs(&x, &g, |x, g| {
-                g * (simd::normal_cdf(x) + x * simd::normal_density(x))
+                let (cdf, density) = simd::normal_cdf_and_density(x);
+                g * (cdf + x * density)
             }),
         };
         Ok(Some(Tensor::from_vec(dx, xs.shape(), xs.device())?))
@@ -166,8 +167,8 @@ fn geglu_gradient(half: usize, xs: &[f32], gradient: &[f32], dx: &mut [f32]) {
     let (a, g) = xs.split_at(half);
     let (da, dg) = dx.split_at_mut(half);
     for (((a, g), gradient), (da, dg)) in a.iter().zip(g).zip(gradient).zip(da.iter_mut().zip(dg)) {
-        let cdf = simd::normal_cdf(*g);
+        let (cdf, density) = simd::normal_cdf_and_density(*g);
         *da = gradient * g * cdf;
-        *dg = gradient * a * (cdf + g * simd::normal_density(*g));
+        *dg = gradient * a * (cdf + g * density);
     }
 }

@@ -1,5 +1,10 @@
 //! Multi-head attention that never stores the matrix of scores.
 
+#![expect(
+    clippy::many_single_char_names,
+    reason = "q, k, v, p are the paper's letters"
+)]
+
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 

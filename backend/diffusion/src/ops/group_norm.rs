@@ -142,7 +142,7 @@ impl GroupNorm {
     /// One group of one image. With `n` the normalised input and `d` the gradient before the
     /// affine map: `dx = scale * (weight * d - mean(weight * d) - n * mean(weight * d * n))`.
     #[inline(always)]
-    fn backward(&self, positions: usize, group: &Group<'_>, target: GroupGradient<'_>) {
+    fn backward(&self, positions: usize, group: &Group<'_>, target: &mut GroupGradient<'_>) {
         let (mean, scale) = simd::moments(group.xs, self.epsilon);
         let (mut plain, mut weighted) = (0.0, 0.0);
         let channels = target.xs.chunks_exact_mut(positions).enumerate();
@@ -257,12 +257,12 @@ impl CustomOp3 for GroupNorm {
                                 weight: &w[channel..][..step],
                                 bias: &b[channel..][..step],
                             };
-                            let target = GroupGradient {
+                            let mut target = GroupGradient {
                                 xs: &mut dx[start..][..len],
                                 weight: &mut dw[channel..][..step],
                                 bias: &mut db[channel..][..step],
                             };
-                            self.backward(sizes.positions, &source, target);
+                            self.backward(sizes.positions, &source, &mut target);
                         }
                     });
                 });

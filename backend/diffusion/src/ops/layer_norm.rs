@@ -35,7 +35,7 @@ impl LayerNorm {
     /// `dx = scale * (w g - mean(w g) - n * mean(w g n))`, `n` the normalised input.
     #[inline(always)]
     fn backward_row(
-        &self,
+        self,
         (xs, gradient, weight): (&[f32], &[f32], &[f32]),
         (dx, dw, db): (&mut [f32], &mut [f32], &mut [f32]),
     ) {

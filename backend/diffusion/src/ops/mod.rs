@@ -5,6 +5,11 @@
 //! index, never by scheduling, and partial sums are added in order. Operands may have any layout
 //! (they are made contiguous), must be `f32` and must live on the CPU.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined into a vectorised closure is compiled for its instruction set"
+)]
+
 mod activation;
 mod attention;
 mod channels;

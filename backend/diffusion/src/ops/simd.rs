@@ -48,13 +48,19 @@ pub(super) fn sigmoid(x: f32) -> f32 {
 /// Error function, absolute error 1.5e-7 (Abramowitz and Stegun, 7.1.26).
 #[inline(always)]
 pub(super) fn erf(x: f32) -> f32 {
+    erf_from(x, exp(-x * x))
+}
+
+/// [`erf`] where `exp(-x * x)` is known.
+#[inline(always)]
+fn erf_from(x: f32, bell: f32) -> f32 {
     let t = 1.0 / (1.0 + 0.327_591_1 * x.abs());
     let p = 1.061_405_4;
     let p = p * t - 1.453_152;
     let p = p * t + 1.421_413_7;
     let p = p * t - 0.284_496_74;
     let p = p * t + 0.254_829_6;
-    (1.0 - p * t * exp(-x * x)).copysign(x)
+    (1.0 - p * t * bell).copysign(x)
 }
 
 /// Standard normal distribution function, the gate of GELU.
@@ -63,11 +69,15 @@ pub(super) fn normal_cdf(x: f32) -> f32 {
     0.5 * (1.0 + erf(x * FRAC_1_SQRT_2))
 }
 
-/// Standard normal density.
+/// Standard normal distribution function and density, which share their exponential.
 #[inline(always)]
-pub(super) fn normal_density(x: f32) -> f32 {
+pub(super) fn normal_cdf_and_density(x: f32) -> (f32, f32) {
     const FRAC_1_SQRT_2PI: f32 = 0.398_942_3;
-    FRAC_1_SQRT_2PI * exp(-0.5 * x * x)
+    let bell = exp(-0.5 * x * x);
+    (
+        0.5 * (1.0 + erf_from(x * FRAC_1_SQRT_2, bell)),
+        FRAC_1_SQRT_2PI * bell,
+    )
 }
 
 /// Sum of `f(i)` terms over slices of one length, in `LANES` partial sums.

@@ -199,6 +199,7 @@ impl Update {
         }
     }
 
+    #[expect(clippy::inline_always, reason = "vectorised only where it is inlined")]
     #[inline(always)]
     fn apply(&self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
         let moments = first.iter_mut().zip(second);

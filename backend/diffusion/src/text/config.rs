@@ -9,9 +9,9 @@ use crate::ops::Activation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HiddenActivation {
-    /// `x * sigmoid(1.702 x)` (OpenAI's CLIP).
+    /// `x * sigmoid(1.702 x)` (the original CLIP).
     QuickGelu,
-    /// Exact GELU (OpenCLIP).
+    /// Exact GELU (the open reproductions).
     Gelu,
 }
 

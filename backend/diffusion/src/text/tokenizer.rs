@@ -169,7 +169,7 @@ impl Tokenizer {
             .collect();
         let mut merges = "#version: 0.2\n".to_owned();
         for (left, right) in &self.merges {
-            merges.push_str(&format!("{left} {right}\n"));
+            merges.extend([left.as_str(), " ", right.as_str(), "\n"]);
         }
         let special = json!({
             "bos_token": START, "eos_token": END, "pad_token": self.pad_token, "unk_token": END,

@@ -151,7 +151,7 @@ impl UNetConfig {
             && self.layers_per_block > 0
             && self.down_block_types.len() == count
             && self.up_block_types.len() == count;
-        if !agree || self.block_out_channels[0] % 2 != 0 {
+        if !agree || !self.block_out_channels[0].is_multiple_of(2) {
             return Err(Error::InvalidConfig(format!(
                 "block_out_channels {:?}, {} layers, blocks {:?} and {:?}",
                 self.block_out_channels,

@@ -373,7 +373,7 @@ impl Networks {
 pub struct AutoencoderKl {
     config: KlConfig,
     weights: Weights,
-    networks: Networks,
+    networks: Box<Networks>,
 }
 
 /// Names of the attention's tensors in files written by old versions of diffusers.
@@ -399,7 +399,7 @@ impl AutoencoderKl {
                 (name, tensor.clone())
             })
             .collect();
-        let networks = Networks::build(&config, &mut Reader(&weights))?;
+        let networks = Box::new(Networks::build(&config, &mut Reader(&weights))?);
         Ok(Self {
             config,
             weights,

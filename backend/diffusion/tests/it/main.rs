@@ -1,5 +1,10 @@
 //! Integration tests of the package: against `PyTorch` fixtures and through whole folders.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed step is a failed test, and the exemption for tests misses their helpers"
+)]
+
 mod autoencoder;
 mod gradients;
 mod optimizer;

@@ -12,7 +12,7 @@ use super::{
         simd,
         storage::with_scratch,
     },
-    forward::{product_apart, with_patches},
+    forward::{padded, product_apart, with_patches},
     geometry::Geometry,
     patches,
 };
@@ -75,10 +75,9 @@ pub(super) fn backward(g: &Geometry, inputs: &Inputs<'_>, wanted: Wanted) -> Gra
         });
     if wanted.weight {
         let summed = sum_parts(weights, inputs.weight.len());
-        gradients.weight = if adjoint.is_some() {
-            unflip(g, &summed)
-        } else {
-            summed
+        gradients.weight = match adjoint {
+            Some(_) => from_adjoint_rows(g, &summed),
+            None => from_patch_rows(g, &summed),
         };
     }
     gradients
@@ -114,7 +113,6 @@ fn adjoint_part(
     {
         let columns = xs.len() / g.channels;
         with_patches(adjoint, gradient, |patches| {
-            let patches = Matrix::new(patches, depth, columns);
             if let Some(dx) = dx.next() {
                 product_apart(
                     adjoint,
@@ -127,8 +125,8 @@ fn adjoint_part(
             if !dw.is_empty() {
                 with_rows(xs, g.channels, g.in_pixels(), |rows| {
                     let xs = Matrix::new(rows, g.channels, columns);
-                    let target = MatrixMut::strided(dw, depth);
-                    gemm(write, target, 1.0, xs, patches.transposed());
+                    let target = MatrixMut::strided(dw, g.channels);
+                    gemm(write, target, 1.0, patches, xs.transposed());
                 });
                 write = Write::Add;
             }
@@ -156,19 +154,19 @@ fn strided_part(
             let gradient = Matrix::new(rows, g.filters, columns);
             if !dw.is_empty() {
                 with_patches(g, xs, |patches| {
-                    let patches = Matrix::new(patches, depth, columns);
-                    let target = MatrixMut::strided(dw, depth);
-                    gemm(write, target, 1.0, gradient, patches.transposed());
+                    let target = MatrixMut::strided(dw, g.filters);
+                    gemm(write, target, 1.0, patches, gradient.transposed());
                 });
                 write = Write::Add;
             }
             if let Some(dx) = dx.next() {
-                with_scratch(depth * columns, |patches| {
+                let stride = padded(columns);
+                with_scratch(depth * stride, |patches| {
                     let kernel = Matrix::new(weight, g.filters, depth).transposed();
-                    let target = MatrixMut::strided(patches, columns);
+                    let target = MatrixMut::strided(patches, stride);
                     gemm(Write::Replace, target, 1.0, kernel, gradient);
                     for (index, dx) in dx.chunks_exact_mut(g.in_len()).enumerate() {
-                        patches::scatter_add(g, patches, columns, index * g.out_pixels(), dx);
+                        patches::scatter_add(g, patches, stride, index * g.out_pixels(), dx);
                     }
                 });
             }
@@ -215,14 +213,32 @@ fn flip(g: &Geometry, weight: &[f32]) -> Vec<f32> {
     flipped
 }
 
-/// `[c, o, taps reversed]` to `[o, c, taps]`.
-fn unflip(g: &Geometry, flipped: &[f32]) -> Vec<f32> {
-    let swapped = Geometry {
-        channels: g.filters,
-        filters: g.channels,
-        ..*g
-    };
-    flip(&swapped, flipped)
+/// `[o, taps reversed, c]` to `[o, c, taps]`.
+fn from_adjoint_rows(g: &Geometry, rows: &[f32]) -> Vec<f32> {
+    let (taps, channels) = (g.taps(), g.channels);
+    let mut weight = vec![0.0; rows.len()];
+    let filters = weight
+        .chunks_exact_mut(channels * taps)
+        .zip(rows.chunks_exact(taps * channels));
+    for (filter, rows) in filters {
+        for (tap, row) in rows.chunks_exact(channels).rev().enumerate() {
+            for (kernel, value) in filter.chunks_exact_mut(taps).zip(row) {
+                kernel[tap] = *value;
+            }
+        }
+    }
+    weight
+}
+
+/// `[c, taps, o]` to `[o, c, taps]`.
+fn from_patch_rows(g: &Geometry, rows: &[f32]) -> Vec<f32> {
+    let mut weight = vec![0.0; rows.len()];
+    for (row, values) in rows.chunks_exact(g.filters).enumerate() {
+        for (filter, value) in weight.chunks_exact_mut(g.patch_len()).zip(values) {
+            filter[row] = *value;
+        }
+    }
+    weight
 }
 
 /// Sum of the gradient over images and pixels, per filter.

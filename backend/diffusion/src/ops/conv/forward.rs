@@ -33,27 +33,34 @@ pub(super) fn convolve(
     bias: Option<&[f32]>,
     ys: &mut [f32],
 ) {
-    let columns = xs.len() / g.in_len() * g.out_pixels();
     with_patches(g, xs, |patches| {
         let kernel = Matrix::new(weight, g.filters, g.patch_len());
-        let patches = Matrix::new(patches, g.patch_len(), columns);
         product_apart(g, kernel, patches, bias, ys);
     });
 }
 
 /// Calls `body` with the matrix of patches of a group of images.
-pub(super) fn with_patches<R>(g: &Geometry, xs: &[f32], body: impl FnOnce(&[f32]) -> R) -> R {
+pub(super) fn with_patches<R>(g: &Geometry, xs: &[f32], body: impl FnOnce(Matrix<'_>) -> R) -> R {
     let images = xs.len() / g.in_len();
-    if g.is_pointwise() && images == 1 {
-        return body(xs);
-    }
     let columns = images * g.out_pixels();
-    with_scratch(g.patch_len() * columns, |buffer| {
+    if g.is_pointwise() && images == 1 {
+        return body(Matrix::new(xs, g.patch_len(), columns));
+    }
+    let stride = padded(columns);
+    with_scratch(g.patch_len() * stride, |buffer| {
         for (index, image) in xs.chunks_exact(g.in_len()).enumerate() {
-            patches::gather(g, image, buffer, columns, index * g.out_pixels());
+            patches::gather(g, image, buffer, stride, index * g.out_pixels());
         }
-        body(buffer)
+        body(Matrix::strided(buffer, g.patch_len(), columns, stride))
     })
+}
+
+/// Distance of rows in scratch memory.
+///
+/// One cache line more than the length: rows at a power of two would all fall into the same few
+/// cache sets, and every product would wait for the second-level cache.
+pub(super) fn padded(columns: usize) -> usize {
+    columns.next_multiple_of(16) + 16
 }
 
 /// `kernel * patches + bias`, stored image by image.
