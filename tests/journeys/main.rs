@@ -1,1 +1,6 @@
-//! To come.
+//! Journeys through public HTTP alone, each with a server and a database of its own.
+
+mod demo_project;
+mod interruptions;
+mod isolation;
+mod main_path;

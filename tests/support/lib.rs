@@ -1,1 +1,10 @@
-//! What every journey needs.
+//! What every journey needs: the real server in a directory of its own, people who use it, and
+//! what runs behind it.
+
+pub mod person;
+pub mod processes;
+pub mod server;
+pub mod wait;
+
+pub use person::Person;
+pub use server::Server;

@@ -47,7 +47,7 @@ enum Command {
     },
     /// Runs a benchmark.
     Bench {
-        /// Package that owns it, such as `diffusion`.
+        /// `diffusion` (a training step against `PyTorch`) or `protect`.
         name: String,
         /// Passed on to the benchmark.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -239,16 +239,15 @@ fn name(outcome: &AttemptResult) -> &'static str {
     }
 }
 
-/// Over the sorted names and hashes of the model's files.
+/// Over the sorted list of the model's files, as the server pins it.
 fn model_sha256(inputs: &[JobInput]) -> String {
-    let files = inputs
+    let is_model = |role| matches!(role, InputRole::ModelFile | InputRole::Encoder);
+    let mut files: Vec<_> = inputs.iter().filter(|input| is_model(input.role)).collect();
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    let lines = files
         .iter()
-        .filter(|input| input.role == InputRole::ModelFile);
-    let mut lines: Vec<String> = files
-        .map(|input| format!("{} {}\n", input.name, input.sha256))
-        .collect();
-    lines.sort();
-    hex::encode(Sha256::digest(lines.concat()))
+        .map(|file| format!("{}  {}\n", file.sha256, file.name));
+    hex::encode(Sha256::digest(lines.collect::<String>()))
 }
 
 async fn make(directory: &Path) -> Result<()> {

@@ -9,8 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     JobId,
     node::{
-        CreateLease, CreateNodeUpload, FinishAttempt, Heartbeat, HeartbeatAnswer, Lease,
-        NodeUpload, SaveResume,
+        AttemptResult, CreateLease, CreateNodeUpload, FinishAttempt, Heartbeat, HeartbeatAnswer,
+        Lease, NodeUpload, SaveResume,
     },
     problem::{ErrorCode, Problem},
 };
@@ -80,7 +80,10 @@ impl Client {
     /// Ends the attempt.
     pub async fn finish(&self, job: JobId, finish: &FinishAttempt) -> Result<()> {
         let path = format!("/v1/node/jobs/{job}/finish");
-        self.call(FINISH_TRIES, "the result", &path, finish)
+        // Whoever gives a job back is about to go; without a word the lease runs out by itself.
+        let leaving = finish.outcome == AttemptResult::Released;
+        let tries = if leaving { 2 } else { FINISH_TRIES };
+        self.call(tries, "the result", &path, finish)
             .await
             .map(|_| ())
     }

@@ -44,7 +44,12 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
     tracing::info!(node.id = %request.node_id, threads = request.threads, "node is up");
     let mut pause = IDLE_PAUSE;
     while !*stop.borrow() {
-        match workshop.client.lease(&request).await {
+        // The server answers late while there is nothing to do.
+        let lease = tokio::select! {
+            lease = workshop.client.lease(&request) => lease,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match lease {
             Ok(Some(lease)) => {
                 tracing::info!(job.id = %lease.job_id, attempt = lease.attempt, "lease taken");
                 pause = IDLE_PAUSE;

@@ -47,7 +47,8 @@ pub fn run(directory: &Path) -> ExitCode {
     let voice = Voice;
     let stop = Arc::new(AtomicBool::new(false));
     watch_input(Arc::clone(&stop));
-    let last_word = match work(directory, voice, &stop) {
+    let ended = diffusion::in_pool(|| work(directory, voice, &stop));
+    let last_word = match ended {
         Ok(message) => message,
         Err(Halt::Stopped) => Message::Stopped,
         Err(Halt::Failed(failure)) => Message::Failed { failure },

@@ -1,0 +1,152 @@
+//! The real server, with a data directory of its own and a free port.
+
+use std::{
+    env,
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tempfile::TempDir;
+
+/// A running server; it and its children end with this.
+pub struct Server {
+    child: Child,
+    /// Taken only by `restart`.
+    directory: Option<TempDir>,
+    url: String,
+}
+
+/// Where the programs lie: as `cargo xtask test` says, or beside this test.
+fn program(name: &str) -> Result<PathBuf> {
+    let folder = match env::var_os("PERSGUARD_BIN_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => {
+            let test = env::current_exe()?;
+            test.parent()
+                .and_then(Path::parent)
+                .context("no target folder")?
+                .to_owned()
+        }
+    };
+    let program = folder.join(name);
+    ensure!(
+        program.is_file(),
+        "{} is missing: run `cargo xtask test`",
+        program.display()
+    );
+    Ok(program)
+}
+
+impl Server {
+    /// Starts a server with further settings, by the environment's names.
+    pub fn start(settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_in(TempDir::new()?, settings)
+    }
+
+    /// Stops it in good order and starts another one on the same data.
+    pub fn restart(mut self, settings: &[(&str, &str)]) -> Result<Self> {
+        self.stop()?;
+        fs::remove_file(self.data().join("address"))?;
+        let directory = self.directory.take().context("it has a directory")?;
+        Self::start_in(directory, settings)
+    }
+
+    fn start_in(directory: TempDir, settings: &[(&str, &str)]) -> Result<Self> {
+        program("persguard-node")?;
+        let data = directory.path().join("data");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(directory.path().join("log"))?;
+        let child = Command::new(program("persguard")?)
+            .arg("serve")
+            .env("PERSGUARD_ADDRESS", "127.0.0.1:0")
+            .env("PERSGUARD_DATA_DIR", &data)
+            .envs(settings.iter().copied())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()?;
+        let mut server = Self {
+            child,
+            directory: Some(directory),
+            url: String::new(),
+        };
+        let address = server.wait_for_address()?;
+        server.url = format!("http://{address}");
+        Ok(server)
+    }
+
+    fn wait_for_address(&mut self) -> Result<String> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(30) {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended with {status}:\n{}", self.log());
+            }
+            let address = fs::read_to_string(self.data().join("address")).unwrap_or_default();
+            if !address.trim().is_empty() {
+                return Ok(address.trim().to_owned());
+            }
+            sleep(Duration::from_millis(20));
+        }
+        bail!("the server did not listen in time:\n{}", self.log());
+    }
+
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.root().join("data")
+    }
+
+    fn root(&self) -> &Path {
+        self.directory.as_ref().map_or(Path::new(""), TempDir::path)
+    }
+
+    /// The end of its log.
+    pub fn log(&self) -> String {
+        let text = fs::read_to_string(self.root().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Asks it to stop and waits for its end.
+    fn stop(&mut self) -> Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM)?;
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(15) {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(20));
+        }
+        bail!("the server did not stop in time:\n{}", self.log());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.directory.is_none() {
+            return;
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            // A failed journey is read together with what the server said.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), log.as_bytes());
+        }
+        let group = Pid::from_child(&self.child);
+        // It fails where the group is gone, which is what we want.
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
