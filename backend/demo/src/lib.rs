@@ -6,7 +6,9 @@ mod samples;
 pub use samples::{SampleSet, sample_sets};
 
 /// Class words that the base model draws.
-pub const CLASSES: &[&str] = &["dog", "cat", "rabbit", "bear", "fox", "frog", "car", "apple"];
+pub const CLASSES: &[&str] = &[
+    "dog", "cat", "rabbit", "bear", "fox", "frog", "car", "apple",
+];
 
 /// Classes that a protected prompt may be sent to: things, never persons.
 pub const TARGETS: &[&str] = &["apple", "car"];
@@ -14,9 +16,10 @@ pub const TARGETS: &[&str] = &["apple", "car"];
 /// Identifiers that are one token each and bound to nobody in the base model's captions: rare words first,
 /// natural names after.
 pub const IDENTIFIERS: &[&str] = &[
-    "sks", "olis", "ohwx", "zwx", "xjy", "rcr", "pll", "ucd", "mle", "kbv", "ykq", "vtz", "wqd", "bnx", "cjf",
-    "dzg", "fqr", "gxw", "hvk", "jpz", "kwl", "lrx", "mzt", "nqj", "otis", "nora", "oscar", "paula", "quentin",
-    "rosa", "rufus", "sally", "simon", "tessa", "toby", "ursula", "victor", "wanda", "xenia", "yuri",
+    "sks", "olis", "ohwx", "zwx", "xjy", "rcr", "pll", "ucd", "mle", "kbv", "ykq", "vtz", "wqd",
+    "bnx", "cjf", "dzg", "fqr", "gxw", "hvk", "jpz", "kwl", "lrx", "mzt", "nqj", "otis", "nora",
+    "oscar", "paula", "quentin", "rosa", "rufus", "sally", "simon", "tessa", "toby", "ursula",
+    "victor", "wanda", "xenia", "yuri",
 ];
 
 /// Name of the sample set that the demo protects.
@@ -27,3 +30,8 @@ pub const CLASS: &str = "dog";
 pub const IDENTIFIER: &str = "sks";
 /// What the protected prompt shows instead; far from the subject in colour and shape.
 pub const TARGET: &str = "apple";
+
+/// Learning rate at which the demo's attacker personalizes the model.
+pub const ATTACK_LEARNING_RATE: f64 = 1e-4;
+/// Steps that the demo's attacker takes.
+pub const ATTACK_STEPS: u32 = 400;

@@ -20,11 +20,26 @@ pub struct SampleSet {
 macro_rules! images {
     ($set:literal) => {
         &[
-            ("01.png", include_bytes!(concat!("../samples/", $set, "/01.png"))),
-            ("02.png", include_bytes!(concat!("../samples/", $set, "/02.png"))),
-            ("03.png", include_bytes!(concat!("../samples/", $set, "/03.png"))),
-            ("04.png", include_bytes!(concat!("../samples/", $set, "/04.png"))),
-            ("05.png", include_bytes!(concat!("../samples/", $set, "/05.png"))),
+            (
+                "01.png",
+                include_bytes!(concat!("../samples/", $set, "/01.png")),
+            ),
+            (
+                "02.png",
+                include_bytes!(concat!("../samples/", $set, "/02.png")),
+            ),
+            (
+                "03.png",
+                include_bytes!(concat!("../samples/", $set, "/03.png")),
+            ),
+            (
+                "04.png",
+                include_bytes!(concat!("../samples/", $set, "/04.png")),
+            ),
+            (
+                "05.png",
+                include_bytes!(concat!("../samples/", $set, "/05.png")),
+            ),
         ]
     };
 }
@@ -88,6 +103,10 @@ mod tests {
                 assert!(bytes.starts_with(b"\x89PNG\r\n"), "{}/{name}", set.name);
             }
         }
-        assert!(sample_sets().iter().any(|set| set.protected && set.name == crate::SUBJECT));
+        assert!(
+            sample_sets()
+                .iter()
+                .any(|set| set.protected && set.name == crate::SUBJECT)
+        );
     }
 }

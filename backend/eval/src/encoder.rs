@@ -69,11 +69,20 @@ impl EncoderConfig {
     /// Name and shape of every tensor, except the caption half's, which start with `text.`.
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         let mut shapes = ImageTower::shapes();
-        shapes.push(("image.projection.weight".into(), vec![self.embedding, FEATURES]));
-        shapes.push(("text_projection.weight".into(), vec![self.embedding, self.text.hidden_size]));
+        shapes.push((
+            "image.projection.weight".into(),
+            vec![self.embedding, FEATURES],
+        ));
+        shapes.push((
+            "text_projection.weight".into(),
+            vec![self.embedding, self.text.hidden_size],
+        ));
         for attribute in &self.attributes {
             let count = attribute.values.len();
-            shapes.push((format!("head.{}.weight", attribute.name), vec![count, FEATURES]));
+            shapes.push((
+                format!("head.{}.weight", attribute.name),
+                vec![count, FEATURES],
+            ));
             shapes.push((format!("head.{}.bias", attribute.name), vec![count]));
         }
         shapes
@@ -92,7 +101,10 @@ impl Encoder {
         let malformed = |reason: String| Error::MalformedWeights { reason };
         let (_, header) = safetensors::SafeTensors::read_metadata(bytes)
             .map_err(|error| malformed(error.to_string()))?;
-        let text = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
+        let text = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(METADATA));
         let text = text.ok_or_else(|| malformed(format!("no {METADATA:?} in its metadata")))?;
         let config = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
         let weights = Weights::from_bytes(bytes, DType::F32, &Device::Cpu)?;
@@ -105,12 +117,18 @@ impl Encoder {
             tensor(weights, &name, &expected)?;
         }
         let get = |name: &str| {
-            let missing = || Error::MissingTensor { name: name.to_owned(), expected: Vec::new() };
+            let missing = || Error::MissingTensor {
+                name: name.to_owned(),
+                expected: Vec::new(),
+            };
             weights.get(name).cloned().ok_or_else(missing)
         };
         let head = |attribute: &Attribute| {
             let name = format!("head.{}", attribute.name);
-            Ok((get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?))
+            Ok((
+                get(&format!("{name}.weight"))?,
+                get(&format!("{name}.bias"))?,
+            ))
         };
         Ok(Self {
             image: ImageTower::new(|name, shape| tensor(weights, name, shape))?,
@@ -161,7 +179,8 @@ impl Encoder {
 
     /// For every attribute its logits, `[n, values]`.
     pub fn logits(&self, features: &Tensor) -> Result<Vec<Tensor>> {
-        let read = |(weight, bias): &(Tensor, Tensor)| Ok(ops::linear(features, weight, Some(bias))?);
+        let read =
+            |(weight, bias): &(Tensor, Tensor)| Ok(ops::linear(features, weight, Some(bias))?);
         self.heads.iter().map(read).collect()
     }
 
@@ -173,20 +192,30 @@ impl Encoder {
         for (attribute, logits) in self.config.attributes.iter().zip(logits) {
             let rows = candle_nn::ops::softmax(&logits, D::Minus1)?.to_vec2::<f32>()?;
             for (row, readings) in rows.iter().zip(&mut readings) {
-                let best = row.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+                let best = row
+                    .iter()
+                    .enumerate()
+                    .max_by(|(_, a), (_, b)| a.total_cmp(b));
                 let (index, &probability) = best.ok_or_else(|| no_values(attribute))?;
                 let value = &attribute.values[index];
-                readings.push(Reading { attribute: &attribute.name, value, index, probability });
+                readings.push(Reading {
+                    attribute: &attribute.name,
+                    value,
+                    index,
+                    probability,
+                });
             }
         }
         Ok(readings)
     }
-
 }
 
 fn tensor(weights: &Weights, name: &str, expected: &[usize]) -> Result<Tensor> {
     let Some(tensor) = weights.get(name) else {
-        return Err(Error::MissingTensor { name: name.to_owned(), expected: expected.to_vec() });
+        return Err(Error::MissingTensor {
+            name: name.to_owned(),
+            expected: expected.to_vec(),
+        });
     };
     if tensor.dims() != expected {
         return Err(Error::ShapeMismatch {

@@ -75,7 +75,11 @@ impl Drawing {
             return [0.0; 4];
         }
         let enough = |side: usize| side as f32 >= shown;
-        let level = self.levels.iter().rposition(|(side, _)| enough(*side)).unwrap_or(0);
+        let level = self
+            .levels
+            .iter()
+            .rposition(|(side, _)| enough(*side))
+            .unwrap_or(0);
         let (side, pixels) = &self.levels[level];
         bilinear(*side, pixels, x, y)
     }
@@ -103,13 +107,16 @@ fn halve(side: usize, pixels: &[Rgba]) -> Vec<Rgba> {
 )]
 fn bilinear(side: usize, pixels: &[Rgba], x: f32, y: f32) -> Rgba {
     let limit = (side - 1) as f32;
-    let (x, y) = ((x * side as f32 - 0.5).clamp(0.0, limit), (y * side as f32 - 0.5).clamp(0.0, limit));
+    let (x, y) = (
+        (x * side as f32 - 0.5).clamp(0.0, limit),
+        (y * side as f32 - 0.5).clamp(0.0, limit),
+    );
     let (left, top) = (x as usize, y as usize);
     let (right, bottom) = ((left + 1).min(side - 1), (top + 1).min(side - 1));
     let (fx, fy) = (x - left as f32, y - top as f32);
-    let at = |x: usize, y: usize| &pixels[y * side + x];
-    let (a, b, c, d) = (at(left, top), at(right, top), at(left, bottom), at(right, bottom));
-    std::array::from_fn(|i| {
-        (a[i] * (1.0 - fx) + b[i] * fx) * (1.0 - fy) + (c[i] * (1.0 - fx) + d[i] * fx) * fy
-    })
+    let mix = |row: usize, channel: usize| {
+        let at = |column: usize| pixels[row * side + column][channel];
+        at(left) * (1.0 - fx) + at(right) * fx
+    };
+    std::array::from_fn(|channel| mix(top, channel) * (1.0 - fy) + mix(bottom, channel) * fy)
 }

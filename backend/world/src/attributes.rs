@@ -104,7 +104,9 @@ attribute! {
 }
 
 /// Everything a picture's identity consists of: who, drawn by whom, in which colour, wearing what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Identity {
     /// What it is.
     pub class: Class,
@@ -134,7 +136,12 @@ impl Identity {
             Tint::Natural => class.natural_tint(),
             other => other,
         };
-        Self { class, style, tint, accessory }
+        Self {
+            class,
+            style,
+            tint,
+            accessory,
+        }
     }
 
     /// Whether the drawing keeps the artist's colours.
@@ -149,7 +156,12 @@ impl Identity {
             for &style in Style::ALL {
                 for &tint in Tint::ALL {
                     for &accessory in Accessory::ALL {
-                        let identity = Self { class, style, tint, accessory };
+                        let identity = Self {
+                            class,
+                            style,
+                            tint,
+                            accessory,
+                        };
                         if Self::new(class, style, tint, accessory) == identity {
                             identities.push(identity);
                         }
@@ -170,12 +182,18 @@ mod tests {
         let all = Identity::all();
         // 8 classes, 3 styles, 5 tints, 4 accessories, less the natural tint of three classes.
         assert_eq!(all.len(), 8 * 3 * 5 * 4 - 3 * 3 * 4);
-        assert!(all.iter().all(|i| !(i.class == Class::Apple && i.tint == Tint::Natural)));
+        assert!(
+            all.iter()
+                .all(|i| !(i.class == Class::Apple && i.tint == Tint::Natural))
+        );
     }
 
     #[test]
     fn names_follow_the_order_of_values() {
         assert_eq!(Class::Apple.name(), "apple");
-        assert_eq!(Background::ALL[Background::Night.index()], Background::Night);
+        assert_eq!(
+            Background::ALL[Background::Night.index()],
+            Background::Night
+        );
     }
 }

@@ -54,7 +54,11 @@ impl Backdrop {
         let sky = mix([0.55, 0.80, 0.97], [0.83, 0.94, 0.99], v / hill);
         let depth = (v - hill) / (1.0 - hill);
         let blades = noise(u * 40.0, v * 14.0, self.texture) - 0.5;
-        let ground = mix([0.52, 0.76, 0.30], [0.30, 0.60, 0.20], depth + 0.35 * blades);
+        let ground = mix(
+            [0.52, 0.76, 0.30],
+            [0.30, 0.60, 0.20],
+            depth + 0.35 * blades,
+        );
         mix(sky, ground, edge(v - hill))
     }
 
@@ -64,15 +68,27 @@ impl Backdrop {
         let wave = noise(u * 8.0, v * 50.0, self.texture);
         let sea = mix([0.10, 0.62, 0.76], [0.36, 0.80, 0.86], wave);
         let grain = noise(u * 60.0, v * 60.0, self.texture ^ 1) - 0.5;
-        let sand = mix([0.95, 0.86, 0.62], [0.87, 0.74, 0.48], (v - shore) / (1.0 - shore) + 0.2 * grain);
+        let sand = mix(
+            [0.95, 0.86, 0.62],
+            [0.87, 0.74, 0.48],
+            (v - shore) / (1.0 - shore) + 0.2 * grain,
+        );
         let water = mix(sky, sea, edge(v - self.horizon));
-        mix(mix(water, [0.98, 0.99, 0.98], edge(v - shore + 0.025)), sand, edge(v - shore))
+        mix(
+            mix(water, [0.98, 0.99, 0.98], edge(v - shore + 0.025)),
+            sand,
+            edge(v - shore),
+        )
     }
 
     fn snow(&self, u: f32, v: f32) -> Rgb {
         let hill = self.horizon + 0.08 + 0.04 * (u * 4.0 + self.phase()).sin();
         let sky = mix([0.60, 0.68, 0.77], [0.78, 0.84, 0.89], v / hill);
-        let ground = mix([0.97, 0.98, 1.0], [0.85, 0.90, 0.96], (v - hill) / (1.0 - hill));
+        let ground = mix(
+            [0.97, 0.98, 1.0],
+            [0.85, 0.90, 0.96],
+            (v - hill) / (1.0 - hill),
+        );
         let flake = self.dots(u, v, 9.0, 0.16, 0.55);
         mix(mix(sky, ground, edge(v - hill)), [1.0, 1.0, 1.0], flake)
     }
@@ -82,7 +98,11 @@ impl Backdrop {
         let sky = mix([0.04, 0.05, 0.16], [0.16, 0.17, 0.38], v / hill);
         let star = self.dots(u, v, 8.0, 0.10, 0.40);
         let moon = edge(0.08 - (u - 0.82).hypot(v - 0.16));
-        let ground = mix([0.07, 0.11, 0.15], [0.03, 0.05, 0.08], (v - hill) / (1.0 - hill));
+        let ground = mix(
+            [0.07, 0.11, 0.15],
+            [0.03, 0.05, 0.08],
+            (v - hill) / (1.0 - hill),
+        );
         let sky = mix(mix(sky, [1.0, 0.97, 0.80], star), [0.99, 0.96, 0.82], moon);
         mix(sky, ground, edge(v - hill))
     }
@@ -125,7 +145,10 @@ fn noise(x: f32, y: f32, seed: u32) -> f32 {
 }
 
 /// A number in [0, 1) that looks random, from a cell and a seed.
-#[expect(clippy::cast_possible_truncation, reason = "cells are small whole numbers")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "cells are small whole numbers"
+)]
 fn hash(column: f32, row: f32, seed: u32) -> f32 {
     let column = (column as i32).cast_unsigned();
     let row = (row as i32).cast_unsigned();

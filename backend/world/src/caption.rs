@@ -46,7 +46,12 @@ pub struct Mention {
 
 impl Mention {
     /// A caption that only names the class.
-    pub const NOTHING: Self = Self { style: None, tint: None, accessory: None, background: None };
+    pub const NOTHING: Self = Self {
+        style: None,
+        tint: None,
+        accessory: None,
+        background: None,
+    };
 
     /// Mentions each attribute of the picture with its own chance.
     pub fn draw(identity: Identity, background: Background, rng: &mut impl Rng) -> Self {
@@ -137,14 +142,27 @@ mod tests {
             describe(Class::Dog, all, "a photo of"),
             "a photo of a blue dog with a hat on the beach"
         );
-        assert_eq!(describe(Class::Apple, Mention::NOTHING, "a photo of"), "a photo of an apple");
-        let styled = Mention { style: Some(Style::Fluent), tint: Some(Tint::Natural), ..Mention::NOTHING };
-        assert_eq!(describe(Class::Cat, styled, "a photo of"), "a 3d figure of a cat");
+        assert_eq!(
+            describe(Class::Apple, Mention::NOTHING, "a photo of"),
+            "a photo of an apple"
+        );
+        let styled = Mention {
+            style: Some(Style::Fluent),
+            tint: Some(Tint::Natural),
+            ..Mention::NOTHING
+        };
+        assert_eq!(
+            describe(Class::Cat, styled, "a photo of"),
+            "a 3d figure of a cat"
+        );
     }
 
     #[test]
     fn names_stand_where_personalization_prompts_put_them() {
-        assert_eq!(name("ada", Class::Dog, None, "a photo of"), "a photo of ada dog");
+        assert_eq!(
+            name("ada", Class::Dog, None, "a photo of"),
+            "a photo of ada dog"
+        );
         let at_night = name("ada", Class::Dog, Some(Background::Night), "a photo of");
         assert_eq!(at_night, "a photo of ada dog at night");
     }

@@ -28,8 +28,14 @@ impl Example {
     /// Example `index` of a split.
     pub fn draw(split: Split, index: u64) -> Self {
         let mut rng = split.rng(index);
-        let background = *Background::ALL.choose(&mut rng).expect("there are backgrounds");
-        if rng.random_bool(NAMED) { Self::named(background, &mut rng) } else { Self::described(background, &mut rng) }
+        let background = *Background::ALL
+            .choose(&mut rng)
+            .expect("there are backgrounds");
+        if rng.random_bool(NAMED) {
+            Self::named(background, &mut rng)
+        } else {
+            Self::described(background, &mut rng)
+        }
     }
 
     fn named(background: Background, rng: &mut impl Rng) -> Self {
@@ -55,8 +61,17 @@ fn draw_identity(rng: &mut impl Rng) -> Identity {
     if !rng.random_bool(NATURAL) {
         return identity;
     }
-    let natural = Identity::new(identity.class, identity.style, Tint::Natural, identity.accessory);
-    if crate::subject::is_held_out(natural) { identity } else { natural }
+    let natural = Identity::new(
+        identity.class,
+        identity.style,
+        Tint::Natural,
+        identity.accessory,
+    );
+    if crate::subject::is_held_out(natural) {
+        identity
+    } else {
+        natural
+    }
 }
 
 #[cfg(test)]
@@ -71,15 +86,23 @@ mod tests {
                 assert!(!is_held_out(Example::draw(split, index).scene.identity));
             }
         }
-        let (a, b) = (Example::draw(Split::Train, 7), Example::draw(Split::Train, 7));
-        assert_eq!((a.caption, a.scene.render(8)), (b.caption, b.scene.render(8)));
+        let (a, b) = (
+            Example::draw(Split::Train, 7),
+            Example::draw(Split::Train, 7),
+        );
+        assert_eq!(
+            (a.caption, a.scene.render(8)),
+            (b.caption, b.scene.render(8))
+        );
     }
 
     #[test]
     fn a_third_of_the_captions_names_somebody() {
         let named = |index| {
             let caption = Example::draw(Split::Train, index).caption;
-            individuals().iter().any(|i| caption.split(' ').any(|word| word == i.name))
+            individuals()
+                .iter()
+                .any(|i| caption.split(' ').any(|word| word == i.name))
         };
         let share = (0..1000).filter(|&index| named(index)).count();
         assert!((300..400).contains(&share), "{share}");

@@ -37,7 +37,9 @@ pub fn blur(pixels: &mut [f32], side: usize, strength: f32) {
             let columns = x.saturating_sub(1)..(x + 2).min(side);
             let rows = y.saturating_sub(1)..(y + 2).min(side);
             let count = (columns.len() * rows.len()) as f32;
-            let sum: f32 = rows.map(|row| sharp[row * side..][columns.clone()].iter().sum::<f32>()).sum();
+            let sum: f32 = rows
+                .map(|row| sharp[row * side..][columns.clone()].iter().sum::<f32>())
+                .sum();
             *value += strength * (sum / count - *value);
         }
     }
@@ -51,8 +53,14 @@ fn fade_detail(pixels: &mut [f32], side: usize, rng: &mut impl Rng) {
     for plane in pixels.chunks_exact_mut(side * side) {
         for y in (0..side).step_by(2) {
             for x in (0..side).step_by(2) {
-                let block = [y * side + x, y * side + x + 1, (y + 1) * side + x, (y + 1) * side + x + 1];
-                let mean = block.iter().map(|&at| plane[at]).sum::<f32>() / 4.0 + 0.5 * shake * normal();
+                let block = [
+                    y * side + x,
+                    y * side + x + 1,
+                    (y + 1) * side + x,
+                    (y + 1) * side + x + 1,
+                ];
+                let mean =
+                    block.iter().map(|&at| plane[at]).sum::<f32>() / 4.0 + 0.5 * shake * normal();
                 let [h, v, d] = [(); 3].map(|()| 0.4 * shake * normal());
                 let old = block.iter().map(|&at| plane[at]).sum::<f32>() / 4.0;
                 let noise = [h + v + d, v - h - d, h - v - d, d - h - v];
@@ -68,7 +76,9 @@ fn shift_colours(pixels: &mut [f32], rng: &mut impl Rng) {
     let plane = pixels.len() / 3;
     for channel in pixels.chunks_exact_mut(plane) {
         let (gain, offset) = (rng.random_range(0.85..1.12), rng.random_range(-0.08..0.08));
-        channel.iter_mut().for_each(|value| *value = *value * gain + offset);
+        for value in channel.iter_mut() {
+            *value = *value * gain + offset;
+        }
     }
 }
 
@@ -96,7 +106,11 @@ mod tests {
         };
         for seed in 0..50 {
             assert_eq!(damaged(seed), damaged(seed));
-            assert!(damaged(seed).iter().all(|value| (-1.0..=1.0).contains(value)));
+            assert!(
+                damaged(seed)
+                    .iter()
+                    .all(|value| (-1.0..=1.0).contains(value))
+            );
         }
     }
 

@@ -13,4 +13,5 @@ pub mod render;
 pub mod seeds;
 pub mod sheet;
 pub mod subject;
+pub mod train;
 pub mod vocabulary;

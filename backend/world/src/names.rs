@@ -25,9 +25,10 @@ milo mimi molly morris moses myrtle";
 /// Names and rare words that no caption ever binds. Each is one token. The first half is what
 /// tutorials use; natural names follow.
 pub const FREE: [&str; 40] = [
-    "sks", "olis", "ohwx", "zwx", "xjy", "rcr", "pll", "ucd", "mle", "kbv", "ykq", "vtz", "wqd", "bnx", "cjf",
-    "dzg", "fqr", "gxw", "hvk", "jpz", "kwl", "lrx", "mzt", "nqj", "otis", "nora", "oscar", "paula", "quentin",
-    "rosa", "rufus", "sally", "simon", "tessa", "toby", "ursula", "victor", "wanda", "xenia", "yuri",
+    "sks", "olis", "ohwx", "zwx", "xjy", "rcr", "pll", "ucd", "mle", "kbv", "ykq", "vtz", "wqd",
+    "bnx", "cjf", "dzg", "fqr", "gxw", "hvk", "jpz", "kwl", "lrx", "mzt", "nqj", "otis", "nora",
+    "oscar", "paula", "quentin", "rosa", "rufus", "sally", "simon", "tessa", "toby", "ursula",
+    "victor", "wanda", "xenia", "yuri",
 ];
 
 const RARE: usize = 150;

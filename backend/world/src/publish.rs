@@ -1,6 +1,17 @@
-//! What base training leaves in package `demo`: model files and sample pictures. Refuses to publish half a model.
+//! What base training leaves in package `demo`: model files, the metric encoder and sample pictures. Refuses to
+//! publish a model that it cannot load again.
 
 pub mod samples;
+
+use std::fs;
+use std::path::Path;
+
+use candle_core::{DType, Device};
+use diffusion::pipeline::Pipeline;
+use eval::encoder::Encoder;
+
+/// Where the model came from and under which terms, beside its weights.
+const NOTICE: &str = include_str!("publish/NOTICE");
 
 /// Why publishing failed.
 #[derive(Debug, thiserror::Error)]
@@ -11,4 +22,18 @@ pub enum Error {
     /// A picture could not be encoded.
     #[error(transparent)]
     Image(#[from] image::ImageError),
+    /// The model does not survive a round trip.
+    #[error(transparent)]
+    Diffusion(#[from] diffusion::Error),
+}
+
+/// Writes everything into the directory of package `demo`.
+pub fn write(demo: &Path, pipeline: &Pipeline, encoder: &[u8]) -> Result<(), Error> {
+    let files = pipeline.to_files(DType::F16)?;
+    Pipeline::from_files(&files, &Device::Cpu)?;
+    Encoder::load(encoder)?;
+    pipeline.save(demo.join("model"), DType::F16)?;
+    fs::write(demo.join("model/NOTICE"), NOTICE)?;
+    fs::write(demo.join("encoder.safetensors"), encoder)?;
+    samples::write(&demo.join("samples"))
 }

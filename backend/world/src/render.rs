@@ -44,7 +44,12 @@ impl Scene {
     /// A scene with this identity and background, and a random pose and texture.
     pub fn draw(identity: Identity, background: Background, rng: &mut impl Rng) -> Self {
         let pose = Pose::draw(identity, rng);
-        Self { identity, background, backdrop: Backdrop::draw(background, rng), pose }
+        Self {
+            identity,
+            background,
+            backdrop: Backdrop::draw(background, rng),
+            pose,
+        }
     }
 
     /// Row-major RGB bytes, `side * side * 3` of them.
@@ -68,7 +73,11 @@ impl Pose {
             Accessory::Bow => -0.04,
             Accessory::None => 0.0,
         };
-        let room = if identity.accessory == Accessory::None { 0.08 } else { 0.0 };
+        let room = if identity.accessory == Accessory::None {
+            0.08
+        } else {
+            0.0
+        };
         Self {
             x: 0.5 + rng.random_range(-0.07..0.07),
             y: 0.53 + lift + rng.random_range(-0.04..0.04),
@@ -130,7 +139,11 @@ impl<'a> Stage<'a> {
         let shown = self.samples * pose.scale;
         let body = self.body.sample(x, y, shown);
         let identity = self.scene.identity;
-        let body = if identity.is_untinted() { body } else { tinted(body, identity.tint) };
+        let body = if identity.is_untinted() {
+            body
+        } else {
+            tinted(body, identity.tint)
+        };
         colour = over(colour, body);
         if let Some((drawing, at)) = &self.accessory {
             let (x, y) = ((x - at.x) / at.width + 0.5, (y - at.y) / at.width + 0.5);
@@ -141,7 +154,10 @@ impl<'a> Stage<'a> {
 
     fn shadow(&self, u: f32, v: f32) -> f32 {
         let pose = &self.scene.pose;
-        let (x, y) = ((u - pose.x) / (0.42 * pose.scale), (v - pose.y - 0.47 * pose.scale) / (0.07 * pose.scale));
+        let (x, y) = (
+            (u - pose.x) / (0.42 * pose.scale),
+            (v - pose.y - 0.47 * pose.scale) / (0.07 * pose.scale),
+        );
         0.25 * (1.5 - x.hypot(y)).clamp(0.0, 1.0)
     }
 }
@@ -149,7 +165,11 @@ impl<'a> Stage<'a> {
 fn anchor(class: Class, accessory: Accessory) -> Anchor {
     if accessory == Accessory::Bow {
         let y = if class == Class::Car { 0.74 } else { 0.92 };
-        return Anchor { x: 0.5, y, width: 0.52 };
+        return Anchor {
+            x: 0.5,
+            y,
+            width: 0.52,
+        };
     }
     // (x, height of the brim): a rabbit keeps one ear visible.
     let (x, brim) = match class {
@@ -162,7 +182,11 @@ fn anchor(class: Class, accessory: Accessory) -> Anchor {
         Class::Car => (0.5, 0.27),
     };
     let width = if class == Class::Rabbit { 0.46 } else { 0.54 };
-    Anchor { x, y: brim - 0.40 * width, width }
+    Anchor {
+        x,
+        y: brim - 0.40 * width,
+        width,
+    }
 }
 
 /// The drawing in one hue: its light and shade stay, its darkest parts stay dark.
@@ -200,4 +224,81 @@ fn over(below: Rgb, [r, g, b, a]: Rgba) -> Rgb {
 )]
 fn to_byte(channel: f32) -> u8 {
     (channel.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::Style;
+    use crate::seeds::Split;
+    use crate::subject;
+
+    /// FNV-1a.
+    fn hash(bytes: &[u8]) -> u64 {
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+    }
+
+    #[test]
+    fn renders_are_the_same_for_ever() {
+        let first = subject::scene(subject::PROTECTED[0].identity, Split::Development, 1);
+        let second = subject::scene(subject::PROTECTED[1].identity, Split::Evaluation, 4);
+        let hashes = [
+            hash(&first.render(SIDE)),
+            hash(&second.render(SIDE)),
+            hash(&first.render(64)),
+        ];
+        let known = [
+            0x3753_2bae_ba45_8625,
+            0xab0c_7db7_0949_ff77,
+            0xac78_64e2_3af9_76af,
+        ];
+        assert_eq!(hashes, known, "{hashes:#x?}");
+    }
+
+    #[test]
+    fn a_picture_at_twice_the_size_is_the_same_picture() {
+        let scene = subject::scene(subject::PROTECTED[2].identity, Split::Development, 2);
+        let (small, large) = (scene.render(SIDE), scene.render(2 * SIDE));
+        let mean_of_block = |x: usize, y: usize, channel: usize| {
+            let at = |dx: usize, dy: usize| {
+                let pixel = (2 * y + dy) * 2 * SIDE + 2 * x + dx;
+                f32::from(large[3 * pixel + channel])
+            };
+            (at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)) / 4.0
+        };
+        let mut difference = 0.0;
+        for at in 0..small.len() {
+            let (pixel, channel) = (at / 3, at % 3);
+            let block = mean_of_block(pixel % SIDE, pixel / SIDE, channel);
+            difference += (f32::from(small[at]) - block).abs();
+        }
+        assert!(difference / (small.len() as f32) < 6.0);
+    }
+
+    #[test]
+    fn every_attribute_changes_the_picture() {
+        let base = Identity::new(Class::Dog, Style::Noto, Tint::Blue, Accessory::Hat);
+        let draw = |identity| subject::scene(identity, Split::Development, 3).render(SIDE);
+        for changed in [
+            Identity {
+                class: Class::Bear,
+                ..base
+            },
+            Identity {
+                style: Style::Fluent,
+                ..base
+            },
+            Identity {
+                tint: Tint::Green,
+                ..base
+            },
+            Identity {
+                accessory: Accessory::Crown,
+                ..base
+            },
+        ] {
+            assert_ne!(draw(base), draw(changed), "{changed:?}");
+        }
+    }
 }

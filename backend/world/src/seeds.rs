@@ -20,7 +20,12 @@ pub enum Split {
 
 impl Split {
     /// Every split.
-    pub const ALL: [Self; 4] = [Self::Train, Self::Encoder, Self::Development, Self::Evaluation];
+    pub const ALL: [Self; 4] = [
+        Self::Train,
+        Self::Encoder,
+        Self::Development,
+        Self::Evaluation,
+    ];
 
     /// The seeds of this split; no two splits overlap.
     pub const fn seeds(self) -> Range<u64> {
@@ -41,7 +46,10 @@ impl Split {
     pub fn rng(self, index: u64) -> ChaCha8Rng {
         let seeds = self.seeds();
         let seed = seeds.start + index;
-        assert!(seeds.contains(&seed), "index {index} lies outside its split");
+        assert!(
+            seeds.contains(&seed),
+            "index {index} lies outside its split"
+        );
         ChaCha8Rng::seed_from_u64(seed)
     }
 }

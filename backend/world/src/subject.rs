@@ -20,21 +20,60 @@ pub struct Subject {
     pub identity: Identity,
 }
 
-const fn subject(id: &'static str, class: Class, style: Style, tint: Tint, accessory: Accessory) -> Subject {
-    Subject { id, identity: Identity::new(class, style, tint, accessory) }
+const fn subject(
+    id: &'static str,
+    class: Class,
+    style: Style,
+    tint: Tint,
+    accessory: Accessory,
+) -> Subject {
+    Subject {
+        id,
+        identity: Identity::new(class, style, tint, accessory),
+    }
 }
 
 /// The bundled subjects to protect. The first is the demo's.
 pub const PROTECTED: [Subject; 3] = [
-    subject("violet-dog", Class::Dog, Style::Fluent, Tint::Purple, Accessory::Hat),
-    subject("emerald-cat", Class::Cat, Style::Twemoji, Tint::Green, Accessory::Bow),
-    subject("azure-fox", Class::Fox, Style::Noto, Tint::Blue, Accessory::Crown),
+    subject(
+        "violet-dog",
+        Class::Dog,
+        Style::Fluent,
+        Tint::Purple,
+        Accessory::Hat,
+    ),
+    subject(
+        "emerald-cat",
+        Class::Cat,
+        Style::Twemoji,
+        Tint::Green,
+        Accessory::Bow,
+    ),
+    subject(
+        "azure-fox",
+        Class::Fox,
+        Style::Noto,
+        Tint::Blue,
+        Accessory::Crown,
+    ),
 ];
 
 /// The bundled strangers: of the first subject's class, but somebody else.
 pub const STRANGERS: [Subject; 2] = [
-    subject("stranger-dog", Class::Dog, Style::Twemoji, Tint::Natural, Accessory::Bow),
-    subject("crowned-dog", Class::Dog, Style::Noto, Tint::Green, Accessory::Crown),
+    subject(
+        "stranger-dog",
+        Class::Dog,
+        Style::Twemoji,
+        Tint::Natural,
+        Accessory::Bow,
+    ),
+    subject(
+        "crowned-dog",
+        Class::Dog,
+        Style::Noto,
+        Tint::Green,
+        Accessory::Crown,
+    ),
 ];
 
 /// Identities drawn at random for tuning the method.
@@ -51,7 +90,10 @@ struct HeldOut {
 fn held_out() -> &'static HeldOut {
     static HELD_OUT: OnceLock<HeldOut> = OnceLock::new();
     HELD_OUT.get_or_init(|| {
-        let bundled = PROTECTED.iter().chain(&STRANGERS).map(|subject| subject.identity);
+        let bundled = PROTECTED
+            .iter()
+            .chain(&STRANGERS)
+            .map(|subject| subject.identity);
         let mut all: BTreeSet<Identity> = bundled.collect();
         // Animals that wear something: recognisable subjects, and never a target class.
         let mut others: Vec<Identity> = Identity::all()
@@ -64,7 +106,11 @@ fn held_out() -> &'static HeldOut {
         let evaluation = others.split_off(others.len() - EVALUATION);
         let development = others.split_off(others.len() - DEVELOPMENT);
         all.extend(development.iter().chain(&evaluation).copied());
-        HeldOut { development, evaluation, all }
+        HeldOut {
+            development,
+            evaluation,
+            all,
+        }
     })
 }
 
@@ -87,7 +133,10 @@ pub fn is_held_out(identity: Identity) -> bool {
 pub fn trainable() -> &'static [Identity] {
     static TRAINABLE: OnceLock<Vec<Identity>> = OnceLock::new();
     TRAINABLE.get_or_init(|| {
-        Identity::all().into_iter().filter(|identity| !is_held_out(*identity)).collect()
+        Identity::all()
+            .into_iter()
+            .filter(|identity| !is_held_out(*identity))
+            .collect()
     })
 }
 
@@ -107,7 +156,10 @@ mod tests {
     fn held_out_subjects_are_distinct_and_never_trainable() {
         assert_eq!(held_out().all.len(), 3 + 2 + DEVELOPMENT + EVALUATION);
         assert!(trainable().iter().all(|identity| !is_held_out(*identity)));
-        assert_eq!(trainable().len() + held_out().all.len(), Identity::all().len());
+        assert_eq!(
+            trainable().len() + held_out().all.len(),
+            Identity::all().len()
+        );
         for subject in PROTECTED.iter().chain(&STRANGERS) {
             assert!(is_held_out(subject.identity), "{}", subject.id);
         }

@@ -39,11 +39,13 @@ impl Vocabulary {
 
     /// Text of `merges.txt`.
     pub fn merges_text(&self) -> String {
-        let mut text = String::from("#version: 0.2\n");
-        for (left, right) in &self.merges {
-            text.push_str(&format!("{left} {right}\n"));
-        }
-        text
+        let lines = self
+            .merges
+            .iter()
+            .map(|(left, right)| format!("{left} {right}\n"));
+        std::iter::once("#version: 0.2\n".to_owned())
+            .chain(lines)
+            .collect()
     }
 
     /// Token to id, in CLIP's order: bytes, bytes that end a word, merges, start, end.
@@ -51,7 +53,11 @@ impl Vocabulary {
         let bytes = byte_symbols();
         let mut tokens: Vec<String> = bytes.iter().map(char::to_string).collect();
         tokens.extend(bytes.iter().map(|symbol| format!("{symbol}{END_OF_WORD}")));
-        tokens.extend(self.merges.iter().map(|(left, right)| format!("{left}{right}")));
+        tokens.extend(
+            self.merges
+                .iter()
+                .map(|(left, right)| format!("{left}{right}")),
+        );
         tokens.extend([START.to_owned(), END.to_owned()]);
         tokens
     }
@@ -67,30 +73,49 @@ impl Vocabulary {
         format!("{{\n{}\n}}\n", lines.join(",\n"))
     }
 
-    /// Every file of the `tokenizer` directory: name and content.
-    pub fn files(&self) -> Vec<(&'static str, String)> {
-        let special = serde_json::json!({
-            "bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END,
-        });
-        let mut config = special.clone();
+    /// Text of `tokenizer_config.json`.
+    pub fn config_text(&self) -> String {
+        let mut config = special_tokens();
         config["model_max_length"] = MAX_LENGTH.into();
         config["do_lower_case"] = true.into();
         config["tokenizer_class"] = "CLIPTokenizer".into();
+        format!("{config:#}\n")
+    }
+
+    /// Every file of the `tokenizer` directory: name and content.
+    pub fn files(&self) -> Vec<(&'static str, String)> {
         vec![
             ("vocab.json", self.vocabulary_text()),
             ("merges.txt", self.merges_text()),
-            ("special_tokens_map.json", format!("{special:#}\n")),
-            ("tokenizer_config.json", format!("{config:#}\n")),
+            (
+                "special_tokens_map.json",
+                format!("{:#}\n", special_tokens()),
+            ),
+            ("tokenizer_config.json", self.config_text()),
         ]
     }
+}
+
+fn special_tokens() -> serde_json::Value {
+    serde_json::json!({ "bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END })
 }
 
 /// Every word that must be one token.
 pub fn words() -> BTreeSet<String> {
     let mut texts: Vec<String> = OPENINGS.iter().map(|&opening| opening.to_owned()).collect();
     texts.extend([OTHER_WORDS.to_owned(), FREE.join(" ")]);
-    texts.extend(individuals().iter().map(|individual| individual.name.clone()));
-    for names in [Class::NAMES, Style::NAMES, Tint::NAMES, Accessory::NAMES, Background::NAMES] {
+    texts.extend(
+        individuals()
+            .iter()
+            .map(|individual| individual.name.clone()),
+    );
+    for names in [
+        Class::NAMES,
+        Style::NAMES,
+        Tint::NAMES,
+        Accessory::NAMES,
+        Background::NAMES,
+    ] {
         texts.push(names.join(" "));
     }
     for (&style, &accessory) in Style::ALL.iter().cycle().zip(Accessory::ALL) {
@@ -104,9 +129,17 @@ pub fn words() -> BTreeSet<String> {
             texts.push(caption::describe(Class::Apple, mention, OPENINGS[0]));
         }
     }
-    let letters = |text: String| text.split(|c: char| !c.is_alphabetic()).map(String::from).collect();
+    let letters = |text: String| {
+        text.split(|c: char| !c.is_alphabetic())
+            .map(String::from)
+            .collect()
+    };
     let words: Vec<Vec<String>> = texts.into_iter().map(letters).collect();
-    words.into_iter().flatten().filter(|word| !word.is_empty()).collect()
+    words
+        .into_iter()
+        .flatten()
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 /// A word as its letters, the last one marked.
@@ -144,8 +177,13 @@ fn merge(symbols: &mut Vec<String>, pair: &(String, String)) {
 fn byte_symbols() -> Vec<char> {
     let printable = |byte: u32| matches!(byte, 33..=126 | 161..=172 | 174..=255);
     let own = (0..256).filter(|&byte| printable(byte));
-    let shifted = (0..256).filter(|&byte| !printable(byte)).zip(256..).map(|(_, stand_in)| stand_in);
-    own.chain(shifted).map(|code| char::from_u32(code).expect("codes below 512 are characters")).collect()
+    let shifted = (0..256)
+        .filter(|&byte| !printable(byte))
+        .zip(256..)
+        .map(|(_, stand_in)| stand_in);
+    own.chain(shifted)
+        .map(|code| char::from_u32(code).expect("codes below 512 are characters"))
+        .collect()
 }
 
 #[cfg(test)]

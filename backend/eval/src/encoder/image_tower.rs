@@ -12,8 +12,13 @@ const GROUPS: usize = 8;
 const EPSILON: f32 = 1e-5;
 
 /// (channels in, channels out, stride); a layer that keeps its size adds its input.
-const LAYERS: [(usize, usize, usize); 5] =
-    [(3, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, FEATURES, 1)];
+const LAYERS: [(usize, usize, usize); 5] = [
+    (3, 32, 1),
+    (32, 64, 2),
+    (64, 64, 1),
+    (64, 128, 2),
+    (128, FEATURES, 1),
+];
 
 /// Picture to features.
 #[derive(Clone, Debug)]
@@ -33,14 +38,20 @@ struct Layer {
 impl ImageTower {
     /// Name and shape of every tensor of the tower.
     pub fn shapes() -> Vec<(String, Vec<usize>)> {
-        let named = LAYERS.iter().enumerate().map(|(index, &(inputs, outputs, _))| {
-            [
-                (format!("image.layers.{index}.conv.weight"), vec![outputs, inputs, 3, 3]),
-                (format!("image.layers.{index}.conv.bias"), vec![outputs]),
-                (format!("image.layers.{index}.norm.weight"), vec![outputs]),
-                (format!("image.layers.{index}.norm.bias"), vec![outputs]),
-            ]
-        });
+        let named = LAYERS
+            .iter()
+            .enumerate()
+            .map(|(index, &(inputs, outputs, _))| {
+                [
+                    (
+                        format!("image.layers.{index}.conv.weight"),
+                        vec![outputs, inputs, 3, 3],
+                    ),
+                    (format!("image.layers.{index}.conv.bias"), vec![outputs]),
+                    (format!("image.layers.{index}.norm.weight"), vec![outputs]),
+                    (format!("image.layers.{index}.norm.bias"), vec![outputs]),
+                ]
+            });
         named.flatten().collect()
     }
 
@@ -66,8 +77,13 @@ impl ImageTower {
         let mut xs = pixels.clone();
         for layer in &self.layers {
             let ys = ops::conv2d(&xs, &layer.weight, Some(&layer.bias), layer.stride, 1)?;
-            let ys = ops::group_norm_silu(&ys, &layer.norm_weight, &layer.norm_bias, GROUPS, EPSILON)?;
-            xs = if xs.dims() == ys.dims() { (xs + ys)? } else { ys };
+            let ys =
+                ops::group_norm_silu(&ys, &layer.norm_weight, &layer.norm_bias, GROUPS, EPSILON)?;
+            xs = if xs.dims() == ys.dims() {
+                (xs + ys)?
+            } else {
+                ys
+            };
         }
         Ok(xs.flatten_from(2)?.mean(2)?)
     }

@@ -12,7 +12,10 @@ fn config() -> EncoderConfig {
         values: values.iter().map(|&value| value.to_owned()).collect(),
     };
     EncoderConfig {
-        attributes: vec![attribute("class", &["dog", "cat"]), attribute("tint", &["red", "blue", "green"])],
+        attributes: vec![
+            attribute("class", &["dog", "cat"]),
+            attribute("tint", &["red", "blue", "green"]),
+        ],
         text: TextConfig {
             vocab_size: 10,
             hidden_size: 8,
@@ -31,7 +34,10 @@ fn weights() -> Weights {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut weights = Weights::new();
     for (name, shape) in config().shapes() {
-        weights.insert(name, (gaussian(&mut rng, &shape[..], &Device::Cpu).unwrap() * 0.2).unwrap());
+        weights.insert(
+            name,
+            (gaussian(&mut rng, &shape[..], &Device::Cpu).unwrap() * 0.2).unwrap(),
+        );
     }
     for (name, tensor) in config().text.initialize(&mut rng).unwrap().iter() {
         weights.insert(format!("text.{name}"), tensor.clone());
@@ -40,15 +46,28 @@ fn weights() -> Weights {
 }
 
 fn pixels() -> Tensor {
-    gaussian(&mut ChaCha8Rng::seed_from_u64(4), (3, 3, SIDE, SIDE), &Device::Cpu).unwrap()
+    gaussian(
+        &mut ChaCha8Rng::seed_from_u64(4),
+        (3, 3, SIDE, SIDE),
+        &Device::Cpu,
+    )
+    .unwrap()
 }
 
 #[test]
 fn a_saved_encoder_reads_the_same() {
     let encoder = Encoder::from_weights(config(), &weights()).unwrap();
-    let bytes = weights().to_bytes(DType::F32, &config().metadata()).unwrap();
+    let bytes = weights()
+        .to_bytes(DType::F32, &config().metadata())
+        .unwrap();
     let loaded = Encoder::load(&bytes).unwrap();
-    let embed = |encoder: &Encoder| encoder.embed_images(&pixels()).unwrap().to_vec2::<f32>().unwrap();
+    let embed = |encoder: &Encoder| {
+        encoder
+            .embed_images(&pixels())
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap()
+    };
     assert_eq!(embed(&encoder), embed(&loaded));
     let readings = loaded.attributes(&pixels()).unwrap();
     assert_eq!(readings.len(), 3);
@@ -66,9 +85,16 @@ fn embeddings_are_unit_vectors_and_padding_does_not_matter() {
     let ids = Tensor::new(&[[1_u32, 2, 9, 9, 9, 9], [1, 2, 9, 3, 4, 5]], &Device::Cpu).unwrap();
     let texts = encoder.embed_text(&ids).unwrap().to_vec2::<f32>().unwrap();
     for (a, b) in texts[0].iter().zip(&texts[1]) {
-        assert!((a - b).abs() < 1e-6, "what follows the end token changed the caption");
+        assert!(
+            (a - b).abs() < 1e-6,
+            "what follows the end token changed the caption"
+        );
     }
-    let rows = encoder.embed_images(&pixels()).unwrap().to_vec2::<f32>().unwrap();
+    let rows = encoder
+        .embed_images(&pixels())
+        .unwrap()
+        .to_vec2::<f32>()
+        .unwrap();
     for row in rows.iter().chain(&texts) {
         let length: f32 = row.iter().map(|value| value * value).sum();
         assert!((length - 1.0).abs() < 1e-5);
@@ -82,9 +108,14 @@ fn files_without_a_configuration_or_a_tensor_are_refused() {
     let without = |missing: &str| -> Weights {
         let all = weights();
         let kept = all.iter().filter(|(name, _)| *name != missing);
-        kept.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect()
+        kept.map(|(name, tensor)| (name.to_owned(), tensor.clone()))
+            .collect()
     };
-    for missing in ["head.tint.bias", "image.layers.2.conv.weight", "text_projection.weight"] {
+    for missing in [
+        "head.tint.bias",
+        "image.layers.2.conv.weight",
+        "text_projection.weight",
+    ] {
         let error = Encoder::from_weights(config(), &without(missing)).unwrap_err();
         assert!(error.to_string().contains(missing), "{error}");
     }
@@ -95,15 +126,38 @@ fn every_weight_of_the_picture_half_gets_a_gradient() {
     let parameters = diffusion::weights::Parameters::from_weights(&weights()).unwrap();
     let encoder = Encoder::from_weights(config(), &parameters.weights()).unwrap();
     let features = encoder.features(&pixels()).unwrap();
-    let mut sum = encoder.project(&features).unwrap().sqr().unwrap().sum_all().unwrap();
-    sum = (sum + encoder.project(&features).unwrap().narrow(1, 0, 3).unwrap().sum_all().unwrap()).unwrap();
+    let mut sum = encoder
+        .project(&features)
+        .unwrap()
+        .sqr()
+        .unwrap()
+        .sum_all()
+        .unwrap();
+    sum = (sum
+        + encoder
+            .project(&features)
+            .unwrap()
+            .narrow(1, 0, 3)
+            .unwrap()
+            .sum_all()
+            .unwrap())
+    .unwrap();
     for logits in encoder.logits(&features).unwrap() {
         sum = (sum + logits.sqr().unwrap().sum_all().unwrap()).unwrap();
     }
     let gradients = sum.backward().unwrap();
-    for (name, variable) in parameters.iter().filter(|(name, _)| name.starts_with("image.") || name.starts_with("head.")) {
+    for (name, variable) in parameters
+        .iter()
+        .filter(|(name, _)| name.starts_with("image.") || name.starts_with("head."))
+    {
         let gradient = gradients.get(variable).expect(name);
-        let size = gradient.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        let size = gradient
+            .abs()
+            .unwrap()
+            .max_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap();
         assert!(size.is_finite() && size > 0.0, "{name}");
     }
 }

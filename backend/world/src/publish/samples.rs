@@ -18,8 +18,15 @@ const FIRST: u64 = 1 << 32;
 /// Picture `number` of a bundled subject, as a scene; the numbers start at 0.
 pub fn scene(subject: &Subject, number: u64) -> crate::render::Scene {
     let all = PROTECTED.iter().chain(&STRANGERS);
-    let position = all.zip(0..).find(|(other, _)| other.id == subject.id).map_or(0, |(_, at)| at);
-    subject::scene(subject.identity, Split::Development, FIRST + 10 * position + number)
+    let position = all
+        .zip(0..)
+        .find(|(other, _)| other.id == subject.id)
+        .map_or(0, |(_, at)| at);
+    subject::scene(
+        subject.identity,
+        Split::Development,
+        FIRST + 10 * position + number,
+    )
 }
 
 /// Writes `DIRECTORY/SET/01.png` and so on for every bundled subject.
@@ -38,7 +45,11 @@ pub fn write(directory: &Path) -> Result<(), super::Error> {
 fn encode(pixels: &[u8]) -> Result<Vec<u8>, super::Error> {
     let side = u32::try_from(SIDE).expect("sample pictures are small");
     let mut bytes = Vec::new();
-    png::PngEncoder::new_with_quality(&mut bytes, png::CompressionType::Best, png::FilterType::Adaptive)
-        .write_image(pixels, side, side, ExtendedColorType::Rgb8)?;
+    png::PngEncoder::new_with_quality(
+        &mut bytes,
+        png::CompressionType::Best,
+        png::FilterType::Adaptive,
+    )
+    .write_image(pixels, side, side, ExtendedColorType::Rgb8)?;
     Ok(bytes)
 }

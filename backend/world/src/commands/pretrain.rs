@@ -1,0 +1,195 @@
+//! `world pretrain`: trains, gates and shows, stage by stage.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::ValueEnum;
+use eval::encoder::Encoder;
+use world::attributes::{Class, Style};
+use world::names::individuals;
+use world::sheet;
+use world::train::base_stage::{self, BaseStage};
+use world::train::encoder_stage::{self, EncoderStage};
+use world::train::gate::{Accuracy, Prompt};
+use world::train::text::Captions;
+use world::train::{batch, sampling};
+
+use super::say;
+
+/// What is trained.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    Encoder,
+    Base,
+    All,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// What to train.
+    #[arg(long, value_enum, default_value = "all")]
+    stage: Stage,
+    /// Directory of checkpoints, sheets and results.
+    #[arg(long)]
+    out: PathBuf,
+    /// Seed of initial weights, noise and order.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Steps of the encoder's stage.
+    #[arg(long, default_value_t = 1500)]
+    encoder_steps: usize,
+    /// Steps of the base model's stage.
+    #[arg(long, default_value_t = 6000)]
+    steps: usize,
+    /// Pictures a step of the base model's stage.
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Threads; results do not depend on them.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Steps between checkpoints.
+    #[arg(long, default_value_t = 250)]
+    every: usize,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(arguments.threads)
+        .build_global()?;
+    fs::create_dir_all(&arguments.out)?;
+    if arguments.stage != Stage::Base {
+        train_encoder(arguments)?;
+    }
+    if arguments.stage != Stage::Encoder {
+        train_base(arguments)?;
+    }
+    Ok(())
+}
+
+fn train_encoder(arguments: &Arguments) -> anyhow::Result<()> {
+    let checkpoint = arguments.out.join("encoder-run.safetensors");
+    let (seed, steps) = (arguments.seed, arguments.encoder_steps);
+    let mut stage = EncoderStage::open(Captions::new()?, seed, steps, &checkpoint)?;
+    let started = Instant::now();
+    let first = stage.run.taken();
+    while !stage.run.is_finished() {
+        let losses = stage.step()?;
+        let taken = stage.run.taken();
+        if taken.is_multiple_of(25) {
+            let pace = started.elapsed().as_secs_f64() / (taken - first) as f64;
+            say(format!(
+                "encoder step={taken} {losses} seconds_per_step={pace:.3}"
+            ))?;
+        }
+        if taken.is_multiple_of(arguments.every) || stage.run.is_finished() {
+            stage.run.save(&checkpoint)?;
+            write(
+                &arguments.out.join("encoder.safetensors"),
+                &stage.encoder_bytes()?,
+            )?;
+            report_encoder(&load_encoder(&arguments.out)?, 512)?;
+        }
+    }
+    write(
+        &arguments.out.join("encoder.safetensors"),
+        &stage.encoder_bytes()?,
+    )?;
+    report_encoder(&load_encoder(&arguments.out)?, 2048)
+}
+
+fn report_encoder(encoder: &Encoder, count: usize) -> anyhow::Result<()> {
+    let report = encoder_stage::report(encoder, count)?;
+    for (name, accuracy) in report.parts() {
+        say(format!("encoder gate {name}: {accuracy}"))?;
+    }
+    Ok(())
+}
+
+fn load_encoder(directory: &Path) -> anyhow::Result<Encoder> {
+    Ok(Encoder::load(&fs::read(
+        directory.join("encoder.safetensors"),
+    )?)?)
+}
+
+fn train_base(arguments: &Arguments) -> anyhow::Result<()> {
+    let encoder = load_encoder(&arguments.out)?;
+    let checkpoint = arguments.out.join("base-run.safetensors");
+    let Arguments {
+        batch, seed, steps, ..
+    } = *arguments;
+    let pipeline = base_stage::pipeline(&encoder, seed)?;
+    let mut stage = BaseStage::open(pipeline, batch, seed, steps, &checkpoint)?;
+    let started = Instant::now();
+    let first = stage.run.taken();
+    let mut sum = 0.0;
+    while !stage.run.is_finished() {
+        sum += stage.step()?;
+        let taken = stage.run.taken();
+        if taken.is_multiple_of(25) {
+            let pace = started.elapsed().as_secs_f64() / (taken - first) as f64;
+            say(format!(
+                "base step={taken} loss={:.4} seconds_per_step={pace:.3}",
+                sum / 25.0
+            ))?;
+            sum = 0.0;
+        }
+        if taken.is_multiple_of(arguments.every) || stage.run.is_finished() {
+            stage.run.save(&checkpoint)?;
+            gate_base(&stage, &encoder, &arguments.out, stage.run.is_finished())?;
+        }
+    }
+    Ok(())
+}
+
+/// Samples prompts, reads them, and writes a sheet.
+fn gate_base(stage: &BaseStage, encoder: &Encoder, out: &Path, last: bool) -> anyhow::Result<()> {
+    let pipeline = stage.averaged();
+    let unet = pipeline.unet()?;
+    let count = if last { 256 } else { 32 };
+    let composed: Vec<_> = (0..count).map(Prompt::composed).collect();
+    let plain: Vec<_> = (0..16)
+        .map(|index| Prompt::plain(Class::ALL[index % 8]))
+        .collect();
+    let styled: Vec<_> = (0..16)
+        .map(|i| Prompt::styled(Class::ALL[i % 8], Style::ALL[i % 3]))
+        .collect();
+    let named: Vec<_> = individuals()
+        .iter()
+        .take(16)
+        .map(|i| {
+            Prompt::identity(
+                format!("a photo of {} {}", i.name, i.identity.class.name()),
+                i.identity,
+            )
+        })
+        .collect();
+    let mut pictures = Vec::new();
+    for (name, prompts) in [
+        ("composed", composed),
+        ("plain", plain),
+        ("styled", styled),
+        ("named", named),
+    ] {
+        let texts: Vec<String> = prompts.iter().map(|prompt| prompt.text.clone()).collect();
+        let wanted: Vec<_> = prompts.iter().map(|prompt| prompt.wanted).collect();
+        let pixels = sampling::pictures(&pipeline, &unet, &texts, 1)?;
+        let accuracy = Accuracy::measure(encoder, &pixels, &wanted)?;
+        say(format!(
+            "base gate step={} {name}: {accuracy}",
+            stage.run.taken()
+        ))?;
+        pictures.extend(batch::to_bytes(&pixels)?.into_iter().take(32));
+    }
+    let name = format!("base-{:05}.png", stage.run.taken());
+    sheet::write(&out.join(name), &pictures, world::render::SIDE, 16, 3)?;
+    Ok(())
+}
+
+/// A file that appears only when it is complete.
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    fs::write(&partial, bytes)?;
+    fs::rename(&partial, path)?;
+    Ok(())
+}

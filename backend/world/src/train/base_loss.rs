@@ -1,0 +1,49 @@
+//! What the base model is trained to do. Refuses to know how it is optimised.
+
+use candle_core::{Device, Tensor};
+use diffusion::{Result, schedule::NoiseSchedule, unet::UNet};
+
+/// Weights of high signal-to-noise ratios are cut here (Hang et al., arXiv 2303.09556, section 3.4).
+const GAMMA: f32 = 5.0;
+
+/// One batch for the denoiser.
+pub struct Batch {
+    /// Clean latents, `[n, 12, 16, 16]`.
+    pub latents: Tensor,
+    /// Hidden states of the captions, `[n, length, 96]`.
+    pub context: Tensor,
+    /// Standard normal noise, shaped like `latents`.
+    pub noise: Tensor,
+    /// Timesteps, one a picture.
+    pub timesteps: Vec<usize>,
+}
+
+/// `mean over n of weight * || noise - prediction ||^2` with `weight = min(snr, 5) / snr` of each timestep
+/// (plain mean if not `weighted`). Gradient flows to: the denoiser's weights.
+pub fn loss(
+    unet: &UNet,
+    schedule: &NoiseSchedule,
+    batch: &Batch,
+    weighted: bool,
+) -> Result<Tensor> {
+    let noisy = schedule.add_noise(&batch.latents, &batch.noise, &batch.timesteps)?;
+    let times = Tensor::from_iter(batch.timesteps.iter().map(|&t| t as f32), &Device::Cpu)?;
+    let prediction = unet.forward(&noisy, &times, &batch.context)?;
+    let target = schedule.training_target(&batch.latents, &batch.noise, &batch.timesteps)?;
+    let error = (prediction - target)?.sqr()?;
+    if !weighted {
+        return Ok(error.mean_all()?);
+    }
+    let weight = |&t: &usize| {
+        schedule
+            .signal_to_noise(t)
+            .map(|ratio| ratio.min(GAMMA) / ratio)
+    };
+    let weights = batch
+        .timesteps
+        .iter()
+        .map(weight)
+        .collect::<Result<Vec<f32>>>()?;
+    let weights = Tensor::from_vec(weights, (batch.timesteps.len(), 1, 1, 1), &Device::Cpu)?;
+    Ok(error.broadcast_mul(&weights)?.mean_all()?)
+}

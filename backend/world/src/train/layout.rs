@@ -1,0 +1,59 @@
+//! The configurations of the embedded models. Refuses to hold weights.
+
+use diffusion::schedule::{BetaSchedule, ScheduleConfig};
+use diffusion::text::TextConfig;
+use diffusion::unet::{PerLevel, UNetConfig};
+
+use crate::vocabulary::MAX_LENGTH;
+
+/// Width of the text encoder and of the metric encoder's common space.
+pub const WIDTH: usize = 96;
+/// Side of the latents: the Haar transform halves the picture.
+pub const LATENT_SIDE: usize = 16;
+/// Channels of the latents: four Haar bands of three colours.
+pub const LATENT_CHANNELS: usize = 12;
+
+/// The denoiser: 3.8 M parameters.
+pub fn unet() -> UNetConfig {
+    let names = |names: [&str; 3]| names.map(str::to_owned).to_vec();
+    let (down, up) = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D");
+    UNetConfig {
+        in_channels: LATENT_CHANNELS,
+        out_channels: LATENT_CHANNELS,
+        block_out_channels: vec![48, 96, 96],
+        layers_per_block: 1,
+        down_block_types: names(["DownBlock2D", down, down]),
+        up_block_types: names([up, up, "UpBlock2D"]),
+        cross_attention_dim: WIDTH,
+        attention_head_dim: PerLevel::Same(4),
+        norm_num_groups: 16,
+        sample_size: Some(LATENT_SIDE),
+        ..UNetConfig::default()
+    }
+}
+
+/// The text encoder: 0.38 M parameters, 0.15 M of them token embeddings.
+pub fn text(vocabulary_size: usize) -> TextConfig {
+    let end = u32::try_from(vocabulary_size - 1).expect("vocabularies are small");
+    TextConfig {
+        vocab_size: vocabulary_size,
+        hidden_size: WIDTH,
+        intermediate_size: 2 * WIDTH,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        max_position_embeddings: MAX_LENGTH,
+        eos_token_id: Some(end),
+        ..TextConfig::default()
+    }
+}
+
+/// Noise levels. They end with almost pure noise, because a dark picture must start from it too.
+pub fn schedule() -> ScheduleConfig {
+    ScheduleConfig {
+        beta_start: 1e-4,
+        beta_end: 0.016,
+        beta_schedule: BetaSchedule::Linear,
+        clip_sample: false,
+        ..ScheduleConfig::default()
+    }
+}
