@@ -77,8 +77,8 @@ pub trait ArtifactStore: fmt::Debug + Send + Sync {
 }
 
 /// The part of an object that a request means; an object without bytes has no part but all of it.
-pub(crate) fn cut(range: Option<Range<u64>>, size_bytes: u64) -> Result<Range<u64>, Error> {
-    let Some(Range { start, end }) = range else {
+pub(crate) fn cut(range: Option<&Range<u64>>, size_bytes: u64) -> Result<Range<u64>, Error> {
+    let Some(&Range { start, end }) = range else {
         return Ok(0..size_bytes);
     };
     if start >= size_bytes || end <= start {

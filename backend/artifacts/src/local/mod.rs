@@ -99,7 +99,7 @@ impl ArtifactStore for LocalStore {
             };
             let metadata = file.metadata().await.map_err(Error::storage(ACTION))?;
             let size_bytes = metadata.len();
-            let range = cut(range, size_bytes)?;
+            let range = cut(range.as_ref(), size_bytes)?;
             file.seek(SeekFrom::Start(range.start))
                 .await
                 .map_err(Error::storage(ACTION))?;

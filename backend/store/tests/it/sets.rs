@@ -1,5 +1,7 @@
 //! Sets, uploads, images: what may happen to a draft, and nothing to a sealed set.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use shared::{limits::MAX_IMAGES, protected_set::SetStatus, upload::UploadStatus};
 use store::{Error, SealSet};
@@ -195,6 +197,7 @@ async fn sealing_is_atomic_against_concurrent_uploads(world: World) {
                 Ok(false)
             }
         });
+        tokio::time::sleep(Duration::from_millis(round)).await; // so that each side wins some
         let result = world.store.seal_set(user, set, seal.clone()).await;
         let completed = join_all(complete).await;
         let deleted = delete.await.unwrap();
