@@ -49,3 +49,8 @@ impl Config {
         })
     }
 }
+
+/// Whether the environment holds a variable that others read, such as the C allocator.
+pub(crate) fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}

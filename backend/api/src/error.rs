@@ -95,6 +95,33 @@ fn summary(errors: &[FieldError]) -> String {
     }
 }
 
+/// What every occurrence of a code is called.
+const fn title(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Malformed => "Malformed request",
+        ErrorCode::Unauthenticated => "Not signed in",
+        ErrorCode::InvalidCredentials => "Wrong credentials",
+        ErrorCode::Forbidden => "Not allowed",
+        ErrorCode::NotFound => "Not found",
+        ErrorCode::MethodNotAllowed => "Method not allowed",
+        ErrorCode::Conflict => "Not possible now",
+        ErrorCode::EmailTaken => "Account exists",
+        ErrorCode::Gone => "Expired",
+        ErrorCode::TooLarge => "Too large",
+        ErrorCode::UnsupportedMediaType => "Unsupported media type",
+        ErrorCode::Invalid => "Invalid fields",
+        ErrorCode::IdempotencyKeyRequired => "Idempotency key missing",
+        ErrorCode::IdempotencyKeyReused => "Idempotency key reused",
+        ErrorCode::ChecksumMismatch => "Bytes differ from those announced",
+        ErrorCode::UndecodableImage => "Image cannot be decoded",
+        ErrorCode::DuplicateImage => "Image is in the set already",
+        ErrorCode::Fenced => "Lease is over",
+        ErrorCode::RateLimited => "Too many requests",
+        ErrorCode::StorageUnavailable => "Storage unavailable",
+        ErrorCode::Internal | ErrorCode::Unknown => "Internal error",
+    }
+}
+
 impl Error {
     /// Wraps a fault of ours.
     pub fn internal(cause: impl Display) -> Self {
@@ -119,94 +146,45 @@ impl Error {
         }
     }
 
-    /// Status, code, and the title that every occurrence shares.
-    pub const fn kind(&self) -> (StatusCode, ErrorCode, &'static str) {
+    /// Status and code.
+    pub const fn kind(&self) -> (StatusCode, ErrorCode) {
         use ErrorCode as Code;
         match self {
-            Self::Malformed(_) => (
-                StatusCode::BAD_REQUEST,
-                Code::Malformed,
-                "Malformed request",
-            ),
-            Self::Unauthenticated => (
-                StatusCode::UNAUTHORIZED,
-                Code::Unauthenticated,
-                "Not signed in",
-            ),
-            Self::InvalidCredentials => (
-                StatusCode::UNAUTHORIZED,
-                Code::InvalidCredentials,
-                "Wrong credentials",
-            ),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, Code::Forbidden, "Not allowed"),
-            Self::NotFound => (StatusCode::NOT_FOUND, Code::NotFound, "Not found"),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                Code::MethodNotAllowed,
-                "Method not allowed",
-            ),
-            Self::Conflict(_) => (StatusCode::CONFLICT, Code::Conflict, "Not possible now"),
-            Self::EmailTaken => (StatusCode::CONFLICT, Code::EmailTaken, "Account exists"),
-            Self::Gone(_) => (StatusCode::GONE, Code::Gone, "Expired"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, "Too large"),
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, Code::Malformed),
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Code::Unauthenticated),
+            Self::InvalidCredentials => (StatusCode::UNAUTHORIZED, Code::InvalidCredentials),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, Code::Forbidden),
+            Self::NotFound => (StatusCode::NOT_FOUND, Code::NotFound),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed),
+            Self::Conflict(_) => (StatusCode::CONFLICT, Code::Conflict),
+            Self::EmailTaken => (StatusCode::CONFLICT, Code::EmailTaken),
+            Self::Gone(_) => (StatusCode::GONE, Code::Gone),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge),
             Self::UnsupportedMediaType(_) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 Code::UnsupportedMediaType,
-                "Unsupported media type",
             ),
-            Self::Invalid(_) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Code::Invalid,
-                "Invalid fields",
-            ),
-            Self::IdempotencyKeyRequired => (
-                StatusCode::BAD_REQUEST,
-                Code::IdempotencyKeyRequired,
-                "Idempotency key missing",
-            ),
-            Self::IdempotencyKeyReused => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Code::IdempotencyKeyReused,
-                "Idempotency key reused",
-            ),
-            Self::ChecksumMismatch(_) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Code::ChecksumMismatch,
-                "Bytes differ from those announced",
-            ),
-            Self::UndecodableImage(_) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Code::UndecodableImage,
-                "Image cannot be decoded",
-            ),
-            Self::DuplicateImage => (
-                StatusCode::CONFLICT,
-                Code::DuplicateImage,
-                "Image is in the set already",
-            ),
-            Self::Fenced => (StatusCode::CONFLICT, Code::Fenced, "Lease is over"),
-            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, Code::Malformed, "Too slow"),
-            Self::RateLimited { .. } => (
-                StatusCode::TOO_MANY_REQUESTS,
-                Code::RateLimited,
-                "Too many requests",
-            ),
-            Self::StorageUnavailable(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                Code::StorageUnavailable,
-                "Storage unavailable",
-            ),
-            Self::Internal(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                Code::Internal,
-                "Internal error",
-            ),
+            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, Code::Invalid),
+            Self::IdempotencyKeyRequired => (StatusCode::BAD_REQUEST, Code::IdempotencyKeyRequired),
+            Self::IdempotencyKeyReused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, Code::IdempotencyKeyReused)
+            }
+            Self::ChecksumMismatch(_) => (StatusCode::UNPROCESSABLE_ENTITY, Code::ChecksumMismatch),
+            Self::UndecodableImage(_) => (StatusCode::UNPROCESSABLE_ENTITY, Code::UndecodableImage),
+            Self::DuplicateImage => (StatusCode::CONFLICT, Code::DuplicateImage),
+            Self::Fenced => (StatusCode::CONFLICT, Code::Fenced),
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, Code::Malformed),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited),
+            Self::StorageUnavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Code::StorageUnavailable)
+            }
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
         }
     }
 
     /// The problem as the client sees it.
     pub fn problem(&self, instance: &str, request_id: &str) -> Problem {
-        let (status, code, title) = self.kind();
+        let (status, code) = self.kind();
         let name = serde_json::to_value(code).ok();
         let name = name
             .as_ref()
@@ -214,7 +192,7 @@ impl Error {
             .unwrap_or("unknown");
         Problem {
             kind: format!("/problems/{name}"),
-            title: title.into(),
+            title: title(code).into(),
             status: status.as_u16(),
             detail: self.to_string(),
             instance: instance.into(),

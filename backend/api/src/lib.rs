@@ -12,6 +12,7 @@ mod extract;
 mod handlers;
 pub mod images;
 mod layers;
+pub mod memory;
 mod openapi;
 pub mod router;
 mod secret;

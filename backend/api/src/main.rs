@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use api::config::Config;
+use api::{config::Config, memory};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -29,6 +29,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Serve(config) => {
+            memory::restart_with_settings();
             start_log(&config.log)?;
             runtime()?.block_on(api::server::serve(*config))
         }

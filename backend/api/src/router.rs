@@ -8,7 +8,10 @@ use axum::{
     http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
 };
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
+};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -78,13 +81,14 @@ fn training_nodes() -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::max(NODE_BODY))
 }
 
-/// Bodies that take as long as the line needs: no timeout, no buffer.
+/// Bodies that take as long as the line needs: no buffer, and no timeout but between two pieces.
 fn streams() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(events::follow_events))
         .routes(routes!(artifacts::read_artifact))
         .routes(routes!(images::read_image))
         .routes(routes!(blobs::write_blob, blobs::read_blob))
+        .layer(RequestBodyTimeoutLayer::new(REQUEST_TIMEOUT))
 }
 
 fn routes() -> OpenApiRouter<App> {

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use shared::{ModelId, base_model::BaseModel, node::InputRole, page::Page};
+use shared::{ModelId, base_model::BaseModel, page::Page};
 use store::{BaseModelFile, BaseModelRecord, NewBaseModel};
 
-use super::{App, blobs, embedded, paging::Paging};
+use super::{App, embedded, paging::Paging};
 use crate::error::Error;
-
-/// Name of the encoder among a model's files.
-const ENCODER: &str = "encoder.safetensors";
 
 fn view(model: BaseModelRecord) -> BaseModel {
     BaseModel {
@@ -47,20 +44,10 @@ pub async fn find(app: &App, id: ModelId) -> Result<BaseModel, Error> {
         .ok_or(Error::NotFound)
 }
 
-/// The model that was registered last: the embedded one of this build.
-pub(crate) async fn newest(app: &App) -> Result<BaseModel, Error> {
-    let models = app.store().list_base_models().await?;
-    models.into_iter().next().map(view).ok_or(Error::NotFound)
-}
-
 /// Puts the embedded model and encoder into the artifact store and the ledger; quick when they
 /// are there already.
 pub async fn register_embedded(app: &App) -> Result<BaseModel, Error> {
-    let mut files = Vec::new();
-    for (name, bytes) in embedded::model_files() {
-        files.push(keep(app, name, InputRole::ModelFile, bytes).await?);
-    }
-    files.push(keep(app, ENCODER, InputRole::Encoder, embedded::encoder()).await?);
+    let files = embedded::files(app).await?;
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let new = NewBaseModel {
         name: "PersGuard demo world".into(),
@@ -73,24 +60,8 @@ pub async fn register_embedded(app: &App) -> Result<BaseModel, Error> {
         identifiers: words(demo::IDENTIFIERS),
         files,
     };
-    Ok(view(
-        app.store().register_base_model(&new, app.now()).await?,
-    ))
-}
-
-async fn keep(
-    app: &App,
-    name: &str,
-    role: InputRole,
-    bytes: &'static [u8],
-) -> Result<BaseModelFile, Error> {
-    let sha256 = blobs::keep(app, bytes).await?;
-    Ok(BaseModelFile {
-        name: name.to_owned(),
-        role,
-        sha256,
-        size_bytes: bytes.len() as u64,
-    })
+    let model = app.store().register_base_model(&new, app.now()).await?;
+    Ok(view(model))
 }
 
 /// SHA-256 over the sorted list of the files' names and hashes.

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use shared::{
-    UserId,
+    ModelId, UserId,
     auth::CreateUser,
     base_model::BaseModel,
     demo::{Demo, DemoJob, SampleSet},
@@ -12,7 +12,7 @@ use shared::{
 };
 use store::JobRecord;
 
-use super::{App, base_models, galleries, jobs, protected_sets, sessions, uploads};
+use super::{App, galleries, jobs, protected_sets, sessions, uploads};
 use crate::{error::Error, secret};
 
 const EMAIL: &str = "demo@persguard.invalid";
@@ -22,7 +22,7 @@ const ENOUGH: u64 = 100;
 /// Creates what is missing of the demo project; a second start finds everything.
 pub async fn prepare(app: &App, model: &BaseModel) -> Result<(), Error> {
     let owner = account(app).await?;
-    app.set_demo_owner(owner);
+    app.set_demo(owner, model.id);
     let Some(sample) = demo::sample_sets()
         .iter()
         .find(|set| set.name == demo::SUBJECT)
@@ -31,14 +31,14 @@ pub async fn prepare(app: &App, model: &BaseModel) -> Result<(), Error> {
     };
     let set = sealed_set(app, owner, sample).await?;
     let spec = spec(&set, model);
-    match latest(app, owner, model, JobKind::Protect).await? {
+    match latest(app, owner, model.id, JobKind::Protect).await? {
         None => {
             jobs::launch_own(app, owner, &spec).await?;
         }
         Some(job) if is_lost(job.status) => {
             jobs::launch_own(app, owner, &spec).await?;
         }
-        Some(_) => retry_evaluation(app, owner, model).await?,
+        Some(_) => retry_evaluation(app, owner, model.id).await?,
     }
     Ok(())
 }
@@ -48,7 +48,7 @@ const fn is_lost(status: JobStatus) -> bool {
 }
 
 /// A demo whose judge was lost gets another one.
-async fn retry_evaluation(app: &App, owner: UserId, model: &BaseModel) -> Result<(), Error> {
+async fn retry_evaluation(app: &App, owner: UserId, model: ModelId) -> Result<(), Error> {
     let latest = latest(app, owner, model, JobKind::Evaluate).await?;
     if let Some(job) = latest.filter(|job| is_lost(job.status)) {
         let job = jobs::find(app, owner, job.id).await?;
@@ -124,13 +124,13 @@ fn spec(set: &ProtectedSet, model: &BaseModel) -> JobSpec {
 async fn latest(
     app: &App,
     owner: UserId,
-    model: &BaseModel,
+    model: ModelId,
     kind: JobKind,
 ) -> Result<Option<JobRecord>, Error> {
     let jobs = app.store().list_jobs(owner, None, ENOUGH).await?;
     Ok(jobs
         .into_iter()
-        .find(|job| job.kind == kind && job.model_id == model.id))
+        .find(|job| job.kind == kind && job.model_id == model))
 }
 
 /// The demo project as anyone may see it.
@@ -141,12 +141,11 @@ pub async fn find(app: &App) -> Result<Demo, Error> {
         gallery: None,
         sample_sets: demo::sample_sets().iter().map(view).collect(),
     };
-    if let Some(owner) = app.demo_owner() {
-        let model = base_models::newest(app).await?;
-        demo.protect = latest(app, owner, &model, JobKind::Protect)
+    if let Some((owner, model)) = app.demo() {
+        demo.protect = latest(app, owner, model, JobKind::Protect)
             .await?
             .map(job_view);
-        demo.evaluate = latest(app, owner, &model, JobKind::Evaluate)
+        demo.evaluate = latest(app, owner, model, JobKind::Evaluate)
             .await?
             .map(job_view);
         if let Some(gallery) = app.store().latest_public_gallery(owner).await? {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use artifacts::{ArtifactStore, LocalStore, Signer};
-use shared::{Timestamp, UserId};
+use shared::{ModelId, Timestamp, UserId};
 use store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ struct Inner {
     limits: Limits,
     hub: Hub,
     decoders: Semaphore,
-    demo_owner: OnceLock<UserId>,
+    demo: OnceLock<(UserId, ModelId)>,
     stop: CancellationToken,
 }
 
@@ -82,7 +82,7 @@ impl App {
             },
             hub: Hub::new(),
             decoders: Semaphore::new(DECODERS),
-            demo_owner: OnceLock::new(),
+            demo: OnceLock::new(),
             stop: CancellationToken::new(),
             config,
         })))
@@ -141,12 +141,12 @@ impl App {
         &self.0.decoders
     }
 
-    /// The account of the demo project, where this server runs one.
-    pub(crate) fn demo_owner(&self) -> Option<UserId> {
-        self.0.demo_owner.get().copied()
+    /// The account and the base model of the demo project, where this server runs one.
+    pub(crate) fn demo(&self) -> Option<(UserId, ModelId)> {
+        self.0.demo.get().copied()
     }
 
-    pub(crate) fn set_demo_owner(&self, owner: UserId) {
-        let _ = self.0.demo_owner.set(owner);
+    pub(crate) fn set_demo(&self, owner: UserId, model: ModelId) {
+        let _ = self.0.demo.set((owner, model));
     }
 }

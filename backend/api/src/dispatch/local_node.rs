@@ -8,6 +8,8 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
+use crate::memory;
+
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
@@ -62,6 +64,9 @@ impl LocalNode {
             .env("PERSGUARD_NODE_WATCH_STDIN", "1")
             .stdin(Stdio::piped())
             .kill_on_drop(true);
+        for (name, _) in memory::SETTINGS {
+            command.env_remove(name);
+        }
         if let Some(threads) = self.threads {
             command.env("PERSGUARD_NODE_THREADS", threads.to_string());
         }
@@ -93,8 +98,10 @@ mod tests {
 
     fn node(directory: &std::path::Path, script: &str) -> LocalNode {
         let program = directory.join("node.sh");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n"))
+            .expect("a file in a new directory");
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))
+            .expect("a file in a new directory");
         LocalNode {
             program,
             url: "http://127.0.0.1:1".into(),

@@ -46,7 +46,7 @@ pub(super) async fn gallery(
     Ok(NewGallery {
         title: set.name,
         output,
-        public: app.demo_owner() == Some(job.owner_id),
+        public: app.demo().is_some_and(|(owner, _)| owner == job.owner_id),
     })
 }
 

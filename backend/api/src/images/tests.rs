@@ -4,11 +4,7 @@ use super::*;
 
 fn picture(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
-        Rgb([
-            (x * 5 % 256) as u8,
-            (y * 3 % 256) as u8,
-            ((x + y) % 256) as u8,
-        ])
+        Rgb([x * 5, y * 3, x + y].map(|value| value.to_le_bytes()[0]))
     })
 }
 

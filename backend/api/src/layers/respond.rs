@@ -84,3 +84,59 @@ fn problem(response: Response, method: &Method, path: &str, id: &str) -> Respons
     };
     Response::from_parts(parts, body)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, routing::get};
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn broken() -> &'static str {
+        panic!("the password is hunter2")
+    }
+
+    async fn full() -> Result<(), Error> {
+        Err(artifacts::Error::NoSpace.into())
+    }
+
+    async fn ask(path: &str) -> (Response<Vec<u8>>, serde_json::Value) {
+        let router = Router::new()
+            .route("/broken", get(broken))
+            .route("/full", get(full))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(axum::middleware::from_fn(finish));
+        let request = Request::builder()
+            .uri(path)
+            .body(Body::empty())
+            .expect("valid");
+        let response = router.oneshot(request).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 10_000).await.expect("a body");
+        let problem = serde_json::from_slice(&bytes).expect("JSON");
+        (Response::from_parts(parts, bytes.to_vec()), problem)
+    }
+
+    #[tokio::test]
+    async fn panic_is_a_problem_that_tells_nothing() {
+        let (response, problem) = ask("/broken").await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
+        assert_eq!(problem["code"], "internal");
+        assert_eq!(problem["retryable"], true);
+        assert!(!problem.to_string().contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn full_disk_is_said_and_may_be_retried() {
+        let (response, problem) = ask("/full").await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key("retry-after"));
+        assert_eq!(problem["code"], "storage_unavailable");
+        assert!(problem["detail"].as_str().expect("text").contains("full"));
+    }
+}

@@ -1,15 +1,11 @@
 //! Jobs: preflight, launch, idempotency, events, cancel, retry.
 
-use std::time::Duration;
-
-use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use shared::{
     job::{Job, JobStatus},
     page::Page,
     preflight::{CheckStatus, Preflight},
-    progress::JobEvent,
 };
 
 use crate::support::{Server, body, refused};
@@ -220,143 +216,4 @@ async fn queued_job_is_canceled_at_once_and_can_be_retried() {
     assert_ne!(again.id, job.id);
     assert_eq!(place, format!("/v1/jobs/{}", again.id));
     assert_eq!((again.status, again.spec), (JobStatus::Queued, job.spec));
-}
-
-/// The frames of an event stream until it ends.
-async fn stream(response: reqwest::Response) -> Vec<(i64, JobEvent)> {
-    assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let text = tokio::time::timeout(Duration::from_secs(20), response.text()).await;
-    let text = text.expect("the stream ends").unwrap();
-    let frames = text.split("\n\n").filter(|frame| !frame.trim().is_empty());
-    frames
-        .filter(|frame| !frame.starts_with(':'))
-        .map(|frame| {
-            let field = |name: &str| {
-                frame
-                    .lines()
-                    .find_map(|line| line.strip_prefix(name))
-                    .unwrap()
-                    .trim()
-                    .to_owned()
-            };
-            assert_eq!(field("event:"), "message");
-            (
-                field("id:").parse().unwrap(),
-                serde_json::from_str(&field("data:")).unwrap(),
-            )
-        })
-        .collect()
-}
-
-#[tokio::test]
-async fn event_stream_replays_follows_resumes_and_ends() {
-    let server = Server::start().await;
-    let person = server.person("ada").await;
-    let job = person.job().await;
-    let node = server.node();
-    let lease = node.lease().await;
-    let losses = |step: u32| json!({ "kind": "losses", "step": step, "backdoor": 0.5, "prior": 0.25, "retention": 0.125 });
-    node.beat(&lease, json!([losses(1), losses(2)])).await;
-    let live = person.get(&job.urls.events).await;
-    let following = tokio::spawn(stream(live));
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let step = json!({ "kind": "step", "phase": "Training", "step": 3, "total": 10 });
-    node.beat(
-        &lease,
-        json!([step, { "kind": "log", "line": "hello" }, losses(3)]),
-    )
-    .await;
-    let failure = json!({ "code": "diverged", "cause": "The loss is not a number.",
-        "evidence": "loss = NaN", "fix": "Lower the learning rate.", "retryable": false });
-    let status = node
-        .finish(&lease, json!({ "result": "failed", "failure": failure }))
-        .await;
-    assert_eq!(status, StatusCode::NO_CONTENT);
-    let events = following.await.unwrap();
-    let sequences: Vec<i64> = events.iter().map(|(id, _)| *id).collect();
-    let expected: Vec<i64> = (1..=i64::try_from(events.len()).unwrap()).collect();
-    assert_eq!(sequences, expected, "nothing twice, nothing missing");
-    let text = serde_json::to_string(&events).unwrap();
-    for part in [
-        "\"queued\"",
-        "\"starting\"",
-        "\"running\"",
-        "\"failed\"",
-        "hello",
-        "Training",
-    ] {
-        assert!(text.contains(part), "{part} in {text}");
-    }
-    assert_eq!(text.matches("backdoor").count(), 3);
-    let middle = sequences[sequences.len() / 2];
-    let request = person.request(Method::GET, &job.urls.events);
-    let rest = stream(
-        request
-            .header("last-event-id", middle)
-            .send()
-            .await
-            .unwrap(),
-    )
-    .await;
-    assert_eq!(rest, events[events.len() / 2 + 1..]);
-    let last = sequences.last().unwrap();
-    let end = stream(
-        person
-            .get(&format!("{}?after={last}", job.urls.events))
-            .await,
-    )
-    .await;
-    assert!(end.is_empty());
-    let polled: Page<JobEvent> = person
-        .read(&format!("{}?format=json&limit=2&after=1", job.urls.events))
-        .await;
-    assert_eq!(
-        polled
-            .data
-            .iter()
-            .map(|event| event.sequence)
-            .collect::<Vec<_>>(),
-        [2, 3]
-    );
-    assert!(polled.has_more);
-    assert_eq!(polled.next_cursor.as_deref(), Some("3"));
-    refused(
-        person.get(&format!("{}?after=x", job.urls.events)).await,
-        400,
-        "malformed",
-    )
-    .await;
-    let failed: Job = person.read(&job.urls.own).await;
-    assert_eq!(failed.error.unwrap().code, "diverged");
-    refused(
-        person.post(&job.urls.cancel, &json!({})).await,
-        409,
-        "conflict",
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn quiet_stream_beats_within_ten_seconds() {
-    let server = Server::start().await;
-    let person = server.person("ada").await;
-    let job = person.job().await;
-    let mut stream = person.get(&job.urls.events).await.bytes_stream();
-    let beat = async {
-        while let Some(chunk) = stream.next().await {
-            if chunk.unwrap().starts_with(b":") {
-                return;
-            }
-        }
-        panic!("the stream ended");
-    };
-    tokio::time::timeout(Duration::from_secs(10), beat)
-        .await
-        .expect("a heartbeat comment");
-    // Stopping the server ends the stream.
-    server.app.stop().cancel();
-    let end = async { while let Some(Ok(_)) = stream.next().await {} };
-    tokio::time::timeout(Duration::from_secs(5), end)
-        .await
-        .expect("the stream ends");
 }

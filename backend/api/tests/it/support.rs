@@ -13,14 +13,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::{
-    base_model::BaseModel,
-    job::Job,
-    node::{HeartbeatAnswer, Lease, NodeUpload},
-    page::Page,
-    protected_set::ProtectedSet,
-    upload::Upload,
+    base_model::BaseModel, job::Job, page::Page, protected_set::ProtectedSet, upload::Upload,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::scripted::Node;
 
 /// A running server.
 pub(crate) struct Server {
@@ -38,6 +35,14 @@ impl Server {
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        Self::start_in(directory, change).await
+    }
+
+    /// Starts on what an earlier server left behind.
+    pub(crate) async fn start_in(
+        directory: tempfile::TempDir,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let mut config = Config {
@@ -122,17 +127,19 @@ impl Server {
         }
     }
 
-    pub(crate) async fn stop(self) {
+    /// Stops cleanly; what it left behind may be started again.
+    pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.app.stop().cancel();
         self.task.await.expect("no panic").expect("a clean end");
+        self.directory
     }
 }
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     Client::builder()
         .cookie_store(true)
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .build()
         .expect("a client")
 }
@@ -195,7 +202,7 @@ impl Person<'_> {
     }
 
     pub(crate) async fn announce(&self, set: &ProtectedSet, name: &str, bytes: &[u8]) -> Response {
-        let kind = if name.ends_with(".jpg") {
+        let kind = if name == "lie.jpg" || name == "cut.jpg" {
             "image/jpeg"
         } else {
             "image/png"
@@ -269,74 +276,6 @@ impl Person<'_> {
     }
 }
 
-/// A node that does what a test tells it.
-pub(crate) struct Node<'a> {
-    pub(crate) person: Person<'a>,
-    pub(crate) id: String,
-}
-
-impl Node<'_> {
-    pub(crate) async fn ask(&self) -> Response {
-        let request = json!({
-            "node_id": self.id, "name": "scripted", "threads": 1, "memory_bytes": 1_000_000
-        });
-        self.person.post("/v1/node/leases", &request).await
-    }
-
-    pub(crate) async fn lease(&self) -> Lease {
-        body(self.ask().await, StatusCode::OK).await
-    }
-
-    pub(crate) async fn post(&self, lease: &Lease, what: &str, body: &Value) -> Response {
-        self.person
-            .post(&format!("/v1/node/jobs/{}/{what}", lease.job_id), body)
-            .await
-    }
-
-    pub(crate) async fn beat(&self, lease: &Lease, progress: Value) -> HeartbeatAnswer {
-        let request = json!({ "token": lease.token, "running": true, "progress": progress });
-        body(
-            self.post(lease, "heartbeats", &request).await,
-            StatusCode::OK,
-        )
-        .await
-    }
-
-    /// Sends a file; the answer is its hash.
-    pub(crate) async fn store(&self, lease: &Lease, bytes: &[u8]) -> String {
-        let sha256 = hex::encode(Sha256::digest(bytes));
-        let request = json!({ "token": lease.token, "sha256": sha256, "size_bytes": bytes.len() });
-        let response = self.post(lease, "uploads", &request).await;
-        let upload: NodeUpload = body(response, StatusCode::CREATED).await;
-        if let Some(url) = upload.url {
-            let url = self.person.server.url(&url);
-            let sent = client()
-                .put(url)
-                .body(bytes.to_vec())
-                .send()
-                .await
-                .expect("an answer");
-            assert_eq!(sent.status(), StatusCode::OK);
-        }
-        sha256
-    }
-
-    pub(crate) async fn finish(&self, lease: &Lease, outcome: Value) -> StatusCode {
-        let request = json!({ "token": lease.token, "outcome": outcome });
-        self.post(lease, "finish", &request).await.status()
-    }
-
-    pub(crate) async fn download(&self, url: &str) -> Vec<u8> {
-        let response = client()
-            .get(self.person.server.url(url))
-            .send()
-            .await
-            .expect("an answer");
-        assert_eq!(response.status(), StatusCode::OK);
-        response.bytes().await.expect("bytes").to_vec()
-    }
-}
-
 /// Reads a body of the expected status.
 pub(crate) async fn body<T: DeserializeOwned>(response: Response, status: StatusCode) -> T {
     let found = response.status();
@@ -375,7 +314,7 @@ pub(crate) async fn refused(response: Response, status: u16, code: &str) -> Valu
 /// A picture that differs with its shade.
 pub(crate) fn png(width: u32, height: u32, shade: u8) -> Vec<u8> {
     let picture = image::RgbImage::from_fn(width, height, |x, y| {
-        image::Rgb([(x * 3 % 256) as u8, (y * 5 % 256) as u8, shade])
+        image::Rgb([(x * 3).to_le_bytes()[0], (y * 5).to_le_bytes()[0], shade])
     });
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture

@@ -1,0 +1,89 @@
+//! The demo project: public, real, and made once.
+
+use reqwest::StatusCode;
+use serde_json::json;
+use shared::{demo::Demo, gallery::Gallery, job::JobStatus};
+
+use crate::{
+    scripted::{evaluation_outputs, protect, report, succeeded},
+    support::{Server, refused},
+};
+
+#[tokio::test]
+async fn demo_runs_once_and_is_public() {
+    let server = Server::start_with(|config| config.demo = true).await;
+    let stranger = server.stranger();
+    let demo: Demo = stranger.read("/v1/demo").await;
+    assert_eq!(demo.protect.expect("a job").status, JobStatus::Queued);
+    assert!(demo.evaluate.is_none() && demo.gallery.is_none());
+    let node = server.node();
+    let lease = node.lease().await;
+    assert_eq!(
+        (
+            lease.spec.class_name.as_str(),
+            lease.spec.identifier.as_str()
+        ),
+        ("dog", "sks")
+    );
+    node.beat(&lease, json!([])).await;
+    protect(&node, &lease).await;
+    let lease = node.lease().await;
+    node.beat(&lease, json!([])).await;
+    let outputs = evaluation_outputs(&node, &lease, report().to_string().as_bytes()).await;
+    assert_eq!(
+        node.finish(&lease, succeeded(&outputs)).await,
+        StatusCode::NO_CONTENT
+    );
+    let demo: Demo = stranger.read("/v1/demo").await;
+    assert_eq!(demo.evaluate.expect("a job").status, JobStatus::Succeeded);
+    look(&server, &demo.gallery.expect("a gallery")).await;
+
+    let again = Server::start_in(server.stop().await, |config| config.demo = true).await;
+    let demo: Demo = again.stranger().read("/v1/demo").await;
+    assert_eq!(
+        demo.protect.expect("a job").status,
+        JobStatus::Succeeded,
+        "reused"
+    );
+    assert!(demo.gallery.is_some());
+    let quiet = Server::start_in(again.stop().await, |_| ()).await;
+    let demo: Demo = quiet.stranger().read("/v1/demo").await;
+    assert!(
+        demo.protect.is_none() && demo.gallery.is_none(),
+        "this server runs no demo"
+    );
+}
+
+async fn look(server: &Server, gallery: &Gallery) {
+    assert!(gallery.references.is_empty() && gallery.protected_unet_url.is_none());
+    let stranger = server.stranger();
+    let image = stranger.get(&gallery.pairs[0].clean.url).await;
+    assert_eq!(image.status(), StatusCode::OK);
+    assert_eq!(image.headers()["content-type"], "image/png");
+    let found: Gallery = stranger
+        .read(&format!("/v1/galleries/{}", gallery.id))
+        .await;
+    assert_eq!(&found, gallery);
+    // Nothing else of the demo account is public.
+    let job = format!("/v1/jobs/{}", gallery.protect_job_id);
+    refused(stranger.get(&job).await, 401, "unauthenticated").await;
+    refused(server.person("eve").await.get(&job).await, 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn bundled_pictures_are_public_and_nothing_beside_them() {
+    let server = Server::start().await;
+    let stranger = server.stranger();
+    let demo: Demo = stranger.read("/v1/demo").await;
+    assert!(demo.protect.is_none());
+    let url = &demo.sample_sets[0].image_urls[0];
+    let response = stranger.get(url).await;
+    assert_eq!(response.headers()["content-type"], "image/png");
+    assert!(response.bytes().await.unwrap().starts_with(b"\x89PNG"));
+    for path in [
+        "/demo/samples/x/01.png",
+        "/demo/samples/violet-dog/..%2f..%2fCargo.toml",
+    ] {
+        refused(stranger.get(path).await, 404, "not_found").await;
+    }
+}
