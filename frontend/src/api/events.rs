@@ -35,14 +35,14 @@ pub(crate) enum Signal {
 
 type Listener = Rc<dyn Fn(Signal)>;
 
-struct Open {
+struct Connection {
     source: EventSource,
     _on_open: Closure<dyn FnMut(Event)>,
     _on_error: Closure<dyn FnMut(Event)>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
 }
 
-impl Drop for Open {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.source.set_onopen(None);
         self.source.set_onerror(None);
@@ -58,7 +58,7 @@ struct Inner {
     buffer: Vec<JobEvent>,
     flush: Option<Timeout>,
     reopen: Option<Timeout>,
-    open: Option<Open>,
+    open: Option<Connection>,
 }
 
 /// The stream; dropping it closes the line.
@@ -130,7 +130,7 @@ fn connect(inner: &Rc<RefCell<Inner>>) {
     source.set_onopen(Some(on_open.as_ref().unchecked_ref()));
     source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
     source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-    inner.borrow_mut().open = Some(Open {
+    inner.borrow_mut().open = Some(Connection {
         source,
         _on_open: on_open,
         _on_error: on_error,

@@ -36,7 +36,7 @@ pub(crate) async fn upload(
     report(Stage::Sending(0.0));
     let sending = report.clone();
     put(&upload.url, file, move |share| {
-        sending(Stage::Sending(share))
+        sending(Stage::Sending(share));
     })
     .await?;
     report(Stage::Checking);

@@ -14,5 +14,6 @@ pub(crate) mod icon;
 pub(crate) mod loaded;
 pub(crate) mod notice;
 pub(crate) mod progress;
+pub(crate) mod prose;
 pub(crate) mod sample_sets;
 pub(crate) mod verdict;

@@ -65,7 +65,7 @@ pub(crate) fn JobCard(job: Job) -> impl IntoView {
             job.progress.phase, job.progress.step, job.progress.total
         )
     } else {
-        job.status_reason.clone()
+        job.status_reason
     };
     view! {
         <article class="card card-tight card-link job-row" data-test="job-card">

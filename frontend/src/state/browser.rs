@@ -3,7 +3,7 @@
 //! Every call answers something sensible where the browser refuses.
 
 use wasm_bindgen::JsCast;
-use web_sys::{HtmlElement, Storage};
+use web_sys::{Element, HtmlElement, Node, Storage};
 
 use crate::api::transfer::hexadecimal;
 
@@ -38,6 +38,25 @@ pub(crate) fn focus(id: &str) {
             let _ = fold.set_attribute("open", "");
         }
         let _ = element.focus();
+    }
+}
+
+/// Moves the focus to whichever of these elements comes first on the page.
+pub(crate) fn focus_first_of(ids: &[String]) {
+    let Some(document) = web_sys::window().and_then(|window| window.document()) else {
+        return;
+    };
+    let mut first: Option<Element> = None;
+    for element in ids.iter().filter_map(|id| document.get_element_by_id(id)) {
+        let earlier = first.as_ref().is_none_or(|known| {
+            known.compare_document_position(&element) & Node::DOCUMENT_POSITION_PRECEDING != 0
+        });
+        if earlier {
+            first = Some(element);
+        }
+    }
+    if let Some(element) = first {
+        focus(&element.id());
     }
 }
 

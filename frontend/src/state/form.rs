@@ -3,7 +3,7 @@
 use leptos::{prelude::*, task::spawn_local};
 use shared::problem::FieldError;
 
-use crate::{api::ApiError, state::browser::focus};
+use crate::{api::ApiError, state::browser::focus_first_of};
 
 /// The fate of a form: its invalid fields, its refusal, and whether a request is under way.
 #[derive(Clone, Copy)]
@@ -82,9 +82,11 @@ pub(crate) fn field_id(pointer: &str) -> String {
 
 /// Leads the keyboard to the first invalid field.
 pub(crate) fn focus_first(fields: &[FieldError]) {
-    if let Some(field) = fields.first() {
-        focus(&field_id(&field.pointer));
-    }
+    let ids: Vec<String> = fields
+        .iter()
+        .map(|field| field_id(&field.pointer))
+        .collect();
+    focus_first_of(&ids);
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! From values to pixels: scales, ticks and paths. Pure functions.
 
+use std::fmt::Write;
+
 /// The inner rectangle of a chart and what its edges mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Plot {
@@ -49,7 +51,8 @@ impl Plot {
             let drawable = y.is_finite() && (!self.logarithmic || y > 0.0);
             if drawable {
                 let command = if pen_down { 'L' } else { 'M' };
-                path.push_str(&format!("{command}{:.1} {:.1}", self.x(x), self.y(y)));
+                // Writing to a string cannot fail.
+                let _ = write!(path, "{command}{:.1} {:.1}", self.x(x), self.y(y));
             }
             pen_down = drawable;
         }

@@ -10,6 +10,7 @@ use crate::{
     components::{
         icon::{Glyph, Icon},
         progress::ProgressBar,
+        prose::prose,
     },
     state::uploads::{FileState, QueuedFile, Uploads},
     text,
@@ -149,7 +150,7 @@ fn refusal(error: &ApiError, name: &str, uploads: Uploads, key: u32) -> impl Int
         .map(|id| view! { <span class="soft">" Request " <code>{id.to_owned()}</code></span> });
     view! {
         <p class="field-error" role="alert" data-test="file-error">
-            <span>{error.detail()} {request}</span>
+            <span>{prose(&error.detail())} {request}</span>
         </p>
         <button
             type="button"

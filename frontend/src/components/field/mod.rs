@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::state::form::field_id;
+use crate::{components::prose::prose, state::form::field_id};
 
 #[component]
 pub(crate) fn TextField(
@@ -68,7 +68,7 @@ pub(crate) fn FieldError(
 ) -> impl IntoView {
     view! {
         <div id=id aria-live="polite">
-            {move || error.get().map(|error| view! { <p class="field-error" data-test="field-error">{error}</p> })}
+            {move || error.get().map(|error| view! { <p class="field-error" data-test="field-error"><span>{prose(&error)}</span></p> })}
         </div>
     }
 }

@@ -6,7 +6,10 @@ use shared::problem::ErrorCode;
 
 use crate::{
     api::ApiError,
-    components::icon::{Glyph, Icon},
+    components::{
+        icon::{Glyph, Icon},
+        prose::prose,
+    },
 };
 
 /// How serious it is.
@@ -84,7 +87,7 @@ pub(crate) fn ErrorNotice(
     view! {
         <div role="alert" data-test="error">
             <Notice tone=Tone::Bad title=title>
-                <p>{error.detail()}</p>
+                <p>{prose(&error.detail())}</p>
                 {sign_in}
                 {again}
                 {request}

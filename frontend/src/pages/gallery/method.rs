@@ -74,6 +74,7 @@ pub(super) fn Method(report: EvaluationReport) -> impl IntoView {
 
 #[component]
 pub(super) fn Download(url: String, sha256: String) -> impl IntoView {
+    let short = text::short_hash(&sha256);
     view! {
         <section class="card" aria-labelledby="download">
             <h2 id="download">"The protected U-Net"</h2>
@@ -85,7 +86,7 @@ pub(super) fn Download(url: String, sha256: String) -> impl IntoView {
                     <Icon glyph=Glyph::Download />
                     "Download safetensors"
                 </a>
-                <span class="small soft">"SHA-256 " <code title=sha256.clone()>{text::short_hash(&sha256)}"…"</code></span>
+                <span class="small soft">"SHA-256 " <code title=sha256>{short}"…"</code></span>
             </div>
         </section>
     }

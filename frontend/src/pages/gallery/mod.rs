@@ -75,13 +75,15 @@ fn GalleryView(id: GalleryId) -> impl IntoView {
     }
 }
 
+type Go = Box<dyn Fn(u32, Option<u64>)>;
+
 /// Which step and seed are looked at; they live in the address, so a link shows the same.
 #[derive(Clone, Copy)]
 pub(super) struct View {
     pub(super) gallery: StoredValue<Gallery>,
     pub(super) step: Memo<u32>,
     pub(super) seed: Memo<Option<u64>>,
-    go: StoredValue<Box<dyn Fn(u32, Option<u64>) + Send + Sync>, LocalStorage>,
+    go: StoredValue<Go, LocalStorage>,
 }
 
 impl View {
@@ -98,7 +100,7 @@ impl View {
             gallery.with_value(|gallery| known_seed(gallery, step.get(), asked))
         });
         let navigate = use_navigate();
-        let go: Box<dyn Fn(u32, Option<u64>) + Send + Sync> = Box::new(move |step, seed| {
+        let go: Go = Box::new(move |step, seed| {
             let seed = seed.map_or_else(String::new, |seed| format!("&seed={seed}"));
             let options = NavigateOptions {
                 replace: true,

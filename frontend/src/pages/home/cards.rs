@@ -33,7 +33,7 @@ pub(super) fn SetCard(set: ProtectedSet) -> impl IntoView {
     view! {
         <article class="card card-tight card-link" data-test="set-card">
             <div class="row-between">
-                <h3>{set.name.clone()}</h3>
+                <h3>{set.name}</h3>
                 <SetBadge status=set.status />
             </div>
             <div class="thumbs">{thumbnails} {more}</div>

@@ -52,8 +52,13 @@ pub(super) fn Checklist(
         dismissed.set(true);
         remember(DISMISSED, Some("1"));
     };
+    let loaded = Memo::new(move |_| {
+        sets.items.with(Option::is_some)
+            && jobs.items.with(Option::is_some)
+            && galleries.items.with(Option::is_some)
+    });
     move || {
-        (!dismissed.get()).then(|| {
+        (loaded.get() && !dismissed.get()).then(|| {
             let done = done.get();
             let next = done.iter().position(|done| !done);
             let steps = STEPS

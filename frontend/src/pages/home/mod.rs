@@ -125,11 +125,28 @@ fn Galleries(galleries: Pages<GallerySummary>) -> impl IntoView {
     let demo = use_fetch(api::demo);
     let demo_card = move || demo.data.get().map(|demo| view! { <DemoCard demo=demo /> });
     let list = move |items: Vec<GallerySummary>| {
+        let none = items.is_empty();
         let cards = items
             .into_iter()
             .map(|gallery| view! { <GalleryCard gallery=gallery /> })
             .collect_view();
-        view! { <div class="cards">{cards} {demo_card}</div> }.into_any()
+        let empty = move || {
+            let demo = demo
+                .data
+                .with(|demo| demo.as_ref().is_some_and(|demo| demo.gallery.is_some()));
+            (none && !demo).then(|| {
+                view! {
+                    <div class="empty">
+                        <p>"No gallery yet. It appears here when a protection was attacked and judged."</p>
+                    </div>
+                }
+            })
+        };
+        view! {
+            {empty}
+            <div class="cards">{cards} {demo_card}</div>
+        }
+        .into_any()
     };
     view! {
         <section class="stack" aria-labelledby="home-galleries">

@@ -12,6 +12,7 @@ use crate::{
     components::{
         icon::{Glyph, Icon},
         notice::{ErrorNotice, Notice, Tone},
+        prose::prose,
     },
     state::fetch::Fetch,
 };
@@ -56,7 +57,7 @@ fn FailureCard(id: JobId, failure: Failure) -> impl IntoView {
         <div role="alert" data-test="failure">
             <Notice tone=Tone::Bad title=failure.cause>
                 {evidence}
-                <p><span class="strong">"What to do: "</span>{failure.fix}</p>
+                <p><span class="strong">"What to do: "</span>{prose(&failure.fix)}</p>
                 <RunAgain id=id />
                 <p class="small soft">"Cause " <code>{failure.code}</code></p>
             </Notice>

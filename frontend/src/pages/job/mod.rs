@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use shared::{
     GalleryId, JobId,
-    job::{Job, JobKind},
+    job::{Job, JobKind, JobStatus},
 };
 
 use crate::{
@@ -121,12 +121,18 @@ fn Trail(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
             (None, None) => ().into_any(),
         };
         let gallery = gallery_of(protect.as_ref(), judge.as_ref());
+        let stopped = [&protect, &judge]
+            .into_iter()
+            .flatten()
+            .any(|job| matches!(job.status, JobStatus::Failed | JobStatus::Canceled));
         let judged = match &judge {
             Some(job) => view! { <StatusBadge status=job.status /> }.into_any(),
+            None if stopped => view! { <span class="soft">"not reached"</span> }.into_any(),
             None => view! { <span class="soft">"follows by itself"</span> }.into_any(),
         };
         let shown = match gallery {
             Some(id) => view! { <a href=format!("/galleries/{id}")>"ready"</a> }.into_any(),
+            None if stopped => view! { <span class="soft">"not reached"</span> }.into_any(),
             None => view! { <span class="soft">"comes last"</span> }.into_any(),
         };
         Some(view! {
@@ -177,7 +183,7 @@ fn GalleryReady(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl Into
         }
     });
     on_cleanup(move || {
-        timer.try_update_value(|timer| timer.take());
+        timer.try_update_value(Option::take);
     });
     let stay = move |_| {
         timer.update_value(|timer| drop(timer.take()));

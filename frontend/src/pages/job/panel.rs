@@ -109,13 +109,16 @@ fn Standing(id: JobId, job: Fetch<Job>, feed: Feed) -> impl IntoView {
     let status = Memo::new(move |_| state.with(|state| state.as_ref().map(|state| state.0)));
     let reason = move || state.with(|state| state.as_ref().map(|state| state.1.clone()));
     let progress = Memo::new(move |_| {
-        feed.progress
+        // While the line is cut, the polled job is ahead of the stream.
+        let told = feed
+            .progress
             .get()
-            .or_else(|| {
-                job.data
-                    .with(|job| job.as_ref().map(|job| job.progress.clone()))
-            })
-            .unwrap_or_default()
+            .filter(|_| feed.line.get() != Line::Reconnecting);
+        told.or_else(|| {
+            job.data
+                .with(|job| job.as_ref().map(|job| job.progress.clone()))
+        })
+        .unwrap_or_default()
     });
     let metrics = move || {
         job.data

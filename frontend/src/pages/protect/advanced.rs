@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use shared::problem::FieldError;
 
 use super::{
-    form::{ProtectForm, RETENTIONS},
+    form::{Numbers, ProtectForm, RETENTIONS},
     objective::reason,
 };
 use crate::components::field::{CheckCard, TextField};
@@ -12,7 +12,7 @@ use crate::components::field::{CheckCard, TextField};
 type Row = (
     &'static str,
     &'static str,
-    fn(ProtectForm) -> RwSignal<String>,
+    fn(Numbers) -> RwSignal<String>,
     &'static str,
     &'static str,
 );
@@ -21,56 +21,56 @@ const TRAINING: [Row; 8] = [
     (
         "Steps",
         "#/injection/steps",
-        |form| form.steps,
+        |numbers| numbers.steps,
         "Training steps of the trigger.",
         "steps",
     ),
     (
         "Learning rate",
         "#/injection/learning_rate",
-        |form| form.learning_rate,
+        |numbers| numbers.learning_rate,
         "0.0001 suits the demo size, 0.000005 Stable Diffusion's.",
         "learning-rate",
     ),
     (
         "λ₁, prior preservation",
         "#/injection/lambda_prior",
-        |form| form.lambda_prior,
+        |numbers| numbers.lambda_prior,
         "Weight of L_PP: keeps everything else as it was.",
         "lambda-prior",
     ),
     (
         "λ₂, retention",
         "#/injection/lambda_retention",
-        |form| form.lambda_retention,
+        |numbers| numbers.lambda_retention,
         "Weight of L_BR: makes the trigger outlast an attack.",
         "lambda-retention",
     ),
     (
         "Batch size",
         "#/injection/batch_size",
-        |form| form.batch_size,
+        |numbers| numbers.batch_size,
         "Images a step for each of two losses.",
         "batch-size",
     ),
     (
         "Class images",
         "#/injection/class_images",
-        |form| form.class_images,
+        |numbers| numbers.class_images,
         "Drawn by the unchanged model.",
         "class-images",
     ),
     (
         "Target images",
         "#/injection/target_images",
-        |form| form.target_images,
+        |numbers| numbers.target_images,
         "Drawn by the unchanged model.",
         "target-images",
     ),
     (
         "Seed",
         "#/seed",
-        |form| form.seed,
+        |numbers| numbers.seed,
         "Of every random draw.",
         "seed",
     ),
@@ -80,28 +80,28 @@ const JUDGING: [Row; 4] = [
     (
         "Attack checkpoints",
         "#/evaluation/checkpoints",
-        |form| form.checkpoints,
+        |numbers| numbers.checkpoints,
         "Attack steps at which images are drawn; 0 is before any attack.",
         "checkpoints",
     ),
     (
         "Attacker's learning rate",
         "#/evaluation/learning_rate",
-        |form| form.attack_rate,
+        |numbers| numbers.attack_rate,
         "Of the attacker's DreamBooth.",
         "attack-rate",
     ),
     (
         "Images per arm",
         "#/evaluation/images_per_arm",
-        |form| form.images_per_arm,
+        |numbers| numbers.images_per_arm,
         "More images, narrower intervals, more time.",
         "images-per-arm",
     ),
     (
         "Attacker's identifier",
         "#/evaluation/identifier",
-        |form| form.attack_identifier,
+        |numbers| numbers.attack_identifier,
         "Empty: one that training never saw.",
         "attack-identifier",
     ),
@@ -137,7 +137,7 @@ fn fields(
     rows.iter()
         .map(|&(label, pointer, value, hint, test)| {
             view! {
-                <TextField label=label pointer=pointer value=value(form) error=reason(errors, pointer) hint=hint test=test />
+                <TextField label=label pointer=pointer value=value(form.numbers.get_value()) error=reason(errors, pointer) hint=hint test=test />
             }
         })
         .collect_view()

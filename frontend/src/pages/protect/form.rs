@@ -20,15 +20,22 @@ pub(super) struct ProtectForm {
     pub(super) class_name: Text,
     pub(super) identifier: Text,
     pub(super) target: Text,
+    pub(super) retention: Text,
+    pub(super) universal: RwSignal<bool>,
+    /// What "Advanced" shows.
+    pub(super) numbers: StoredValue<Numbers>,
+}
+
+/// The fields that most people leave as they are.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers {
     pub(super) steps: Text,
     pub(super) learning_rate: Text,
     pub(super) lambda_prior: Text,
     pub(super) lambda_retention: Text,
-    pub(super) retention: Text,
     pub(super) batch_size: Text,
     pub(super) class_images: Text,
     pub(super) target_images: Text,
-    pub(super) universal: RwSignal<bool>,
     pub(super) seed: Text,
     pub(super) checkpoints: Text,
     pub(super) attack_rate: Text,
@@ -36,40 +43,18 @@ pub(super) struct ProtectForm {
     pub(super) attack_identifier: Text,
 }
 
-impl ProtectForm {
-    /// The method's defaults, and the model's own words where it has some.
-    pub(super) fn new(models: &[BaseModel], class_name: String) -> Self {
-        let injection = Injection::default();
-        let evaluation = Evaluation::default();
-        let model = models.first();
-        let identifier = model
-            .and_then(|model| model.identifiers.first().cloned())
-            .unwrap_or_else(|| "sks".to_owned());
-        let target = model
-            .and_then(|model| {
-                model
-                    .targets
-                    .iter()
-                    .find(|target| **target != class_name)
-                    .cloned()
-            })
-            .unwrap_or_default();
+impl Numbers {
+    fn new(injection: &Injection, evaluation: &Evaluation) -> Self {
         let checkpoints: Vec<String> = evaluation.checkpoints.iter().map(u32::to_string).collect();
         let text = |text: String| RwSignal::new(text);
         Self {
-            model: text(model.map(|model| model.id.to_string()).unwrap_or_default()),
-            class_name: text(class_name),
-            identifier: text(identifier),
-            target: text(target),
             steps: text(injection.steps.to_string()),
             learning_rate: text(injection.learning_rate.to_string()),
             lambda_prior: text(injection.lambda_prior.to_string()),
             lambda_retention: text(injection.lambda_retention.to_string()),
-            retention: text(retention_name(injection.retention).to_owned()),
             batch_size: text(injection.batch_size.to_string()),
             class_images: text(injection.class_images.to_string()),
             target_images: text(injection.target_images.to_string()),
-            universal: RwSignal::new(injection.universal_identifiers),
             seed: text("0".to_owned()),
             checkpoints: text(checkpoints.join(", ")),
             attack_rate: text(evaluation.learning_rate.to_string()),
@@ -77,14 +62,42 @@ impl ProtectForm {
             attack_identifier: text(String::new()),
         }
     }
+}
+
+impl ProtectForm {
+    /// The method's defaults, and the model's own words where it has some.
+    pub(super) fn new(models: &[BaseModel], class_name: String) -> Self {
+        let injection = Injection::default();
+        let model = models.first();
+        let identifier = model
+            .and_then(|model| model.identifiers.first().cloned())
+            .unwrap_or_else(|| "sks".to_owned());
+        let target = model
+            .and_then(|model| {
+                let mut targets = model.targets.iter();
+                targets.find(|target| **target != class_name).cloned()
+            })
+            .unwrap_or_default();
+        let text = |text: String| RwSignal::new(text);
+        Self {
+            model: text(model.map(|model| model.id.to_string()).unwrap_or_default()),
+            class_name: text(class_name),
+            identifier: text(identifier),
+            target: text(target),
+            retention: text(retention_name(injection.retention).to_owned()),
+            universal: RwSignal::new(injection.universal_identifiers),
+            numbers: StoredValue::new(Numbers::new(&injection, &Evaluation::default())),
+        }
+    }
 
     /// The specification, or every reason why there is none.
     pub(super) fn spec(self, set: SetId) -> Result<JobSpec, Vec<FieldError>> {
         let mut errors = Vec::new();
+        let numbers = self.numbers.get_value();
         let model = self.model.with(|id| id.parse());
         let injection = self.injection(&mut errors);
         let evaluation = self.evaluation(&mut errors);
-        let seed = number(self.seed, "#/seed", &mut errors);
+        let seed = number(numbers.seed, "#/seed", &mut errors);
         let Ok(base_model_id) = model else {
             errors.push(invalid("#/base_model_id", "Choose a base model."));
             return Err(errors);
@@ -117,27 +130,29 @@ impl ProtectForm {
     }
 
     fn injection(self, errors: &mut Vec<FieldError>) -> Injection {
+        let numbers = self.numbers.get_value();
         Injection {
-            steps: number(self.steps, "#/injection/steps", errors),
-            learning_rate: number(self.learning_rate, "#/injection/learning_rate", errors),
-            lambda_prior: number(self.lambda_prior, "#/injection/lambda_prior", errors),
+            steps: number(numbers.steps, "#/injection/steps", errors),
+            learning_rate: number(numbers.learning_rate, "#/injection/learning_rate", errors),
+            lambda_prior: number(numbers.lambda_prior, "#/injection/lambda_prior", errors),
             lambda_retention: number(
-                self.lambda_retention,
+                numbers.lambda_retention,
                 "#/injection/lambda_retention",
                 errors,
             ),
             retention: self.retention.with(|name| retention_of(name)),
-            batch_size: number(self.batch_size, "#/injection/batch_size", errors),
-            class_images: number(self.class_images, "#/injection/class_images", errors),
-            target_images: number(self.target_images, "#/injection/target_images", errors),
+            batch_size: number(numbers.batch_size, "#/injection/batch_size", errors),
+            class_images: number(numbers.class_images, "#/injection/class_images", errors),
+            target_images: number(numbers.target_images, "#/injection/target_images", errors),
             universal_identifiers: self.universal.get(),
         }
     }
 
     fn evaluation(self, errors: &mut Vec<FieldError>) -> Evaluation {
-        let identifier = trimmed(self.attack_identifier);
+        let numbers = self.numbers.get_value();
+        let identifier = trimmed(numbers.attack_identifier);
         Evaluation {
-            checkpoints: self
+            checkpoints: numbers
                 .checkpoints
                 .with(|text| steps(text))
                 .unwrap_or_else(|| {
@@ -147,8 +162,12 @@ impl ProtectForm {
                     ));
                     Vec::new()
                 }),
-            learning_rate: number(self.attack_rate, "#/evaluation/learning_rate", errors),
-            images_per_arm: number(self.images_per_arm, "#/evaluation/images_per_arm", errors),
+            learning_rate: number(numbers.attack_rate, "#/evaluation/learning_rate", errors),
+            images_per_arm: number(
+                numbers.images_per_arm,
+                "#/evaluation/images_per_arm",
+                errors,
+            ),
             identifier: (!identifier.is_empty()).then_some(identifier),
         }
     }

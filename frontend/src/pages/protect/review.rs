@@ -15,6 +15,7 @@ use crate::{
         icon::{Glyph, Icon},
         loaded::Skeleton,
         notice::ErrorNotice,
+        prose::prose,
     },
     state::{
         browser::{copy, focus},
@@ -180,7 +181,7 @@ fn CheckLine(
             <Icon glyph=glyph />
             <div class="stack-tight">
                 <p class="strong"><span class="visually-hidden">{word}</span>{title}</p>
-                <p class="small soft">{detail}</p>
+                <p class="small soft">{prose(&detail)}</p>
                 {link}
             </div>
         </li>

@@ -16,6 +16,7 @@ use crate::{
         notice::{ErrorNotice, Notice, Tone},
     },
     state::{
+        browser::focus,
         fetch::Fetch,
         form::FormState,
         session::Session,
@@ -126,6 +127,8 @@ pub(super) fn AttestationForm(
         let request = async move { api::seal_set(id, &body).await };
         form.submit(errors, request, move |sealed| {
             set.data.try_set(Some(sealed));
+            // The form is gone: the next step takes the focus.
+            request_animation_frame(|| focus("to-protect"));
         });
     };
     view! {

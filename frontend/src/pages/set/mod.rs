@@ -244,7 +244,7 @@ fn SealedView(set: Fetch<ProtectedSet>, images: Memo<Vec<ProtectedImage>>) -> im
         <div role="status" data-test="sealed">
             <Notice tone=Tone::Good title="This set is sealed">
                 <p>"Its images and your declaration are bound together and cannot change. Next: choose what an attacker gets instead."</p>
-                <a class="button button-primary" href=format!("/sets/{}/protect", set.id) data-test="to-protect">"Protect this set"</a>
+                <a class="button button-primary" href=format!("/sets/{}/protect", set.id) id="to-protect" data-test="to-protect">"Protect this set"</a>
             </Notice>
         </div>
         <section class="stack" aria-labelledby="images">
