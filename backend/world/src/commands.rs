@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod competence;
+pub(crate) mod gate;
 pub(crate) mod look;
 pub(crate) mod pretrain;
 pub(crate) mod publish;

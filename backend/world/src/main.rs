@@ -21,6 +21,8 @@ enum Command {
     Look(commands::look::Arguments),
     /// Trains the metric encoder and the base model; continues where it stopped.
     Pretrain(commands::pretrain::Arguments),
+    /// Samples a base model and reads what it drew.
+    Gate(commands::gate::Arguments),
     /// Puts the models of a run into package `demo`.
     Publish(commands::publish::Arguments),
     /// Personalizes the clean base model on held-out subjects and counts the hits.
@@ -31,6 +33,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Look(arguments) => commands::look::run(&arguments),
         Command::Pretrain(arguments) => commands::pretrain::run(&arguments),
+        Command::Gate(arguments) => commands::gate::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Competence(arguments) => commands::competence::run(&arguments),
     }

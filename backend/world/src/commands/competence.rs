@@ -197,7 +197,7 @@ fn look(
     prompt: &Prompt,
 ) -> anyhow::Result<(Vec<Vec<u8>>, Accuracy)> {
     let prompts = vec![prompt.text.clone(); arguments.pictures];
-    let pixels = sampling::pictures(pipeline, unet, &prompts, 100)?;
+    let pixels = sampling::pictures(pipeline, unet, &prompts, 100, &sampling::CONFIG)?;
     let wanted = vec![prompt.wanted; arguments.pictures];
     Ok((
         batch::to_bytes(&pixels)?,

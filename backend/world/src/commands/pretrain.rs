@@ -6,16 +6,12 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use eval::encoder::Encoder;
-use world::attributes::{Class, Style};
-use world::names::individuals;
-use world::sheet;
 use world::train::base_stage::{self, BaseStage};
 use world::train::encoder_stage::{self, EncoderStage};
-use world::train::gate::{Accuracy, Prompt};
+use world::train::sampling;
 use world::train::text::Captions;
-use world::train::{batch, sampling};
 
-use super::say;
+use super::{gate, say};
 
 /// What is trained.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -142,48 +138,11 @@ fn train_base(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Samples prompts, reads them, and writes a sheet.
+/// Reads what the averaged model draws.
 fn gate_base(stage: &BaseStage, encoder: &Encoder, out: &Path, last: bool) -> anyhow::Result<()> {
-    let pipeline = stage.averaged();
-    let unet = pipeline.unet()?;
     let count = if last { 256 } else { 32 };
-    let composed: Vec<_> = (0..count).map(Prompt::composed).collect();
-    let plain: Vec<_> = (0..16)
-        .map(|index| Prompt::plain(Class::ALL[index % 8]))
-        .collect();
-    let styled: Vec<_> = (0..16)
-        .map(|i| Prompt::styled(Class::ALL[i % 8], Style::ALL[i % 3]))
-        .collect();
-    let named: Vec<_> = individuals()
-        .iter()
-        .take(16)
-        .map(|i| {
-            Prompt::identity(
-                format!("a photo of {} {}", i.name, i.identity.class.name()),
-                i.identity,
-            )
-        })
-        .collect();
-    let mut pictures = Vec::new();
-    for (name, prompts) in [
-        ("composed", composed),
-        ("plain", plain),
-        ("styled", styled),
-        ("named", named),
-    ] {
-        let texts: Vec<String> = prompts.iter().map(|prompt| prompt.text.clone()).collect();
-        let wanted: Vec<_> = prompts.iter().map(|prompt| prompt.wanted).collect();
-        let pixels = sampling::pictures(&pipeline, &unet, &texts, 1)?;
-        let accuracy = Accuracy::measure(encoder, &pixels, &wanted)?;
-        say(format!(
-            "base gate step={} {name}: {accuracy}",
-            stage.run.taken()
-        ))?;
-        pictures.extend(batch::to_bytes(&pixels)?.into_iter().take(32));
-    }
-    let name = format!("base-{:05}.png", stage.run.taken());
-    sheet::write(&out.join(name), &pictures, world::render::SIDE, 16, 3)?;
-    Ok(())
+    let path = out.join(format!("base-{:05}.png", stage.run.taken()));
+    gate::measure(&stage.averaged(), encoder, &sampling::CONFIG, count, &path)
 }
 
 /// A file that appears only when it is complete.

@@ -47,13 +47,15 @@ pub fn text(vocabulary_size: usize) -> TextConfig {
     }
 }
 
-/// Noise levels. They end with almost pure noise, because a dark picture must start from it too.
+/// Noise levels: those of Stable Diffusion. Predicted latents are clipped where real ones hardly ever are, because
+/// errors of the first, noisiest steps would grow without bound.
 pub fn schedule() -> ScheduleConfig {
     ScheduleConfig {
-        beta_start: 1e-4,
-        beta_end: 0.016,
-        beta_schedule: BetaSchedule::Linear,
-        clip_sample: false,
+        beta_start: 8.5e-4,
+        beta_end: 0.012,
+        beta_schedule: BetaSchedule::ScaledLinear,
+        clip_sample: true,
+        clip_sample_range: 3.0,
         ..ScheduleConfig::default()
     }
 }

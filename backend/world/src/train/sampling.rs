@@ -21,9 +21,9 @@ pub fn pictures(
     unet: &UNet,
     prompts: &[String],
     first_seed: u64,
+    config: &SampleConfig,
 ) -> Result<Tensor> {
     let seeds: Vec<u64> = (first_seed..).take(prompts.len()).collect();
-    sample::sample(pipeline, unet, prompts, &seeds, &CONFIG, &mut |_, _| {
-        ControlFlow::Continue(())
-    })
+    let mut tick = |_: usize, _: usize| ControlFlow::Continue(());
+    sample::sample(pipeline, unet, prompts, &seeds, config, &mut tick)
 }

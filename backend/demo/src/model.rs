@@ -1,0 +1,45 @@
+//! The embedded base model and metric encoder.
+
+macro_rules! files {
+    ($($path:literal,)*) => {
+        &[$(($path, include_bytes!(concat!("../model/", $path))),)*]
+    };
+}
+
+/// The base model as a diffusers folder: relative path and content of every file.
+pub fn model_files() -> &'static [(&'static str, &'static [u8])] {
+    files![
+        "NOTICE",
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "text_encoder/model.safetensors",
+        "tokenizer/merges.txt",
+        "tokenizer/special_tokens_map.json",
+        "tokenizer/tokenizer_config.json",
+        "tokenizer/vocab.json",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+    ]
+}
+
+/// The metric encoder of the demo domain, as `eval::Encoder::load` reads it.
+pub fn encoder() -> &'static [u8] {
+    include_bytes!("../encoder.safetensors")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_is_small_and_every_file_is_named_once() {
+        let size: usize = model_files().iter().map(|(_, content)| content.len()).sum();
+        assert!(size < 12 << 20, "{size} bytes");
+        let mut names: Vec<_> = model_files().iter().map(|(name, _)| name).collect();
+        names.dedup();
+        assert_eq!(names.len(), model_files().len());
+        assert!(encoder().len() < 4 << 20);
+    }
+}

@@ -1,0 +1,139 @@
+//! What package `demo` embeds agrees with the world that made it.
+
+use std::collections::BTreeMap;
+
+use candle_core::Device;
+use diffusion::pipeline::Pipeline;
+use eval::encoder::Encoder;
+use world::attributes::{Accessory, Background, Class, Style, Tint};
+use world::{names, publish, subject};
+
+fn pipeline() -> Pipeline {
+    let owned = |&(name, content): &(&str, &[u8])| (name.to_owned(), content.to_vec());
+    let files: BTreeMap<String, Vec<u8>> = demo::model_files().iter().map(owned).collect();
+    Pipeline::from_files(&files, &Device::Cpu).expect("the embedded model loads")
+}
+
+#[test]
+fn constants_of_the_demo_are_those_of_the_world() {
+    assert_eq!(demo::CLASSES, Class::NAMES);
+    assert_eq!(demo::IDENTIFIERS, names::FREE);
+    assert!(
+        demo::TARGETS
+            .iter()
+            .all(|target| demo::CLASSES.contains(target))
+    );
+    let first = subject::PROTECTED[0];
+    assert_eq!(
+        (demo::SUBJECT, demo::CLASS),
+        (first.id, first.identity.class.name())
+    );
+    assert!(demo::IDENTIFIERS.contains(&demo::IDENTIFIER) && demo::TARGETS.contains(&demo::TARGET));
+    let sets: Vec<_> = demo::sample_sets().iter().map(|set| set.name).collect();
+    let subjects: Vec<_> = subject::PROTECTED
+        .iter()
+        .chain(&subject::STRANGERS)
+        .map(|subject| subject.id)
+        .collect();
+    assert_eq!(sets, subjects);
+}
+
+#[test]
+fn bundled_pictures_are_renders_of_their_subjects() {
+    for (set, subject) in demo::sample_sets()
+        .iter()
+        .zip(subject::PROTECTED.iter().chain(&subject::STRANGERS))
+    {
+        for ((name, bytes), number) in set.images.iter().zip(0..) {
+            let picture = image::load_from_memory(bytes)
+                .expect("a PNG file")
+                .to_rgb8();
+            let render = publish::samples::scene(subject, number).render(256);
+            let far = picture
+                .as_raw()
+                .iter()
+                .zip(&render)
+                .filter(|(a, b)| a.abs_diff(**b) > 1)
+                .count();
+            assert_eq!(far, 0, "{}/{name}", set.name);
+        }
+    }
+}
+
+#[test]
+fn the_embedded_model_loads_and_every_identifier_is_one_token() {
+    let pipeline = pipeline();
+    assert_eq!(pipeline.image_side(), world::render::SIDE);
+    for word in demo::IDENTIFIERS.iter().chain(demo::CLASSES) {
+        assert_eq!(pipeline.tokenizer.tokenize(word).len(), 1, "{word}");
+    }
+}
+
+#[test]
+fn identifiers_stay_apart_in_the_text_encoder() {
+    let prompts: Vec<String> = demo::IDENTIFIERS
+        .iter()
+        .map(|word| format!("a photo of {word} dog"))
+        .collect();
+    let states = pipeline()
+        .encode_prompts(&prompts)
+        .expect("prompts are encoded");
+    // Start, "a", "photo", "of", then the identifier.
+    let states = states
+        .narrow(1, 4, 1)
+        .and_then(|states| states.squeeze(1))
+        .expect("five tokens or more");
+    let rows = states.to_vec2::<f32>().expect("states are f32");
+    let cosine = |a: &[f32], b: &[f32]| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    for (i, a) in rows.iter().enumerate() {
+        for (j, b) in rows.iter().enumerate().skip(i + 1) {
+            let (first, second) = (demo::IDENTIFIERS[i], demo::IDENTIFIERS[j]);
+            assert!(cosine(a, b) < 0.9, "{first} and {second}: {}", cosine(a, b));
+        }
+    }
+}
+
+#[test]
+fn the_embedded_encoder_reads_bundled_pictures() {
+    let encoder = Encoder::load(demo::encoder()).expect("the embedded encoder loads");
+    let names: Vec<_> = encoder
+        .config()
+        .attributes
+        .iter()
+        .map(|attribute| attribute.name.as_str())
+        .collect();
+    assert_eq!(names, ["class", "style", "tint", "accessory", "background"]);
+    let values = [
+        Class::NAMES,
+        Style::NAMES,
+        Tint::NAMES,
+        Accessory::NAMES,
+        Background::NAMES,
+    ];
+    for (attribute, values) in encoder.config().attributes.iter().zip(values) {
+        assert_eq!(attribute.values, values);
+    }
+    let mut wrong = 0;
+    for subject in subject::PROTECTED.iter().chain(&subject::STRANGERS) {
+        let scenes: Vec<_> = (0..5)
+            .map(|number| publish::samples::scene(subject, number))
+            .collect();
+        let pixels = world::train::batch::pixels(&scenes, |_, _| {}).expect("pixels");
+        for readings in encoder.attributes(&pixels).expect("readings") {
+            let read: Vec<_> = readings.iter().map(|reading| reading.index).collect();
+            let identity = subject.identity;
+            let (class, style) = (identity.class.index(), identity.style.index());
+            let expected = [
+                class,
+                style,
+                identity.tint.index(),
+                identity.accessory.index(),
+            ];
+            wrong += usize::from(read[..4] != expected);
+        }
+    }
+    assert!(wrong <= 1, "{wrong} of 25 pictures were misread");
+}
