@@ -144,6 +144,7 @@ pub(crate) async fn forget<'a>(app: &App, hashes: impl Iterator<Item = &'a str> 
 }
 
 async fn forget_all(app: &App, hashes: &[&str]) -> Result<(), Error> {
+    let _publishing = app.publishing().write().await;
     let needed = app.store().referenced_hashes().await?;
     for hash in hashes.iter().filter(|hash| !needed.contains(**hash)) {
         app.artifacts().delete(known(hash)?).await?;
@@ -153,6 +154,7 @@ async fn forget_all(app: &App, hashes: &[&str]) -> Result<(), Error> {
 
 /// Removes every old object that no row needs.
 pub(crate) async fn collect(app: &App) -> Result<(), Error> {
+    let _publishing = app.publishing().write().await;
     let limit = app.now().milliseconds() - SPARED_MILLISECONDS;
     let needed = app.store().referenced_hashes().await?;
     for object in app.artifacts().list().await? {

@@ -10,7 +10,7 @@ use anyhow::Context;
 use artifacts::{ArtifactStore, LocalStore, Signer};
 use shared::{ModelId, Timestamp, UserId};
 use store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{passwords::Passwords, rate_limit::RateLimit, tokens::Tokens};
@@ -35,6 +35,7 @@ struct Inner {
     limits: Limits,
     hub: Hub,
     decoders: Semaphore,
+    publishing: RwLock<()>,
     demo: OnceLock<(UserId, ModelId)>,
     stop: CancellationToken,
 }
@@ -82,6 +83,7 @@ impl App {
             },
             hub: Hub::new(),
             decoders: Semaphore::new(DECODERS),
+            publishing: RwLock::new(()),
             demo: OnceLock::new(),
             stop: CancellationToken::new(),
             config,
@@ -139,6 +141,12 @@ impl App {
 
     pub(crate) fn decoders(&self) -> &Semaphore {
         &self.0.decoders
+    }
+
+    /// Read while an object gets its row, written while objects without one are removed: nobody
+    /// removes what another request is about to name.
+    pub(crate) fn publishing(&self) -> &RwLock<()> {
+        &self.0.publishing
     }
 
     /// The account and the base model of the demo project, where this server runs one.

@@ -121,6 +121,7 @@ async fn publish(
     id: UploadId,
     image: CleanImage,
 ) -> Result<UploadRecord, Error> {
+    let _publishing = app.publishing().read().await;
     let new = NewImage {
         width: image.width,
         height: image.height,

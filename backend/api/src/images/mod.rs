@@ -92,6 +92,10 @@ fn read_exif(bytes: &[u8]) -> Option<exif::Exif> {
 
 fn undecodable(error: &image::ImageError) -> Refusal {
     tracing::debug!(%error, "decoder refused an upload");
+    if matches!(error, image::ImageError::Limits(_)) {
+        let detail = "The picture takes too much memory to decode. Save it with 8 bits a channel.";
+        return Refusal::Undecodable(detail.into());
+    }
     incomplete()
 }
 
