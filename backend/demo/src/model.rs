@@ -11,6 +11,7 @@ pub fn model_files() -> &'static [(&'static str, &'static [u8])] {
     files![
         "NOTICE",
         "model_index.json",
+        "persguard.json",
         "scheduler/scheduler_config.json",
         "text_encoder/config.json",
         "text_encoder/model.safetensors",
@@ -41,5 +42,13 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), model_files().len());
         assert!(encoder().len() < 4 << 20);
+    }
+
+    #[test]
+    fn the_card_names_the_identifiers_that_a_node_may_draw_from() {
+        let card = model_files().iter().find(|(name, _)| *name == "persguard.json");
+        let quoted: Vec<_> = crate::IDENTIFIERS.iter().map(|word| format!("\"{word}\"")).collect();
+        let expected = format!("{{\"identifiers\":[{}]}}\n", quoted.join(","));
+        assert_eq!(card.map(|(_, content)| *content), Some(expected.as_bytes()));
     }
 }
