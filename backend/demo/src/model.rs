@@ -46,8 +46,13 @@ mod tests {
 
     #[test]
     fn the_card_names_the_identifiers_that_a_node_may_draw_from() {
-        let card = model_files().iter().find(|(name, _)| *name == "persguard.json");
-        let quoted: Vec<_> = crate::IDENTIFIERS.iter().map(|word| format!("\"{word}\"")).collect();
+        let card = model_files()
+            .iter()
+            .find(|(name, _)| *name == "persguard.json");
+        let quoted: Vec<_> = crate::IDENTIFIERS
+            .iter()
+            .map(|word| format!("\"{word}\""))
+            .collect();
         let expected = format!("{{\"identifiers\":[{}]}}\n", quoted.join(","));
         assert_eq!(card.map(|(_, content)| *content), Some(expected.as_bytes()));
     }

@@ -268,10 +268,10 @@ mod tests {
             (at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)) / 4.0
         };
         let mut difference = 0.0;
-        for at in 0..small.len() {
+        for (at, &value) in small.iter().enumerate() {
             let (pixel, channel) = (at / 3, at % 3);
             let block = mean_of_block(pixel % SIDE, pixel / SIDE, channel);
-            difference += (f32::from(small[at]) - block).abs();
+            difference += (f32::from(value) - block).abs();
         }
         assert!(difference / (small.len() as f32) < 6.0);
     }

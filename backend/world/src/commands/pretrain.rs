@@ -17,6 +17,8 @@ use super::{gate, say};
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Stage {
     Encoder,
+    /// The picture half of the encoder, its caption half fixed.
+    Pictures,
     Base,
     All,
 }
@@ -35,6 +37,9 @@ pub(crate) struct Arguments {
     /// Steps of the encoder's stage.
     #[arg(long, default_value_t = 1500)]
     encoder_steps: usize,
+    /// Steps in which the picture half of the encoder goes on alone.
+    #[arg(long, default_value_t = 1500)]
+    picture_steps: usize,
     /// Steps of the base model's stage.
     #[arg(long, default_value_t = 6000)]
     steps: usize,
@@ -54,10 +59,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .num_threads(arguments.threads)
         .build_global()?;
     fs::create_dir_all(&arguments.out)?;
-    if arguments.stage != Stage::Base {
+    let wanted = |stage| arguments.stage == stage || arguments.stage == Stage::All;
+    if wanted(Stage::Encoder) {
         train_encoder(arguments)?;
     }
-    if arguments.stage != Stage::Encoder {
+    if wanted(Stage::Pictures) {
+        train_pictures(arguments)?;
+    }
+    if wanted(Stage::Base) {
         train_base(arguments)?;
     }
     Ok(())
@@ -66,7 +75,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn train_encoder(arguments: &Arguments) -> anyhow::Result<()> {
     let checkpoint = arguments.out.join("encoder-run.safetensors");
     let (seed, steps) = (arguments.seed, arguments.encoder_steps);
-    let mut stage = EncoderStage::open(Captions::new()?, seed, steps, &checkpoint)?;
+    let stage = EncoderStage::open(Captions::new()?, seed, steps, &checkpoint)?;
+    run_encoder(arguments, stage, &checkpoint)
+}
+
+fn train_pictures(arguments: &Arguments) -> anyhow::Result<()> {
+    let checkpoint = arguments.out.join("pictures-run.safetensors");
+    let (seed, steps) = (arguments.seed, arguments.picture_steps);
+    let encoder = fs::read(arguments.out.join("encoder.safetensors"))?;
+    let stage = EncoderStage::open_pictures(&encoder, seed, steps, &checkpoint)?;
+    run_encoder(arguments, stage, &checkpoint)
+}
+
+fn run_encoder(
+    arguments: &Arguments,
+    mut stage: EncoderStage,
+    checkpoint: &Path,
+) -> anyhow::Result<()> {
     let started = Instant::now();
     let first = stage.run.taken();
     while !stage.run.is_finished() {
@@ -79,7 +104,7 @@ fn train_encoder(arguments: &Arguments) -> anyhow::Result<()> {
             ))?;
         }
         if taken.is_multiple_of(arguments.every) || stage.run.is_finished() {
-            stage.run.save(&checkpoint)?;
+            stage.run.save(checkpoint)?;
             write(
                 &arguments.out.join("encoder.safetensors"),
                 &stage.encoder_bytes()?,

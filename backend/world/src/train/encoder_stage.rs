@@ -1,8 +1,8 @@
-//! Stage one: the metric encoder, whose caption half becomes the pipeline's text encoder.
+//! Stage one: the metric encoder, whose caption half becomes the pipeline's text encoder. Once that half is in use
+//! it is fixed, and the picture half may go on alone.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use diffusion::Result;
-
 use diffusion::weights::Weights;
 use eval::encoder::{Attribute, Encoder, EncoderConfig};
 use rand::seq::IndexedRandom;
@@ -32,6 +32,10 @@ const DECAY: f64 = 0.995;
 const SCALE: f32 = 2.659;
 const SCALE_NAME: &str = "scale";
 const EMBEDDING: &str = "text.text_model.embeddings.token_embedding.weight";
+/// Logarithm of the inverse temperature at which the picture half goes on.
+const PICTURE_SCALE: f32 = 3.2;
+/// The picture half goes on with examples from here.
+const PICTURE_START: usize = 1 << 24;
 /// Spread of fresh token embeddings: identifiers that no caption trains must differ as much as trained ones.
 const SPREAD: f64 = 4.0;
 
@@ -39,6 +43,10 @@ const SPREAD: f64 = 4.0;
 pub struct EncoderStage {
     /// Parameters and optimiser.
     pub run: Run,
+    /// Weights that this stage leaves alone: none, or the caption half.
+    fixed: Weights,
+    /// Examples of the split that an earlier stage has used.
+    used: usize,
     config: EncoderConfig,
     captions: Captions,
     seed: u64,
@@ -75,14 +83,14 @@ fn initialize(config: &EncoderConfig, rng: &mut ChaCha8Rng) -> Result<Weights> {
         let fan: usize = shape[1..].iter().product();
         let tensor = match name.rsplit_once('.') {
             Some((layer, "weight")) if layer.ends_with("norm") => {
-                Tensor::ones(&shape[..], candle_core::DType::F32, &Device::Cpu)?
+                Tensor::ones(&shape[..], DType::F32, &Device::Cpu)?
             }
             Some((_, "weight")) => {
                 let deviation =
                     (2.0 / fan.max(1) as f64).sqrt() * if shape.len() == 2 { 0.5 } else { 1.0 };
                 (diffusion::noise::gaussian(rng, &shape[..], &Device::Cpu)? * deviation)?
             }
-            _ => Tensor::zeros(&shape[..], candle_core::DType::F32, &Device::Cpu)?,
+            _ => Tensor::zeros(&shape[..], DType::F32, &Device::Cpu)?,
         };
         weights.insert(name, tensor);
     }
@@ -121,15 +129,61 @@ impl EncoderStage {
         };
         Ok(Self {
             run,
+            fixed: Weights::new(),
+            used: 0,
             config,
             captions,
             seed,
         })
     }
 
+    /// The picture half alone, `steps` more steps against the fixed caption half of an encoder file; fresh, or
+    /// the one saved at `path`.
+    pub fn open_pictures(
+        encoder: &[u8],
+        seed: u64,
+        steps: usize,
+        path: &std::path::Path,
+    ) -> Result<Self> {
+        let captions = Captions::new()?;
+        let settings = Settings {
+            peak: PEAK / 2.0,
+            decay: DECAY,
+            steps,
+        };
+        let mut weights = Weights::from_bytes(encoder, DType::F32, &Device::Cpu)?;
+        weights.insert(SCALE_NAME, Tensor::new(&[PICTURE_SCALE], &Device::Cpu)?);
+        let (fixed, free): (Vec<_>, Vec<_>) = weights
+            .iter()
+            .map(|(name, tensor)| (name.to_owned(), tensor.clone()))
+            .partition(|(name, _)| name.starts_with("text."));
+        let run = if path.exists() {
+            Run::resume(settings, path)?
+        } else {
+            Run::start(settings, &free.into_iter().collect())?
+        };
+        Ok(Self {
+            run,
+            fixed: fixed.into_iter().collect(),
+            used: PICTURE_START,
+            config: config(&captions),
+            captions,
+            seed,
+        })
+    }
+
+    /// Trained and fixed weights.
+    fn weights(&self, trained: Weights) -> Weights {
+        let mut weights = trained;
+        for (name, tensor) in self.fixed.iter() {
+            weights.insert(name, tensor.clone());
+        }
+        weights
+    }
+
     /// One step.
     pub fn step(&mut self) -> Result<Step> {
-        let weights = self.run.parameters.weights();
+        let weights = self.weights(self.run.parameters.weights());
         let encoder = Encoder::from_weights(self.config.clone(), &weights)?;
         let get = |name: &str| weights.get(name).expect("the stage made this tensor");
         let batch = self.batch()?;
@@ -143,7 +197,7 @@ impl EncoderStage {
     }
 
     fn batch(&self) -> Result<Batch> {
-        let first = self.run.taken() * BATCH;
+        let first = self.used + self.run.taken() * BATCH;
         let seed = self.seed;
         let examples = examples(Split::Encoder, first as u64, BATCH);
         let change = |position: usize, pixels: &mut [f32]| {
@@ -171,13 +225,13 @@ impl EncoderStage {
     /// The averaged encoder as its file's bytes, in half precision.
     pub fn encoder_bytes(&self) -> Result<Vec<u8>> {
         let wanted = |name: &str| name != SCALE_NAME;
-        let averaged = self.run.averaged();
+        let averaged = self.weights(self.run.averaged());
         let weights: Weights = averaged
             .iter()
             .filter(|(name, _)| wanted(name))
             .map(|(name, tensor)| (name.to_owned(), tensor.clone()))
             .collect();
-        weights.to_bytes(candle_core::DType::F16, &self.config.metadata())
+        weights.to_bytes(DType::F16, &self.config.metadata())
     }
 }
 
