@@ -115,7 +115,13 @@ fn spec(set: &ProtectedSet, model: &BaseModel) -> JobSpec {
             target_class: demo::TARGET.into(),
         },
         injection: Injection::default(),
-        evaluation: Evaluation::default(),
+        evaluation: Evaluation {
+            checkpoints: [0, 1, 2, 4]
+                .map(|part| demo::ATTACK_STEPS * part / 4)
+                .to_vec(),
+            learning_rate: demo::ATTACK_LEARNING_RATE,
+            ..Evaluation::default()
+        },
         seed: 0,
     }
 }
