@@ -63,6 +63,9 @@ impl Store {
 
     /// Starts a transaction that may write. On SQLite it holds the write lock from the start, so
     /// that what it reads stays true until it commits.
+    ///
+    /// Roll back by name where a row was locked: a dropped transaction keeps its locks until some
+    /// task gets round to it, and a claim passes over locked jobs.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

@@ -24,6 +24,7 @@ impl Store {
         let transaction = self.begin().await?;
         let row = lock(&transaction, id).await?;
         let Some(mut row) = row.filter(|row| row.owner_id == owner.uuid()) else {
+            transaction.rollback().await?;
             return Ok(None);
         };
         let next = match status(&row)? {
@@ -34,8 +35,8 @@ impl Store {
         if let Some((next, reason)) = next {
             transition(&transaction, &mut row, next, reason, now).await?;
             save(&transaction, &row).await?;
-            transaction.commit().await?;
         }
+        transaction.commit().await?; // gives the connection back before `link` takes another
         self.link(row.try_into()?).await.map(Some)
     }
 }

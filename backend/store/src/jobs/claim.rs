@@ -56,6 +56,7 @@ impl Store {
             [node.uuid().into(), lease_until.milliseconds().into()],
         );
         let Some(found) = transaction.query_one_raw(statement).await? else {
+            transaction.rollback().await?;
             return Ok(None);
         };
         let mut row = job::Model::from_query_result(&found, "")?;

@@ -129,6 +129,7 @@ impl Store {
             .await?;
         let key = new.idempotency_key.as_deref();
         if let Some(row) = find_by_key(&transaction, owner, key).await? {
+            transaction.rollback().await?;
             return row.try_into();
         }
         ensure_sealed(&transaction, owner, new.spec.protected_set_id).await?;

@@ -80,6 +80,7 @@ impl Store {
                 .is_some_and(|until| until < now.milliseconds())
         };
         let Some(mut row) = lock(&transaction, id).await?.filter(is_silent) else {
+            transaction.rollback().await?;
             return Ok(None); // it spoke up, or ended, since it was listed
         };
         expire(&transaction, &mut row, max_attempts, now).await?;

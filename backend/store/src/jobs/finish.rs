@@ -198,9 +198,11 @@ impl Store {
         let digest = digest(&finish)?;
         let transaction = self.begin().await?;
         let Some(mut row) = lock(&transaction, job).await? else {
+            transaction.rollback().await?;
             return Ok(Finished::Fenced);
         };
         if !holds(&row, token) {
+            transaction.rollback().await?;
             let same = row.token == token && row.finish_digest.as_ref() == Some(&digest);
             return Ok(if same {
                 Finished::AlreadyDone

@@ -68,6 +68,7 @@ impl Store {
     ) -> Result<Renewal, Error> {
         let transaction = self.begin().await?;
         let Some(mut row) = lock_attempt(&transaction, job, token).await? else {
+            transaction.rollback().await?;
             return Ok(Renewal::Fenced);
         };
         let status = beat(&transaction, &mut row, &heartbeat).await?;
@@ -88,6 +89,7 @@ impl Store {
     ) -> Result<Option<i64>, Error> {
         let transaction = self.begin().await?;
         let Some(mut row) = lock_attempt(&transaction, job, token).await? else {
+            transaction.rollback().await?;
             return Ok(None);
         };
         tell_progress(&transaction, &mut row, progress, now).await?;
@@ -107,6 +109,7 @@ impl Store {
         let step: i32 = number("resume step", resume.step)?;
         let transaction = self.begin().await?;
         let Some(mut row) = lock_attempt(&transaction, job, token).await? else {
+            transaction.rollback().await?;
             return Ok(false);
         };
         if row.resume_step.is_none_or(|known| known <= step) {
