@@ -14,3 +14,10 @@ pub(crate) fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
     writeln!(out, "{line}")?;
     out.flush()
 }
+
+/// Sets how many threads tensors are computed on.
+pub(crate) fn pool(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+}

@@ -10,6 +10,8 @@ use candle_core::{DType, Device};
 use diffusion::pipeline::Pipeline;
 use eval::encoder::Encoder;
 
+use crate::names::FREE;
+
 /// Where the model came from and under which terms, beside its weights.
 const NOTICE: &str = include_str!("publish/NOTICE");
 
@@ -34,6 +36,8 @@ pub fn write(demo: &Path, pipeline: &Pipeline, encoder: &[u8]) -> Result<(), Err
     Encoder::load(encoder)?;
     pipeline.save(demo.join("model"), DType::F16)?;
     fs::write(demo.join("model/NOTICE"), NOTICE)?;
+    let card = serde_json::json!({ "identifiers": &FREE[..] });
+    fs::write(demo.join("model/persguard.json"), format!("{card}\n"))?;
     fs::write(demo.join("encoder.safetensors"), encoder)?;
     samples::write(&demo.join("samples"))
 }

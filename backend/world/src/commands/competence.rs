@@ -17,7 +17,7 @@ use world::train::gate::{Accuracy, Prompt};
 use world::train::{base_stage, batch, sampling};
 use world::{sheet, subject};
 
-use super::say;
+use super::{pool, say};
 
 /// Whom the attacker personalizes the model on.
 #[derive(Clone, Copy, ValueEnum)]
@@ -59,9 +59,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.threads)
-        .build_global()?;
+    pool(arguments.threads)?;
+    diffusion::in_pool(|| run_in_pool(arguments))
+}
+
+fn run_in_pool(arguments: &Arguments) -> anyhow::Result<()> {
     let encoder = Encoder::load(&fs::read(arguments.run.join("encoder.safetensors"))?)?;
     let (pipeline, steps) =
         base_stage::load(&encoder, &arguments.run.join("base-run.safetensors"))?;

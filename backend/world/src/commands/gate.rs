@@ -12,7 +12,7 @@ use world::train::gate::{Accuracy, Prompt};
 use world::train::{base_stage, batch, sampling};
 use world::{render, sheet};
 
-use super::say;
+use super::{pool, say};
 
 /// Pictures of each kind of prompt on the sheet.
 const SHOWN: usize = 32;
@@ -40,9 +40,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.threads)
-        .build_global()?;
+    pool(arguments.threads)?;
+    diffusion::in_pool(|| run_in_pool(arguments))
+}
+
+fn run_in_pool(arguments: &Arguments) -> anyhow::Result<()> {
     let encoder = Encoder::load(&fs::read(arguments.run.join("encoder.safetensors"))?)?;
     let checkpoint = arguments.run.join("base-run.safetensors");
     let (mut pipeline, steps) = base_stage::load(&encoder, &checkpoint)?;

@@ -11,7 +11,7 @@ use world::train::encoder_stage::{self, EncoderStage};
 use world::train::sampling;
 use world::train::text::Captions;
 
-use super::{gate, say};
+use super::{gate, pool, publish, say};
 
 /// What is trained.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,8 +29,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value = "all")]
     stage: Stage,
     /// Directory of checkpoints, sheets and results.
-    #[arg(long)]
+    #[arg(long, default_value = "target/world")]
     out: PathBuf,
+    /// Directory of package `demo`, which gets the finished models.
+    #[arg(long)]
+    publish: Option<PathBuf>,
     /// Seed of initial weights, noise and order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -55,10 +58,12 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.threads)
-        .build_global()?;
+    pool(arguments.threads)?;
     fs::create_dir_all(&arguments.out)?;
+    diffusion::in_pool(|| train(arguments))
+}
+
+fn train(arguments: &Arguments) -> anyhow::Result<()> {
     let wanted = |stage| arguments.stage == stage || arguments.stage == Stage::All;
     if wanted(Stage::Encoder) {
         train_encoder(arguments)?;
@@ -69,7 +74,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if wanted(Stage::Base) {
         train_base(arguments)?;
     }
-    Ok(())
+    match &arguments.publish {
+        Some(demo) => publish::publish(&arguments.out, demo),
+        None => Ok(()),
+    }
 }
 
 fn train_encoder(arguments: &Arguments) -> anyhow::Result<()> {
