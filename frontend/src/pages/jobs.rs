@@ -39,7 +39,11 @@ pub(crate) fn JobsPage() -> impl IntoView {
             .into_iter()
             .map(|job| view! { <JobCard job=job /> })
             .collect_view();
-        view! { <div class="stack-tight">{cards}</div> }.into_any()
+        view! {
+            <h2 class="visually-hidden">"Newest first"</h2>
+            <div class="stack-tight">{cards}</div>
+        }
+        .into_any()
     };
     view! {
         <PageHeading title="Jobs" />

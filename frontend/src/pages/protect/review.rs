@@ -140,7 +140,7 @@ fn Findings(preflight: Preflight) -> impl IntoView {
     let ready = if preflight.ready { "true" } else { "false" };
     view! {
         <div class="stack" data-test="preflight" data-ready=ready>
-            <p class="strong">{preflight.summary}</p>
+            <p class="strong">{prose(&preflight.summary)}</p>
             <ul class="checks">{lines}</ul>
             <dl class="facts">
                 <div>
