@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Error;
 
-fn corrupt(what: &'static str, detail: impl ToString) -> Error {
+fn corrupt(what: &'static str, detail: &impl ToString) -> Error {
     Error::Corrupt {
         what,
         detail: detail.to_string(),
@@ -13,12 +13,12 @@ fn corrupt(what: &'static str, detail: impl ToString) -> Error {
 
 /// JSON text of a value.
 pub(crate) fn to_json<T: Serialize>(what: &'static str, value: &T) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| corrupt(what, error))
+    serde_json::to_string(value).map_err(|error| corrupt(what, &error))
 }
 
 /// The value of a JSON text.
 pub(crate) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| corrupt(what, error))
+    serde_json::from_str(text).map_err(|error| corrupt(what, &error))
 }
 
 /// The value of a JSON column that may be empty.
@@ -33,13 +33,13 @@ pub(crate) fn from_json_opt<T: DeserializeOwned>(
 pub(crate) fn to_name<T: Serialize>(what: &'static str, value: &T) -> Result<String, Error> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => Ok(name),
-        other => Err(corrupt(what, format!("{other:?} is not a name"))),
+        other => Err(corrupt(what, &format!("{other:?} is not a name"))),
     }
 }
 
 /// The enum without data that has this wire name.
 pub(crate) fn from_name<T: DeserializeOwned>(what: &'static str, name: &str) -> Result<T, Error> {
-    serde_json::from_value(name.into()).map_err(|error| corrupt(what, error))
+    serde_json::from_value(name.into()).map_err(|error| corrupt(what, &error))
 }
 
 /// A number in another width, or an error that says which number does not fit.
@@ -48,5 +48,5 @@ where
     T: Copy + ToString,
     U: TryFrom<T>,
 {
-    U::try_from(value).map_err(|_| corrupt(what, value.to_string()))
+    U::try_from(value).map_err(|_| corrupt(what, &value))
 }

@@ -1,4 +1,9 @@
 //! One conformance suite for every object store, and what only the local one must stand.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "every function here is part of a test, which clippy sees in #[test] alone"
+)]
+
 mod conformance;
 mod local;

@@ -1,6 +1,10 @@
 //! Rows as the tables hold them; they never leave this package.
 
-#![expect(unreachable_pub, reason = "the entity derive wants public items")]
+#![expect(
+    unreachable_pub,
+    clippy::struct_field_names,
+    reason = "the entity derive wants public items, and fields are named as columns are"
+)]
 
 pub(crate) mod artifact;
 pub(crate) mod base_model;

@@ -80,8 +80,8 @@ impl Machine<'_> {
         let id = ids.choose(rng).copied();
         match (rng.random_range(0..12), id) {
             (0, _) | (_, None) => {
-                self.enqueue(&projects[rng.random_range(0..projects.len())])
-                    .await
+                let new = &projects[rng.random_range(0..projects.len())];
+                self.enqueue(new).await;
             }
             (1..=3, _) => self.claim().await,
             (4, _) => self.expire().await,

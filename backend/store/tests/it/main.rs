@@ -1,5 +1,11 @@
 //! The store against real databases: SQLite always, PostgreSQL where one can be had.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "every function here is part of a test, which clippy sees in #[test] alone"
+)]
+
 mod accounts;
 mod concurrency;
 mod finishing;

@@ -1,7 +1,6 @@
 //! A PostgreSQL for this run: the one that `PERSGUARD_TEST_POSTGRES_URL` names, or our own.
 
 use std::{
-    ffi::OsString,
     fs,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -55,7 +54,7 @@ pub(crate) fn server() -> Option<&'static str> {
 }
 
 fn binaries() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     folders.extend(installed.flatten().map(|entry| entry.path().join("bin")));
