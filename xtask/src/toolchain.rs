@@ -2,7 +2,8 @@
 //!
 //! `PERSGUARD_WASM_TOOLCHAIN` is `auto` (the default: what is there, else rustup, else Debian),
 //! `rustup` or `debian`. The Debian route unpacks Debian's `rustc-web` into the cache, without
-//! installing it, and builds the standard library for wasm32 once from its sources.
+//! installing it, and builds the standard library for wasm32 once from its sources, with the
+//! bitcode that link-time optimisation needs.
 
 use std::{
     env, fs,
@@ -18,6 +19,9 @@ use crate::{
 };
 
 const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Marks a finished compiler whose library carries bitcode.
+const DONE: &str = ".done-bitcode";
 
 /// Runs the unpacked compiler with its own libraries and linker.
 const WRAPPER: &str = r#"#!/bin/sh
@@ -64,6 +68,7 @@ fn usual() -> Result<()> {
     if !on_path("rustup") {
         bail!("rustc has no {TARGET} library and there is no rustup");
     }
+    // Without a network this would wait for long.
     run(command("timeout").args(["120", "rustup", "target", "add", TARGET]))?;
     if !has_library(compiler) {
         bail!("rustup added {TARGET}, but rustc does not see it");
@@ -92,7 +97,7 @@ fn newest_made() -> Result<Option<PathBuf>> {
     };
     let mut made: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.join(".done").is_file() && has_library(&path.join("rustc")))
+        .filter(|path| path.join(DONE).is_file() && has_library(&path.join("rustc")))
         .collect();
     made.sort();
     Ok(made.pop().map(|path| path.join("rustc")))
@@ -104,11 +109,11 @@ fn make(version: &str) -> Result<PathBuf> {
     let work = cache.join(format!("tmp.{}", std::process::id()));
     let unpacked = work.join("root");
     fs::create_dir_all(&unpacked)?;
-    let finished = cache.join(version);
+    let finished = cache.join(format!("{version}-bitcode"));
     let result = fetch(version, &work)
         .and_then(|()| build_library(&work))
         .and_then(|()| {
-            fs::write(unpacked.join(".done"), "")?;
+            fs::write(unpacked.join(DONE), "")?;
             let _ = fs::remove_dir_all(&finished);
             fs::rename(&unpacked, &finished).context("moving the compiler into place")
         });
@@ -150,7 +155,11 @@ fn fetch(version: &str, work: &Path) -> Result<()> {
         .args(pinned.map(|name| format!("{name}={version}")))
         .args([llvm, &linker])
         .current_dir(&debs);
-    run(&mut download)?;
+    // A mirror drops old versions: then the lists are what is old.
+    run(&mut download).or_else(|_| {
+        apt::update()?;
+        run(&mut download)
+    })?;
     for deb in fs::read_dir(&debs)? {
         run(command("dpkg")
             .arg("-x")
@@ -178,9 +187,11 @@ fn build_library(work: &Path) -> Result<()> {
         .env("RUSTC", &wrapper)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", work.join("target"));
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+    for name in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
         build.env_remove(name);
     }
+    // Cargo leaves the bitcode out of libraries; the frontend's link-time optimisation wants it.
+    build.env("RUSTFLAGS", "-C embed-bitcode=yes");
     run(&mut build)?;
     let library = unpacked.join("usr/lib/rustlib").join(TARGET).join("lib");
     fs::create_dir_all(&library)?;

@@ -25,7 +25,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     if ready.join("frontend_bg.wasm").is_file() {
         return Ok(ready);
     }
-    compile(&web)?;
+    let wasm = compile(&web)?;
     let draft = web.join(format!("draft-{}", std::process::id()));
     let _ = fs::remove_dir_all(&draft);
     let mut bindgen = cargo()?;
@@ -39,7 +39,7 @@ pub(crate) fn build() -> Result<PathBuf> {
             "bindgen",
         ])
         .args(["--bin", "xtask-bindgen", "--"])
-        .arg(web.join("wasm32-unknown-unknown/web/frontend.wasm"))
+        .arg(wasm)
         .arg(root().join("frontend/static"))
         .arg(&draft);
     run(&mut bindgen)?;
@@ -49,17 +49,26 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(ready)
 }
 
-fn compile(web: &Path) -> Result<()> {
+/// Compiles the sources; gives the module.
+fn compile(web: &Path) -> Result<PathBuf> {
+    let compiler = toolchain::wasm_compiler()?;
+    // What one compiler built is of no use to another.
+    let name = compiler
+        .as_deref()
+        .and_then(Path::parent)
+        .and_then(Path::file_name);
+    let target = web.join(name.unwrap_or("rustup".as_ref()));
     let mut build = cargo()?;
     build
         .args(["build", "--package", "frontend", "--profile", "web"])
         .args(["--target", "wasm32-unknown-unknown"])
-        .env("CARGO_TARGET_DIR", web);
-    if let Some(compiler) = toolchain::wasm_compiler()? {
+        .env("CARGO_TARGET_DIR", &target);
+    if let Some(compiler) = compiler {
         build.env("RUSTC", compiler);
     }
     println!("building the frontend (minutes when cold)");
-    run(&mut build)
+    run(&mut build)?;
+    Ok(target.join("wasm32-unknown-unknown/web/frontend.wasm"))
 }
 
 /// Over every file that can change the result.
