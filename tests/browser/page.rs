@@ -74,19 +74,22 @@ impl Page {
             .len())
     }
 
+    /// Clicks as a person does: what moves is hit once it stands still.
     pub(crate) async fn click(&self, mark: &str) -> Result<()> {
-        let element = self.find(mark).await?;
-        // Cards hide their own radio button: the label around it is what a person hits.
-        self.client
-            .execute(
-                "arguments[0].scrollIntoView({block: 'center'})",
-                vec![serde_json::to_value(&element)?],
-            )
-            .await?;
-        element
-            .click()
-            .await
-            .with_context(|| format!("clicking {mark}"))
+        let start = Instant::now();
+        loop {
+            let element = self.find(mark).await?;
+            let target = serde_json::to_value(&element)?;
+            let script = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})";
+            self.client.execute(script, vec![target]).await?;
+            match element.click().await {
+                Ok(()) => return Ok(()),
+                Err(error) if start.elapsed() > Duration::from_secs(5) => {
+                    return Err(error).with_context(|| format!("clicking {mark}"));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
     }
 
     /// Types over what is in a field.
