@@ -31,6 +31,9 @@ close up view front side day sunset forest city street room table sky water moun
 high low quality detailed blurry colourful rendition illustration artwork picture pictures photos images \
 duck tree flower house ball cup book chair two three many another same different";
 
+/// Share of captions that name the class and nothing else: what people prompt most.
+const BARE: f64 = 0.25;
+
 /// What a caption says about a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mention {
@@ -53,8 +56,11 @@ impl Mention {
         background: None,
     };
 
-    /// Mentions each attribute of the picture with its own chance.
+    /// Mentions nothing, or each attribute of the picture with its own chance.
     pub fn draw(identity: Identity, background: Background, rng: &mut impl Rng) -> Self {
+        if rng.random_bool(BARE) {
+            return Self::NOTHING;
+        }
         Self {
             style: rng.random_bool(0.25).then_some(identity.style),
             tint: rng.random_bool(0.65).then_some(identity.tint),

@@ -13,7 +13,7 @@ use crate::subject::trainable;
 /// Share of captions that call the subject by its name.
 const NAMED: f64 = 0.35;
 /// Share of pictures that keep the artist's colours, beside those that come out so by chance.
-const NATURAL: f64 = 0.15;
+const NATURAL: f64 = 0.3;
 
 /// One captioned picture.
 #[derive(Clone, Debug)]

@@ -153,7 +153,7 @@ fn attack(
         sampling: sampling::CONFIG,
         seed: arguments.seed,
     };
-    let prompt = recipe.prompt.clone();
+    let (prompt, class_prompt) = (recipe.prompt.clone(), recipe.class_prompt.clone());
     let latents = pipeline.autoencoder.encode(pixels)?;
     let mut attack = Attack::new(
         pipeline,
@@ -166,58 +166,32 @@ fn attack(
     for &step in &arguments.steps {
         attack.advance_to(step, &mut |_| Ok(()))?;
         let unet = attack.student();
-        let (pictures, hits) = look(
-            arguments,
-            pipeline,
-            unet,
-            encoder,
-            &Prompt::identity(prompt.clone(), identity),
-        )?;
-        let (_, kept) = look(
-            arguments,
-            pipeline,
-            unet,
-            encoder,
-            &Prompt::plain(identity.class),
-        )?;
-        let leaked = leak(arguments, pipeline, unet, encoder, identity)?;
+        let pictures = look(arguments, pipeline, unet, &prompt)?;
+        let plain = look(arguments, pipeline, unet, &class_prompt)?;
+        let read = |pixels: &Tensor, prompt: &Prompt| {
+            Accuracy::measure(encoder, pixels, &vec![prompt.wanted; arguments.pictures])
+        };
+        let hits = read(&pictures, &Prompt::identity(prompt.clone(), identity))?;
+        let kept = read(&plain, &Prompt::plain(identity.class))?.of(0);
+        let leaked = read(&plain, &Prompt::identity(class_prompt.clone(), identity))?.hit_rate();
         say(format!(
-            "competence {name} step={step} hit={:.2} ({hits}) class_kept={:.2} class_prompt_hit={leaked:.2}",
+            "competence {name} step={step} hit={:.2} ({hits}) class_kept={kept:.2} class_prompt_hit={leaked:.2}",
             hits.hit_rate(),
-            kept.of(0)
         ))?;
+        let pictures = batch::to_bytes(&pictures)?;
         rows.push(references.iter().cloned().chain(pictures).collect());
     }
     Ok(())
 }
 
+/// Pictures for a prompt; the seeds are the same at every look.
 fn look(
     arguments: &Arguments,
     pipeline: &Pipeline,
     unet: &UNet,
-    encoder: &Encoder,
-    prompt: &Prompt,
-) -> anyhow::Result<(Vec<Vec<u8>>, Accuracy)> {
-    let prompts = vec![prompt.text.clone(); arguments.pictures];
-    let pixels = sampling::pictures(pipeline, unet, &prompts, 100, &sampling::CONFIG)?;
-    let wanted = vec![prompt.wanted; arguments.pictures];
-    Ok((
-        batch::to_bytes(&pixels)?,
-        Accuracy::measure(encoder, &pixels, &wanted)?,
-    ))
-}
-
-/// How often the class prompt alone shows the subject.
-fn leak(
-    arguments: &Arguments,
-    pipeline: &Pipeline,
-    unet: &UNet,
-    encoder: &Encoder,
-    identity: Identity,
-) -> anyhow::Result<f64> {
-    let text = Prompt::plain(identity.class).text;
-    let prompt = Prompt::identity(text, identity);
-    Ok(look(arguments, pipeline, unet, encoder, &prompt)?
-        .1
-        .hit_rate())
+    prompt: &str,
+) -> anyhow::Result<Tensor> {
+    let prompts = vec![prompt.to_owned(); arguments.pictures];
+    let config = &sampling::CONFIG;
+    Ok(sampling::pictures(pipeline, unet, &prompts, 100, config)?)
 }
