@@ -80,7 +80,7 @@ impl Driver {
     }
 }
 
-/// From "ChromeDriver was started successfully on port 12345."
+/// From a line that ends with "started successfully on port 12345."
 fn port_of(line: &str) -> Option<u16> {
     line.split_once("started successfully on port ")?
         .1

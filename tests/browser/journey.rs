@@ -15,7 +15,7 @@ use crate::{browser::Driver, page::Page};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// Two trainings and twice two arms of pictures, on a busy machine.
-const TRAINING: Duration = Duration::from_secs(240);
+const TRAINING: Duration = Duration::from_mins(4);
 
 fn pictures_folder() -> PathBuf {
     env::var_os("PERSGUARD_SCREENSHOTS").map_or_else(
@@ -114,7 +114,7 @@ async fn upload(page: &Page, folder: &Path) -> Result<String> {
         .await?
         .send_keys(&paths.join("\n"))
         .await?;
-    page.until("five images", Duration::from_secs(60), || async {
+    page.until("five images", Duration::from_mins(1), || async {
         Ok(page.text("image-count").await?.starts_with("5 of"))
     })
     .await?;

@@ -30,7 +30,7 @@ async fn the_demo_starts_by_itself_and_is_public() -> Result<()> {
             ensure!(picture.starts_with(b"\x89PNG"), "{url} is no PNG");
         }
     }
-    until("the demo to train", Duration::from_secs(60), || async {
+    until("the demo to train", Duration::from_mins(1), || async {
         let demo: Demo = http
             .get(server.url("/v1/demo"))
             .send()

@@ -54,7 +54,7 @@ fn resumed_at(events: &[JobEvent]) -> Option<u32> {
 /// Waits until some snapshot is safe with the server and training goes on.
 async fn wait_for_progress(person: &Person, job: JobId) -> Result<()> {
     // A snapshot every sixth of the steps: after a half, two of them are there.
-    until("half of the training", Duration::from_secs(180), || async {
+    until("half of the training", Duration::from_mins(3), || async {
         let job = person.job(job).await?;
         ensure!(!job.status.is_final(), "ended early: {:?}", job.error);
         let done = steps(&person.events(job.id).await?)

@@ -32,7 +32,7 @@ pub struct Person {
 impl Person {
     /// Creates an account and takes an access token for it.
     pub async fn sign_up(server: &Server, email: &str) -> Result<Self> {
-        let http = Client::builder().timeout(Duration::from_secs(60)).build()?;
+        let http = Client::builder().timeout(Duration::from_mins(1)).build()?;
         let user = json!({"email": email, "password": PASSWORD, "name": "A Person"});
         let answer = http
             .post(server.url("/v1/users"))

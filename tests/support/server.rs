@@ -24,16 +24,9 @@ pub struct Server {
 
 /// Where the programs lie: as `cargo xtask test` says, or beside this test.
 fn program(name: &str) -> Result<PathBuf> {
-    let folder = match env::var_os("PERSGUARD_BIN_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => {
-            let test = env::current_exe()?;
-            test.parent()
-                .and_then(Path::parent)
-                .context("no target folder")?
-                .to_owned()
-        }
-    };
+    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.to_owned());
+    let told = env::var_os("PERSGUARD_BIN_DIR").map(PathBuf::from);
+    let folder = told.or_else(beside).context("no target folder")?;
     let program = folder.join(name);
     ensure!(
         program.is_file(),

@@ -16,7 +16,6 @@ use std::{
 
 use shared::job::{Failure, JobKind};
 
-use self::voice::Voice;
 use crate::{
     failure,
     message::{ASSIGNMENT, Assignment, Message},
@@ -44,23 +43,22 @@ pub fn run(directory: &Path) -> ExitCode {
     // Training fills every core; the server beside it answers people first.
     #[cfg(unix)]
     let _ = rustix::process::nice(5);
-    let voice = Voice;
     let stop = Arc::new(AtomicBool::new(false));
     watch_input(Arc::clone(&stop));
-    let ended = diffusion::in_pool(|| work(directory, voice, &stop));
+    let ended = diffusion::in_pool(|| work(directory, &stop));
     let last_word = match ended {
         Ok(message) => message,
         Err(Halt::Stopped) => Message::Stopped,
         Err(Halt::Failed(failure)) => Message::Failed { failure },
     };
-    if voice.say(&last_word) {
+    if voice::say(&last_word) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-fn work(directory: &Path, voice: Voice, stop: &AtomicBool) -> Result<Message, Halt> {
+fn work(directory: &Path, stop: &AtomicBool) -> Result<Message, Halt> {
     let path = directory.join(ASSIGNMENT);
     let text = fs::read(&path).map_err(|error| file_failure(&path, &error))?;
     let assignment: Assignment =
@@ -68,7 +66,6 @@ fn work(directory: &Path, voice: Voice, stop: &AtomicBool) -> Result<Message, Ha
     let job = Job {
         directory,
         assignment: &assignment,
-        voice,
         stop,
     };
     match assignment.kind {
@@ -81,7 +78,6 @@ fn work(directory: &Path, voice: Voice, stop: &AtomicBool) -> Result<Message, Ha
 struct Job<'a> {
     directory: &'a Path,
     assignment: &'a Assignment,
-    voice: Voice,
     stop: &'a AtomicBool,
 }
 

@@ -7,7 +7,7 @@ use diffusion::weights::Weights;
 use eval::{Case, Encoder, Error, EvaluateOptions, Evaluation, evaluate};
 use shared::{artifact::ArtifactKind, job::JobMetrics};
 
-use super::{Halt, Job, bad_input, file_failure, images, internal, model};
+use super::{Halt, Job, bad_input, file_failure, images, internal, model, voice};
 use crate::{
     failure, machine,
     message::{ENCODER, Message, Output, PROTECTED_UNET},
@@ -31,7 +31,7 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
         protected_sha256: job.assignment.protected_sha256.clone(),
         ..EvaluateOptions::default()
     };
-    job.voice.say(&Message::Running);
+    voice::say(&Message::Running);
     let case = Case {
         pipeline: &pipeline,
         protected: &protected,
@@ -39,14 +39,14 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
         references: &references,
     };
     let evaluation = evaluate(case, &job.assignment.spec, &options, &mut |progress| {
-        let heard = job.voice.progress(progress);
+        let heard = voice::progress(progress);
         if heard && !job.is_stopped() {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
     });
-    publish(job, evaluation.map_err(halt)?)
+    publish(job, evaluation.map_err(|error| halt(&error))?)
 }
 
 fn publish(job: &Job<'_>, evaluation: Evaluation) -> Result<Message, Halt> {
@@ -82,7 +82,7 @@ fn encoder(job: &Job<'_>) -> Result<Encoder, Halt> {
     Encoder::load(&bytes).map_err(|error| bad_input(format!("metric encoder: {error}")))
 }
 
-fn halt(error: Error) -> Halt {
+fn halt(error: &Error) -> Halt {
     match error {
         Error::Canceled { .. } => Halt::Stopped,
         Error::Diverged { .. } => Halt::Failed(failure::diverged(error.to_string())),

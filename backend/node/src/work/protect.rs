@@ -11,7 +11,7 @@ use diffusion::pipeline::Pipeline;
 use persguard::{Checkpoint, Error, Event, Outcome, ProtectOptions, protect};
 use shared::{artifact::ArtifactKind, job::JobMetrics, progress::Progress};
 
-use super::{Halt, Job, bad_input, file_failure, images, internal, model};
+use super::{Halt, Job, bad_input, file_failure, images, internal, model, voice};
 use crate::{
     failure, machine,
     message::{Message, Output, RESUME},
@@ -32,17 +32,17 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
         resume: resume(job)?,
         ..ProtectOptions::default()
     };
-    job.voice.say(&Message::Running);
+    voice::say(&Message::Running);
     let mut outcome = train(job, &pipeline, &images, &options);
     if let Err(Error::BadCheckpoint(reason)) = &outcome {
         // Written by another version: the work is lost, the job is not.
         let line = format!("Starting anew, because the snapshot cannot be used: {reason}");
-        job.voice.progress(Progress::Log { line });
+        voice::progress(Progress::Log { line });
         options.resume = None;
         outcome = train(job, &pipeline, &images, &options);
     }
-    let outcome = outcome.map_err(halt)?;
-    let file = outcome.to_file(DType::F32).map_err(halt)?;
+    let outcome = outcome.map_err(|error| halt(&error))?;
+    let file = outcome.to_file(DType::F32).map_err(|error| halt(&error))?;
     job.write(Path::new(NAME), &file)?;
     Ok(Message::Succeeded {
         outputs: vec![Output {
@@ -67,7 +67,7 @@ fn train(
     let spec = &job.assignment.spec;
     protect(pipeline, images, spec, options, &mut |event| {
         let heard = match event {
-            Event::Progress(progress) => job.voice.progress(progress),
+            Event::Progress(progress) => voice::progress(progress),
             Event::Checkpoint(checkpoint) => save(job, &checkpoint),
         };
         if heard && !job.is_stopped() {
@@ -82,14 +82,12 @@ fn train(
 fn save(job: &Job<'_>, checkpoint: &Checkpoint) -> bool {
     let step = checkpoint.step();
     let path = PathBuf::from(format!("snapshot-{step}.safetensors"));
-    match job.write(&path, checkpoint.as_bytes()) {
-        Ok(()) => job.voice.say(&Message::Snapshot { step, path }),
-        Err(_) => {
-            let _ = fs::remove_file(job.directory.join(&path));
-            let line = format!("The snapshot of step {step} could not be written.");
-            job.voice.progress(Progress::Log { line })
-        }
+    if job.write(&path, checkpoint.as_bytes()).is_ok() {
+        return voice::say(&Message::Snapshot { step, path });
     }
+    let _ = fs::remove_file(job.directory.join(&path));
+    let line = format!("The snapshot of step {step} could not be written.");
+    voice::progress(Progress::Log { line })
 }
 
 fn resume(job: &Job<'_>) -> Result<Option<Checkpoint>, Halt> {
@@ -102,12 +100,12 @@ fn resume(job: &Job<'_>) -> Result<Option<Checkpoint>, Halt> {
     let checkpoint = Checkpoint::from_bytes(bytes).ok();
     if let Some(checkpoint) = &checkpoint {
         let line = format!("Going on from the snapshot of step {}.", checkpoint.step());
-        job.voice.progress(Progress::Log { line });
+        voice::progress(Progress::Log { line });
     }
     Ok(checkpoint)
 }
 
-fn halt(error: Error) -> Halt {
+fn halt(error: &Error) -> Halt {
     match error {
         Error::Canceled { .. } => Halt::Stopped,
         Error::Diverged { .. } => Halt::Failed(failure::diverged(error.to_string())),
