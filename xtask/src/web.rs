@@ -77,6 +77,7 @@ fn inputs_hash() -> Result<u64> {
     let mut files = vec![
         root.join("Cargo.lock"),
         root.join("Cargo.toml"),
+        root.join(".cargo/config.toml"),
         root.join("xtask/src/bindgen.rs"),
     ];
     for folder in ["frontend", "shared"] {

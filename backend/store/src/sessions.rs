@@ -8,7 +8,7 @@ use crate::{
     database::insert,
     entity::{idempotency_key, job, session, upload, user},
     idempotency::KEPT_MILLISECONDS,
-    uploads::PENDING,
+    uploads::COMPLETED,
 };
 
 impl Store {
@@ -56,7 +56,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes expired sessions, uploads that never arrived and idempotency keys a day old.
+    /// Removes expired sessions, uploads that never became an image and idempotency keys a day old.
     pub async fn delete_expired(&self, now: Timestamp) -> Result<(), Error> {
         let now = now.milliseconds();
         let old = now - KEPT_MILLISECONDS;
@@ -67,7 +67,7 @@ impl Store {
             .await?;
         upload::Entity::delete_many()
             .filter(upload::Column::ExpiresAt.lte(now))
-            .filter(upload::Column::Status.eq(PENDING))
+            .filter(upload::Column::Status.ne(COMPLETED))
             .exec(&transaction)
             .await?;
         idempotency_key::Entity::delete_many()

@@ -16,9 +16,9 @@ use crate::{
     text::{from_name, number},
 };
 
-pub(crate) const PENDING: &str = "pending";
+const PENDING: &str = "pending";
 const RECEIVED: &str = "received";
-const COMPLETED: &str = "completed";
+pub(crate) const COMPLETED: &str = "completed";
 
 /// What an upload is announced with.
 #[derive(Clone, Debug)]

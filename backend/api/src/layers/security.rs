@@ -7,9 +7,9 @@ use axum::{
     response::Response,
 };
 
-/// Own scripts and wasm only; styles may stand in elements because charts set widths.
+/// Own scripts, styles and wasm only; the dashboard sets widths through the CSSOM.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
-    img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
+    img-src 'self' data: blob:; style-src 'self'; connect-src 'self'; \
     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 5] = [

@@ -103,6 +103,8 @@ async fn expired_rows_are_removed_and_the_rest_kept(world: World) {
     let pending = store.create_upload(user, crate::support::new_upload(set, 1), at(0));
     let pending = pending.await.unwrap().unwrap().id;
     let received = world.received(user, set, 2).await;
+    let kept = world.draft(user).await;
+    world.add_images(user, kept, 1).await;
     store.delete_expired(at(60_000)).await.unwrap();
     assert_eq!(store.find_session_user("short", at(0)).await.unwrap(), None);
     assert!(
@@ -113,7 +115,8 @@ async fn expired_rows_are_removed_and_the_rest_kept(world: World) {
             .is_some()
     );
     assert_eq!(store.find_upload(user, pending).await.unwrap(), None);
-    assert!(store.find_upload(user, received).await.unwrap().is_some());
+    assert_eq!(store.find_upload(user, received).await.unwrap(), None);
     let needed = store.referenced_hashes().await.unwrap();
-    assert!(needed.contains(&hash(2)) && !needed.contains(&hash(1)));
+    assert!(!needed.contains(&hash(2)) && !needed.contains(&hash(1)));
+    assert_eq!(store.list_images(user, kept).await.unwrap().len(), 1);
 }
