@@ -131,6 +131,7 @@ fn end_to_end(name: &str, totals: &mut Totals) -> Result<()> {
     command.args(TESTS);
     command
         .args(["--test", name])
+        .env("RUST_BACKTRACE", "0")
         .env("PERSGUARD_BIN_DIR", folder("target")?.join("debug"));
     if name == "browser" {
         command.env("PERSGUARD_FRONTEND_DIR", web::build()?).env(
