@@ -29,7 +29,7 @@ pub enum Retention {
 pub struct Injection {
     /// Injection steps; the paper's summary names 300.
     pub steps: u32,
-    /// AdamW learning rate; 1e-4 suits the demo size, 5e-6 Stable Diffusion's.
+    /// Highest AdamW learning rate; 2e-4 suits the demo size, 5e-6 Stable Diffusion's.
     pub learning_rate: f64,
     /// Weight of prior preservation, lambda 1.
     pub lambda_prior: f64,
@@ -51,7 +51,7 @@ impl Default for Injection {
     fn default() -> Self {
         Self {
             steps: 300,
-            learning_rate: 1e-4,
+            learning_rate: 2e-4,
             lambda_prior: 0.5,
             lambda_retention: 0.1,
             retention: Retention::Full,

@@ -6,10 +6,11 @@
 
 use candle_core::Tensor;
 use diffusion::{noise, schedule::NoiseSchedule, unet::UNet};
-use rand::{Rng, seq::SliceRandom};
+use rand::Rng;
 
 use crate::{
     Result,
+    emphasis::Emphasis,
     objective::{Part, timestep_tensor},
 };
 
@@ -22,6 +23,7 @@ pub struct TeacherBank {
     noisy: Tensor,
     answers: Tensor,
     timesteps: Vec<usize>,
+    weights: Vec<f32>,
     templates: Vec<usize>,
 }
 
@@ -40,8 +42,8 @@ pub struct Questions<'a> {
 impl TeacherBank {
     /// Asks the teacher.
     ///
-    /// Questions cycle through the latents; each has its own noise, and timesteps are stratified
-    /// over `[0, T)`, so that a small bank covers all of them evenly. `tick` hears of every chunk.
+    /// Questions cycle through the latents; each has its own noise, and timesteps are stratified,
+    /// so that a small bank covers all of them. `tick` hears of every chunk.
     pub fn ask(
         teacher: &UNet,
         schedule: &NoiseSchedule,
@@ -56,7 +58,8 @@ impl TeacherBank {
         } = questions;
         let templates = contexts.dim(0)?;
         let images = latents.dim(0)?;
-        let timesteps = stratified_timesteps(schedule.alphas_cumprod().len(), count, rng);
+        let emphasis = Emphasis::new(schedule);
+        let timesteps = emphasis.draw(count, rng);
         let rows: Vec<usize> = (0..count).map(|question| question % images).collect();
         let templates: Vec<usize> = rows.iter().map(|row| row % templates).collect();
         let mut noisy = Vec::new();
@@ -76,6 +79,7 @@ impl TeacherBank {
         Ok(Self {
             noisy: Tensor::cat(&noisy, 0)?,
             answers: Tensor::cat(&answers, 0)?,
+            weights: timesteps.iter().map(|t| emphasis.weight(*t)).collect(),
             timesteps,
             templates,
         })
@@ -102,6 +106,7 @@ impl TeacherBank {
             timesteps: rows.iter().map(|row| self.timesteps[*row]).collect(),
             context,
             expected: self.answers.index_select(&index, 0)?,
+            weights: rows.iter().map(|row| self.weights[*row]).collect(),
         })
     }
 }
@@ -112,16 +117,4 @@ fn indices(rows: &[usize], like: &Tensor) -> Result<Tensor> {
         .map(|row| u32::try_from(*row).unwrap_or(u32::MAX))
         .collect();
     Ok(Tensor::new(rows, like.device())?)
-}
-
-/// `count` timesteps, one from each of `count` equal slices of `[0, all)`, in random order.
-fn stratified_timesteps(all: usize, count: usize, rng: &mut impl Rng) -> Vec<usize> {
-    let mut timesteps: Vec<usize> = (0..count)
-        .map(|slice| {
-            let (low, high) = (slice * all / count, (slice + 1) * all / count);
-            rng.random_range(low..high.max(low + 1)).min(all - 1)
-        })
-        .collect();
-    timesteps.shuffle(rng);
-    timesteps
 }

@@ -9,6 +9,7 @@ pub mod bank;
 pub mod checkpoint;
 pub mod dataset;
 pub mod disclosure;
+pub mod emphasis;
 pub mod event;
 pub mod objective;
 pub mod pools;

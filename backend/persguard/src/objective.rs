@@ -25,6 +25,8 @@ pub struct Part {
     pub context: Tensor,
     /// What the student should predict, `[b, c, h, w]`; noise or velocity as the base model does.
     pub expected: Tensor,
+    /// Weight of each row within its term; see [`crate::emphasis`].
+    pub weights: Vec<f32>,
 }
 
 impl Part {

@@ -60,7 +60,7 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// Mean of a term, 0 where it is off.
+    /// Unweighted mean of a term, 0 where it is off.
     pub fn mean(&self, term: usize) -> f32 {
         let values = self.rows.iter().filter(|row| row.term == term);
         let (sum, n) = values.fold((0.0, 0.0_f32), |(sum, n), row| (sum + row.value, n + 1.0));
@@ -124,7 +124,8 @@ pub fn forward(student: &UNet, terms: &Terms) -> Result<Losses> {
     reason = "weights are used in single precision"
 )]
 fn row_weights(part: &Part, weight: f64) -> impl Iterator<Item = f32> {
-    std::iter::repeat_n((weight / part.len() as f64) as f32, part.len())
+    let share = (weight / part.len() as f64) as f32;
+    part.weights.iter().map(move |row| share * row)
 }
 
 #[cfg(test)]

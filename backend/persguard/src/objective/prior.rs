@@ -9,8 +9,8 @@ use crate::{Result, bank::TeacherBank, dataset::Prompts};
 ///
 /// `|| eps_theta(z_t, t, c_cls) - eps_0(z_t, t, c_cls) ||^2`, `z_0` drawn by `eps_0` under `c_cls`.
 ///
-/// `bank`: noisy class latents with the teacher's answers under `c_cls`. Expected values have no
-/// gradient.
+/// `bank`: noisy class latents with the teacher's answers under `c_cls`, weighed as `L_BB` is.
+/// Expected values have no gradient.
 pub fn draw(
     bank: &TeacherBank,
     prompts: &Prompts,

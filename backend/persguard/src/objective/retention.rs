@@ -39,6 +39,8 @@ pub fn draw(
         noisy: schedule.add_noise(&clean, &noise, &timesteps)?,
         expected: schedule.training_target(&clean, &noise, &timesteps)?,
         context: prompts.triggers(&triggers)?,
+        // The attacker's own loss, as the attacker weighs it.
+        weights: vec![1.0; timesteps.len()],
         timesteps,
     })
 }

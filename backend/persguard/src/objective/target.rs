@@ -11,7 +11,8 @@ use crate::{Result, bank::TeacherBank, dataset::Prompts};
 /// `|| eps_theta(z_t, t, c_trig) - eps_0(z_t, t, c_tgt) ||^2`, `z_0` drawn by `eps_0` under `c_tgt`.
 ///
 /// `bank`: noisy target latents with the teacher's answers under `c_tgt`. Every row draws its own
-/// identifier and keeps the template of its target prompt. Expected values have no gradient.
+/// identifier and keeps the template of its target prompt. Rows are weighed and their timesteps
+/// drawn as [`crate::emphasis`] says (ours). Expected values have no gradient.
 pub fn draw(
     bank: &TeacherBank,
     prompts: &Prompts,

@@ -27,6 +27,7 @@ fn setup(lambdas: (f64, f64)) -> Setup {
             context: gaussian(&[rows, 3, 8]),
             expected: gaussian(&[rows, 12, 4, 4]),
             timesteps: timesteps.to_vec(),
+            weights: vec![1.0; rows],
         }
     };
     let terms = Terms {
@@ -84,6 +85,24 @@ fn one_pass_gives_the_terms_of_three() {
         rows,
         [(0, 10), (0, 500), (0, 990), (1, 700), (1, 3), (2, 100)]
     );
+}
+
+#[test]
+fn row_weights_scale_their_rows_alone() {
+    let mut setup = setup((0.5, 0.1));
+    let before = forward(&setup.student, &setup.terms).unwrap();
+    setup.terms.backdoor.weights = vec![1.0, 4.0, 1.0];
+    let after = forward(&setup.student, &setup.terms).unwrap();
+    let difference = (after.total - before.total)
+        .unwrap()
+        .to_scalar::<f32>()
+        .unwrap();
+    // Three more of the second of three rows.
+    assert!(
+        (difference - before.rows[1].value).abs() < 1e-5,
+        "{difference}"
+    );
+    assert_eq!(after.rows, before.rows);
 }
 
 #[test]

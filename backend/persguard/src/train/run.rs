@@ -34,6 +34,9 @@ use crate::{
 
 /// Steps between two lines of banded losses.
 const LOG_EVERY: u32 = 50;
+/// Steps until the learning rate is reached; `AdamW`'s first steps are as long as its rate
+/// whatever the gradient.
+const WARM_UP: f64 = 10.0;
 /// The phase that people wait for.
 const PHASE: &str = "Training the trigger";
 
@@ -170,6 +173,7 @@ impl<'a> Run<'a> {
         let drawn = Instant::now();
         let losses = step::forward(&self.student, &terms)?;
         losses.check(self.step + 1)?;
+        self.optimizer.set_lr(self.learning_rate());
         self.optimizer
             .step(&self.parameters, &losses.total.backward()?)?;
         let updated = Instant::now();
@@ -185,6 +189,15 @@ impl<'a> Run<'a> {
         self.tell()?;
         self.clock.add(begin, drawn, updated);
         Ok(())
+    }
+
+    /// The job's rate, reached over the first steps, then falling in a line towards 0: the last
+    /// steps undo the drift that a constant rate leaves in `L_PP`.
+    fn learning_rate(&self) -> f64 {
+        let injection = &self.inputs.spec.injection;
+        let rise = f64::from(self.step + 1) / WARM_UP;
+        let fall = 1.0 - f64::from(self.step) / f64::from(injection.steps);
+        injection.learning_rate * rise.min(1.0) * fall
     }
 
     /// The rows of one step. The order of draws is part of the method's version.

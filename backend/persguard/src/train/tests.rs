@@ -74,25 +74,40 @@ fn resumed_run_gives_the_same_bits() {
 }
 
 #[test]
-fn training_changes_every_tensor_and_lowers_the_backdoor_loss() {
-    let mut spec = fixture::spec();
-    spec.injection.steps = 60;
-    spec.injection.learning_rate = 3e-3;
-    let (outcome, events) = run(&spec, &options());
+fn training_changes_every_tensor() {
+    let (outcome, _) = run(&fixture::spec(), &options());
     for (name, before) in fixture::pipeline().unet_weights.iter() {
         let after = outcome.weights.get(name).expect("every tensor is kept");
         let moved = (before - after).unwrap().abs().unwrap().sum_all().unwrap();
         assert!(moved.to_scalar::<f32>().unwrap() > 0.0, "{name}");
     }
-    let losses = losses(&events);
-    assert_eq!(losses.len(), 60);
+}
+
+#[test]
+fn student_under_the_trigger_comes_to_do_what_the_teacher_does() {
+    let mut spec = fixture::spec();
+    spec.injection.steps = 80;
+    spec.injection.learning_rate = 3e-3;
+    spec.injection.retention = Retention::Off;
+    let mut pipeline = fixture::pipeline();
+    // Random layers hardly listen to prompts; louder ones do.
+    let cross = pipeline.unet_weights.clone();
+    for (name, tensor) in cross.iter().filter(|(name, _)| name.contains("attn2.to_v")) {
+        pipeline.unet_weights.insert(name, (tensor * 30.0).unwrap());
+    }
+    let mut losses = Vec::new();
+    let mut keep = |event| {
+        if let Event::Progress(Progress::Losses(step)) = event {
+            losses.push(step);
+        }
+        ControlFlow::Continue(())
+    };
+    protect(&pipeline, &fixture::images(), &spec, &options(), &mut keep).unwrap();
     let mean = |part: &[shared::progress::Losses]| {
         part.iter().map(|losses| losses.backdoor).sum::<f32>() / part.len() as f32
     };
-    assert!(
-        mean(&losses[50..]) < 0.8 * mean(&losses[..10]),
-        "{losses:?}"
-    );
+    let (first, last) = (mean(&losses[..3]), mean(&losses[70..]));
+    assert!(last < 0.4 * first, "{first} {last}");
 }
 
 #[test]
