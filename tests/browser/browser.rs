@@ -35,12 +35,12 @@ pub(crate) struct Driver {
 impl Driver {
     /// Starts the driver on a free port.
     pub(crate) fn start() -> Result<Self> {
-        let mut process = Command::new("chromedriver")
-            .arg("--port=0")
+        let mut process = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "--", "chromedriver", "--port=0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .context("chromedriver does not start: `cargo xtask test --only tools` installs it")?;
+            .context("setpriv does not start")?;
         let output = process.stdout.take().context("it has an output")?;
         let mut lines = BufReader::new(output).lines();
         let port = lines
@@ -49,7 +49,7 @@ impl Driver {
             .find_map(|line| port_of(&line));
         let Some(port) = port else {
             let _ = process.kill();
-            bail!("chromedriver ended without a port");
+            bail!("chromedriver does not start: `cargo xtask test --only tools` installs it");
         };
         // The pipe must stay open and empty, or the driver blocks on it.
         std::thread::spawn(move || lines.for_each(drop));

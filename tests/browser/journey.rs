@@ -43,11 +43,13 @@ async fn a_person_protects_images_and_sees_what_an_attacker_gets() -> Result<()>
     let client = driver.open(&profile, &downloads).await?;
     let page = Page::new(client, server.url(""), &pictures)?;
     let walked = walk(&page, folders.path(), &downloads).await;
-    if walked.is_err() {
+    if let Err(error) = walked {
         let _ = page.picture("failure").await;
+        println!("the server said:\n{}", server.log());
+        let _ = page.close().await;
+        return Err(error);
     }
     println!("pictures of every screen: {}", pictures.display());
-    walked.with_context(|| format!("the server said:\n{}", server.log()))?;
     page.close().await
 }
 
@@ -80,7 +82,17 @@ async fn sign_up_and_in(page: &Page) -> Result<()> {
     page.find("new-set").await?;
     page.picture("03-home-empty").await?;
     page.click("account").await?;
+    // Signing out loads the start page anew; until then the old page still answers.
+    page.script("window.signedIn = true").await?;
     page.click("sign-out").await?;
+    page.until("a fresh start page", Duration::from_secs(20), || async {
+        Ok(page
+            .script("return window.signedIn === undefined")
+            .await?
+            .as_bool()
+            == Some(true))
+    })
+    .await?;
     page.click("nav-sign-in").await?;
     page.fill("email", "ada@example.org").await?;
     page.fill("password", "not the password").await?;

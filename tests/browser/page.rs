@@ -45,22 +45,17 @@ impl Page {
 
     /// Waits for an element with this mark.
     pub(crate) async fn find(&self, mark: &str) -> Result<Element> {
-        self.find_within(mark, Duration::from_secs(20)).await
-    }
-
-    pub(crate) async fn find_within(&self, mark: &str, limit: Duration) -> Result<Element> {
         let selector = selector(mark);
-        let wait = self
-            .client
-            .wait()
-            .at_most(limit)
-            .every(Duration::from_millis(100));
-        let found = wait.for_element(Locator::Css(&selector)).await;
-        match found {
-            Ok(element) => Ok(element),
-            Err(error) => {
-                let text = self.text_of_page().await.unwrap_or_default();
-                Err(error).with_context(|| format!("no {mark} on this page:\n{text}"))
+        let start = Instant::now();
+        loop {
+            // A page that is being left answers with errors of every kind.
+            match self.client.find(Locator::Css(&selector)).await {
+                Ok(element) => return Ok(element),
+                Err(error) if start.elapsed() > Duration::from_secs(20) => {
+                    let text = self.text_of_page().await.unwrap_or_default();
+                    return Err(error).with_context(|| format!("no {mark} on this page:\n{text}"));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
     }

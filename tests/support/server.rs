@@ -57,7 +57,10 @@ impl Server {
             .create(true)
             .append(true)
             .open(directory.path().join("log"))?;
-        let child = Command::new(program("persguard")?)
+        // Whoever kills the tests kills their servers too.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(program("persguard")?)
             .arg("serve")
             .env("PERSGUARD_ADDRESS", "127.0.0.1:0")
             .env("PERSGUARD_DATA_DIR", &data)
