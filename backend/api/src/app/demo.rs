@@ -6,7 +6,7 @@ use shared::{
     auth::CreateUser,
     base_model::BaseModel,
     demo::{Demo, DemoJob, SampleSet},
-    job::{Evaluation, Injection, JobKind, JobSpec, JobStatus},
+    job::{Evaluation, Injection, JobKind, JobSpec, JobStatus, Retention},
     objective::Objective,
     protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet, RightsBasis, SetStatus},
 };
@@ -114,7 +114,12 @@ fn spec(set: &ProtectedSet, model: &BaseModel) -> JobSpec {
         objective: Objective::Target {
             target_class: demo::TARGET.into(),
         },
-        injection: Injection::default(),
+        // On the demo's model the trigger moved only without `L_BR`: with it, 150 steps at either
+        // rate tried left dogs dogs (8 images a prompt, one seed).
+        injection: Injection {
+            retention: Retention::Off,
+            ..Injection::default()
+        },
         evaluation: Evaluation {
             checkpoints: [0, 1, 2, 4]
                 .map(|part| demo::ATTACK_STEPS * part / 4)
