@@ -4,3 +4,4 @@ mod demo_project;
 mod interruptions;
 mod isolation;
 mod main_path;
+mod readme;

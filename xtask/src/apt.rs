@@ -25,6 +25,11 @@ const TEST_NEEDS: &[Need] = &[
         packages: &["chromium-driver"],
     },
     Need {
+        what: "curl and jq, for the README's walkthrough",
+        met: || on_path("curl") && on_path("jq"),
+        packages: &["curl", "jq"],
+    },
+    Need {
         what: "PostgreSQL",
         met: has_postgres,
         packages: &["postgresql"],
