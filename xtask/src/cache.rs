@@ -8,12 +8,17 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// The clone.
+/// The clone: what cargo says of the running xtask, which another clone may have compiled.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the workspace")
-        .to_owned()
+    let manifest = env::var_os("CARGO_MANIFEST_DIR");
+    Path::new(
+        manifest
+            .as_deref()
+            .unwrap_or(env!("CARGO_MANIFEST_DIR").as_ref()),
+    )
+    .parent()
+    .expect("xtask lies in the workspace")
+    .to_owned()
 }
 
 /// A folder of the shared cache: `target`, `web`, `toolchain` or `tools`.

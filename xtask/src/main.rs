@@ -11,6 +11,7 @@
 
 mod apt;
 mod cache;
+mod claim;
 mod commands;
 mod demo;
 mod http;
@@ -57,16 +58,20 @@ enum Command {
     Fixtures,
 }
 
-fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+fn carry_out(command: Command) -> anyhow::Result<()> {
+    claim::claim()?;
+    match command {
         Command::Demo(options) => demo::demo(&options),
         Command::Dev(options) => demo::dev(&options),
         Command::Test(options) => stages::check(&options),
         Command::Pretrain { arguments } => commands::pretrain(&arguments),
         Command::Bench { name, arguments } => commands::bench(&name, &arguments),
         Command::Fixtures => commands::fixtures(),
-    };
-    match result {
+    }
+}
+
+fn main() -> ExitCode {
+    match carry_out(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
