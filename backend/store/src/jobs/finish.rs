@@ -12,7 +12,7 @@ use super::{
     NewJob,
     cancel::CANCELED,
     enqueue::insert_job,
-    ledger::{holds, lock, save, status, transition},
+    ledger::{holds, lock, save, start, status, transition},
 };
 use crate::{
     Error, NewArtifact, NewGallery, Store, artifacts::publish, entity::job, galleries,
@@ -133,17 +133,7 @@ async fn succeed(
     now: Timestamp,
 ) -> Result<bool, Error> {
     let canceling = status(row)? == JobStatus::Canceling;
-    if status(row)? == JobStatus::Starting {
-        // It was faster than its first heartbeat.
-        transition(
-            connection,
-            row,
-            JobStatus::Running,
-            "The device works.",
-            now,
-        )
-        .await?;
-    }
+    start(connection, row, now).await?; // it may have been faster than its first heartbeat
     transition(connection, row, JobStatus::Succeeded, "Done.", now).await?;
     Ok(canceling)
 }

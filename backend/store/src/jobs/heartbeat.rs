@@ -5,7 +5,7 @@ use shared::{JobId, Timestamp, job::JobStatus, progress::Progress};
 
 use super::{
     ResumePoint,
-    ledger::{lock_attempt, save, status, tell_progress, transition},
+    ledger::{lock_attempt, save, start, status, tell_progress},
 };
 use crate::{Error, Store, entity::job, nodes, text::number};
 
@@ -41,15 +41,8 @@ async fn beat(
 ) -> Result<JobStatus, Error> {
     let now = heartbeat.now;
     row.lease_until = Some(heartbeat.lease_until.milliseconds());
-    if heartbeat.running && status(row)? == JobStatus::Starting {
-        transition(
-            connection,
-            row,
-            JobStatus::Running,
-            "The device works.",
-            now,
-        )
-        .await?;
+    if heartbeat.running {
+        start(connection, row, now).await?;
     }
     tell_progress(connection, row, heartbeat.progress, now).await?;
     if let Some(node) = row.node_id {

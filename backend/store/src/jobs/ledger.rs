@@ -88,6 +88,25 @@ pub(crate) async fn transition(
     tell_status(connection, row, now).await
 }
 
+/// Takes a locked job from starting to running, once its device works; other states stay.
+pub(crate) async fn start(
+    connection: &impl ConnectionTrait,
+    row: &mut job::Model,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if status(row)? != JobStatus::Starting {
+        return Ok(());
+    }
+    transition(
+        connection,
+        row,
+        JobStatus::Running,
+        "The device works.",
+        now,
+    )
+    .await
+}
+
 /// Adds the event that names the row's present state.
 pub(crate) async fn tell_status(
     connection: &impl ConnectionTrait,
