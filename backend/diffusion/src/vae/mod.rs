@@ -87,7 +87,7 @@ impl Autoencoder {
     /// Channels of the latents.
     pub fn latent_channels(&self) -> usize {
         match self {
-            Self::Haar(_) => HaarTransform::LATENT_CHANNELS,
+            Self::Haar(haar) => haar.latent_channels(),
             Self::Kl(kl) => kl.config().latent_channels,
         }
     }
@@ -95,7 +95,7 @@ impl Autoencoder {
     /// Pixels per latent on each side.
     pub fn factor(&self) -> usize {
         match self {
-            Self::Haar(_) => 2,
+            Self::Haar(haar) => haar.factor(),
             Self::Kl(kl) => 1 << (kl.config().block_out_channels.len() - 1),
         }
     }
