@@ -99,13 +99,16 @@ impl Attention {
             q,
             k.transposed(),
         );
-        simd::vectorize(|| {
-            for (row, scores) in weights.chunks_exact_mut(s.keys).enumerate() {
-                let (seen, hidden) = scores.split_at_mut(self.visible(start + row, s.keys));
-                softmax(seen);
-                hidden.fill(0.0);
-            }
-        });
+        simd::vectorize(
+            #[inline(always)]
+            || {
+                for (row, scores) in weights.chunks_exact_mut(s.keys).enumerate() {
+                    let (seen, hidden) = scores.split_at_mut(self.visible(start + row, s.keys));
+                    softmax(seen);
+                    hidden.fill(0.0);
+                }
+            },
+        );
     }
 
     /// A tile of queries of one batch entry, all heads.
@@ -181,7 +184,10 @@ impl Attention {
                     gradient,
                     keys(head.v).transposed(),
                 );
-                simd::vectorize(|| scores_gradient(s, weights, g, ys, ds));
+                simd::vectorize(
+                    #[inline(always)]
+                    || scores_gradient(s, weights, g, ys, ds),
+                );
                 let ds = Matrix::new(ds, rows, s.keys);
                 gemm(
                     Write::Replace,

@@ -51,14 +51,17 @@ impl CustomOp2 for AddToChannels {
         images
             .zip(shift.par_chunks(*channels))
             .for_each(|((ys, xs), shift)| {
-                simd::vectorize(|| {
-                    let planes = ys
-                        .chunks_exact_mut(positions)
-                        .zip(xs.chunks_exact(positions));
-                    for ((ys, xs), shift) in planes.zip(shift) {
-                        ys.iter_mut().zip(xs).for_each(|(y, x)| *y = x + shift);
-                    }
-                });
+                simd::vectorize(
+                    #[inline(always)]
+                    || {
+                        let planes = ys
+                            .chunks_exact_mut(positions)
+                            .zip(xs.chunks_exact(positions));
+                        for ((ys, xs), shift) in planes.zip(shift) {
+                            ys.iter_mut().zip(xs).for_each(|(y, x)| *y = x + shift);
+                        }
+                    },
+                );
             });
         Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
     }
@@ -78,7 +81,10 @@ impl CustomOp2 for AddToChannels {
         let positions = xs.elem_count() / shift.elem_count();
         let sums: Vec<f32> = {
             let g = Reading::new(&gradient)?;
-            simd::vectorize(|| g.chunks_exact(positions).map(simd::sum).collect())
+            simd::vectorize(
+                #[inline(always)]
+                || g.chunks_exact(positions).map(simd::sum).collect(),
+            )
         };
         Ok((
             dx,

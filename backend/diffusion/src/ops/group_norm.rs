@@ -203,16 +203,19 @@ impl CustomOp3 for GroupNorm {
         ys.par_chunks_mut(image)
             .zip(xs.par_chunks(image))
             .for_each(|(ys, xs)| {
-                simd::vectorize(|| {
-                    let len = sizes.group_len();
-                    let groups = ys.chunks_exact_mut(len).zip(xs.chunks_exact(len));
-                    let affine = weight
-                        .chunks_exact(sizes.channels_per_group)
-                        .zip(bias.chunks_exact(sizes.channels_per_group));
-                    for ((ys, xs), (weight, bias)) in groups.zip(affine) {
-                        self.forward(sizes.positions, xs, weight, bias, ys);
-                    }
-                });
+                simd::vectorize(
+                    #[inline(always)]
+                    || {
+                        let len = sizes.group_len();
+                        let groups = ys.chunks_exact_mut(len).zip(xs.chunks_exact(len));
+                        let affine = weight
+                            .chunks_exact(sizes.channels_per_group)
+                            .zip(bias.chunks_exact(sizes.channels_per_group));
+                        for ((ys, xs), (weight, bias)) in groups.zip(affine) {
+                            self.forward(sizes.positions, xs, weight, bias, ys);
+                        }
+                    },
+                );
             });
         Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
     }
@@ -248,23 +251,26 @@ impl CustomOp3 for GroupNorm {
                 .zip(affine)
                 .for_each(|(((dx, xs), gradient), (dw, db))| {
                     let (len, step) = (sizes.group_len(), sizes.channels_per_group);
-                    simd::vectorize(|| {
-                        for group in 0..self.groups {
-                            let (start, channel) = (group * len, group * step);
-                            let source = Group {
-                                xs: &xs[start..][..len],
-                                gradient: &gradient[start..][..len],
-                                weight: &w[channel..][..step],
-                                bias: &b[channel..][..step],
-                            };
-                            let mut target = GroupGradient {
-                                xs: &mut dx[start..][..len],
-                                weight: &mut dw[channel..][..step],
-                                bias: &mut db[channel..][..step],
-                            };
-                            self.backward(sizes.positions, &source, &mut target);
-                        }
-                    });
+                    simd::vectorize(
+                        #[inline(always)]
+                        || {
+                            for group in 0..self.groups {
+                                let (start, channel) = (group * len, group * step);
+                                let source = Group {
+                                    xs: &xs[start..][..len],
+                                    gradient: &gradient[start..][..len],
+                                    weight: &w[channel..][..step],
+                                    bias: &b[channel..][..step],
+                                };
+                                let mut target = GroupGradient {
+                                    xs: &mut dx[start..][..len],
+                                    weight: &mut dw[channel..][..step],
+                                    bias: &mut db[channel..][..step],
+                                };
+                                self.backward(sizes.positions, &source, &mut target);
+                            }
+                        },
+                    );
                 });
         }
         let device = xs.device();

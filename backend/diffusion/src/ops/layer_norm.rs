@@ -79,14 +79,19 @@ impl CustomOp3 for LayerNorm {
         ys.par_chunks_mut(len * ROWS)
             .zip(xs.par_chunks(len * ROWS))
             .for_each(|(ys, xs)| {
-                simd::vectorize(|| {
-                    for (ys, xs) in ys.chunks_exact_mut(len).zip(xs.chunks_exact(len)) {
-                        let (mean, scale) = simd::moments(xs, self.epsilon);
-                        for ((y, x), (w, b)) in ys.iter_mut().zip(xs).zip(weight.iter().zip(bias)) {
-                            *y = (x - mean) * scale * w + b;
+                simd::vectorize(
+                    #[inline(always)]
+                    || {
+                        for (ys, xs) in ys.chunks_exact_mut(len).zip(xs.chunks_exact(len)) {
+                            let (mean, scale) = simd::moments(xs, self.epsilon);
+                            for ((y, x), (w, b)) in
+                                ys.iter_mut().zip(xs).zip(weight.iter().zip(bias))
+                            {
+                                *y = (x - mean) * scale * w + b;
+                            }
                         }
-                    }
-                });
+                    },
+                );
             });
         Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
     }
@@ -116,12 +121,15 @@ impl CustomOp3 for LayerNorm {
             rows.zip(g.par_chunks(len * ROWS))
                 .zip(affine)
                 .for_each(|(((dx, x), g), (dw, db))| {
-                    simd::vectorize(|| {
-                        let rows = dx.chunks_exact_mut(len).zip(x.chunks_exact(len));
-                        for ((dx, x), g) in rows.zip(g.chunks_exact(len)) {
-                            self.backward_row((x, g, w), (dx, dw, db));
-                        }
-                    });
+                    simd::vectorize(
+                        #[inline(always)]
+                        || {
+                            let rows = dx.chunks_exact_mut(len).zip(x.chunks_exact(len));
+                            for ((dx, x), g) in rows.zip(g.chunks_exact(len)) {
+                                self.backward_row((x, g, w), (dx, dw, db));
+                            }
+                        },
+                    );
                 });
         }
         let device = xs.device();

@@ -144,11 +144,14 @@ fn weight_gradient(xs: &[f32], gradient: &[f32], outputs: usize) -> Vec<f32> {
 /// Sum over rows.
 fn column_sums(gradient: &[f32], outputs: usize) -> Vec<f32> {
     let mut db = vec![0.0; outputs];
-    simd::vectorize(|| {
-        for row in gradient.chunks_exact(outputs) {
-            simd::add_to(&mut db, row);
-        }
-    });
+    simd::vectorize(
+        #[inline(always)]
+        || {
+            for row in gradient.chunks_exact(outputs) {
+                simd::add_to(&mut db, row);
+            }
+        },
+    );
     db
 }
 

@@ -15,6 +15,7 @@ use super::{
     forward::{padded, product_apart, with_patches},
     geometry::Geometry,
     patches,
+    winograd::{self, Plan},
 };
 
 /// What the backward pass reads.
@@ -46,21 +47,15 @@ pub(super) fn backward(g: &Geometry, inputs: &Inputs<'_>, wanted: Wanted) -> Gra
     if wanted.bias {
         gradients.bias = bias_gradient(g, inputs.gradient);
     }
-    let adjoint = g.adjoint();
-    let flipped = match adjoint {
-        Some(_) if wanted.xs => flip(g, inputs.weight),
-        _ => Vec::new(),
-    };
-    let part = g.part();
+    let method = Method::new(g, inputs.weight, wanted);
+    let part = method.part(g);
     let parts = g.batch.div_ceil(part);
-    let mut weights = vec![
-        0.0;
-        if wanted.weight {
-            parts * inputs.weight.len()
-        } else {
-            0
-        }
-    ];
+    let weights = if wanted.weight {
+        inputs.weight.len()
+    } else {
+        0
+    };
+    let mut weights = vec![0.0; parts * weights];
     gradients.xs = vec![0.0; if wanted.xs { inputs.xs.len() } else { 0 }];
     let pieces: Vec<_> = chunks_or_empty(&mut gradients.xs, part * g.in_len(), parts)
         .zip(chunks_or_empty(&mut weights, inputs.weight.len(), parts))
@@ -69,18 +64,70 @@ pub(super) fn backward(g: &Geometry, inputs: &Inputs<'_>, wanted: Wanted) -> Gra
         .collect();
     pieces
         .into_par_iter()
-        .for_each(|(((dx, dw), xs), gradient)| match &adjoint {
-            Some(adjoint) => adjoint_part(g, adjoint, &flipped, (xs, gradient), (dx, dw)),
-            None => strided_part(g, inputs.weight, (xs, gradient), (dx, dw)),
+        .for_each(|(((dx, dw), xs), gradient)| {
+            method.run_part(g, inputs.weight, (xs, gradient), (dx, dw));
         });
     if wanted.weight {
         let summed = sum_parts(weights, inputs.weight.len());
-        gradients.weight = match adjoint {
-            Some(_) => from_adjoint_rows(g, &summed),
-            None => from_patch_rows(g, &summed),
-        };
+        gradients.weight = method.kernel_gradient(g, &summed);
     }
     gradients
+}
+
+/// How gradients are computed, with what all parts of the batch share.
+enum Method {
+    /// The transposed maps of Winograd's algorithm, and the transformed kernels.
+    Tiles(Plan, Vec<f32>),
+    /// The adjoint convolution, and the flipped kernels.
+    Adjoint(Geometry, Vec<f32>),
+    /// Patches of the input.
+    Strided,
+}
+
+impl Method {
+    /// Kernels are prepared only for the gradient of the input.
+    fn new(g: &Geometry, weight: &[f32], wanted: Wanted) -> Self {
+        let prepare = |kernels: &dyn Fn() -> Vec<f32>| {
+            if wanted.xs { kernels() } else { Vec::new() }
+        };
+        match (Plan::new(g), g.adjoint()) {
+            (Some(plan), _) => Self::Tiles(plan, prepare(&|| winograd::transposed_planes(weight))),
+            (None, Some(adjoint)) => Self::Adjoint(adjoint, prepare(&|| flip(g, weight))),
+            (None, None) => Self::Strided,
+        }
+    }
+
+    fn part(&self, g: &Geometry) -> usize {
+        match self {
+            Self::Tiles(plan, _) => plan.part(),
+            Self::Adjoint(..) | Self::Strided => g.part(),
+        }
+    }
+
+    fn run_part(
+        &self,
+        g: &Geometry,
+        weight: &[f32],
+        sources: (&[f32], &[f32]),
+        targets: (&mut [f32], &mut [f32]),
+    ) {
+        match self {
+            Self::Tiles(plan, kernels) => {
+                winograd::backward_part(plan, kernels, sources, targets);
+            }
+            Self::Adjoint(adjoint, flipped) => adjoint_part(g, adjoint, flipped, sources, targets),
+            Self::Strided => strided_part(g, weight, sources, targets),
+        }
+    }
+
+    /// The sum of all parts as `[o, c, taps]`.
+    fn kernel_gradient(&self, g: &Geometry, summed: &[f32]) -> Vec<f32> {
+        match self {
+            Self::Tiles(..) => winograd::from_taps(g, summed),
+            Self::Adjoint(..) => from_adjoint_rows(g, summed),
+            Self::Strided => from_patch_rows(g, summed),
+        }
+    }
 }
 
 /// Mutable chunks of `values`, or as many empty slices where the gradient is not wanted.
@@ -188,11 +235,14 @@ fn with_rows<R>(images: &[f32], rows: usize, len: usize, body: impl FnOnce(&[f32
 /// Sums parts in their order.
 fn sum_parts(mut parts: Vec<f32>, len: usize) -> Vec<f32> {
     let (total, rest) = parts.split_at_mut(len);
-    simd::vectorize(|| {
-        for part in rest.chunks_exact(len) {
-            simd::add_to(total, part);
-        }
-    });
+    simd::vectorize(
+        #[inline(always)]
+        || {
+            for part in rest.chunks_exact(len) {
+                simd::add_to(total, part);
+            }
+        },
+    );
     parts.truncate(len);
     parts
 }
@@ -244,12 +294,15 @@ fn from_patch_rows(g: &Geometry, rows: &[f32]) -> Vec<f32> {
 /// Sum of the gradient over images and pixels, per filter.
 fn bias_gradient(g: &Geometry, gradient: &[f32]) -> Vec<f32> {
     let mut bias = vec![0.0; g.filters];
-    simd::vectorize(|| {
-        for image in gradient.chunks_exact(g.out_len()) {
-            for (value, plane) in bias.iter_mut().zip(image.chunks_exact(g.out_pixels())) {
-                *value += simd::sum(plane);
+    simd::vectorize(
+        #[inline(always)]
+        || {
+            for image in gradient.chunks_exact(g.out_len()) {
+                for (value, plane) in bias.iter_mut().zip(image.chunks_exact(g.out_pixels())) {
+                    *value += simd::sum(plane);
+                }
             }
-        }
-    });
+        },
+    );
     bias
 }

@@ -9,6 +9,7 @@ use super::{
     },
     geometry::Geometry,
     patches,
+    winograd::{self, Plan},
 };
 
 /// Convolves a batch; `ys` has the output's size and any content.
@@ -19,6 +20,10 @@ pub(super) fn forward(
     bias: Option<&[f32]>,
     ys: &mut [f32],
 ) {
+    if let Some(plan) = Plan::new(g) {
+        winograd::forward(&plan, xs, weight, bias, ys);
+        return;
+    }
     let group = g.group();
     ys.par_chunks_mut(group * g.out_len())
         .zip(xs.par_chunks(group * g.in_len()))

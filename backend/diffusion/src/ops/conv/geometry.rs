@@ -124,11 +124,16 @@ impl Geometry {
     /// Images that one matrix product covers; depends on the shape alone.
     pub(super) fn group(&self) -> usize {
         let wanted = COLUMNS.div_ceil(self.out_pixels());
-        wanted.clamp(1, self.batch.div_ceil(PARTS))
+        wanted.clamp(1, self.smallest_part())
+    }
+
+    /// Images of a part, before parts are made of whole groups.
+    pub(super) fn smallest_part(&self) -> usize {
+        self.batch.div_ceil(PARTS)
     }
 
     /// Images whose contributions to a gradient are summed one after the other.
     pub(super) fn part(&self) -> usize {
-        self.batch.div_ceil(PARTS).next_multiple_of(self.group())
+        self.smallest_part().next_multiple_of(self.group())
     }
 }

@@ -1,9 +1,11 @@
-//! 2-D convolution with a backward pass, as matrix products over gathered patches.
+//! 2-D convolution with a backward pass, as matrix products over gathered patches or, for 3x3
+//! kernels of stride 1, over Winograd's transformed tiles.
 
 mod backward;
 mod forward;
 mod geometry;
 mod patches;
+mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
