@@ -1,15 +1,20 @@
-//! Drawing images: DDIM with classifier-free guidance.
+//! Drawing images: any sampler, with classifier-free guidance.
 //!
 //! An image depends on its own seed and prompt; its neighbours in a batch change no more than
 //! the rounding of matrix products.
 
 use std::ops::ControlFlow;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Error, Result, noise, pipeline::Pipeline, schedule::Ddim, unet::UNet};
+use crate::{
+    Error, Result, noise,
+    pipeline::Pipeline,
+    schedule::{Sampler, SamplerKind},
+    unet::UNet,
+};
 
 /// Settings of [`sample`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +25,8 @@ pub struct SampleConfig {
     pub guidance_scale: f64,
     /// Images that are drawn at once.
     pub batch_size: usize,
+    /// How a step is made of a prediction.
+    pub sampler: SamplerKind,
 }
 
 impl Default for SampleConfig {
@@ -29,6 +36,7 @@ impl Default for SampleConfig {
             steps: 50,
             guidance_scale: 7.5,
             batch_size: 8,
+            sampler: SamplerKind::Ddim,
         }
     }
 }
@@ -64,8 +72,8 @@ pub fn sample(
             config.batch_size
         )));
     }
-    let ddim = Ddim::new(&pipeline.noise_schedule()?, config.steps)?;
-    let total = prompts.len().div_ceil(config.batch_size) * config.steps;
+    let plan = Sampler::new(config.sampler, &pipeline.noise_schedule()?, config.steps)?;
+    let total = prompts.len().div_ceil(config.batch_size) * plan.timesteps().len();
     let mut completed = 0;
     let mut images = Vec::new();
     let batches = prompts
@@ -77,10 +85,13 @@ pub fn sample(
         let noise = seeds
             .iter()
             .map(|seed| start_noise(pipeline, *seed, device));
+        let mut sampler = plan.clone();
         let mut latents = Tensor::cat(&noise.collect::<Result<Vec<_>>>()?, 0)?;
-        for timestep in ddim.timesteps() {
-            let prediction = denoiser.predict(&latents, *timestep)?;
-            latents = ddim.step(&prediction, *timestep, &latents)?;
+        latents = (latents * sampler.initial_scale())?;
+        for (index, timestep) in plan.timesteps().iter().enumerate() {
+            let input = sampler.scale_input(&latents, index)?;
+            let prediction = denoiser.predict(&input, *timestep)?;
+            latents = sampler.step(&prediction, index, &latents)?;
             completed += 1;
             if progress(completed, total).is_break() {
                 return Err(Error::Cancelled { completed, total });
@@ -125,9 +136,9 @@ impl<'a> Denoiser<'a> {
         })
     }
 
-    fn predict(&self, latents: &Tensor, timestep: usize) -> Result<Tensor> {
+    fn predict(&self, latents: &Tensor, timestep: f64) -> Result<Tensor> {
         let entries = self.context.dim(0)?;
-        let timesteps = Tensor::full(timestep as f32, entries, latents.device())?;
+        let timesteps = Tensor::full(timestep, entries, latents.device())?.to_dtype(DType::F32)?;
         if !guides(self.guidance_scale) {
             return Ok(self
                 .unet

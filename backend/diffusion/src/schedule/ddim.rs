@@ -2,10 +2,10 @@
 
 use candle_core::Tensor;
 
-use super::{NoiseSchedule, PredictionType};
-use crate::{Error, Result};
+use super::{NoiseSchedule, PredictionType, Spacing, spacing::whole};
+use crate::Result;
 
-/// DDIM sampler (Song et al., arXiv 2010.02502, eq. 12 with sigma 0), leading spacing.
+/// DDIM sampler (Song et al., arXiv 2010.02502, eq. 12 with sigma 0).
 #[derive(Clone, Debug)]
 pub struct Ddim {
     schedule: NoiseSchedule,
@@ -16,23 +16,11 @@ pub struct Ddim {
 impl Ddim {
     /// Plans `steps` timesteps, from much noise to little.
     pub fn new(schedule: &NoiseSchedule, steps: usize) -> Result<Self> {
-        let count = schedule.config.num_train_timesteps;
-        if steps == 0 || steps > count {
-            return Err(Error::InvalidArgument(format!(
-                "{steps} sampling steps of {count}"
-            )));
-        }
-        let stride = count / steps;
-        let offset = schedule.config.steps_offset;
-        let timesteps: Vec<_> = (0..steps)
-            .rev()
-            .map(|index| index * stride + offset)
-            .collect();
-        if timesteps[0] >= count {
-            return Err(Error::InvalidConfig(format!(
-                "steps_offset {offset} with {steps} steps"
-            )));
-        }
+        let config = &schedule.config;
+        let spacing = config.timestep_spacing.unwrap_or(Spacing::Leading);
+        let timesteps = spacing.timesteps(config, steps)?;
+        let stride = config.num_train_timesteps / steps;
+        let timesteps = timesteps.into_iter().map(whole).collect();
         Ok(Self {
             schedule: schedule.clone(),
             stride,

@@ -3,6 +3,11 @@
 //! Refuses prediction types and options that it does not compute exactly as diffusers does.
 
 mod ddim;
+mod dpm_solver;
+mod euler;
+mod pndm;
+mod sampler;
+mod spacing;
 
 use std::f64::consts::PI;
 
@@ -10,7 +15,14 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::ddim::Ddim;
+pub use self::{
+    ddim::Ddim,
+    dpm_solver::DpmSolver,
+    euler::Euler,
+    pndm::Pndm,
+    sampler::{Sampler, SamplerKind},
+    spacing::Spacing,
+};
 use crate::{Error, Result};
 
 /// How noise grows from step to step.
@@ -58,8 +70,14 @@ pub struct ScheduleConfig {
     pub clip_sample_range: f64,
     /// Whether the step past the first timestep has no noise at all.
     pub set_alpha_to_one: bool,
-    /// Added to every inference timestep.
+    /// Added to every inference timestep of leading spacing.
     pub steps_offset: usize,
+    /// Which timesteps sampling visits; each sampler has a default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestep_spacing: Option<Spacing>,
+    /// Whether the last timestep is pure noise (Lin et al., arXiv 2305.08891, algorithm 1); the model must then
+    /// predict velocities.
+    pub rescale_betas_zero_snr: bool,
     /// Everything else in the file.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -78,18 +96,15 @@ impl Default for ScheduleConfig {
             clip_sample_range: 1.0,
             set_alpha_to_one: true,
             steps_offset: 0,
+            timestep_spacing: None,
+            rescale_betas_zero_snr: false,
             extra: Map::new(),
         }
     }
 }
 
 /// Fields that would change the computation, with the values under which they do not.
-const INERT: &[(&str, &[&str])] = &[
-    ("rescale_betas_zero_snr", &["false"]),
-    ("thresholding", &["false"]),
-    ("timestep_spacing", &["\"leading\""]),
-    ("trained_betas", &["null"]),
-];
+const INERT: &[(&str, &[&str])] = &[("thresholding", &["false"]), ("trained_betas", &["null"])];
 
 /// The noise levels of a diffusion process.
 #[derive(Clone, Debug)]
@@ -114,16 +129,26 @@ impl NoiseSchedule {
                 return Err(Error::Unsupported { what: field, value });
             }
         }
+        if config.rescale_betas_zero_snr && config.prediction_type == PredictionType::Epsilon {
+            return Err(Error::Unsupported {
+                what: "rescale_betas_zero_snr",
+                value: "true with predicted noise: pure noise says nothing of the picture"
+                    .to_owned(),
+            });
+        }
         let betas = betas(config)?;
         // The product runs in f32, as in diffusers: late noise levels depend on it.
         let mut product = 1.0_f32;
-        let alphas_cumprod = betas
+        let mut alphas_cumprod: Vec<f32> = betas
             .into_iter()
             .map(|beta| {
                 product *= 1.0 - beta;
                 product
             })
             .collect();
+        if config.rescale_betas_zero_snr {
+            silence_last(&mut alphas_cumprod);
+        }
         Ok(Self {
             config: config.clone(),
             alphas_cumprod,
@@ -200,6 +225,28 @@ impl NoiseSchedule {
         let spread = tensor(alphas.iter().map(|alpha| (1.0 - alpha).sqrt()).collect())?;
         Ok((signal, spread))
     }
+}
+
+/// Shifts and scales `sqrt(abar)` so that the first level stays and the last becomes 0.
+fn silence_last(alphas_cumprod: &mut [f32]) {
+    let (first, last) = (
+        alphas_cumprod[0].sqrt(),
+        alphas_cumprod[alphas_cumprod.len() - 1].sqrt(),
+    );
+    for alpha in alphas_cumprod {
+        *alpha = ((alpha.sqrt() - last) * first / (first - last)).powi(2);
+    }
+}
+
+/// Noise deviation relative to the signal at every timestep, `sqrt((1 - abar) / abar)`; where no signal is left,
+/// that of `abar = 2^-24`.
+fn deviations(schedule: &NoiseSchedule) -> Vec<f64> {
+    let floor = 2.0_f64.powi(-24);
+    let alphas = schedule.alphas_cumprod.iter();
+    alphas
+        .map(|alpha| f64::from(*alpha).max(floor))
+        .map(|alpha| ((1.0 - alpha) / alpha).sqrt())
+        .collect()
 }
 
 #[expect(

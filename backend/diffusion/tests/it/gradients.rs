@@ -101,6 +101,13 @@ fn convolution_of_three_by_three() {
 }
 
 #[test]
+fn convolution_of_enough_channels_for_tiles() {
+    check(&[&[2, 16, 3, 4], &[17, 16, 3, 3], &[17]], |t| {
+        ops::conv2d(&t[0], &t[1], Some(&t[2]), 1, 1)
+    });
+}
+
+#[test]
 fn convolution_of_stride_two_with_odd_sides() {
     check(&[&[3, 2, 5, 7], &[3, 2, 3, 3], &[3]], |t| {
         ops::conv2d(&t[0], &t[1], Some(&t[2]), 2, 1)

@@ -160,6 +160,7 @@ fn draw(pipeline: &Pipeline, seeds: &[u64], batch_size: usize) -> diffusion::Res
         steps: 3,
         guidance_scale: 4.0,
         batch_size,
+        ..SampleConfig::default()
     };
     let unet = pipeline.unet()?;
     sample(pipeline, &unet, &prompts, seeds, &config, &mut |_, _| {
@@ -188,6 +189,7 @@ fn sampling_reports_progress_and_can_be_cancelled() {
         steps: 4,
         guidance_scale: 1.0,
         batch_size: 1,
+        ..SampleConfig::default()
     };
     let prompts = vec![String::new(); 2];
     let mut seen = Vec::new();

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
-use diffusion::schedule::{Ddim, NoiseSchedule, PredictionType, ScheduleConfig};
+use diffusion::schedule::{
+    BetaSchedule, Ddim, NoiseSchedule, PredictionType, Sampler, SamplerKind, ScheduleConfig,
+    Spacing,
+};
 
 use crate::support::{config, relative_error, tensors, values};
 
@@ -60,6 +63,77 @@ fn ten_sampling_steps_agree_with_diffusers() {
     }
 }
 
+const SAMPLERS: [(&str, SamplerKind); 5] = [
+    ("ddim", SamplerKind::Ddim),
+    ("euler", SamplerKind::Euler),
+    ("dpm_solver", SamplerKind::DpmSolver),
+    ("dpm_solver_karras", SamplerKind::DpmSolverKarras),
+    ("pndm", SamplerKind::Pndm),
+];
+
+fn sampled(name: &str, spacing: Spacing) -> ScheduleConfig {
+    ScheduleConfig {
+        beta_start: 0.00085,
+        beta_end: 0.012,
+        beta_schedule: BetaSchedule::ScaledLinear,
+        clip_sample: false,
+        set_alpha_to_one: false,
+        steps_offset: usize::from(name == "epsilon"),
+        prediction_type: match name {
+            "epsilon" => PredictionType::Epsilon,
+            _ => PredictionType::VPrediction,
+        },
+        timestep_spacing: Some(spacing),
+        rescale_betas_zero_snr: name == "zero_snr",
+        ..ScheduleConfig::default()
+    }
+}
+
+#[test]
+fn whole_runs_of_every_sampler_agree_with_diffusers() {
+    let file = tensors("samplers");
+    let spacings = [
+        ("leading", Spacing::Leading),
+        ("trailing", Spacing::Trailing),
+        ("linspace", Spacing::Linspace),
+    ];
+    let mut compared = 0;
+    for name in ["epsilon", "velocity", "zero_snr"] {
+        for (sampler, kind) in SAMPLERS {
+            for (spacing_name, spacing) in spacings {
+                for steps in [7, 20] {
+                    let key = format!("{name}.{sampler}.{spacing_name}.{steps}");
+                    let Some(expected) = file.get(&format!("{key}.sampled")) else {
+                        continue;
+                    };
+                    let schedule = NoiseSchedule::new(&sampled(name, spacing)).unwrap();
+                    let mut run = Sampler::new(kind, &schedule, steps).unwrap();
+                    let timesteps = run.timesteps().to_vec();
+                    let wanted = values(file.get(&format!("{key}.timesteps")).unwrap());
+                    assert_eq!(timesteps.len(), wanted.len(), "{key}");
+                    for (actual, wanted) in timesteps.iter().zip(wanted) {
+                        let distance = (actual - f64::from(wanted)).abs();
+                        assert!(distance < 1e-3, "{key}: {actual} is not {wanted}");
+                    }
+                    let noise = file.get("noise").unwrap();
+                    let mut state = (noise * run.initial_scale()).unwrap();
+                    for (index, timestep) in timesteps.iter().enumerate() {
+                        let input = run.scale_input(&state, index).unwrap();
+                        let prediction =
+                            input.affine(1.3, timestep / 1000.0).unwrap().sin().unwrap();
+                        state = run.step(&prediction, index, &state).unwrap();
+                    }
+                    let error = relative_error(&state, expected);
+                    assert!(error < 1e-4, "{key} is off by {error}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    // Five samplers, three spacings, two lengths, two predictions; four samplers without signal at the end.
+    assert_eq!(compared, 5 * 3 * 2 * 2 + 4 * 2);
+}
+
 #[test]
 fn what_cannot_be_computed_is_refused() {
     let sample = ScheduleConfig {
@@ -67,10 +141,10 @@ fn what_cannot_be_computed_is_refused() {
         ..ScheduleConfig::default()
     };
     assert!(NoiseSchedule::new(&sample).is_err());
-    let mut zero_snr = ScheduleConfig::default();
-    zero_snr
-        .extra
-        .insert("rescale_betas_zero_snr".to_owned(), true.into());
+    let zero_snr = ScheduleConfig {
+        rescale_betas_zero_snr: true,
+        ..ScheduleConfig::default()
+    };
     assert!(
         NoiseSchedule::new(&zero_snr)
             .unwrap_err()
