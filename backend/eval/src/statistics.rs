@@ -7,9 +7,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::evaluation::Estimate;
 
-use self::normal::{cumulative, quantile as normal_quantile};
+use self::normal::quantile as normal_quantile;
 
 pub mod normal;
+
+mod bca;
 
 /// Draws of every bootstrap (EVALUATION, statistics).
 pub const BOOTSTRAP_DRAWS: usize = 10_000;
@@ -63,22 +65,8 @@ pub fn bootstrap_mean(values: &[f64], seed: u64) -> Estimate {
     {
         return point;
     }
-    let mut draws = resampled_means(values, seed);
-    draws.sort_by(f64::total_cmp);
-    let below = draws.partition_point(|draw| *draw < centre);
-    let not_above = draws.partition_point(|draw| *draw <= centre);
-    let share = (below + not_above) as f64 / (2 * draws.len()) as f64;
-    let bias = normal_quantile(share.clamp(1e-6, 1.0 - 1e-6));
-    let acceleration = acceleration(values);
-    let adjusted = |level: f64| {
-        let z = bias + normal_quantile(level);
-        cumulative(bias + z / (1.0 - acceleration * z))
-    };
-    Estimate {
-        low: sorted_quantile(&draws, adjusted(ALPHA / 2.0)),
-        high: sorted_quantile(&draws, adjusted(1.0 - ALPHA / 2.0)),
-        ..point
-    }
+    let (low, high) = bca::interval(centre, resampled_means(values, seed), &jackknife(values));
+    Estimate { low, high, ..point }
 }
 
 /// The mean of `left - right` over matched seeds, with its bootstrap interval.
@@ -125,15 +113,11 @@ fn resampled_means(values: &[f64], seed: u64) -> Vec<f64> {
         .collect()
 }
 
-/// Skewness of the jackknife means over six; 0 where they differ by less than rounding.
-fn acceleration(values: &[f64]) -> f64 {
+/// The mean without each value in turn.
+fn jackknife(values: &[f64]) -> Vec<f64> {
     let n = values.len() as f64;
     let total: f64 = values.iter().sum();
-    let jackknife: Vec<f64> = values.iter().map(|v| (total - v) / (n - 1.0)).collect();
-    let centre = mean(&jackknife);
-    let power = |p: i32| jackknife.iter().map(|j| (centre - j).powi(p)).sum::<f64>();
-    let skewness = power(3) / (6.0 * power(2).powf(1.5));
-    if skewness.is_finite() { skewness } else { 0.0 }
+    values.iter().map(|v| (total - v) / (n - 1.0)).collect()
 }
 
 #[expect(
