@@ -1,7 +1,8 @@
 //! Intervals and tests behind every number of a report.
 //!
 //! Owns the Wilson interval, the `BCa` bootstrap over images and over whole units, the exact
-//! `McNemar` test and quantiles. Refuses to interpret them: that is [`crate::report`].
+//! `McNemar` test, Kaplan-Meier curves and quantiles. Refuses to interpret them: that is
+//! [`crate::report`].
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,14 +10,16 @@ use shared::evaluation::Estimate;
 
 use self::normal::quantile as normal_quantile;
 
-pub use self::cluster::{
-    Cluster, cluster_difference, cluster_mean, cluster_statistic, image_mean,
+pub use self::{
+    cluster::{Cluster, cluster_difference, cluster_mean, cluster_statistic, image_mean},
+    survival::{Median, Observation, Step, Survival, kaplan_meier},
 };
 
 pub mod normal;
 
 mod bca;
 mod cluster;
+mod survival;
 
 /// Draws of every bootstrap (EVALUATION, statistics).
 pub const BOOTSTRAP_DRAWS: usize = 10_000;
