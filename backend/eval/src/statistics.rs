@@ -1,8 +1,8 @@
 //! Intervals and tests behind every number of a report.
 //!
 //! Owns the Wilson interval, the `BCa` bootstrap over images and over whole units, the exact
-//! `McNemar` test, Kaplan-Meier curves and quantiles. Refuses to interpret them: that is
-//! [`crate::report`].
+//! `McNemar` test, Holm's correction, Kaplan-Meier curves and quantiles. Refuses to interpret them:
+//! that is [`crate::report`].
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,6 +12,7 @@ use self::normal::quantile as normal_quantile;
 
 pub use self::{
     cluster::{Cluster, cluster_difference, cluster_mean, cluster_statistic, image_mean},
+    holm::holm,
     survival::{Median, Observation, Step, Survival, kaplan_meier},
 };
 
@@ -19,6 +20,7 @@ pub mod normal;
 
 mod bca;
 mod cluster;
+mod holm;
 mod survival;
 
 /// Draws of every bootstrap (EVALUATION, statistics).
