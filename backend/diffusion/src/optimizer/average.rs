@@ -78,11 +78,14 @@ impl InplaceOp1 for Approach<'_> {
             .par_chunks_mut(BLOCK)
             .zip(self.target.par_chunks(BLOCK))
             .for_each(|(values, target)| {
-                pulp::Arch::new().dispatch(|| {
-                    for (value, target) in values.iter_mut().zip(target) {
-                        *value += (1.0 - self.keep) * (target - *value);
-                    }
-                });
+                pulp::Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        for (value, target) in values.iter_mut().zip(target) {
+                            *value += (1.0 - self.keep) * (target - *value);
+                        }
+                    },
+                );
             });
         Ok(())
     }

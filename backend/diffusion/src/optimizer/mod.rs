@@ -237,7 +237,10 @@ impl InplaceOp1 for Step<'_> {
         values
             .zip(moments)
             .for_each(|((values, gradient), (first, second))| {
-                pulp::Arch::new().dispatch(|| update.apply(values, gradient, first, second));
+                pulp::Arch::new().dispatch(
+                    #[inline(always)]
+                    || update.apply(values, gradient, first, second),
+                );
             });
         Ok(())
     }
