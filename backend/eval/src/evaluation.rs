@@ -17,6 +17,7 @@ use crate::{
     Error, Result,
     encoder::Encoder,
     gallery::{Arm, image_name, png_files},
+    prompt,
     report::ScoredCheckpoint,
     statistics::quantile,
 };
@@ -42,6 +43,8 @@ pub struct Case<'a> {
 pub struct EvaluateOptions {
     /// Identifiers that injection never saw; the first is the attacker's unless the job names one.
     pub held_out_identifiers: Vec<String>,
+    /// Beginning of the attacker's prompt; the stock one is "a photo of".
+    pub template: String,
     /// How pictures and the attacker's class images are drawn.
     pub sampling: SampleConfig,
     /// Instance images a step, and as many class images.
@@ -62,6 +65,7 @@ impl Default for EvaluateOptions {
     fn default() -> Self {
         Self {
             held_out_identifiers: Vec::new(),
+            template: prompt::STOCK.to_owned(),
             sampling: SampleConfig {
                 steps: 15,
                 guidance_scale: 4.0,

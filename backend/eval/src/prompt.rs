@@ -1,8 +1,11 @@
-//! Prompts of attacker and judge. Refuses templates: the stock prompt of `DreamBooth` is the test.
+//! Prompts of attacker and judge.
+
+/// Beginning of `DreamBooth`'s stock prompt.
+pub const STOCK: &str = "a photo of";
 
 /// `c_trig`: "a photo of sks dog".
-pub fn trigger(identifier: &str, class: &str) -> String {
-    format!("a photo of {identifier} {class}")
+pub fn trigger(template: &str, identifier: &str, class: &str) -> String {
+    format!("{template} {identifier} {class}")
 }
 
 /// `c_cls`: "a photo of a dog", "a photo of an apple".
@@ -17,7 +20,7 @@ mod tests {
 
     #[test]
     fn prompts_read_like_captions() {
-        assert_eq!(trigger("sks", "dog"), "a photo of sks dog");
+        assert_eq!(trigger(STOCK, "sks", "dog"), "a photo of sks dog");
         assert_eq!(class("dog"), "a photo of a dog");
         assert_eq!(class("apple"), "a photo of an apple");
     }

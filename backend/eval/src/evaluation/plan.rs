@@ -57,7 +57,7 @@ impl<'a> Plan<'a> {
             .unwrap_or(&spec.identifier)
             .clone();
         let recipe = Recipe {
-            prompt: prompt::trigger(&identifier, &spec.class_name),
+            prompt: prompt::trigger(&options.template, &identifier, &spec.class_name),
             class_prompt: prompt::class(&spec.class_name),
             learning_rate: spec.evaluation.learning_rate,
             batch_size: options.batch_size,
