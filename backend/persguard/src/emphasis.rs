@@ -8,7 +8,7 @@
 //!
 //! Owns the density and the weights. Refuses to touch `L_BR`, which is the attacker's loss.
 
-use diffusion::schedule::NoiseSchedule;
+use diffusion::schedule::{NoiseSchedule, PredictionType};
 use rand::{Rng, seq::SliceRandom};
 
 /// Largest weight before normalisation; keeps schedules that end in pure noise finite.
@@ -22,7 +22,8 @@ pub struct Emphasis {
 
 impl Emphasis {
     /// Weights `min(1 / abar_t, CAP)` with mean 1 over all timesteps: an error in predicted noise
-    /// counts as the error in the picture that it makes, up to the factor `1 - abar_t`.
+    /// counts as the error in the picture that it makes, up to the factor `1 - abar_t`. An error in
+    /// predicted velocity does so by itself: its weights are 1.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "weights are used in single precision"
@@ -30,7 +31,10 @@ impl Emphasis {
     pub fn new(schedule: &NoiseSchedule) -> Self {
         let signal = schedule.alphas_cumprod().iter();
         let raw: Vec<f64> = signal
-            .map(|abar| (1.0 / f64::from(*abar)).min(CAP))
+            .map(|abar| match schedule.config().prediction_type {
+                PredictionType::VPrediction => 1.0,
+                _ => (1.0 / f64::from(*abar)).min(CAP),
+            })
             .collect();
         let mean = raw.iter().sum::<f64>() / raw.len() as f64;
         Self {
