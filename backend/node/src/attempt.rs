@@ -151,6 +151,8 @@ impl Attempt<'_> {
             .env("RAYON_NUM_THREADS", self.workshop.threads.to_string())
             // candle's own pool spins beside ours.
             .env("CANDLE_NUM_THREADS", "1")
+            // Memory that goes back after every step is cleared by the kernel for the next one.
+            .env("MIMALLOC_PURGE_DELAY", "-1")
             .env("RUST_BACKTRACE", "0");
         let (newest, receiver) = watch::channel::<Snapshot>(None);
         let sending = tokio::spawn(snapshots::send_newest(
