@@ -239,6 +239,12 @@ impl Conv2d {
             self.padding,
         )?)
     }
+
+    /// A 1x1 kernel on pixels that are tokens, `[b, n, c]`: one product instead of one an image.
+    pub(crate) fn forward_tokens(&self, tokens: &Tensor) -> Result<Tensor> {
+        let weight = self.weight.flatten_from(1)?;
+        Ok(ops::linear(tokens, &weight, Some(&self.bias))?)
+    }
 }
 
 /// Weight and bias of a normalisation; fresh ones are the identity.

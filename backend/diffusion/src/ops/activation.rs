@@ -48,9 +48,21 @@ impl CustomOp1 for Pointwise {
     fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let xs = values(xs, layout)?;
         let ys = match self.0 {
-            Activation::Silu => map(xs, |x| x * simd::sigmoid(x)),
-            Activation::Gelu => map(xs, |x| x * simd::normal_cdf(x)),
-            Activation::QuickGelu => map(xs, |x| x * simd::sigmoid(QUICK * x)),
+            Activation::Silu => map(
+                xs,
+                #[inline(always)]
+                |x| x * simd::sigmoid(x),
+            ),
+            Activation::Gelu => map(
+                xs,
+                #[inline(always)]
+                |x| x * simd::normal_cdf(x),
+            ),
+            Activation::QuickGelu => map(
+                xs,
+                #[inline(always)]
+                |x| x * simd::sigmoid(QUICK * x),
+            ),
         };
         Ok((CpuStorage::F32(ys), layout.shape().clone()))
     }
@@ -63,12 +75,27 @@ impl CustomOp1 for Pointwise {
             s * (1.0 + slope * x * (1.0 - s))
         };
         let dx = match self.0 {
-            Activation::Silu => map_pairs(&x, &g, |x, g| g * swish(1.0, x)),
-            Activation::QuickGelu => map_pairs(&x, &g, |x, g| g * swish(QUICK, x)),
-            Activation::Gelu => map_pairs(&x, &g, |x, g| {
-                let (cdf, density) = simd::normal_cdf_and_density(x);
-                g * (cdf + x * density)
-            }),
+            Activation::Silu => map_pairs(
+                &x,
+                &g,
+                #[inline(always)]
+                |x, g| g * swish(1.0, x),
+            ),
+            Activation::QuickGelu => map_pairs(
+                &x,
+                &g,
+                #[inline(always)]
+                |x, g| g * swish(QUICK, x),
+            ),
+            Activation::Gelu => map_pairs(
+                &x,
+                &g,
+                #[inline(always)]
+                |x, g| {
+                    let (cdf, density) = simd::normal_cdf_and_density(x);
+                    g * (cdf + x * density)
+                },
+            ),
         };
         Ok(Some(Tensor::from_vec(dx, xs.shape(), xs.device())?))
     }

@@ -48,16 +48,13 @@ impl Linear {
         };
         *last = outputs;
         let (xs, weight) = (values(xs, xs_layout)?, values(weight, weight_layout)?);
-        let mut ys = vec![0.0; xs.len() / inputs * outputs];
+        let rows = xs.len() / inputs;
+        let mut ys = bias.map_or_else(|| vec![0.0; rows * outputs], |bias| bias.repeat(rows));
+        let write = bias.map_or(Write::Replace, |_| Write::Add);
         let kernel = Matrix::new(weight, outputs, inputs).transposed();
         ys.par_chunks_mut(ROWS * outputs)
             .zip(xs.par_chunks(ROWS * inputs))
             .for_each(|(ys, xs)| {
-                let write = bias.map_or(Write::Replace, |bias| {
-                    ys.chunks_exact_mut(outputs)
-                        .for_each(|row| row.copy_from_slice(bias));
-                    Write::Add
-                });
                 let xs = Matrix::new(xs, xs.len() / inputs, inputs);
                 gemm(write, MatrixMut::strided(ys, outputs), 1.0, xs, kernel);
             });

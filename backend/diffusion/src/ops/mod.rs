@@ -29,6 +29,6 @@ pub use conv::conv2d;
 pub use group_norm::{group_norm, group_norm_silu};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
-pub use shape::{swap_last_two, upsample_nearest2x};
+pub use shape::{to_image, to_tokens, upsample_nearest2x};
 
 pub(crate) use storage::Reading;

@@ -1,4 +1,4 @@
-//! Operators that move values: nearest upsampling and a transpose.
+//! Operators that move values: nearest upsampling, and images to tokens and back.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -12,11 +12,18 @@ pub fn upsample_nearest2x(xs: &Tensor) -> Result<Tensor> {
     xs.contiguous()?.apply_op1(Upsample)
 }
 
-/// Exchanges the last two dimensions and stores the result without gaps.
+/// Pixels as tokens, whose channels lie side by side.
 ///
-/// `xs: [.., m, n]`; result `[.., n, m]`. Gradient flows to: `xs`.
-pub fn swap_last_two(xs: &Tensor) -> Result<Tensor> {
-    xs.contiguous()?.apply_op1(SwapLastTwo)
+/// `xs: [b, c, h, w]`; result `[b, h * w, c]`. Gradient flows to: `xs`.
+pub fn to_tokens(xs: &Tensor) -> Result<Tensor> {
+    xs.contiguous()?.apply_op1(ToTokens)
+}
+
+/// Tokens as the pixels of an image: the inverse of [`to_tokens`].
+///
+/// `xs: [b, height * width, c]`; result `[b, c, height, width]`. Gradient flows to: `xs`.
+pub fn to_image(xs: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    xs.contiguous()?.apply_op1(ToImage { height, width })
 }
 
 struct Upsample;
@@ -71,7 +78,12 @@ impl CustomOp1 for Upsample {
     }
 }
 
-struct SwapLastTwo;
+struct ToTokens;
+
+struct ToImage {
+    height: usize,
+    width: usize,
+}
 
 /// Side of the tiles of a transpose: both sides of a tile stay in the first-level cache.
 const TILE: usize = 16;
@@ -97,26 +109,41 @@ fn swap(xs: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     ys
 }
 
-impl CustomOp1 for SwapLastTwo {
+impl CustomOp1 for ToTokens {
     fn name(&self) -> &'static str {
-        "swap_last_two"
+        "to_tokens"
     }
 
     fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut dims = layout.dims().to_vec();
-        let [.., rows, columns] = &mut dims[..] else {
-            bail!(
-                "swap_last_two needs two dimensions, got {:?}",
-                layout.dims()
-            );
-        };
-        let ys = swap(values(xs, layout)?, *rows, *columns);
-        std::mem::swap(rows, columns);
-        Ok((CpuStorage::F32(ys), Shape::from(dims)))
+        let (batch, channels, height, width) = layout.shape().dims4()?;
+        let ys = swap(values(xs, layout)?, channels, height * width);
+        let shape = Shape::from((batch, height * width, channels));
+        Ok((CpuStorage::F32(ys), shape))
+    }
+
+    fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (_, _, height, width) = xs.dims4()?;
+        to_image(&gradient.detach(), height, width).map(Some)
+    }
+}
+
+impl CustomOp1 for ToImage {
+    fn name(&self) -> &'static str {
+        "to_image"
+    }
+
+    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Self { height, width } = *self;
+        let (batch, tokens, channels) = layout.shape().dims3()?;
+        if tokens != height * width {
+            bail!("{tokens} tokens are no image of {height}x{width}");
+        }
+        let ys = swap(values(xs, layout)?, tokens, channels);
+        let shape = Shape::from((batch, channels, height, width));
+        Ok((CpuStorage::F32(ys), shape))
     }
 
     fn bwd(&self, _xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = gradient.contiguous()?.detach();
-        Ok(Some(gradient.apply_op1(Self)?))
+        to_tokens(&gradient.detach()).map(Some)
     }
 }

@@ -7,7 +7,8 @@ pub(super) const LANES: usize = 16;
 
 /// Compiles `body` for the best instruction set of this machine, chosen at run time.
 ///
-/// Only what is inlined into `body` gains, so helpers are `#[inline(always)]`.
+/// Only what is inlined into `body` gains, so helpers are `#[inline(always)]`, and so is `body`:
+/// a large closure would otherwise stay a function of the baseline instruction set.
 #[inline(always)]
 pub(super) fn vectorize<R>(body: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(body)

@@ -149,7 +149,7 @@ impl Layer {
     }
 }
 
-/// Projection between pixels and tokens; diffusers has two kinds.
+/// Projection of tokens; diffusers has two kinds, which differ in the shape of the weight.
 #[derive(Clone, Debug)]
 enum Projection {
     Convolution(Conv2d),
@@ -164,6 +164,14 @@ impl Projection {
         } else {
             Self::Convolution(Conv2d::new(scope, ConvShape::one(c, c))?)
         })
+    }
+
+    /// `tokens: [b, n, c]`.
+    fn forward(&self, tokens: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Convolution(convolution) => convolution.forward_tokens(tokens),
+            Self::Linear(linear) => linear.forward(tokens),
+        }
     }
 }
 
@@ -200,31 +208,13 @@ impl Transformer {
 
     /// `xs: [b, c, h, w]`, `context: [b, s, d]`.
     pub(super) fn forward(&self, xs: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let dims = xs.dims4()?;
-        let normed = self.norm.forward(xs)?;
-        let mut tokens = match &self.project_in {
-            Projection::Convolution(convolution) => to_tokens(&convolution.forward(&normed)?)?,
-            Projection::Linear(linear) => linear.forward(&to_tokens(&normed)?)?,
-        };
+        let (_, _, height, width) = xs.dims4()?;
+        let tokens = ops::to_tokens(&self.norm.forward(xs)?)?;
+        let mut tokens = self.project_in.forward(&tokens)?;
         for layer in &self.layers {
             tokens = layer.forward(&tokens, context)?;
         }
-        let ys = match &self.project_out {
-            Projection::Convolution(convolution) => {
-                convolution.forward(&to_image(&tokens, dims)?)?
-            }
-            Projection::Linear(linear) => to_image(&linear.forward(&tokens)?, dims)?,
-        };
-        Ok((ys + xs)?)
+        let ys = self.project_out.forward(&tokens)?;
+        Ok((ops::to_image(&ys, height, width)? + xs)?)
     }
-}
-
-/// `[b, c, h, w]` to `[b, h * w, c]`.
-fn to_tokens(xs: &Tensor) -> Result<Tensor> {
-    Ok(ops::swap_last_two(&xs.flatten_from(2)?)?)
-}
-
-/// `[b, h * w, c]` to `[b, c, h, w]`.
-fn to_image(xs: &Tensor, dims: (usize, usize, usize, usize)) -> Result<Tensor> {
-    Ok(ops::swap_last_two(xs)?.reshape(dims)?)
 }

@@ -185,10 +185,11 @@ impl Middle {
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let xs = self.first.forward(xs)?;
-        let tokens = ops::swap_last_two(&self.norm.forward(&xs)?.flatten_from(2)?)?;
+        let (_, _, height, width) = xs.dims4()?;
+        let tokens = ops::to_tokens(&self.norm.forward(&xs)?)?;
         let (q, k) = (self.q.forward(&tokens)?, self.k.forward(&tokens)?);
         let attended = ops::attention(&q, &k, &self.v.forward(&tokens)?, 1, false)?;
-        let attended = ops::swap_last_two(&self.out.forward(&attended)?)?.reshape(xs.shape())?;
+        let attended = ops::to_image(&self.out.forward(&attended)?, height, width)?;
         self.last.forward(&(attended + xs)?)
     }
 }

@@ -217,8 +217,9 @@ fn nearest_upsampling() {
 }
 
 #[test]
-fn transpose_of_the_last_dimensions() {
-    check(&[&[2, 19, 21]], |t| ops::swap_last_two(&t[0]));
+fn images_to_tokens_and_back() {
+    check(&[&[2, 19, 3, 7]], |t| ops::to_tokens(&t[0]));
+    check(&[&[2, 21, 19]], |t| ops::to_image(&t[0], 3, 7));
 }
 
 #[test]
@@ -253,4 +254,5 @@ fn shapes_that_disagree_are_errors() {
     assert!(ops::attention(&tokens, &tokens, &tokens, 4, false).is_err());
     assert!(ops::attention(&tokens, &zeros(&[1, 4, 6]), &zeros(&[1, 4, 6]), 2, true).is_err());
     assert!(ops::geglu(&zeros(&[2, 3])).is_err());
+    assert!(ops::to_image(&tokens, 2, 3).is_err());
 }

@@ -8,6 +8,9 @@ use candle_core::{Result, bail};
 /// for the kernel to run at full speed.
 const COLUMNS: usize = 256;
 
+/// The same for 1x1 kernels: a single image needs no copy, which is worth a narrower product.
+const POINTWISE_COLUMNS: usize = 64;
+
 /// Number of parts in which gradients of weights are summed.
 ///
 /// A constant, so that sums never depend on the number of threads.
@@ -123,7 +126,12 @@ impl Geometry {
 
     /// Images that one matrix product covers; depends on the shape alone.
     pub(super) fn group(&self) -> usize {
-        let wanted = COLUMNS.div_ceil(self.out_pixels());
+        let columns = if self.is_pointwise() {
+            POINTWISE_COLUMNS
+        } else {
+            COLUMNS
+        };
+        let wanted = columns.div_ceil(self.out_pixels());
         wanted.clamp(1, self.smallest_part())
     }
 
