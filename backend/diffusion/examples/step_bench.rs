@@ -1,14 +1,14 @@
-//! Times one training step of the demo-size U-Net: forward, backward, `AdamW`.
+//! Times one training step of a small U-Net: forward, backward, `AdamW`.
 //!
-//! `RAYON_NUM_THREADS=1 cargo run --release -p diffusion --example step_bench -- [STEPS] [FOLDER]`.
+//! `RAYON_NUM_THREADS=1 cargo run -p diffusion --example step_bench -- [STEPS] [FOLDER] [medium]`.
 //! With a folder, the weights and the batch are written there, so that `step_bench.py` beside
-//! this file can time the same step in `PyTorch` and diffusers.
+//! this file can time the same step in `PyTorch` and diffusers; `medium` takes a larger U-Net.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use candle_core::{DType, Device};
 use diffusion::{
     noise,
@@ -45,6 +45,17 @@ fn demo_config() -> UNetConfig {
     }
 }
 
+/// Twice the parameters, and latents of 4x4 blocks of pixels.
+fn medium_config() -> UNetConfig {
+    UNetConfig {
+        in_channels: 48,
+        out_channels: 48,
+        block_out_channels: vec![64, 128, 128],
+        cross_attention_dim: 128,
+        ..demo_config()
+    }
+}
+
 fn peak_megabytes() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -77,11 +88,20 @@ fn run() -> Result<()> {
     let steps: usize = arguments.next().map_or(Ok(10), |steps| steps.parse())?;
     let folder = arguments.next().map(PathBuf::from);
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let config = demo_config();
+    let config = match arguments.next().as_deref() {
+        None => demo_config(),
+        Some("medium") => medium_config(),
+        Some(other) => bail!("{other} is no size"),
+    };
+    let (channels, side) = (config.in_channels, 16);
     let weights = config.initialize(&mut rng)?;
-    let latents = noise::gaussian(&mut rng, (BATCH, 12, 16, 16), &Device::Cpu)?;
-    let target = noise::gaussian(&mut rng, (BATCH, 12, 16, 16), &Device::Cpu)?;
-    let context = noise::gaussian(&mut rng, (BATCH, 20, 96), &Device::Cpu)?;
+    let latents = noise::gaussian(&mut rng, (BATCH, channels, side, side), &Device::Cpu)?;
+    let target = noise::gaussian(&mut rng, (BATCH, channels, side, side), &Device::Cpu)?;
+    let context = noise::gaussian(
+        &mut rng,
+        (BATCH, 20, config.cross_attention_dim),
+        &Device::Cpu,
+    )?;
     let timesteps = noise::gaussian(&mut rng, BATCH, &Device::Cpu)?
         .abs()?
         .affine(300.0, 0.0)?;
