@@ -57,7 +57,8 @@ async fn connect(database_url: &str) -> Result<DatabaseConnection, DbErr> {
                 .pragma("journal_mode", "WAL")
                 .pragma("busy_timeout", "10000")
         });
-    Database::connect(options).await
+    // The future of a connection attempt is too large for a stack.
+    Box::pin(Database::connect(options)).await
 }
 
 async fn apply(connection: &DatabaseConnection) -> Result<(), DbErr> {

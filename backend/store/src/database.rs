@@ -38,15 +38,15 @@ impl Store {
     /// Opens a database that was migrated before: `sqlite://…` or `postgres://…`.
     pub async fn connect(database_url: &str) -> Result<Self, Error> {
         if !database_url.starts_with("sqlite:") {
-            let pool = Database::connect(options(database_url, CONNECTIONS)).await?;
+            let pool = connect(options(database_url, CONNECTIONS)).await?;
             return Ok(Self {
                 reader: pool.clone(),
                 writer: pool,
             });
         }
         Ok(Self {
-            writer: Database::connect(sqlite(database_url, 1, false)).await?,
-            reader: Database::connect(sqlite(database_url, CONNECTIONS, true)).await?,
+            writer: connect(sqlite(database_url, 1, false)).await?,
+            reader: connect(sqlite(database_url, CONNECTIONS, true)).await?,
         })
     }
 
@@ -97,6 +97,11 @@ where
         .exec_without_returning(connection)
         .await?;
     Ok(())
+}
+
+/// On the heap: the future of a connection attempt is too large for a stack.
+async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, sea_orm::DbErr> {
+    Box::pin(Database::connect(options)).await
 }
 
 fn options(database_url: &str, connections: u32) -> ConnectOptions {

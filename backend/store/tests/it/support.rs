@@ -77,7 +77,7 @@ pub(crate) fn hash(number: u64) -> String {
 /// A server that has just opened its port may still refuse to talk.
 async fn connect(url: &str) -> DatabaseConnection {
     for _ in 0..100 {
-        if let Ok(connection) = Database::connect(url).await {
+        if let Ok(connection) = Box::pin(Database::connect(url)).await {
             return connection;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
