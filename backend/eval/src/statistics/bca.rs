@@ -9,13 +9,25 @@ use super::{
     sorted_quantile,
 };
 
+/// Relative difference that sums of the same values in another order may have.
+const ROUNDING: f64 = 1e-12;
+
 /// Both ends of the 95 % interval (Efron 1987, eq. 2.3).
 ///
 /// `z0 = Phi^-1(share of draws below value, ties half)` and `Phi(z0 + (z0 + z) / (1 - a (z0 + z)))`
 /// is the level of the draws' quantile at each end, `a` from [`acceleration`]. `value` is the
 /// statistic of the whole sample, `jackknife` holds it without each unit in turn. Neither may be
-/// empty.
+/// empty. A draw that differs from `value` by rounding is a tie.
 pub(super) fn interval(value: f64, mut draws: Vec<f64>, jackknife: &[f64]) -> (f64, f64) {
+    let rounding = ROUNDING
+        * draws
+            .iter()
+            .fold(value.abs(), |largest, draw| largest.max(draw.abs()));
+    for draw in &mut draws {
+        if (*draw - value).abs() <= rounding {
+            *draw = value;
+        }
+    }
     draws.sort_by(f64::total_cmp);
     let below = draws.partition_point(|draw| *draw < value);
     let not_above = draws.partition_point(|draw| *draw <= value);

@@ -10,9 +10,6 @@ use shared::evaluation::Estimate;
 
 use super::{BOOTSTRAP_DRAWS, bca, count, mean};
 
-/// Share of the largest value below which a draw's distance to the estimate is rounding.
-const ROUNDING: f64 = 1e-12;
-
 /// One unit: the values of its images, any finite range, in any order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cluster {
@@ -124,7 +121,7 @@ fn ratio(terms: &[Term], seed: u64) -> Option<Estimate> {
         return None;
     }
     let value = whole.ratio();
-    let (low, high) = bca::interval(value, draws(terms, value, seed), &jackknife(terms, whole));
+    let (low, high) = bca::interval(value, draws(terms, seed), &jackknife(terms, whole));
     Some(Estimate {
         value,
         low,
@@ -134,22 +131,11 @@ fn ratio(terms: &[Term], seed: u64) -> Option<Estimate> {
 }
 
 /// The ratio in every draw of as many whole units.
-///
-/// A draw that differs from `value` by rounding is set to it: the bias correction counts ties.
-fn draws(terms: &[Term], value: f64, seed: u64) -> Vec<f64> {
+fn draws(terms: &[Term], seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let n = terms.len();
-    let largest = terms.iter().map(|term| term.ratio().abs());
-    let rounding = ROUNDING * largest.fold(0.0, f64::max);
     (0..BOOTSTRAP_DRAWS)
         .map(|_| sum((0..n).map(|_| terms[rng.random_range(0..n)])).ratio())
-        .map(|draw| {
-            if (draw - value).abs() <= rounding {
-                value
-            } else {
-                draw
-            }
-        })
         .collect()
 }
 
