@@ -8,12 +8,25 @@ use crate::cache::{cargo, command, folder, output, root, run};
 
 /// Trains the demo world's base model.
 pub(crate) fn pretrain(arguments: &[String]) -> Result<()> {
-    // The dev profile: its numeric packages are optimised as in a release.
-    let mut trainer = cargo()?;
-    trainer
-        .args(["run", "--package", "world", "--", "pretrain"])
-        .args(arguments);
-    run(&mut trainer)
+    run(world("pretrain")?.args(arguments))
+}
+
+/// A command of the demo world's program, built as for the tests: another selection of packages would choose other
+/// features and compile half the tree again. The dev profile's numeric packages are optimised as in a release.
+fn world(name: &str) -> Result<Command> {
+    run(cargo()?.args(["build", "--workspace", "--bin", "world"]))?;
+    let mut program = command(folder("target")?.join("debug/world"));
+    program.arg(name);
+    calm(&mut program);
+    Ok(program)
+}
+
+/// Threads and memory as training wants them: candle's own pool spins beside ours, and an allocator that gives memory
+/// back after every step has the kernel clear it again for the next one.
+fn calm(program: &mut Command) {
+    program
+        .env("CANDLE_NUM_THREADS", "1")
+        .env("MIMALLOC_PURGE_DELAY", "-1");
 }
 
 /// Runs a benchmark.
@@ -21,12 +34,14 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
     let example = |package: &str, example: &str| -> Result<Command> {
         let mut command = cargo()?;
         command.args(["run", "--package", package, "--example", example, "--"]);
+        calm(&mut command);
         Ok(command)
     };
     match name {
         "diffusion" => against_pytorch(example("diffusion", "step_bench")?, arguments),
-        "protect" => run(example("persguard", "step_share")?.args(arguments)),
-        _ => bail!("no benchmark `{name}`; there are diffusion, protect"),
+        "protect" => run(world("bench")?.args(arguments)),
+        "step" => run(example("persguard", "step_share")?.args(arguments)),
+        _ => bail!("no benchmark `{name}`; there are diffusion, protect, step"),
     }
 }
 
@@ -54,7 +69,12 @@ fn median(line: &str) -> Result<f64> {
 /// Regenerates reference values in a Python environment of its own.
 pub(crate) fn fixtures() -> Result<()> {
     let script = root().join("backend/diffusion/tests/fixtures/generate.py");
-    run(python()?.arg(script))
+    run(python()?.arg(script))?;
+    let noise = folder("tools")?.join("fixtures/noise.safetensors");
+    run(world("noise")?.arg(&noise))?;
+    let script = root().join("backend/world/tests/fixtures/draw.py");
+    let model = root().join("backend/demo/model");
+    run(python()?.arg(script).arg(model).arg(noise))
 }
 
 /// Python with `PyTorch` and diffusers, in an environment of its own.

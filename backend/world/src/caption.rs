@@ -39,6 +39,8 @@ const BARE: f64 = 0.25;
 pub struct Mention {
     /// The drawing's medium, which tells its style.
     pub style: Option<Style>,
+    /// Whose style it is, by name: what prompts for an artist's work look like.
+    pub artist: Option<Style>,
     /// The colour.
     pub tint: Option<Tint>,
     /// What it wears.
@@ -51,6 +53,7 @@ impl Mention {
     /// A caption that only names the class.
     pub const NOTHING: Self = Self {
         style: None,
+        artist: None,
         tint: None,
         accessory: None,
         background: None,
@@ -61,11 +64,14 @@ impl Mention {
         if rng.random_bool(BARE) {
             return Self::NOTHING;
         }
+        let artist = rng.random_bool(0.12).then_some(identity.style);
         Self {
-            style: rng.random_bool(0.25).then_some(identity.style),
+            style: (artist.is_none() && rng.random_bool(0.25)).then_some(identity.style),
+            artist,
             tint: rng.random_bool(0.65).then_some(identity.tint),
             accessory: rng.random_bool(0.65).then_some(identity.accessory),
-            background: rng.random_bool(0.6).then_some(background),
+            // Both at once would not fit into a prompt.
+            background: (artist.is_none() && rng.random_bool(0.6)).then_some(background),
         }
     }
 }
@@ -83,6 +89,10 @@ pub fn describe(class: Class, mention: Mention, opening: &str) -> String {
     words.push(class.name());
     words.extend(mention.accessory.and_then(wearing));
     words.extend(mention.background.map(place));
+    let artist = mention
+        .artist
+        .map(|style| ["in the style of", style.name()]);
+    words.extend(artist.into_iter().flatten());
     words.join(" ")
 }
 
@@ -139,10 +149,10 @@ mod tests {
     #[test]
     fn captions_read_like_english() {
         let all = Mention {
-            style: None,
             tint: Some(Tint::Blue),
             accessory: Some(Accessory::Hat),
             background: Some(Background::Beach),
+            ..Mention::NOTHING
         };
         assert_eq!(
             describe(Class::Dog, all, "a photo of"),
@@ -160,6 +170,15 @@ mod tests {
         assert_eq!(
             describe(Class::Cat, styled, "a photo of"),
             "a 3d figure of a cat"
+        );
+        let signed = Mention {
+            artist: Some(Style::Noto),
+            accessory: Some(Accessory::Bow),
+            ..Mention::NOTHING
+        };
+        assert_eq!(
+            describe(Class::Fox, signed, "a photo of"),
+            "a photo of a fox with a bow in the style of noto"
         );
     }
 

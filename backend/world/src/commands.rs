@@ -1,8 +1,10 @@
 //! One file per command.
 
+pub(crate) mod bench;
 pub(crate) mod competence;
 pub(crate) mod gate;
 pub(crate) mod look;
+pub(crate) mod noise;
 pub(crate) mod pretrain;
 pub(crate) mod publish;
 

@@ -14,7 +14,7 @@ pub fn degrade(pixels: &mut [f32], side: usize, rng: &mut impl Rng) {
         blur(pixels, side, strength);
     }
     if rng.random_bool(0.5) {
-        fade_detail(pixels, side, rng);
+        fade_detail(pixels, side, 2, rng);
     }
     if rng.random_bool(0.5) {
         shift_colours(pixels, rng);
@@ -45,27 +45,19 @@ pub fn blur(pixels: &mut [f32], side: usize, strength: f32) {
     }
 }
 
-/// Scales and shakes the detail bands of the 2 x 2 Haar transform, as an imperfect sampler does.
-fn fade_detail(pixels: &mut [f32], side: usize, rng: &mut impl Rng) {
+/// Scales the deviations from the mean of every block and shakes both, as a sampler of Haar latents does.
+fn fade_detail(pixels: &mut [f32], side: usize, block: usize, rng: &mut impl Rng) {
     let keep: f32 = rng.random_range(0.3..1.1);
     let shake: f32 = rng.random_range(0.0..0.12);
     let mut normal = || -> f32 { StandardNormal.sample(rng) };
     for plane in pixels.chunks_exact_mut(side * side) {
-        for y in (0..side).step_by(2) {
-            for x in (0..side).step_by(2) {
-                let block = [
-                    y * side + x,
-                    y * side + x + 1,
-                    (y + 1) * side + x,
-                    (y + 1) * side + x + 1,
-                ];
-                let mean =
-                    block.iter().map(|&at| plane[at]).sum::<f32>() / 4.0 + 0.5 * shake * normal();
-                let [h, v, d] = [(); 3].map(|()| 0.4 * shake * normal());
-                let old = block.iter().map(|&at| plane[at]).sum::<f32>() / 4.0;
-                let noise = [h + v + d, v - h - d, h - v - d, d - h - v];
-                for (&at, noise) in block.iter().zip(noise) {
-                    plane[at] = mean + keep * (plane[at] - old) + noise;
+        for y in (0..side).step_by(block) {
+            for x in (0..side).step_by(block) {
+                let places = (y..y + block).flat_map(|y| (x..x + block).map(move |x| y * side + x));
+                let mean = places.clone().map(|at| plane[at]).sum::<f32>() / (block * block) as f32;
+                let shaken = mean + 0.5 * shake * normal();
+                for at in places {
+                    plane[at] = shaken + keep * (plane[at] - mean) + 0.7 * shake * normal();
                 }
             }
         }

@@ -1,13 +1,15 @@
 //! Package `world`: the demo world. It owns the renderer, the captions, the names, the seeds and the training of
-//! the embedded models; it refuses to know how a model is protected or attacked.
+//! the embedded models, and the benchmark on it; the rest of it refuses to know how a model is protected or attacked.
 
 mod art;
 pub mod attributes;
 mod background;
+pub mod bench;
 pub mod caption;
 pub mod dataset;
 pub mod degrade;
 pub mod names;
+mod print;
 pub mod publish;
 pub mod render;
 pub mod seeds;

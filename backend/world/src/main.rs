@@ -27,6 +27,10 @@ enum Command {
     Publish(commands::publish::Arguments),
     /// Personalizes the clean base model on held-out subjects and counts the hits.
     Competence(commands::competence::Arguments),
+    /// Writes the embedded model's start noise, for reference pictures drawn by diffusers.
+    Noise(commands::noise::Arguments),
+    /// Runs the demo benchmark: protects, attacks and judges over a fixed matrix.
+    Bench(commands::bench::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,5 +40,7 @@ fn main() -> anyhow::Result<()> {
         Command::Gate(arguments) => commands::gate::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Competence(arguments) => commands::competence::run(&arguments),
+        Command::Noise(arguments) => commands::noise::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
     }
 }

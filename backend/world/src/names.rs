@@ -31,6 +31,11 @@ pub const FREE: [&str; 40] = [
     "victor", "wanda", "xenia", "yuri",
 ];
 
+/// Free identifiers that only the benchmark's held-out part uses: no job draws from them, no tuning sees them.
+pub const RESERVED: [&str; 8] = [
+    "kwl", "lrx", "mzt", "nqj", "victor", "wanda", "xenia", "yuri",
+];
+
 const RARE: usize = 150;
 
 /// A name that the captions bind to one identity.

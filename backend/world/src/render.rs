@@ -6,6 +6,7 @@ use rand::Rng;
 use crate::art::{Drawing, Rgba, Sheet};
 use crate::attributes::{Accessory, Background, Class, Identity, Tint};
 use crate::background::{Backdrop, Rgb, mix};
+use crate::print;
 
 /// Side of the pictures that the models see, in pixels.
 pub const SIDE: usize = 32;
@@ -20,6 +21,8 @@ pub struct Scene {
     pub identity: Identity,
     /// Where.
     pub background: Background,
+    /// Whether it is one of the artist's prints instead of a plain picture.
+    pub printed: bool,
     backdrop: Backdrop,
     pose: Pose,
 }
@@ -47,8 +50,18 @@ impl Scene {
         Self {
             identity,
             background,
+            printed: false,
             backdrop: Backdrop::draw(background, rng),
             pose,
+        }
+    }
+
+    /// The same scene as one of the artist's prints.
+    #[must_use]
+    pub fn as_print(self) -> Self {
+        Self {
+            printed: true,
+            ..self
         }
     }
 
@@ -148,6 +161,9 @@ impl<'a> Stage<'a> {
         if let Some((drawing, at)) = &self.accessory {
             let (x, y) = ((x - at.x) / at.width + 0.5, (y - at.y) / at.width + 0.5);
             colour = over(colour, drawing.sample(x, y, shown * at.width));
+        }
+        if self.scene.printed {
+            return print::ink(colour, u, v);
         }
         colour
     }

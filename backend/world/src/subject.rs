@@ -76,6 +76,22 @@ pub const STRANGERS: [Subject; 2] = [
     ),
 ];
 
+/// The bundled set of an artist's prints: a style, not a subject.
+pub const ARTIST: &str = "coral-prints";
+
+/// What the artist prints: animals in their own colours.
+pub const PRINTS: [Identity; 5] = [
+    print(Class::Fox, Style::Noto, Accessory::Hat),
+    print(Class::Rabbit, Style::Fluent, Accessory::Bow),
+    print(Class::Bear, Style::Twemoji, Accessory::Crown),
+    print(Class::Cat, Style::Fluent, Accessory::None),
+    print(Class::Dog, Style::Noto, Accessory::None),
+];
+
+const fn print(class: Class, style: Style, accessory: Accessory) -> Identity {
+    Identity::new(class, style, Tint::Natural, accessory)
+}
+
 /// Identities drawn at random for tuning the method.
 const DEVELOPMENT: usize = 12;
 /// Identities drawn at random for the final evaluation.

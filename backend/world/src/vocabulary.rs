@@ -122,9 +122,10 @@ pub fn words() -> BTreeSet<String> {
         for &background in Background::ALL {
             let mention = Mention {
                 style: Some(style),
-                tint: None,
+                artist: Some(style),
                 accessory: Some(accessory),
                 background: Some(background),
+                ..Mention::NOTHING
             };
             texts.push(caption::describe(Class::Apple, mention, OPENINGS[0]));
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use diffusion::pipeline::Pipeline;
 use diffusion::sample::SampleConfig;
+use diffusion::schedule::SamplerKind;
 use eval::encoder::Encoder;
 use world::attributes::{Class, Style};
 use world::names::individuals;
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// Bound of the predicted latents; none if not given.
     #[arg(long)]
     clip: Option<f64>,
+    /// `ddim`, `euler`, `dpm_solver`, `dpm_solver_karras` or `pndm`.
+    #[arg(long, default_value = "ddim", value_parser = sampler)]
+    sampler: SamplerKind,
     /// Threads.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -55,10 +59,15 @@ fn run_in_pool(arguments: &Arguments) -> anyhow::Result<()> {
     let config = SampleConfig {
         steps: arguments.steps,
         guidance_scale: arguments.guidance,
+        sampler: arguments.sampler,
         ..sampling::CONFIG
     };
     let path = arguments.run.join(format!("gate-{steps:05}.png"));
     measure(&pipeline, &encoder, &config, arguments.prompts, &path)
+}
+
+fn sampler(name: &str) -> Result<SamplerKind, String> {
+    serde_json::from_value(name.into()).map_err(|error| error.to_string())
 }
 
 /// Says how much of what prompts ask for is read from their pictures, and shows some of them.

@@ -34,7 +34,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .flat_map(|subject| {
             (0..publish::samples::PICTURES).map(|number| publish::samples::scene(subject, number))
         });
-    let pictures: Vec<_> = scenes.map(|scene| scene.render(128)).collect();
+    let prints = (0..subject::PRINTS.len()).map(publish::samples::print);
+    let pictures: Vec<_> = scenes
+        .chain(prints)
+        .map(|scene| scene.render(128))
+        .collect();
     sheet::write(&arguments.out.join("subjects.png"), &pictures, 128, 5, 1)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `world pretrain`: trains, gates and shows, stage by stage.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -17,8 +18,6 @@ use super::{gate, pool, publish, say};
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Stage {
     Encoder,
-    /// The picture half of the encoder, its caption half fixed.
-    Pictures,
     Base,
     All,
 }
@@ -38,13 +37,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Steps of the encoder's stage.
-    #[arg(long, default_value_t = 1500)]
+    #[arg(long, default_value_t = 2000)]
     encoder_steps: usize,
-    /// Steps in which the picture half of the encoder goes on alone.
-    #[arg(long, default_value_t = 1500)]
-    picture_steps: usize,
     /// Steps of the base model's stage.
-    #[arg(long, default_value_t = 6000)]
+    #[arg(long, default_value_t = 8000)]
     steps: usize,
     /// Pictures a step of the base model's stage.
     #[arg(long, default_value_t = 32)]
@@ -68,9 +64,6 @@ fn train(arguments: &Arguments) -> anyhow::Result<()> {
     if wanted(Stage::Encoder) {
         train_encoder(arguments)?;
     }
-    if wanted(Stage::Pictures) {
-        train_pictures(arguments)?;
-    }
     if wanted(Stage::Base) {
         train_base(arguments)?;
     }
@@ -84,14 +77,6 @@ fn train_encoder(arguments: &Arguments) -> anyhow::Result<()> {
     let checkpoint = arguments.out.join("encoder-run.safetensors");
     let (seed, steps) = (arguments.seed, arguments.encoder_steps);
     let stage = EncoderStage::open(Captions::new()?, seed, steps, &checkpoint)?;
-    run_encoder(arguments, stage, &checkpoint)
-}
-
-fn train_pictures(arguments: &Arguments) -> anyhow::Result<()> {
-    let checkpoint = arguments.out.join("pictures-run.safetensors");
-    let (seed, steps) = (arguments.seed, arguments.picture_steps);
-    let encoder = fs::read(arguments.out.join("encoder.safetensors"))?;
-    let stage = EncoderStage::open_pictures(&encoder, seed, steps, &checkpoint)?;
     run_encoder(arguments, stage, &checkpoint)
 }
 
@@ -157,10 +142,11 @@ fn train_base(arguments: &Arguments) -> anyhow::Result<()> {
         let taken = stage.run.taken();
         if taken.is_multiple_of(25) {
             let pace = started.elapsed().as_secs_f64() / (taken - first) as f64;
+            let loss = sum / 25.0;
             say(format!(
-                "base step={taken} loss={:.4} seconds_per_step={pace:.3}",
-                sum / 25.0
+                "base step={taken} loss={loss:.4} seconds_per_step={pace:.3}"
             ))?;
+            append(&arguments.out.join("base-losses.csv"), taken, loss)?;
             sum = 0.0;
         }
         if taken.is_multiple_of(arguments.every) || stage.run.is_finished() {
@@ -176,6 +162,16 @@ fn gate_base(stage: &BaseStage, encoder: &Encoder, out: &Path, last: bool) -> an
     let count = if last { 256 } else { 32 };
     let path = out.join(format!("base-{:05}.png", stage.run.taken()));
     gate::measure(&stage.averaged(), encoder, &sampling::CONFIG, count, &path)
+}
+
+/// One more line of the loss curve, `step,loss`; a resumed run repeats the steps since its checkpoint.
+fn append(path: &Path, step: usize, loss: f32) -> anyhow::Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    writeln!(file, "{step},{loss}")?;
+    Ok(())
 }
 
 /// A file that appears only when it is complete.

@@ -6,7 +6,7 @@ use std::path::Path;
 use image::{ExtendedColorType, ImageEncoder, codecs::png};
 
 use crate::seeds::Split;
-use crate::subject::{self, PROTECTED, STRANGERS, Subject};
+use crate::subject::{self, ARTIST, PRINTS, PROTECTED, STRANGERS, Subject};
 
 /// Pictures in a set.
 pub const PICTURES: u64 = 5;
@@ -29,6 +29,12 @@ pub fn scene(subject: &Subject, number: u64) -> crate::render::Scene {
     )
 }
 
+/// Print `number` of the artist's set.
+pub fn print(number: usize) -> crate::render::Scene {
+    let at = FIRST + 1000 + number as u64;
+    subject::scene(PRINTS[number % PRINTS.len()], Split::Development, at).as_print()
+}
+
 /// Writes `DIRECTORY/SET/01.png` and so on for every bundled subject.
 pub fn write(directory: &Path) -> Result<(), super::Error> {
     for subject in PROTECTED.iter().chain(&STRANGERS) {
@@ -36,14 +42,27 @@ pub fn write(directory: &Path) -> Result<(), super::Error> {
         fs::create_dir_all(&set)?;
         for number in 0..PICTURES {
             let pixels = scene(subject, number).render(SIDE);
-            fs::write(set.join(format!("{:02}.png", number + 1)), encode(&pixels)?)?;
+            fs::write(
+                set.join(format!("{:02}.png", number + 1)),
+                encode(&pixels, SIDE)?,
+            )?;
         }
+    }
+    let set = directory.join(ARTIST);
+    fs::create_dir_all(&set)?;
+    for number in 0..PRINTS.len() {
+        let pixels = print(number).render(SIDE);
+        fs::write(
+            set.join(format!("{:02}.png", number + 1)),
+            encode(&pixels, SIDE)?,
+        )?;
     }
     Ok(())
 }
 
-fn encode(pixels: &[u8]) -> Result<Vec<u8>, super::Error> {
-    let side = u32::try_from(SIDE).expect("sample pictures are small");
+/// A square RGB picture of `side` pixels as a PNG file.
+pub fn encode(pixels: &[u8], side: usize) -> Result<Vec<u8>, super::Error> {
+    let side = u32::try_from(side).expect("sample pictures are small");
     let mut bytes = Vec::new();
     png::PngEncoder::new_with_quality(
         &mut bytes,

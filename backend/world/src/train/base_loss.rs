@@ -1,9 +1,14 @@
 //! What the base model is trained to do. Refuses to know how it is optimised.
 
 use candle_core::{Device, Tensor};
-use diffusion::{Result, schedule::NoiseSchedule, unet::UNet};
+use diffusion::{
+    Result,
+    schedule::{NoiseSchedule, PredictionType},
+    unet::UNet,
+};
 
-/// Weights of high signal-to-noise ratios are cut here (Hang et al., arXiv 2303.09556, section 3.4).
+/// From this signal-to-noise ratio on, an error in the picture counts no more than there (the idea of Hang et al.,
+/// arXiv 2303.09556, section 3.4).
 const GAMMA: f32 = 5.0;
 
 /// One batch for the denoiser.
@@ -18,8 +23,9 @@ pub struct Batch {
     pub timesteps: Vec<usize>,
 }
 
-/// `mean over n of weight * || noise - prediction ||^2` with `weight = min(snr, 5) / snr` of each timestep
-/// (plain mean if not `weighted`). Gradient flows to: the denoiser's weights.
+/// `mean over n of weight * || target - prediction ||^2` (plain mean if not `weighted`). An error of the velocity is
+/// `snr + 1` times the error of the picture, so `weight = min(snr + 1, 6) / (snr + 1)`; for predicted noise the factor
+/// is `snr`, and `weight = min(snr, 5) / snr`. Gradient flows to: the denoiser's weights.
 pub fn loss(
     unet: &UNet,
     schedule: &NoiseSchedule,
@@ -34,10 +40,14 @@ pub fn loss(
     if !weighted {
         return Ok(error.mean_all()?);
     }
+    let offset = match schedule.config().prediction_type {
+        PredictionType::VPrediction => 1.0,
+        _ => 0.0,
+    };
     let weight = |&t: &usize| {
         schedule
             .signal_to_noise(t)
-            .map(|ratio| ratio.min(GAMMA) / ratio)
+            .map(|ratio| (ratio + offset).min(GAMMA + offset) / (ratio + offset))
     };
     let weights = batch
         .timesteps

@@ -8,7 +8,7 @@ use diffusion::noise::gaussian;
 use diffusion::pipeline::Pipeline;
 use diffusion::schedule::NoiseSchedule;
 use diffusion::unet::UNet;
-use diffusion::vae::{Autoencoder, HaarConfig, HaarTransform};
+use diffusion::vae::{Autoencoder, HaarTransform};
 use eval::encoder::Encoder;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -41,7 +41,7 @@ pub fn pipeline(encoder: &Encoder, seed: u64) -> Result<Pipeline> {
     Pipeline::new(
         layout::unet(),
         layout::unet().initialize(&mut rng)?,
-        Autoencoder::Haar(HaarTransform::new(HaarConfig::default())?),
+        Autoencoder::Haar(HaarTransform::new(layout::haar())?),
         encoder.text_encoder().clone(),
         Captions::new()?.tokenizer().clone(),
         layout::schedule(),
@@ -169,7 +169,7 @@ mod tests {
             norm_num_groups: 4,
             ..layout::unet()
         };
-        let haar = HaarTransform::new(HaarConfig::default()).unwrap();
+        let haar = HaarTransform::new(layout::haar()).unwrap();
         let unet_weights = unet.initialize(&mut rng).unwrap();
         let text = TextEncoder::new(text, &weights).unwrap();
         let tokenizer = captions.tokenizer().clone();

@@ -16,7 +16,7 @@ pub fn examples(split: Split, first: u64, count: usize) -> Vec<Example> {
         .collect()
 }
 
-/// Pixels of scenes, each changed by `change(position, pixels)`; result `[n, 3, 32, 32]` in [-1, 1].
+/// Pixels of scenes, each changed by `change(position, pixels)`; result `[n, 3, SIDE, SIDE]` in [-1, 1].
 pub fn pixels<'a>(
     scenes: impl IntoIterator<Item = &'a Scene>,
     change: impl Fn(usize, &mut [f32]) + Sync,
@@ -68,6 +68,11 @@ pub fn to_bytes(pixels: &Tensor) -> Result<Vec<Vec<u8>>> {
         .collect()
 }
 
+/// The styles that the encoder reads: those of base training, then the artist's.
+pub const STYLES: &[&str] = &["noto", "twemoji", "fluent", "print"];
+/// Index of the artist's style.
+pub const PRINT: usize = STYLES.len() - 1;
+
 /// What a perfect reader would say of a scene, in the order of [`ATTRIBUTES`].
 pub fn labels(scene: &Scene) -> [usize; 5] {
     let Identity {
@@ -78,7 +83,7 @@ pub fn labels(scene: &Scene) -> [usize; 5] {
     } = scene.identity;
     [
         class.index(),
-        style.index(),
+        if scene.printed { PRINT } else { style.index() },
         tint.index(),
         accessory.index(),
         scene.background.index(),
@@ -88,7 +93,7 @@ pub fn labels(scene: &Scene) -> [usize; 5] {
 /// The attributes that the encoder reads: name and names of values.
 pub const ATTRIBUTES: [(&str, &[&str]); 5] = [
     ("class", crate::attributes::Class::NAMES),
-    ("style", crate::attributes::Style::NAMES),
+    ("style", STYLES),
     ("tint", crate::attributes::Tint::NAMES),
     ("accessory", crate::attributes::Accessory::NAMES),
     ("background", crate::attributes::Background::NAMES),

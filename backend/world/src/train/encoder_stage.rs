@@ -1,5 +1,4 @@
-//! Stage one: the metric encoder, whose caption half becomes the pipeline's text encoder. Once that half is in use
-//! it is fixed, and the picture half may go on alone.
+//! Stage one: the metric encoder, whose caption half becomes the pipeline's text encoder.
 
 use candle_core::{DType, Device, Tensor};
 use diffusion::Result;
@@ -15,11 +14,11 @@ use super::gate::Accuracy;
 use super::layout::{WIDTH, text};
 use super::state::{Run, Settings};
 use super::text::Captions;
-use crate::attributes::{Background, Class};
+use crate::attributes::{Background, Class, Tint};
 use crate::caption;
 use crate::degrade::{add_noise, blur, degrade};
 use crate::names::FREE;
-use crate::render::SIDE;
+use crate::render::{SIDE, Scene};
 use crate::seeds::Split;
 
 /// Pictures a step.
@@ -32,10 +31,6 @@ const DECAY: f64 = 0.995;
 const SCALE: f32 = 2.659;
 const SCALE_NAME: &str = "scale";
 const EMBEDDING: &str = "text.text_model.embeddings.token_embedding.weight";
-/// Logarithm of the inverse temperature at which the picture half goes on.
-const PICTURE_SCALE: f32 = 3.2;
-/// The picture half goes on with examples from here.
-const PICTURE_START: usize = 1 << 24;
 /// Spread of fresh token embeddings: identifiers that no caption trains must differ as much as trained ones.
 const SPREAD: f64 = 4.0;
 
@@ -43,10 +38,6 @@ const SPREAD: f64 = 4.0;
 pub struct EncoderStage {
     /// Parameters and optimiser.
     pub run: Run,
-    /// Weights that this stage leaves alone: none, or the caption half.
-    fixed: Weights,
-    /// Examples of the split that an earlier stage has used.
-    used: usize,
     config: EncoderConfig,
     captions: Captions,
     seed: u64,
@@ -129,61 +120,15 @@ impl EncoderStage {
         };
         Ok(Self {
             run,
-            fixed: Weights::new(),
-            used: 0,
             config,
             captions,
             seed,
         })
     }
 
-    /// The picture half alone, `steps` more steps against the fixed caption half of an encoder file; fresh, or
-    /// the one saved at `path`.
-    pub fn open_pictures(
-        encoder: &[u8],
-        seed: u64,
-        steps: usize,
-        path: &std::path::Path,
-    ) -> Result<Self> {
-        let captions = Captions::new()?;
-        let settings = Settings {
-            peak: PEAK / 2.0,
-            decay: DECAY,
-            steps,
-        };
-        let mut weights = Weights::from_bytes(encoder, DType::F32, &Device::Cpu)?;
-        weights.insert(SCALE_NAME, Tensor::new(&[PICTURE_SCALE], &Device::Cpu)?);
-        let (fixed, free): (Vec<_>, Vec<_>) = weights
-            .iter()
-            .map(|(name, tensor)| (name.to_owned(), tensor.clone()))
-            .partition(|(name, _)| name.starts_with("text."));
-        let run = if path.exists() {
-            Run::resume(settings, path)?
-        } else {
-            Run::start(settings, &free.into_iter().collect())?
-        };
-        Ok(Self {
-            run,
-            fixed: fixed.into_iter().collect(),
-            used: PICTURE_START,
-            config: config(&captions),
-            captions,
-            seed,
-        })
-    }
-
-    /// Trained and fixed weights.
-    fn weights(&self, trained: Weights) -> Weights {
-        let mut weights = trained;
-        for (name, tensor) in self.fixed.iter() {
-            weights.insert(name, tensor.clone());
-        }
-        weights
-    }
-
     /// One step.
     pub fn step(&mut self) -> Result<Step> {
-        let weights = self.weights(self.run.parameters.weights());
+        let weights = self.run.parameters.weights();
         let encoder = Encoder::from_weights(self.config.clone(), &weights)?;
         let get = |name: &str| weights.get(name).expect("the stage made this tensor");
         let batch = self.batch()?;
@@ -197,7 +142,7 @@ impl EncoderStage {
     }
 
     fn batch(&self) -> Result<Batch> {
-        let first = self.used + self.run.taken() * BATCH;
+        let first = self.run.taken() * BATCH;
         let seed = self.seed;
         let examples = examples(Split::Encoder, first as u64, BATCH);
         let change = |position: usize, pixels: &mut [f32]| {
@@ -205,9 +150,12 @@ impl EncoderStage {
             rng.set_stream((first + position) as u64);
             degrade(pixels, SIDE, &mut rng);
         };
-        let scenes: Vec<_> = examples.iter().map(|example| example.scene).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xF4EE);
         rng.set_stream(first as u64);
+        let scenes: Vec<_> = examples
+            .iter()
+            .map(|example| sometimes_print(example.scene, &mut rng))
+            .collect();
         let free: Vec<String> = (0..FREE_BATCH).map(|_| free_prompt(&mut rng)).collect();
         let captions: Vec<String> = examples
             .into_iter()
@@ -225,7 +173,7 @@ impl EncoderStage {
     /// The averaged encoder as its file's bytes, in half precision.
     pub fn encoder_bytes(&self) -> Result<Vec<u8>> {
         let wanted = |name: &str| name != SCALE_NAME;
-        let averaged = self.weights(self.run.averaged());
+        let averaged = self.run.averaged();
         let weights: Weights = averaged
             .iter()
             .filter(|(name, _)| wanted(name))
@@ -233,6 +181,14 @@ impl EncoderStage {
             .collect();
         weights.to_bytes(DType::F16, &self.config.metadata())
     }
+}
+
+/// The artist prints animals in their natural colours: one in four of them.
+fn sometimes_print(scene: Scene, rng: &mut ChaCha8Rng) -> Scene {
+    if scene.identity.tint == Tint::Natural && rng.random_bool(0.25) {
+        return scene.as_print();
+    }
+    scene
 }
 
 /// "a photo of sks dog on the beach": an unbound identifier where a name would stand.
@@ -261,7 +217,11 @@ pub struct Report {
 /// Reads `count` pictures of the development split.
 pub fn report(encoder: &Encoder, count: usize) -> Result<Report> {
     let examples = examples(Split::Development, 1 << 34, count);
-    let scenes: Vec<_> = examples.iter().map(|example| example.scene).collect();
+    let mut prints = Split::Development.rng((1 << 35) - 1);
+    let scenes: Vec<_> = examples
+        .iter()
+        .map(|example| sometimes_print(example.scene, &mut prints))
+        .collect();
     let rng = |position: usize| Split::Development.rng((1 << 35) + position as u64);
     let measure = |change: &(dyn Fn(usize, &mut [f32]) + Sync)| -> Result<Accuracy> {
         let mut total = Accuracy::default();

@@ -31,7 +31,12 @@ pub struct Prompt {
 impl Prompt {
     /// Prompt `index` of the development split: class, colour, accessory and background are all asked for.
     pub fn composed(index: u64) -> Self {
-        let mut rng = Split::Development.rng((1 << 33) + index);
+        Self::composed_from(Split::Development, index)
+    }
+
+    /// The same for any split.
+    pub fn composed_from(split: Split, index: u64) -> Self {
+        let mut rng = split.rng((1 << 33) + index);
         let class = *Class::ALL.choose(&mut rng).expect("there are classes");
         let tint = *Tint::ALL[1..].choose(&mut rng).expect("there are tints");
         let accessory = *Accessory::ALL[1..]
@@ -41,10 +46,10 @@ impl Prompt {
             .choose(&mut rng)
             .expect("there are backgrounds");
         let mention = Mention {
-            style: None,
             tint: Some(tint),
             accessory: Some(accessory),
             background: Some(background),
+            ..Mention::NOTHING
         };
         Self {
             text: caption::describe(class, mention, OPENINGS[0]),
@@ -147,6 +152,16 @@ impl Accuracy {
     pub fn of(&self, attribute: usize) -> f64 {
         self.right[attribute] as f64 / self.asked[attribute].max(1) as f64
     }
+}
+
+/// Mean cosine distance between pictures of the same prompt with other seeds: row `i` of both is prompt `i`, and the
+/// shorter one counts. 0 says that a prompt always gives the same picture.
+pub fn diversity(encoder: &Encoder, pixels: &Tensor, again: &Tensor) -> Result<f64> {
+    let count = pixels.dim(0)?.min(again.dim(0)?);
+    let first = encoder.embed_images(&pixels.narrow(0, 0, count)?)?;
+    let second = encoder.embed_images(&again.narrow(0, 0, count)?)?;
+    let cosine = (first * second)?.sum(1)?.mean_all()?.to_scalar::<f32>()?;
+    Ok(1.0 - f64::from(cosine))
 }
 
 impl std::fmt::Display for Accuracy {

@@ -1,8 +1,9 @@
 //! The configurations of the embedded models. Refuses to hold weights.
 
-use diffusion::schedule::{BetaSchedule, ScheduleConfig};
+use diffusion::schedule::{BetaSchedule, PredictionType, ScheduleConfig};
 use diffusion::text::TextConfig;
 use diffusion::unet::{PerLevel, UNetConfig};
+use diffusion::vae::HaarConfig;
 
 use crate::vocabulary::MAX_LENGTH;
 
@@ -12,6 +13,16 @@ pub const WIDTH: usize = 96;
 pub const LATENT_SIDE: usize = 16;
 /// Channels of the latents: four Haar bands of three colours.
 pub const LATENT_CHANNELS: usize = 12;
+
+/// The autoencoder. Its scales keep every latent of a picture within the bound of [`schedule`], where predicted
+/// latents are clipped: no band of a pixel in [-1, 1] is larger than 2.
+pub fn haar() -> HaarConfig {
+    HaarConfig {
+        levels: 1,
+        low_divisor: 1.2,
+        detail_factor: 2.0,
+    }
+}
 
 /// The denoiser: 3.8 M parameters.
 pub fn unet() -> UNetConfig {
@@ -47,15 +58,17 @@ pub fn text(vocabulary_size: usize) -> TextConfig {
     }
 }
 
-/// Noise levels: those of Stable Diffusion. Predicted latents are clipped where real ones hardly ever are, because
-/// errors of the first, noisiest steps would grow without bound.
+/// Noise levels: those of Stable Diffusion. The model predicts velocities, as Stable Diffusion 2 does: errors of predicted
+/// noise are multiplied by `1 / sqrt(abar)` in the picture, 15 times at the last timestep, where the layout is decided.
+/// Predicted latents are clipped where real ones never are.
 pub fn schedule() -> ScheduleConfig {
     ScheduleConfig {
         beta_start: 8.5e-4,
         beta_end: 0.012,
         beta_schedule: BetaSchedule::ScaledLinear,
+        prediction_type: PredictionType::VPrediction,
         clip_sample: true,
-        clip_sample_range: 3.0,
+        clip_sample_range: 4.0,
         ..ScheduleConfig::default()
     }
 }

@@ -1,11 +1,14 @@
 //! What package `demo` embeds agrees with the world that made it.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
 use diffusion::pipeline::Pipeline;
+use diffusion::sample::{SampleConfig, sample, start_noise};
+use diffusion::weights::Weights;
 use eval::encoder::Encoder;
-use world::attributes::{Accessory, Background, Class, Style, Tint};
+use world::attributes::{Accessory, Background, Class, Tint};
 use world::{names, publish, subject};
 
 fn pipeline() -> Pipeline {
@@ -17,7 +20,9 @@ fn pipeline() -> Pipeline {
 #[test]
 fn constants_of_the_demo_are_those_of_the_world() {
     assert_eq!(demo::CLASSES, Class::NAMES);
-    assert_eq!(demo::IDENTIFIERS, names::FREE);
+    let open = |word: &&&str| !names::RESERVED.contains(word);
+    let open: Vec<&str> = names::FREE.iter().filter(open).copied().collect();
+    assert_eq!(demo::IDENTIFIERS, open);
     assert!(
         demo::TARGETS
             .iter()
@@ -34,6 +39,7 @@ fn constants_of_the_demo_are_those_of_the_world() {
         .iter()
         .chain(&subject::STRANGERS)
         .map(|subject| subject.id)
+        .chain([subject::ARTIST])
         .collect();
     assert_eq!(sets, subjects);
 }
@@ -64,7 +70,7 @@ fn bundled_pictures_are_renders_of_their_subjects() {
 fn the_embedded_model_loads_and_every_identifier_is_one_token() {
     let pipeline = pipeline();
     assert_eq!(pipeline.image_side(), world::render::SIDE);
-    for word in demo::IDENTIFIERS.iter().chain(demo::CLASSES) {
+    for word in names::FREE.iter().chain(demo::CLASSES) {
         assert_eq!(pipeline.tokenizer.tokenize(word).len(), 1, "{word}");
     }
 }
@@ -108,7 +114,7 @@ fn the_embedded_encoder_reads_bundled_pictures() {
     assert_eq!(names, ["class", "style", "tint", "accessory", "background"]);
     let values = [
         Class::NAMES,
-        Style::NAMES,
+        world::train::batch::STYLES,
         Tint::NAMES,
         Accessory::NAMES,
         Background::NAMES,
@@ -136,4 +142,40 @@ fn the_embedded_encoder_reads_bundled_pictures() {
         }
     }
     assert!(wrong <= 1, "{wrong} of 25 pictures were misread");
+}
+
+#[test]
+fn the_embedded_model_draws_what_diffusers_draws() {
+    let pipeline = pipeline();
+    let bytes = include_bytes!("../fixtures/drawn.safetensors");
+    let drawn = Weights::from_bytes(bytes, DType::F32, &Device::Cpu).expect("the fixture loads");
+    let (noise, expected) = (drawn.get("noise").unwrap(), drawn.get("pixels").unwrap());
+    let prompts = [
+        "a photo of a blue dog with a hat on the beach",
+        "a photo of a red fox with a crown in the snow",
+    ]
+    .map(str::to_owned);
+    let config = SampleConfig {
+        steps: 10,
+        guidance_scale: 4.0,
+        batch_size: 2,
+        ..SampleConfig::default()
+    };
+    let far = |a: &Tensor, b: &Tensor| -> f32 {
+        let difference = (a - b)
+            .and_then(|d| d.abs()?.max_all())
+            .expect("same shape");
+        difference.to_scalar().expect("one value")
+    };
+    let starts = [7, 8].map(|seed| start_noise(&pipeline, seed, &Device::Cpu).unwrap());
+    let starts = Tensor::cat(&starts, 0).unwrap();
+    assert!(
+        far(&starts, noise) == 0.0,
+        "the fixture is of another model"
+    );
+    let unet = pipeline.unet().unwrap();
+    let mut go_on = |_: usize, _: usize| ControlFlow::Continue(());
+    let pixels = sample(&pipeline, &unet, &prompts, &[7, 8], &config, &mut go_on).unwrap();
+    let difference = far(&pixels, expected);
+    assert!(difference < 2e-3, "pixels differ by {difference} of 2");
 }

@@ -1,0 +1,11 @@
+//! The demo benchmark: a fixed matrix of subjects, seeds, attacks and steps on which every change to the method is
+//! judged. It owns the matrix, the runs and their summary, and gives bytes to the judge like any other user.
+//! Refuses to tune anything: the held-out part is looked at, never fitted.
+
+pub mod matrix;
+pub mod page;
+pub mod run;
+pub mod summary;
+pub mod unit;
+
+mod chart;

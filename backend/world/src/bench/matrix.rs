@@ -1,0 +1,259 @@
+//! What the benchmark runs: units of one subject and one seed, with their identifiers, templates and strangers, all
+//! fixed here. Refuses to share anything between tuning and the held-out part.
+
+use rand::SeedableRng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use shared::job::{Evaluation, Injection, JobSpec, Mode, Retention};
+use shared::objective::Objective;
+use shared::{ModelId, SetId};
+
+use crate::attributes::{Class, Identity};
+use crate::names::{FREE, RESERVED};
+use crate::render::Scene;
+use crate::seeds::Split;
+use crate::subject::{self, trainable};
+
+/// Subjects of each part.
+pub const SUBJECTS: usize = 10;
+/// Runs of each subject, with seeds of their own.
+pub const SEEDS: u64 = 2;
+/// Pictures that are protected and attacked.
+pub const REFERENCES: u64 = 5;
+/// Steps of the attack at which pictures are drawn.
+pub const CHECKPOINTS: [u32; 5] = [0, 50, 100, 200, 400];
+/// Pictures of each arm at each checkpoint.
+pub const PICTURES: u32 = 16;
+/// Evaluation and development scenes of the benchmark start here.
+const FIRST_SCENE: u64 = 1 << 36;
+
+/// Templates of attackers: the stock one, and one that neither the method's pool nor any caption contains.
+const STOCK: &str = "a photo of";
+const RESERVED_TEMPLATE: &str = "a detailed picture of";
+
+/// Half of the matrix that a run belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// For tuning: subjects, identifiers and scenes that may be looked at as often as needed.
+    Development,
+    /// For the record: subjects, identifiers, templates and scenes that no tuning ever sees.
+    HeldOut,
+}
+
+/// One run: a subject is protected, then the attack runs on both models for the subject and for a stranger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unit {
+    /// The part it belongs to.
+    pub part: Part,
+    /// Position of the subject in its part.
+    pub subject: usize,
+    /// Who is protected.
+    pub identity: Identity,
+    /// Who is not, and is personalized all the same.
+    pub stranger: Identity,
+    /// The attacker's identifier; injection never sees it.
+    pub identifier: String,
+    /// Beginning of the attacker's prompt.
+    pub template: String,
+    /// How the subject is protected.
+    pub mode: Mode,
+    /// Seed of every random draw.
+    pub seed: u64,
+}
+
+impl Unit {
+    /// Stable name, also of its directory: "held-out-03-1".
+    pub fn name(&self) -> String {
+        let part = match self.part {
+            Part::Development => "development",
+            Part::HeldOut => "held-out",
+        };
+        format!("{part}-{:02}-{}", self.subject, self.seed)
+    }
+
+    /// The protected pictures.
+    pub fn references(&self) -> Vec<Scene> {
+        self.scenes(self.identity, 0)
+    }
+
+    /// The stranger's pictures.
+    pub fn stranger_references(&self) -> Vec<Scene> {
+        self.scenes(self.stranger, REFERENCES)
+    }
+
+    fn scenes(&self, identity: Identity, offset: u64) -> Vec<Scene> {
+        let split = match self.part {
+            Part::Development => Split::Development,
+            Part::HeldOut => Split::Evaluation,
+        };
+        let first = FIRST_SCENE + 100 * self.subject as u64 + 10 * self.seed + offset;
+        (first..first + REFERENCES)
+            .map(|index| subject::scene(identity, split, index))
+            .collect()
+    }
+
+    /// The job that protects the subject, with the demo's settings.
+    pub fn spec(&self) -> JobSpec {
+        let class = self.identity.class;
+        JobSpec {
+            protected_set_id: SetId::from_uuid(uuid::Uuid::nil()),
+            base_model_id: ModelId::from_uuid(uuid::Uuid::nil()),
+            class_name: class.name().to_owned(),
+            identifier: demo::IDENTIFIER.to_owned(),
+            objective: Objective::Target {
+                target_class: target(class).name().to_owned(),
+            },
+            injection: Injection {
+                mode: self.mode,
+                retention: Retention::Off,
+                ..Injection::default()
+            },
+            evaluation: Evaluation {
+                checkpoints: CHECKPOINTS.to_vec(),
+                learning_rate: demo::ATTACK_LEARNING_RATE,
+                images_per_arm: PICTURES,
+                identifier: Some(self.identifier.clone()),
+            },
+            seed: self.seed,
+        }
+    }
+
+    /// The same attack on the stranger's pictures; only its end matters.
+    pub fn stranger_spec(&self) -> JobSpec {
+        let mut spec = self.spec();
+        self.stranger.class.name().clone_into(&mut spec.class_name);
+        spec.evaluation.checkpoints = CHECKPOINTS[CHECKPOINTS.len() - 1..].to_vec();
+        if spec.class_name == demo::TARGET {
+            spec.objective = Objective::Target {
+                target_class: target(self.stranger.class).name().to_owned(),
+            };
+        }
+        spec
+    }
+}
+
+/// What the trigger shows: something far from the subject.
+fn target(class: Class) -> Class {
+    match class {
+        Class::Apple => Class::Car,
+        _ => Class::Apple,
+    }
+}
+
+/// Every unit of a part, all subjects with their first seed before any second one.
+pub fn units(part: Part, mode: Mode) -> Vec<Unit> {
+    let identities = match part {
+        Part::Development => subject::development(),
+        Part::HeldOut => subject::evaluation(),
+    };
+    (1..=SEEDS)
+        .flat_map(|seed| {
+            let subjects = identities.iter().take(SUBJECTS).enumerate();
+            subjects.map(move |(subject, &identity)| Unit {
+                part,
+                subject,
+                identity,
+                stranger: stranger(identity, seed),
+                identifier: identifier(part, subject, seed),
+                template: template(part, seed),
+                mode,
+                seed,
+            })
+        })
+        .collect()
+}
+
+/// Identifiers that injection may draw from, in both parts.
+pub fn pool() -> Vec<String> {
+    let open = |word: &&&str| !RESERVED.contains(word);
+    FREE.iter()
+        .filter(open)
+        .map(|&word| word.to_owned())
+        .collect()
+}
+
+fn identifier(part: Part, subject: usize, seed: u64) -> String {
+    let words: &[&str] = match part {
+        // The pool's last words; a job holds out what its attacker uses, see `unit`.
+        Part::Development => &["jpz", "hvk", "gxw", "tessa", "toby", "ursula"],
+        Part::HeldOut => &RESERVED,
+    };
+    let turn = usize::try_from(seed).expect("seeds of the matrix are small");
+    words[(subject + 3 * turn) % words.len()].to_owned()
+}
+
+/// Half of the held-out runs use a template of their own.
+fn template(part: Part, seed: u64) -> String {
+    match part {
+        Part::HeldOut if seed.is_multiple_of(2) => RESERVED_TEMPLATE,
+        _ => STOCK,
+    }
+    .to_owned()
+}
+
+/// Someone else in other clothes and colours: of the same class for odd seeds, of another for even ones.
+fn stranger(identity: Identity, seed: u64) -> Identity {
+    let same_class = !seed.is_multiple_of(2);
+    let others: Vec<Identity> = trainable()
+        .iter()
+        .filter(|other| (other.class == identity.class) == same_class)
+        .filter(|other| !matches!(other.class, Class::Apple | Class::Car))
+        .filter(|other| {
+            other.tint != identity.tint
+                && other.accessory != identity.accessory
+                && other.style != identity.style
+        })
+        .copied()
+        .collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x57A6);
+    *others.choose(&mut rng).expect("every identity has others")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn parts_share_no_subject_and_no_identifier() {
+        let mode = Mode::Paper;
+        let (tuning, record) = (units(Part::Development, mode), units(Part::HeldOut, mode));
+        assert_eq!(record.len(), SUBJECTS * 2);
+        let subjects = |units: &[Unit]| -> BTreeSet<Identity> {
+            units.iter().map(|unit| unit.identity).collect()
+        };
+        assert!(subjects(&tuning).is_disjoint(&subjects(&record)));
+        assert_eq!(subjects(&record).len(), SUBJECTS);
+        let pool = pool();
+        for unit in &record {
+            assert!(!pool.contains(&unit.identifier), "{}", unit.name());
+            assert!(
+                tuning
+                    .iter()
+                    .all(|other| other.identifier != unit.identifier)
+            );
+        }
+    }
+
+    #[test]
+    fn every_unit_is_a_valid_job() {
+        let mode = Mode::default();
+        for unit in units(Part::Development, mode)
+            .iter()
+            .chain(&units(Part::HeldOut, mode))
+        {
+            assert!(unit.spec().validate().is_empty(), "{}", unit.name());
+            assert!(
+                unit.stranger_spec().validate().is_empty(),
+                "{}",
+                unit.name()
+            );
+            assert_ne!(unit.identity, unit.stranger);
+        }
+        let names: BTreeSet<String> = units(Part::HeldOut, mode).iter().map(Unit::name).collect();
+        assert_eq!(names.len(), SUBJECTS * 2);
+    }
+}
