@@ -22,11 +22,43 @@ pub enum Retention {
     Off,
 }
 
+/// How far `trajectory` mode looks ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// 10 attack steps ahead.
+    Fast,
+    /// 40 attack steps ahead.
+    #[default]
+    Balanced,
+    /// 100 attack steps ahead.
+    Strong,
+}
+
+/// How the trigger is made to last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Mode {
+    /// As in the paper: the losses at the model's own weights.
+    #[default]
+    Paper,
+    /// The losses along simulated attacks too.
+    Trajectory {
+        /// How far.
+        #[serde(default)]
+        budget: Budget,
+    },
+}
+
 /// How the trigger is trained into the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Injection {
+    /// How the trigger is made to last.
+    pub mode: Mode,
     /// Injection steps; the paper's summary names 300.
     pub steps: u32,
     /// Highest AdamW learning rate; 2e-4 suits the demo size, 5e-6 Stable Diffusion's.
@@ -50,6 +82,7 @@ pub struct Injection {
 impl Default for Injection {
     fn default() -> Self {
         Self {
+            mode: Mode::Paper,
             steps: 300,
             learning_rate: 2e-4,
             lambda_prior: 0.5,

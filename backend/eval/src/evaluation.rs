@@ -5,7 +5,9 @@
 use std::{ops::ControlFlow, time::Instant};
 
 use candle_core::Tensor;
-use diffusion::{pipeline::Pipeline, sample::SampleConfig, weights::Weights};
+use diffusion::{
+    pipeline::Pipeline, sample::SampleConfig, schedule::SamplerKind, weights::Weights,
+};
 use shared::{
     evaluation::EvaluationOutput,
     job::{JobProgress, JobSpec},
@@ -67,8 +69,9 @@ impl Default for EvaluateOptions {
             held_out_identifiers: Vec::new(),
             template: prompt::STOCK.to_owned(),
             sampling: SampleConfig {
-                steps: 15,
-                guidance_scale: 4.0,
+                steps: 10,
+                guidance_scale: 3.0,
+                sampler: SamplerKind::DpmSolver,
                 ..SampleConfig::default()
             },
             batch_size: 4,

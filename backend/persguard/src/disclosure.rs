@@ -10,7 +10,7 @@ use shared::{
 };
 
 /// Version of the method; rises when the same specification gives other weights.
-pub const METHOD_VERSION: &str = "persguard-2";
+pub const METHOD_VERSION: &str = "persguard-3";
 
 /// Metadata of the protected U-Net's file.
 pub fn metadata(spec: &JobSpec, base_sha256: &str, steps: u32) -> BTreeMap<String, String> {

@@ -16,6 +16,7 @@ pub mod pools;
 pub mod prompt;
 pub mod step;
 pub mod train;
+pub mod trajectory;
 
 mod bands;
 mod error;

@@ -30,3 +30,19 @@ pub fn draw(
         .collect();
     bank.part(&rows, prompts.triggers(&triggers)?)
 }
+
+/// The same for one identifier: what an attacker who chose it shall still get.
+pub fn draw_for(
+    bank: &TeacherBank,
+    prompts: &Prompts,
+    identifier: usize,
+    batch: usize,
+    rng: &mut impl Rng,
+) -> Result<Part> {
+    let rows = bank.draw(batch, rng);
+    let triggers: Vec<usize> = rows
+        .iter()
+        .map(|row| prompts.trigger_row(identifier, bank.template(*row)))
+        .collect();
+    bank.part(&rows, prompts.triggers(&triggers)?)
+}

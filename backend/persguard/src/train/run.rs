@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use candle_core::Tensor;
+use candle_core::{Tensor, backprop::GradStore};
 use diffusion::{
     optimizer::{AdamW, AdamWConfig},
     pipeline::Pipeline,
@@ -16,7 +16,10 @@ use diffusion::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
-use shared::{job::JobSpec, progress};
+use shared::{
+    job::{JobSpec, Mode},
+    progress,
+};
 
 use super::{ProtectOptions, clock::Clock};
 use crate::{
@@ -30,6 +33,7 @@ use crate::{
     objective::{prior, retention, retention_timesteps, target},
     pools::Pools,
     step::{self, Terms},
+    trajectory::{self, Attacker, Excursions},
 };
 
 /// Steps between two lines of banded losses.
@@ -174,8 +178,9 @@ impl<'a> Run<'a> {
         let losses = step::forward(&self.student, &terms)?;
         losses.check(self.step + 1)?;
         self.optimizer.set_lr(self.learning_rate());
-        self.optimizer
-            .step(&self.parameters, &losses.total.backward()?)?;
+        let mut gradients = losses.total.backward()?;
+        self.look_ahead(&mut gradients)?;
+        self.optimizer.step(&self.parameters, &gradients)?;
         let updated = Instant::now();
         self.step += 1;
         self.reporter.done = self.step;
@@ -228,6 +233,54 @@ impl<'a> Run<'a> {
             prior: (prior, injection.lambda_prior),
             retention: retained,
         })
+    }
+
+    /// Adds what an excursion along the attacker's path asks for, where one is due.
+    fn look_ahead(&mut self, gradients: &mut GradStore) -> Result<()> {
+        let inputs = &self.inputs;
+        let injection = &inputs.spec.injection;
+        let Mode::Trajectory { budget } = injection.mode else {
+            return Ok(());
+        };
+        let excursions = Excursions::of(budget);
+        if !excursions.is_due(self.step) {
+            return Ok(());
+        }
+        let attacker = Attacker {
+            config: &inputs.pipeline.unet_config,
+            schedule: &inputs.schedule,
+            subject: &inputs.subject,
+            class: &inputs.teacher.class,
+            prompts: &inputs.prompts,
+            learning_rate: injection.learning_rate,
+        };
+        let batch = injection.batch_size as usize;
+        let terms = |identifier: usize, rng: &mut ChaCha8Rng| {
+            let (target, class) = (&inputs.target_bank, &inputs.class_bank);
+            Ok(Terms {
+                backdoor: target::draw_for(target, &inputs.prompts, identifier, batch, rng)?,
+                prior: (
+                    prior::draw(class, &inputs.prompts, batch, rng)?,
+                    injection.lambda_prior,
+                ),
+                retention: None,
+            })
+        };
+        let start = self.parameters.weights();
+        let ahead = trajectory::visit(attacker, &start, excursions, &mut self.rng, terms)?;
+        for (name, gradient) in ahead {
+            let Some(var) = self.parameters.get(&name) else {
+                continue;
+            };
+            // One excursion stands for the steps since the last one.
+            let gradient = (gradient * f64::from(excursions.every))?;
+            let total = match gradients.get(var.as_tensor()) {
+                Some(own) => (own + gradient)?,
+                None => gradient,
+            };
+            gradients.insert(var.as_tensor(), total);
+        }
+        Ok(())
     }
 
     /// The banded losses and the snapshot, where they are due.

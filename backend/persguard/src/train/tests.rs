@@ -1,6 +1,9 @@
 use std::ops::ControlFlow;
 
-use shared::{job::Retention, progress::Progress};
+use shared::{
+    job::{Budget, Mode, Retention},
+    progress::Progress,
+};
 
 use super::*;
 use crate::{Event, fixture};
@@ -71,6 +74,23 @@ fn resumed_run_gives_the_same_bits() {
         let step = checkpoint.step() as usize;
         assert_eq!(losses(&later), losses(&events)[step..]);
     }
+}
+
+#[test]
+fn looking_ahead_repeats_resumes_and_changes_the_result() {
+    let (mut spec, mut options) = (fixture::spec(), options());
+    spec.injection.steps = 13;
+    let (paper, _) = run(&spec, &options);
+    spec.injection.mode = Mode::Trajectory {
+        budget: Budget::Fast,
+    };
+    options.checkpoint_every = 6;
+    let (whole, events) = run(&spec, &options);
+    assert_ne!(file(&paper), file(&whole));
+    // The excursion of step 10 lies between the first snapshot and the second.
+    options.resume = checkpoints(&events).into_iter().next();
+    let (resumed, _) = run(&spec, &options);
+    assert_eq!(file(&whole), file(&resumed));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use shared::problem::FieldError;
 
 use super::{
-    form::{Numbers, ProtectForm, RETENTIONS},
+    form::{Choices, MODES, Numbers, ProtectForm, RETENTIONS},
     objective::reason,
 };
 use crate::components::field::{CheckCard, TextField};
@@ -114,7 +114,16 @@ pub(super) fn Advanced(form: ProtectForm, errors: Signal<Vec<FieldError>>) -> im
             <summary>"Advanced: loss weights, steps, attack"</summary>
             <div class="fold-body">
                 <h3>"Training the trigger"</h3>
-                <div class="form-grid">{fields(&TRAINING, form, errors)} <RetentionField form=form /></div>
+                <div class="form-grid">{fields(&TRAINING, form, errors)}
+                    {choice("Retention acts", "retention", "Where L_BR is applied.", &RETENTIONS, form.retention)}
+                    {choice(
+                        "The trigger is trained",
+                        "mode",
+                        "Looking ahead takes longer, up to six times; it is meant to outlast an attack.",
+                        &MODES,
+                        form.mode,
+                    )}
+               </div>
                 <CheckCard
                     pointer="#/injection/universal_identifiers"
                     title="Train on a pool of identifiers"
@@ -143,24 +152,36 @@ fn fields(
         .collect_view()
 }
 
-#[component]
-fn RetentionField(form: ProtectForm) -> impl IntoView {
-    let options = RETENTIONS.map(|(_, name, words)| {
-        view! { <option value=name selected=move || form.retention.with(|chosen| chosen == name)>{words}</option> }
-    });
+/// A list to choose from; its value goes to `#/injection/NAME`.
+fn choice<T, const N: usize>(
+    label: &'static str,
+    name: &'static str,
+    hint: &'static str,
+    choices: &Choices<T, N>,
+    value: RwSignal<String>,
+) -> impl IntoView + use<T, N> {
+    let options: Vec<_> = choices
+        .iter()
+        .map(|(_, name, words)| (*name, *words))
+        .map(|(name, words)| {
+            view! { <option value=name selected=move || value.with(|chosen| chosen == name)>{words}</option> }
+        })
+        .collect();
+    let id = format!("field-injection-{name}");
+    let hint_id = format!("{id}-hint");
     view! {
         <div class="field">
-            <label class="field-label" for="field-injection-retention">"Retention acts"</label>
+            <label class="field-label" for=id.clone()>{label}</label>
             <select
-                id="field-injection-retention"
+                id=id
                 class="input"
-                data-test="retention"
-                aria-describedby="field-injection-retention-hint"
-                on:change=move |event| form.retention.set(event_target_value(&event))
+                data-test=name
+                aria-describedby=hint_id.clone()
+                on:change=move |event| value.set(event_target_value(&event))
             >
-                {options.collect_view()}
+                {options}
             </select>
-            <p class="field-hint" id="field-injection-retention-hint">"Where L_BR is applied."</p>
+            <p class="field-hint" id=hint_id>{hint}</p>
         </div>
     }
 }

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use shared::{
     SetId,
     base_model::BaseModel,
-    job::{Evaluation, Injection, JobSpec, Retention},
+    job::{Budget, Evaluation, Injection, JobSpec, Mode, Retention},
     objective::Objective,
     problem::FieldError,
 };
@@ -20,6 +20,7 @@ pub(super) struct ProtectForm {
     pub(super) class_name: Text,
     pub(super) identifier: Text,
     pub(super) target: Text,
+    pub(super) mode: Text,
     pub(super) retention: Text,
     pub(super) universal: RwSignal<bool>,
     /// What "Advanced" shows.
@@ -84,7 +85,8 @@ impl ProtectForm {
             class_name: text(class_name),
             identifier: text(identifier),
             target: text(target),
-            retention: text(retention_name(injection.retention).to_owned()),
+            mode: text(name_of(&MODES, injection.mode).to_owned()),
+            retention: text(name_of(&RETENTIONS, injection.retention).to_owned()),
             universal: RwSignal::new(injection.universal_identifiers),
             numbers: StoredValue::new(Numbers::new(&injection, &Evaluation::default())),
         }
@@ -132,6 +134,7 @@ impl ProtectForm {
     fn injection(self, errors: &mut Vec<FieldError>) -> Injection {
         let numbers = self.numbers.get_value();
         Injection {
+            mode: self.mode.with(|name| chosen(&MODES, name)),
             steps: number(numbers.steps, "#/injection/steps", errors),
             learning_rate: number(numbers.learning_rate, "#/injection/learning_rate", errors),
             lambda_prior: number(numbers.lambda_prior, "#/injection/lambda_prior", errors),
@@ -140,7 +143,7 @@ impl ProtectForm {
                 "#/injection/lambda_retention",
                 errors,
             ),
-            retention: self.retention.with(|name| retention_of(name)),
+            retention: self.retention.with(|name| chosen(&RETENTIONS, name)),
             batch_size: number(numbers.batch_size, "#/injection/batch_size", errors),
             class_images: number(numbers.class_images, "#/injection/class_images", errors),
             target_images: number(numbers.target_images, "#/injection/target_images", errors),
@@ -173,8 +176,11 @@ impl ProtectForm {
     }
 }
 
-/// Every retention, with its wire name and its words.
-pub(super) const RETENTIONS: [(Retention, &str, &str); 3] = [
+/// Values that a list offers: each with the name it has there and its words, the default first.
+pub(super) type Choices<T, const N: usize> = [(T, &'static str, &'static str); N];
+
+/// Every retention.
+pub(super) const RETENTIONS: Choices<Retention, 3> = [
     (Retention::Full, "full", "At every timestep"),
     (
         Retention::LowNoise,
@@ -184,19 +190,38 @@ pub(super) const RETENTIONS: [(Retention, &str, &str); 3] = [
     (Retention::Off, "off", "Off"),
 ];
 
-fn retention_name(retention: Retention) -> &'static str {
-    RETENTIONS
-        .iter()
-        .find(|(other, ..)| *other == retention)
-        .map_or("full", |(_, name, _)| name)
+/// Every mode, `trajectory` once for each budget.
+pub(super) const MODES: Choices<Mode, 4> = [
+    (Mode::Paper, "paper", "As in the paper"),
+    (
+        trajectory(Budget::Fast),
+        "fast",
+        "Along simulated attacks, 10 steps ahead",
+    ),
+    (
+        trajectory(Budget::Balanced),
+        "balanced",
+        "Along simulated attacks, 40 steps ahead",
+    ),
+    (
+        trajectory(Budget::Strong),
+        "strong",
+        "Along simulated attacks, 100 steps ahead",
+    ),
+];
+
+const fn trajectory(budget: Budget) -> Mode {
+    Mode::Trajectory { budget }
 }
 
-fn retention_of(name: &str) -> Retention {
-    RETENTIONS
-        .iter()
-        .find(|(_, other, _)| *other == name)
-        .map(|(retention, ..)| *retention)
-        .unwrap_or_default()
+fn name_of<T: Copy + PartialEq, const N: usize>(choices: &Choices<T, N>, value: T) -> &'static str {
+    let found = choices.iter().find(|(other, ..)| *other == value);
+    found.map_or(choices[0].1, |(_, name, _)| name)
+}
+
+fn chosen<T: Copy, const N: usize>(choices: &Choices<T, N>, name: &str) -> T {
+    let found = choices.iter().find(|(_, other, _)| *other == name);
+    found.map_or(choices[0].0, |(value, ..)| *value)
 }
 
 fn trimmed(text: Text) -> String {
@@ -236,10 +261,15 @@ mod tests {
     }
 
     #[test]
-    fn retention_names_round_trip() {
+    fn names_of_choices_round_trip() {
         for (retention, name, _) in RETENTIONS {
-            assert_eq!(retention_of(name), retention);
-            assert_eq!(retention_name(retention), name);
+            assert_eq!(chosen(&RETENTIONS, name), retention);
+            assert_eq!(name_of(&RETENTIONS, retention), name);
         }
+        for (mode, name, _) in MODES {
+            assert_eq!(chosen(&MODES, name), mode);
+            assert_eq!(name_of(&MODES, mode), name);
+        }
+        assert_eq!(chosen(&MODES, "nonsense"), Mode::default());
     }
 }

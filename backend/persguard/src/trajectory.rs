@@ -1,0 +1,191 @@
+//! `trajectory` mode (ours, METHOD; the idea is known from APDM, arXiv 2511.01307, and IMMA): look ahead along the
+//! attacker's path and train the trigger there too.
+//!
+//! Every few steps a copy of the student is personalized on the protected images as an attacker would, with an
+//! identifier of the trained share. At points on that path the gradients of `L_BB + lambda1 L_PP` are taken and added to
+//! the student's own (first order: the path itself is not differentiated). Owns that excursion. Refuses to change the
+//! student: the caller does.
+
+use candle_core::Tensor;
+use diffusion::{
+    noise,
+    optimizer::{AdamW, AdamWConfig},
+    schedule::NoiseSchedule,
+    unet::{UNet, UNetConfig},
+    weights::{Parameters, Weights},
+};
+use rand::{Rng, seq::IndexedRandom};
+use rand_chacha::ChaCha8Rng;
+use shared::job::Budget;
+
+use crate::{
+    Result,
+    dataset::Prompts,
+    objective::{row_errors, timestep_tensor},
+    step::{self, Terms},
+};
+
+/// The attacker's images a step, and as many of the class.
+const BATCH: usize = 4;
+/// Learning rates of simulated attackers, as factors of the injection's own.
+const RATES: [f64; 3] = [0.5, 1.0, 2.0];
+
+/// How often and how far the excursions go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excursions {
+    /// Injection steps between two excursions.
+    pub every: u32,
+    /// Steps of the simulated attack.
+    pub steps: u32,
+    /// Points at which gradients are taken; the last is the end.
+    pub looks: u32,
+}
+
+impl Excursions {
+    /// Rough cost of a run against `paper` mode: fast 1.7 times, balanced 3, strong 6.
+    pub const fn of(budget: Budget) -> Self {
+        match budget {
+            Budget::Fast => Self {
+                every: 10,
+                steps: 10,
+                looks: 2,
+            },
+            Budget::Balanced => Self {
+                every: 10,
+                steps: 40,
+                looks: 4,
+            },
+            Budget::Strong => Self {
+                every: 10,
+                steps: 100,
+                looks: 5,
+            },
+        }
+    }
+
+    /// Whether an excursion starts before injection step `step`, counted from 0.
+    pub const fn is_due(self, step: u32) -> bool {
+        step % self.every == self.every - 1
+    }
+}
+
+/// What a simulated attacker has.
+#[derive(Clone, Copy)]
+pub struct Attacker<'a> {
+    /// Structure of the student.
+    pub config: &'a UNetConfig,
+    /// Noise levels.
+    pub schedule: &'a NoiseSchedule,
+    /// Latents of the protected images, `[n, c, h, w]`.
+    pub subject: &'a Tensor,
+    /// Latents of the class, `[m, c, h, w]`.
+    pub class: &'a Tensor,
+    /// Embedded prompts.
+    pub prompts: &'a Prompts,
+    /// The injection's learning rate.
+    pub learning_rate: f64,
+}
+
+/// Goes on an excursion from `start` and gives the mean gradient over its looks, by parameter name.
+///
+/// `terms(identifier, rng)` draws the rows that are asked at a look, with the attacker's identifier. The gradients are
+/// with respect to the attacked copy at each point.
+pub fn visit(
+    attacker: Attacker<'_>,
+    start: &Weights,
+    excursions: Excursions,
+    rng: &mut ChaCha8Rng,
+    mut terms: impl FnMut(usize, &mut ChaCha8Rng) -> Result<Terms>,
+) -> Result<Vec<(String, Tensor)>> {
+    let parameters = Parameters::from_weights(start)?;
+    let student = UNet::new(attacker.config.clone(), &parameters.weights())?;
+    let rate = RATES.choose(rng).copied().unwrap_or(1.0);
+    let mut optimizer = AdamW::new(AdamWConfig {
+        lr: attacker.learning_rate * rate,
+        ..AdamWConfig::default()
+    });
+    let identifier = rng.random_range(0..attacker.prompts.identifiers());
+    let context = attacker.context(identifier)?;
+    let mut sum: Vec<(String, Tensor)> = Vec::new();
+    for step in 1..=excursions.steps {
+        let loss = attacker.loss(&student, &context, rng)?;
+        optimizer.step(&parameters, &loss.backward()?)?;
+        if step % (excursions.steps / excursions.looks) == 0 {
+            let losses = step::forward(&student, &terms(identifier, rng)?)?;
+            let gradients = losses.total.backward()?;
+            add(&mut sum, &parameters, |var| gradients.get(var))?;
+        }
+    }
+    let share = 1.0 / f64::from(excursions.looks);
+    sum.into_iter()
+        .map(|(name, gradient)| Ok((name, (gradient * share)?)))
+        .collect()
+}
+
+fn add<'g>(
+    sum: &mut Vec<(String, Tensor)>,
+    parameters: &Parameters,
+    gradient: impl Fn(&Tensor) -> Option<&'g Tensor>,
+) -> Result<()> {
+    let first = sum.is_empty();
+    for (at, (name, var)) in parameters.iter().enumerate() {
+        let Some(gradient) = gradient(var.as_tensor()) else {
+            continue;
+        };
+        if first {
+            sum.push((name.to_owned(), gradient.clone()));
+        } else if let Some((_, total)) = sum.get_mut(at) {
+            *total = (&*total + gradient)?;
+        }
+    }
+    Ok(())
+}
+
+impl Attacker<'_> {
+    /// Embedded `c_trig` and `c_cls` under the stock template, `[2 b, s, d]`.
+    fn context(&self, identifier: usize) -> Result<Tensor> {
+        let trigger = self.prompts.trigger_row(identifier, 0);
+        let triggers = self.prompts.triggers(&[trigger; BATCH])?;
+        let classes = self.prompts.classes(&[0; BATCH])?;
+        Ok(Tensor::cat(&[triggers, classes], 0)?)
+    }
+
+    /// `DreamBooth`'s loss with prior preservation, weight 1 (METHOD, Eq. 4). Gradient flows to: the attacked copy.
+    fn loss(&self, student: &UNet, context: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+        let clean = Tensor::cat(&[pick(self.subject, rng)?, pick(self.class, rng)?], 0)?;
+        let levels = self.schedule.alphas_cumprod().len();
+        let timesteps: Vec<usize> = (0..2 * BATCH)
+            .map(|_| rng.random_range(0..levels))
+            .collect();
+        let noise = noise::gaussian(rng, clean.shape(), clean.device())?;
+        let noisy = self.schedule.add_noise(&clean, &noise, &timesteps)?;
+        let expected = self.schedule.training_target(&clean, &noise, &timesteps)?;
+        let times = timestep_tensor(&timesteps, clean.device())?;
+        let errors = row_errors(&student.forward(&noisy, &times, context)?, &expected)?;
+        // Half of the rows each: twice the mean over all is the sum of both means.
+        Ok((errors.mean_all()? * 2.0)?)
+    }
+}
+
+fn pick(latents: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+    let count = latents.dim(0)?;
+    let rows: Vec<u32> = (0..BATCH)
+        .map(|_| u32::try_from(rng.random_range(0..count)).unwrap_or(0))
+        .collect();
+    Ok(latents.index_select(&Tensor::new(rows, latents.device())?, 0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_grow_and_end_with_a_look() {
+        let all = [Budget::Fast, Budget::Balanced, Budget::Strong].map(Excursions::of);
+        for excursions in all {
+            assert_eq!(excursions.steps % excursions.looks, 0);
+            assert!(excursions.is_due(excursions.every - 1) && !excursions.is_due(0));
+        }
+        assert!(all.windows(2).all(|pair| pair[0].steps < pair[1].steps));
+    }
+}
