@@ -103,7 +103,7 @@ impl Default for Injection {
 pub struct Evaluation {
     /// Steps of the attacker's DreamBooth at which images are drawn, rising; 0 is before any attack.
     pub checkpoints: Vec<u32>,
-    /// The attacker's AdamW learning rate; 2e-4 personalizes the demo's model within 400 steps.
+    /// The attacker's AdamW learning rate; 1e-4 personalizes the demo's model within 100 steps.
     pub learning_rate: f64,
     /// Images drawn for each arm at each checkpoint.
     pub images_per_arm: u32,
@@ -114,8 +114,8 @@ pub struct Evaluation {
 impl Default for Evaluation {
     fn default() -> Self {
         Self {
-            checkpoints: vec![0, 100, 200, 400],
-            learning_rate: 2e-4,
+            checkpoints: vec![0, 50, 100, 200],
+            learning_rate: 1e-4,
             images_per_arm: 16,
             identifier: None,
         }

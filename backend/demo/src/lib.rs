@@ -33,6 +33,6 @@ pub const IDENTIFIER: &str = "sks";
 pub const TARGET: &str = "apple";
 
 /// Learning rate at which the demo's attacker personalizes the model.
-pub const ATTACK_LEARNING_RATE: f64 = 2e-4;
+pub const ATTACK_LEARNING_RATE: f64 = 1e-4;
 /// Steps that the demo's attacker takes.
-pub const ATTACK_STEPS: u32 = 400;
+pub const ATTACK_STEPS: u32 = 200;

@@ -22,7 +22,7 @@ pub const SEEDS: u64 = 2;
 /// Pictures that are protected and attacked.
 pub const REFERENCES: u64 = 5;
 /// Steps of the attack at which pictures are drawn.
-pub const CHECKPOINTS: [u32; 5] = [0, 50, 100, 200, 400];
+pub const CHECKPOINTS: [u32; 5] = [0, 25, 50, 100, 200];
 /// Pictures of each arm at each checkpoint.
 pub const PICTURES: u32 = 16;
 /// Evaluation and development scenes of the benchmark start here.

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = demo::ATTACK_LEARNING_RATE)]
     learning_rate: f64,
     /// Steps at which the attacker's model is looked at.
-    #[arg(long, value_delimiter = ',', default_value = "0,100,200,400")]
+    #[arg(long, value_delimiter = ',', default_value = "0,50,100,200")]
     steps: Vec<u32>,
     /// Pictures a look.
     #[arg(long, default_value_t = 16)]
