@@ -32,7 +32,9 @@ pub(crate) struct Server {
 
 /// Builds both programs; returns the folder that holds them.
 pub(crate) fn build_programs() -> Result<PathBuf> {
-    run(cargo()?.args(["build", "--package", "api", "--package", "node"]))?;
+    // The whole workspace's selection of features, so that the tests reuse what the demo compiled.
+    let programs = ["--bin", "persguard", "--bin", "persguard-node"];
+    run(cargo()?.args(["build", "--workspace"]).args(programs))?;
     Ok(folder("target")?.join("debug"))
 }
 

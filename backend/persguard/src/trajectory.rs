@@ -6,6 +6,8 @@
 //! the student's own (first order: the path itself is not differentiated). Owns that excursion. Refuses to change the
 //! student: the caller does.
 
+use std::collections::BTreeMap;
+
 use candle_core::Tensor;
 use diffusion::{
     noise,
@@ -29,6 +31,9 @@ use crate::{
 const BATCH: usize = 4;
 /// Learning rates of simulated attackers, as factors of the injection's own.
 const RATES: [f64; 3] = [0.5, 1.0, 2.0];
+
+/// Steps of an excursion between two chances to stop it.
+const TICK: u32 = 10;
 
 /// How often and how far the excursions go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,14 +94,15 @@ pub struct Attacker<'a> {
 /// Goes on an excursion from `start` and gives the mean gradient over its looks, by parameter name.
 ///
 /// `terms(identifier, rng)` draws the rows that are asked at a look, with the attacker's identifier. The gradients are
-/// with respect to the attacked copy at each point.
+/// with respect to the attacked copy at each point. `tick` hears of the way and may stop it.
 pub fn visit(
     attacker: Attacker<'_>,
     start: &Weights,
     excursions: Excursions,
     rng: &mut ChaCha8Rng,
     mut terms: impl FnMut(usize, &mut ChaCha8Rng) -> Result<Terms>,
-) -> Result<Vec<(String, Tensor)>> {
+    mut tick: impl FnMut() -> Result<()>,
+) -> Result<BTreeMap<String, Tensor>> {
     let parameters = Parameters::from_weights(start)?;
     let student = UNet::new(attacker.config.clone(), &parameters.weights())?;
     let rate = RATES.choose(rng).copied().unwrap_or(1.0);
@@ -106,37 +112,40 @@ pub fn visit(
     });
     let identifier = rng.random_range(0..attacker.prompts.identifiers());
     let context = attacker.context(identifier)?;
-    let mut sum: Vec<(String, Tensor)> = Vec::new();
+    let mut sum = BTreeMap::new();
     for step in 1..=excursions.steps {
+        if step.is_multiple_of(TICK) {
+            tick()?;
+        }
         let loss = attacker.loss(&student, &context, rng)?;
         optimizer.step(&parameters, &loss.backward()?)?;
-        if step % (excursions.steps / excursions.looks) == 0 {
+        if step.is_multiple_of(excursions.steps / excursions.looks) {
             let losses = step::forward(&student, &terms(identifier, rng)?)?;
             let gradients = losses.total.backward()?;
             add(&mut sum, &parameters, |var| gradients.get(var))?;
         }
     }
     let share = 1.0 / f64::from(excursions.looks);
-    sum.into_iter()
-        .map(|(name, gradient)| Ok((name, (gradient * share)?)))
-        .collect()
+    for gradient in sum.values_mut() {
+        *gradient = (&*gradient * share)?;
+    }
+    Ok(sum)
 }
 
 fn add<'g>(
-    sum: &mut Vec<(String, Tensor)>,
+    sum: &mut BTreeMap<String, Tensor>,
     parameters: &Parameters,
     gradient: impl Fn(&Tensor) -> Option<&'g Tensor>,
 ) -> Result<()> {
-    let first = sum.is_empty();
-    for (at, (name, var)) in parameters.iter().enumerate() {
+    for (name, var) in parameters.iter() {
         let Some(gradient) = gradient(var.as_tensor()) else {
             continue;
         };
-        if first {
-            sum.push((name.to_owned(), gradient.clone()));
-        } else if let Some((_, total)) = sum.get_mut(at) {
-            *total = (&*total + gradient)?;
-        }
+        let total = match sum.get(name) {
+            Some(total) => (total + gradient)?,
+            None => gradient.clone(),
+        };
+        sum.insert(name.to_owned(), total);
     }
     Ok(())
 }

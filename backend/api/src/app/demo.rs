@@ -6,7 +6,7 @@ use shared::{
     auth::CreateUser,
     base_model::BaseModel,
     demo::{Demo, DemoJob, SampleSet},
-    job::{Evaluation, Injection, JobKind, JobSpec, JobStatus, Retention},
+    job::{Budget, Evaluation, Injection, JobKind, JobSpec, JobStatus, Mode, Retention},
     objective::Objective,
     protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet, RightsBasis, SetStatus},
 };
@@ -114,9 +114,12 @@ fn spec(set: &ProtectedSet, model: &BaseModel) -> JobSpec {
         objective: Objective::Target {
             target_class: demo::TARGET.into(),
         },
-        // On the demo's model the trigger moved only without `L_BR`: with it, 150 steps at either
-        // rate tried left dogs dogs (8 images a prompt, one seed).
+        // Two development subjects attacked at 2e-4 were hit .88 and .19 after 50 steps and 1.0 and .69 after 100 in
+        // `paper` mode; looking 100 steps ahead, 0 and 0, and .12 and .12.
         injection: Injection {
+            mode: Mode::Trajectory {
+                budget: Budget::Strong,
+            },
             retention: Retention::Off,
             ..Injection::default()
         },

@@ -28,8 +28,12 @@ pub(crate) async fn whole(app: &App, spec: &JobSpec) -> Result<Option<SecondsRan
 
 async fn of_kind(app: &App, kind: JobKind, spec: &JobSpec) -> Result<Option<SecondsRange>, Error> {
     let earlier = app.store().latest_metrics(kind, JOBS).await?;
+    // Looking ahead takes several times as long: other modes say nothing.
+    let alike =
+        |known: &JobSpec| kind != JobKind::Protect || known.injection.mode == spec.injection.mode;
     let seconds = earlier
         .iter()
+        .filter(|(known, _)| alike(known))
         .map(|(known, metrics)| adapted(kind, spec, known, metrics));
     Ok(range(seconds))
 }

@@ -267,7 +267,10 @@ impl<'a> Run<'a> {
             })
         };
         let start = self.parameters.weights();
-        let ahead = trajectory::visit(attacker, &start, excursions, &mut self.rng, terms)?;
+        let (done, total) = (self.step as usize, injection.steps as usize);
+        let reporter = &mut self.reporter;
+        let tick = || reporter.phase(PHASE, done, total);
+        let ahead = trajectory::visit(attacker, &start, excursions, &mut self.rng, terms, tick)?;
         for (name, gradient) in ahead {
             let Some(var) = self.parameters.get(&name) else {
                 continue;
