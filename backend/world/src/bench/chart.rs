@@ -10,7 +10,7 @@ use super::summary::Step;
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 48.0;
-const RIGHT: f64 = 120.0;
+const RIGHT: f64 = 140.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 44.0;
 
