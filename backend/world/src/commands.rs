@@ -8,7 +8,14 @@ pub(crate) mod noise;
 pub(crate) mod pretrain;
 pub(crate) mod publish;
 
+use std::collections::BTreeMap;
 use std::io::Write;
+
+/// The files of the embedded base model, as a pipeline takes them.
+pub(crate) fn embedded() -> BTreeMap<String, Vec<u8>> {
+    let owned = |&(name, content): &(&str, &[u8])| (name.to_owned(), content.to_vec());
+    demo::model_files().iter().map(owned).collect()
+}
 
 /// Prints a line; the commands' only way to speak.
 pub(crate) fn say(line: impl std::fmt::Display) -> std::io::Result<()> {

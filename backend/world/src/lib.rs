@@ -8,6 +8,7 @@ pub mod bench;
 pub mod caption;
 pub mod dataset;
 pub mod degrade;
+pub mod file;
 pub mod names;
 mod print;
 pub mod publish;

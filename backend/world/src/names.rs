@@ -36,6 +36,12 @@ pub const RESERVED: [&str; 8] = [
     "kwl", "lrx", "mzt", "nqj", "victor", "wanda", "xenia", "yuri",
 ];
 
+/// Free identifiers that jobs and tuning may draw from: all but the reserved ones, in the same order.
+pub fn open() -> Vec<&'static str> {
+    let is_open = |word: &&str| !RESERVED.contains(word);
+    FREE.into_iter().filter(is_open).collect()
+}
+
 const RARE: usize = 150;
 
 /// A name that the captions bind to one identity.

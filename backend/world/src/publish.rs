@@ -10,7 +10,7 @@ use candle_core::{DType, Device};
 use diffusion::pipeline::Pipeline;
 use eval::encoder::Encoder;
 
-use crate::names::{FREE, RESERVED};
+use crate::names;
 
 /// Where the model came from and under which terms, beside its weights.
 const NOTICE: &str = include_str!("publish/NOTICE");
@@ -36,12 +36,7 @@ pub fn write(demo: &Path, pipeline: &Pipeline, encoder: &[u8]) -> Result<(), Err
     Encoder::load(encoder)?;
     pipeline.save(demo.join("model"), DType::F16)?;
     fs::write(demo.join("model/NOTICE"), NOTICE)?;
-    let open: Vec<&str> = FREE
-        .iter()
-        .filter(|word| !RESERVED.contains(word))
-        .copied()
-        .collect();
-    let card = serde_json::json!({ "identifiers": open });
+    let card = serde_json::json!({ "identifiers": names::open() });
     fs::write(demo.join("model/persguard.json"), format!("{card}\n"))?;
     fs::write(demo.join("encoder.safetensors"), encoder)?;
     samples::write(&demo.join("samples"))

@@ -10,7 +10,7 @@ use shared::objective::Objective;
 use shared::{ModelId, SetId};
 
 use crate::attributes::{Class, Identity};
-use crate::names::{FREE, RESERVED};
+use crate::names::RESERVED;
 use crate::render::Scene;
 use crate::seeds::Split;
 use crate::subject::{self, trainable};
@@ -96,14 +96,14 @@ impl Unit {
 
     /// The job that protects the subject, with the demo's settings.
     pub fn spec(&self) -> JobSpec {
-        let class = self.identity.class;
         JobSpec {
             protected_set_id: SetId::from_uuid(uuid::Uuid::nil()),
             base_model_id: ModelId::from_uuid(uuid::Uuid::nil()),
-            class_name: class.name().to_owned(),
+            class_name: self.identity.class.name().to_owned(),
             identifier: demo::IDENTIFIER.to_owned(),
             objective: Objective::Target {
-                target_class: target(class).name().to_owned(),
+                // No subject and no stranger is of this class.
+                target_class: demo::TARGET.to_owned(),
             },
             injection: Injection {
                 mode: self.mode,
@@ -125,20 +125,7 @@ impl Unit {
         let mut spec = self.spec();
         self.stranger.class.name().clone_into(&mut spec.class_name);
         spec.evaluation.checkpoints = CHECKPOINTS[CHECKPOINTS.len() - 1..].to_vec();
-        if spec.class_name == demo::TARGET {
-            spec.objective = Objective::Target {
-                target_class: target(self.stranger.class).name().to_owned(),
-            };
-        }
         spec
-    }
-}
-
-/// What the trigger shows: something far from the subject.
-fn target(class: Class) -> Class {
-    match class {
-        Class::Apple => Class::Car,
-        _ => Class::Apple,
     }
 }
 
@@ -162,15 +149,6 @@ pub fn units(part: Part, mode: Mode) -> Vec<Unit> {
                 seed,
             })
         })
-        .collect()
-}
-
-/// Identifiers that injection may draw from, in both parts.
-pub fn pool() -> Vec<String> {
-    let open = |word: &&&str| !RESERVED.contains(word);
-    FREE.iter()
-        .filter(open)
-        .map(|&word| word.to_owned())
         .collect()
 }
 
@@ -227,9 +205,9 @@ mod tests {
         };
         assert!(subjects(&tuning).is_disjoint(&subjects(&record)));
         assert_eq!(subjects(&record).len(), SUBJECTS);
-        let pool = pool();
+        let pool = crate::names::open();
         for unit in &record {
-            assert!(!pool.contains(&unit.identifier), "{}", unit.name());
+            assert!(!pool.contains(&unit.identifier.as_str()), "{}", unit.name());
             assert!(
                 tuning
                     .iter()

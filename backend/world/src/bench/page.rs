@@ -6,10 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use shared::evaluation::Estimate;
+use shared::evaluation::{Estimate, EvaluationOutput};
 
 use super::chart;
-use super::summary::{Base, COMPETENT, Summary, best_hit_rate};
+use super::summary::{Base, CLEAN, COMPETENT, PROTECTED, Summary, best_hit_rate};
 use super::unit::UnitResult;
 use crate::publish::samples;
 use crate::render::Scene;
@@ -195,45 +195,44 @@ fn pictures(html: &mut String, out: &Path, result: &UnitResult) -> anyhow::Resul
         &drawn(&result.unit.references())?,
     );
     for checkpoint in &result.subject.report.checkpoints {
-        for (label, arm) in [("clean", "clean"), ("protected", "protected")] {
-            let label = format!("{label}, {} steps", checkpoint.attack_step);
-            let at = checkpoint.attack_step;
-            let pairs = result
-                .subject
-                .pairs
-                .iter()
-                .filter(|pair| pair.attack_step == at);
-            let files = pairs.take(SHOWN).map(|pair| match arm {
-                "clean" => &pair.clean.name,
-                _ => &pair.protected.name,
-            });
-            let files: Vec<Vec<u8>> = files
-                .map(|file| fs::read(out.join(&name).join("subject").join(file)))
-                .collect::<Result<_, _>>()?;
-            row(html, &label, &files);
-        }
+        let step = checkpoint.attack_step;
+        let directory = out.join(&name).join("subject");
+        arms(html, &directory, &result.subject, step, |arm| {
+            format!("{arm}, {step} steps")
+        })?;
     }
     row(
         html,
         "A stranger",
         &drawn(&result.unit.stranger_references())?,
     );
-    for arm in ["clean", "protected"] {
-        let files = result
-            .stranger
-            .pairs
-            .iter()
-            .take(SHOWN)
-            .map(|pair| match arm {
-                "clean" => &pair.clean.name,
-                _ => &pair.protected.name,
-            });
-        let files: Vec<Vec<u8>> = files
-            .map(|file| fs::read(out.join(&name).join("stranger").join(file)))
-            .collect::<Result<_, _>>()?;
-        row(html, &format!("stranger, {arm}"), &files);
+    for checkpoint in &result.stranger.report.checkpoints {
+        let step = checkpoint.attack_step;
+        let directory = out.join(&name).join("stranger");
+        arms(html, &directory, &result.stranger, step, |arm| {
+            format!("stranger, {arm}")
+        })?;
     }
     html.push_str("</section>");
+    Ok(())
+}
+
+/// A row of pictures for each model at one attack step.
+fn arms(
+    html: &mut String,
+    directory: &Path,
+    output: &EvaluationOutput,
+    step: u32,
+    label: impl Fn(&str) -> String,
+) -> anyhow::Result<()> {
+    for (arm, side) in [("clean", CLEAN), ("protected", PROTECTED)] {
+        let pairs = output.pairs.iter().filter(|pair| pair.attack_step == step);
+        let files = pairs.take(SHOWN).map(|pair| &side(pair).name);
+        let files: Vec<Vec<u8>> = files
+            .map(|file| fs::read(directory.join(file)))
+            .collect::<Result<_, _>>()?;
+        row(html, &label(arm), &files);
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use shared::job::Mode;
 
 use super::matrix::{Part, Unit, units};
 use super::unit::{self, Models, UnitResult};
+use crate::file;
 
 /// What a start of the benchmark is told.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ pub fn run(
         while let Some(at) = queue.next() {
             let directory = settings.out.join(units[at].name());
             let result = unit::run(&units[at], models, fingerprint, &directory)?;
-            write(
+            file::write(
                 &directory.join("result.json"),
                 &serde_json::to_vec(&result)?,
             )?;
@@ -141,13 +142,6 @@ pub fn finished(settings: &Settings) -> Vec<UnitResult> {
     let program = results.first().map(|result| result.fingerprint.clone());
     results.retain(|result| Some(&result.fingerprint) == program.as_ref());
     results
-}
-
-/// A file that appears only when it is complete.
-pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let partial = path.with_extension("partial");
-    fs::write(&partial, bytes)?;
-    fs::rename(&partial, path)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

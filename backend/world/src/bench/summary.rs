@@ -106,9 +106,10 @@ impl Base {
     }
 }
 
-type Side = fn(&shared::evaluation::ScoredPair) -> &ScoredImage;
-const CLEAN: Side = |pair| &pair.clean;
-const PROTECTED: Side = |pair| &pair.protected;
+/// One of a pair's pictures.
+pub(super) type Side = fn(&shared::evaluation::ScoredPair) -> &ScoredImage;
+pub(super) const CLEAN: Side = |pair| &pair.clean;
+pub(super) const PROTECTED: Side = |pair| &pair.protected;
 
 /// One value per picture of an arm at a step.
 fn values(
@@ -149,11 +150,7 @@ pub fn summarise(results: &[UnitResult]) -> Summary {
     Summary {
         runs: results.len(),
         competent: competent.len(),
-        steps: steps
-            .iter()
-            .enumerate()
-            .map(|(at, _)| step(results, at))
-            .collect(),
+        steps: (0..steps.len()).map(|at| step(results, at)).collect(),
         s50_clean: breaking_point(&competent, |c| c.clean.hit_rate.value, last),
         s50_protected: breaking_point(&competent, |c| c.protected.hit_rate.value, last),
         innocent_delta: innocent_delta(&over(PROTECTED, similarity), &over(CLEAN, similarity)),

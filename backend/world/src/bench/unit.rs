@@ -9,7 +9,8 @@ use persguard::ProtectOptions;
 use serde::{Deserialize, Serialize};
 use shared::evaluation::EvaluationOutput;
 
-use super::matrix::{self, Unit};
+use super::matrix::Unit;
+use crate::names;
 use crate::train::batch;
 
 /// What a run found.
@@ -51,9 +52,12 @@ pub fn run(
     let unchanged = |_: usize, _: &mut [f32]| {};
     let references = batch::pixels(&unit.references(), unchanged)?;
     let strangers = batch::pixels(&unit.stranger_references(), unchanged)?;
-    let mut identifiers = matrix::pool();
     // Injection never sees the attacker's word.
-    identifiers.retain(|word| *word != unit.identifier);
+    let identifiers = names::open()
+        .into_iter()
+        .filter(|word| *word != unit.identifier)
+        .map(str::to_owned)
+        .collect();
     let options = ProtectOptions {
         identifiers,
         checkpoint_every: 0,

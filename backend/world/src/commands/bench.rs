@@ -1,6 +1,5 @@
 //! `world bench`: the demo benchmark, from the embedded models to one JSON file and one page.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,11 +15,12 @@ use world::bench::page::{self, Content};
 use world::bench::run::{self, Settings};
 use world::bench::summary::{Base, Summary, summarise};
 use world::bench::unit::{Models, UnitResult};
+use world::file;
 use world::seeds::Split;
 use world::train::gate::{self, Prompt};
 use world::train::sampling;
 
-use super::say;
+use super::{embedded, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -57,10 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "--budget takes minutes, such as 60"
     );
     fs::create_dir_all(&arguments.out)?;
-    let files: BTreeMap<String, Vec<u8>> = demo::model_files()
-        .iter()
-        .map(|&(name, content)| (name.to_owned(), content.to_vec()))
-        .collect();
+    let files = embedded();
     let pipeline = Pipeline::from_files(&files, &Device::Cpu)?;
     let encoder = Encoder::load(demo::encoder())?;
     let models = Models {
@@ -89,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     anyhow::ensure!(
         !results.is_empty(),
-        "no run ended within {} minutes; one takes about five on one core",
+        "no run ended within {} minutes; one takes two to five on one core",
         arguments.budget
     );
     report(arguments, &base, &results, &base_sha256)
@@ -166,7 +163,7 @@ fn base(arguments: &Arguments, models: Models<'_>, sha256: &str) -> anyhow::Resu
         let diversity = gate::diversity(models.encoder, &first, &second)?;
         Ok(Base::new(&accuracy, texts.len(), diversity))
     })?;
-    run::write(&path, &serde_json::to_vec(&measured)?)?;
+    file::write(&path, &serde_json::to_vec(&measured)?)?;
     Ok(measured)
 }
 
@@ -187,7 +184,7 @@ fn report(
         "runs": results,
     });
     let json = arguments.out.join("protect.json");
-    run::write(&json, &serde_json::to_vec_pretty(&all)?)?;
+    file::write(&json, &serde_json::to_vec_pretty(&all)?)?;
     let content = Content {
         base,
         summary: &summary,
@@ -196,7 +193,7 @@ fn report(
         out: &arguments.out,
     };
     let html = arguments.out.join("protect.html");
-    run::write(&html, page::page(content)?.as_bytes())?;
+    file::write(&html, page::page(content)?.as_bytes())?;
     say(format!("{} and {}", json.display(), html.display()))?;
     say(read_out(base, &summary))?;
     Ok(())

@@ -8,6 +8,8 @@ use diffusion::pipeline::Pipeline;
 use diffusion::sample::start_noise;
 use diffusion::weights::Weights;
 
+use super::embedded;
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The safetensors file to write; its tensor is called `noise`.
@@ -18,9 +20,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let owned = |&(name, content): &(&str, &[u8])| (name.to_owned(), content.to_vec());
-    let files: BTreeMap<String, Vec<u8>> = demo::model_files().iter().map(owned).collect();
-    let pipeline = Pipeline::from_files(&files, &Device::Cpu)?;
+    let pipeline = Pipeline::from_files(&embedded(), &Device::Cpu)?;
     let rows: Vec<Tensor> = arguments
         .seeds
         .iter()

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use eval::encoder::Encoder;
+use world::file;
 use world::train::base_stage::{self, BaseStage};
 use world::train::encoder_stage::{self, EncoderStage};
 use world::train::sampling;
@@ -98,14 +99,14 @@ fn run_encoder(
         }
         if taken.is_multiple_of(arguments.every) || stage.run.is_finished() {
             stage.run.save(checkpoint)?;
-            write(
+            file::write(
                 &arguments.out.join("encoder.safetensors"),
                 &stage.encoder_bytes()?,
             )?;
             report_encoder(&load_encoder(&arguments.out)?, 512)?;
         }
     }
-    write(
+    file::write(
         &arguments.out.join("encoder.safetensors"),
         &stage.encoder_bytes()?,
     )?;
@@ -171,13 +172,5 @@ fn append(path: &Path, step: usize, loss: f32) -> anyhow::Result<()> {
         .append(true)
         .open(path)?;
     writeln!(file, "{step},{loss}")?;
-    Ok(())
-}
-
-/// A file that appears only when it is complete.
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let partial = path.with_extension("partial");
-    fs::write(&partial, bytes)?;
-    fs::rename(&partial, path)?;
     Ok(())
 }
