@@ -13,7 +13,7 @@ use candle_core::{DType, Device};
 use diffusion::{
     noise,
     optimizer::{AdamW, AdamWConfig},
-    unet::{PerLevel, UNet, UNetConfig},
+    unet::{Conditions, PerLevel, UNet, UNetConfig},
     weights::{Parameters, Weights},
 };
 use rand::SeedableRng;
@@ -127,6 +127,7 @@ fn run() -> Result<()> {
     }
     let parameters = Parameters::from_weights(&weights)?;
     let unet = UNet::new(config, &parameters.weights())?;
+    let conditions = Conditions::from(context);
     let mut optimizer = AdamW::new(AdamWConfig {
         lr: 1e-4,
         ..AdamWConfig::default()
@@ -139,7 +140,7 @@ fn run() -> Result<()> {
             processor = processor_time();
         }
         let start = Instant::now();
-        let prediction = unet.forward(&latents, &timesteps, &context)?;
+        let prediction = unet.forward(&latents, &timesteps, &conditions)?;
         let loss = (prediction - &target)?.sqr()?.mean_all()?;
         let forward = start.elapsed();
         let gradients = loss.backward()?;

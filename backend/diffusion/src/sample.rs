@@ -13,7 +13,7 @@ use crate::{
     Error, Result, noise,
     pipeline::Pipeline,
     schedule::{Sampler, SamplerKind},
-    unet::UNet,
+    unet::{Conditions, UNet},
 };
 
 /// Settings of [`sample`].
@@ -81,7 +81,7 @@ pub fn sample(
         .zip(seeds.chunks(config.batch_size));
     for (prompts, seeds) in batches {
         let denoiser = Denoiser::new(pipeline, unet, prompts, config.guidance_scale)?;
-        let device = denoiser.context.device();
+        let device = denoiser.device();
         let noise = seeds
             .iter()
             .map(|seed| start_noise(pipeline, *seed, device));
@@ -108,10 +108,10 @@ pub fn sample(
     Ok(Tensor::cat(&images, 0)?)
 }
 
-/// A U-Net with the contexts of one batch.
+/// A U-Net with the conditions of one batch.
 struct Denoiser<'a> {
     unet: &'a UNet,
-    context: Tensor,
+    conditions: Conditions,
     guidance_scale: f64,
 }
 
@@ -122,34 +122,34 @@ impl<'a> Denoiser<'a> {
         prompts: &[String],
         guidance_scale: f64,
     ) -> Result<Self> {
-        let mut context = pipeline.encode_prompts(prompts)?.detach();
+        let mut conditions = pipeline.encode_prompts(prompts)?.detach();
         if guides(guidance_scale) {
-            let (count, length, channels) = context.dims3()?;
-            let empty = pipeline.encode_prompts(&[String::new()])?.detach();
-            let empty = empty.expand((count, length, channels))?;
-            context = Tensor::cat(&[empty, context], 0)?;
+            let empty = pipeline.unconditional()?.detach();
+            let empty = empty.repeat(prompts.len())?;
+            conditions = Conditions::cat(&[&empty, &conditions])?;
         }
         Ok(Self {
             unet,
-            context,
+            conditions,
             guidance_scale,
         })
     }
 
+    fn device(&self) -> &Device {
+        self.conditions.context.device()
+    }
+
     fn predict(&self, latents: &Tensor, timestep: f64) -> Result<Tensor> {
-        let entries = self.context.dim(0)?;
+        let entries = self.conditions.rows()?;
         let timesteps = Tensor::full(timestep, entries, latents.device())?.to_dtype(DType::F32)?;
+        let ask = |latents: &Tensor| -> Result<Tensor> {
+            let prediction = self.unet.forward(latents, &timesteps, &self.conditions)?;
+            Ok(prediction.detach())
+        };
         if !guides(self.guidance_scale) {
-            return Ok(self
-                .unet
-                .forward(latents, &timesteps, &self.context)?
-                .detach());
+            return ask(latents);
         }
-        let doubled = Tensor::cat(&[latents, latents], 0)?;
-        let prediction = self
-            .unet
-            .forward(&doubled, &timesteps, &self.context)?
-            .detach();
+        let prediction = ask(&Tensor::cat(&[latents, latents], 0)?)?;
         let half = entries / 2;
         let (empty, prompt) = (
             prediction.narrow(0, 0, half)?,

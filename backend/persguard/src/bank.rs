@@ -5,7 +5,11 @@
 //! Owns that set. Refuses to hold gradients.
 
 use candle_core::Tensor;
-use diffusion::{noise, schedule::NoiseSchedule, unet::UNet};
+use diffusion::{
+    noise,
+    schedule::NoiseSchedule,
+    unet::{Conditions, UNet},
+};
 use rand::Rng;
 
 use crate::{
@@ -33,8 +37,8 @@ pub struct Questions<'a> {
     /// `z_0` drawn by the teacher, `[n, c, h, w]`; row `i` shows the prompt of template
     /// `i % templates`.
     pub latents: &'a Tensor,
-    /// Embedded prompt of each template, `[templates, s, d]`.
-    pub contexts: &'a Tensor,
+    /// Embedded prompt of each template.
+    pub prompts: &'a Conditions,
     /// Number of questions.
     pub count: usize,
 }
@@ -53,10 +57,10 @@ impl TeacherBank {
     ) -> Result<Self> {
         let Questions {
             latents,
-            contexts,
+            prompts,
             count,
         } = questions;
-        let templates = contexts.dim(0)?;
+        let templates = prompts.rows()?;
         let images = latents.dim(0)?;
         let emphasis = Emphasis::new(schedule);
         let timesteps = emphasis.draw(count, rng);
@@ -70,9 +74,9 @@ impl TeacherBank {
             let noise = noise::gaussian(rng, clean.shape(), clean.device())?;
             let times = &timesteps[span.clone()];
             let xs = schedule.add_noise(&clean, &noise, times)?;
-            let context = contexts.index_select(&indices(&templates[span.clone()], latents)?, 0)?;
+            let asked = prompts.select(&indices(&templates[span.clone()], latents)?)?;
             let times = timestep_tensor(times, xs.device())?;
-            answers.push(teacher.forward(&xs, &times, &context)?.detach());
+            answers.push(teacher.forward(&xs, &times, &asked)?.detach());
             noisy.push(xs);
             tick(span.end)?;
         }
@@ -97,14 +101,14 @@ impl TeacherBank {
         self.templates[row]
     }
 
-    /// The questions `rows`, to be asked under `context` (`[rows, s, d]`), with the teacher's
+    /// The questions `rows`, to be asked under `conditions`, with the teacher's
     /// answers as expected values.
-    pub fn part(&self, rows: &[usize], context: Tensor) -> Result<Part> {
+    pub fn part(&self, rows: &[usize], conditions: Conditions) -> Result<Part> {
         let index = indices(rows, &self.noisy)?;
         Ok(Part {
             noisy: self.noisy.index_select(&index, 0)?,
             timesteps: rows.iter().map(|row| self.timesteps[*row]).collect(),
-            context,
+            conditions,
             expected: self.answers.index_select(&index, 0)?,
             weights: rows.iter().map(|row| self.weights[*row]).collect(),
         })

@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use diffusion::{
     pipeline::Pipeline,
     sample::{SampleConfig, sample},
-    unet::UNet,
+    unet::{Conditions, UNet},
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,12 +20,12 @@ use crate::{Error, Result, event::Reporter, pools::Pools};
 /// Every prompt that training uses, embedded once.
 #[derive(Clone, Debug)]
 pub struct Prompts {
-    /// `[identifiers * templates, s, d]`, template fastest.
-    triggers: Tensor,
-    /// `[templates, s, d]`.
-    classes: Tensor,
-    /// `[templates, s, d]`.
-    targets: Tensor,
+    /// `identifiers * templates` rows, template fastest.
+    triggers: Conditions,
+    /// A row per template.
+    classes: Conditions,
+    /// A row per template.
+    targets: Conditions,
     identifiers: usize,
     templates: usize,
 }
@@ -67,33 +67,34 @@ impl Prompts {
         identifier * self.templates + template
     }
 
-    /// Embedded `c_trig` of the given rows, `[rows, s, d]`.
-    pub fn triggers(&self, rows: &[usize]) -> Result<Tensor> {
+    /// Embedded `c_trig` of the given rows.
+    pub fn triggers(&self, rows: &[usize]) -> Result<Conditions> {
         select(&self.triggers, rows)
     }
 
-    /// Embedded `c_cls` under the given templates, `[rows, s, d]`.
-    pub fn classes(&self, templates: &[usize]) -> Result<Tensor> {
+    /// Embedded `c_cls` under the given templates.
+    pub fn classes(&self, templates: &[usize]) -> Result<Conditions> {
         select(&self.classes, templates)
     }
 
-    /// Embedded `c_cls` under every template, `[templates, s, d]`.
-    pub fn every_class(&self) -> &Tensor {
+    /// Embedded `c_cls` under every template.
+    pub fn every_class(&self) -> &Conditions {
         &self.classes
     }
 
-    /// Embedded `c_tgt` under every template, `[templates, s, d]`.
-    pub fn every_target(&self) -> &Tensor {
+    /// Embedded `c_tgt` under every template.
+    pub fn every_target(&self) -> &Conditions {
         &self.targets
     }
 }
 
-fn select(table: &Tensor, rows: &[usize]) -> Result<Tensor> {
+fn select(table: &Conditions, rows: &[usize]) -> Result<Conditions> {
     let rows: Vec<u32> = rows
         .iter()
         .map(|row| u32::try_from(*row).unwrap_or(u32::MAX))
         .collect();
-    Ok(table.index_select(&Tensor::new(rows, table.device())?, 0)?)
+    let rows = Tensor::new(rows, table.context.device())?;
+    Ok(table.select(&rows)?)
 }
 
 fn class_prompts(pools: &Pools, class: &str) -> Vec<String> {

@@ -4,6 +4,7 @@
 //! all terms share one pass ([`crate::step`]).
 
 use candle_core::{Device, Tensor};
+use diffusion::unet::Conditions;
 use shared::job::Retention;
 
 use crate::Result;
@@ -21,8 +22,8 @@ pub struct Part {
     pub noisy: Tensor,
     /// `t` of each row, in `[0, 1000)`.
     pub timesteps: Vec<usize>,
-    /// Embedded prompt of each row, `[b, s, d]`.
-    pub context: Tensor,
+    /// Embedded prompt of each row.
+    pub conditions: Conditions,
     /// What the student should predict, `[b, c, h, w]`; noise or velocity as the base model does.
     pub expected: Tensor,
     /// Weight of each row within its term; see [`crate::emphasis`].

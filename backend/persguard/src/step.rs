@@ -3,7 +3,7 @@
 //! Owns the weighted sum. Refuses to know where the rows come from.
 
 use candle_core::Tensor;
-use diffusion::unet::UNet;
+use diffusion::unet::{Conditions, UNet};
 
 use crate::{
     Error, Result,
@@ -94,7 +94,8 @@ pub fn forward(student: &UNet, terms: &Terms) -> Result<Losses> {
         .collect();
     let noisy = join(|part| &part.noisy)?;
     let times = timestep_tensor(&timesteps, noisy.device())?;
-    let prediction = student.forward(&noisy, &times, &join(|part| &part.context)?)?;
+    let conditions: Vec<_> = parts.iter().map(|(part, _)| &part.conditions).collect();
+    let prediction = student.forward(&noisy, &times, &Conditions::cat(&conditions)?)?;
     let errors = row_errors(&prediction, &join(|part| &part.expected)?)?;
     let weights: Vec<f32> = parts
         .iter()

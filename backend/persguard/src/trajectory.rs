@@ -13,7 +13,7 @@ use diffusion::{
     noise,
     optimizer::{AdamW, AdamWConfig},
     schedule::NoiseSchedule,
-    unet::{UNet, UNetConfig},
+    unet::{Conditions, UNet, UNetConfig},
     weights::{Parameters, Weights},
 };
 use rand::{Rng, seq::IndexedRandom};
@@ -111,13 +111,13 @@ pub fn visit(
         ..AdamWConfig::default()
     });
     let identifier = rng.random_range(0..attacker.prompts.identifiers());
-    let context = attacker.context(identifier)?;
+    let conditions = attacker.conditions(identifier)?;
     let mut sum = BTreeMap::new();
     for step in 1..=excursions.steps {
         if step.is_multiple_of(TICK) {
             tick()?;
         }
-        let loss = attacker.loss(&student, &context, rng)?;
+        let loss = attacker.loss(&student, &conditions, rng)?;
         optimizer.step(&parameters, &loss.backward()?)?;
         if step.is_multiple_of(excursions.steps / excursions.looks) {
             let losses = step::forward(&student, &terms(identifier, rng)?)?;
@@ -151,16 +151,21 @@ fn add<'g>(
 }
 
 impl Attacker<'_> {
-    /// Embedded `c_trig` and `c_cls` under the stock template, `[2 b, s, d]`.
-    fn context(&self, identifier: usize) -> Result<Tensor> {
+    /// Embedded `c_trig` and `c_cls` under the stock template, a batch of each.
+    fn conditions(&self, identifier: usize) -> Result<Conditions> {
         let trigger = self.prompts.trigger_row(identifier, 0);
         let triggers = self.prompts.triggers(&[trigger; BATCH])?;
         let classes = self.prompts.classes(&[0; BATCH])?;
-        Ok(Tensor::cat(&[triggers, classes], 0)?)
+        Ok(Conditions::cat(&[&triggers, &classes])?)
     }
 
     /// `DreamBooth`'s loss with prior preservation, weight 1 (METHOD, Eq. 4). Gradient flows to: the attacked copy.
-    fn loss(&self, student: &UNet, context: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+    fn loss(
+        &self,
+        student: &UNet,
+        conditions: &Conditions,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Tensor> {
         let clean = Tensor::cat(&[pick(self.subject, rng)?, pick(self.class, rng)?], 0)?;
         let levels = self.schedule.alphas_cumprod().len();
         let timesteps: Vec<usize> = (0..2 * BATCH)
@@ -170,7 +175,7 @@ impl Attacker<'_> {
         let noisy = self.schedule.add_noise(&clean, &noise, &timesteps)?;
         let expected = self.schedule.training_target(&clean, &noise, &timesteps)?;
         let times = timestep_tensor(&timesteps, clean.device())?;
-        let errors = row_errors(&student.forward(&noisy, &times, context)?, &expected)?;
+        let errors = row_errors(&student.forward(&noisy, &times, conditions)?, &expected)?;
         // Half of the rows each: twice the mean over all is the sum of both means.
         Ok((errors.mean_all()? * 2.0)?)
     }

@@ -5,7 +5,7 @@
     reason = "q, k, v, p are the paper's letters"
 )]
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
@@ -17,24 +17,50 @@ use super::{
 /// Queries that are scored at once: memory is `TILE * keys` values a thread.
 const TILE: usize = 128;
 
+/// Which keys a query sees.
+#[derive(Clone, Copy, Debug)]
+pub enum Mask<'a> {
+    /// All of them.
+    None,
+    /// Query `i` sees keys `0..=i`; both sequences must have one length.
+    Causal,
+    /// All, with this added to the scores of each key: `[b, m]`, a constant without gradient.
+    Bias(&'a Tensor),
+}
+
 /// Scaled dot-product attention over `heads` slices of the last dimension.
 ///
-/// `ys = softmax(q k^T / sqrt(c / heads)) v` per head (Vaswani et al., arXiv 1706.03762, eq. 1).
-/// With `causal`, query `i` sees keys `0..=i`, and both sequences must have one length.
+/// `ys = softmax(q k^T / sqrt(c / heads) + bias) v` per head (Vaswani et al., arXiv 1706.03762,
+/// eq. 1).
 ///
 /// `q: [b, n, c]`, `k, v: [b, m, c]`; result `[b, n, c]`. Memory is linear in `n` and `m`: scores
 /// are computed again in the backward pass. Gradient flows to: `q`, `k`, `v`.
-pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, causal: bool) -> Result<Tensor> {
-    let op = Attention { heads, causal };
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    mask: Mask<'_>,
+) -> Result<Tensor> {
+    let bias = match mask {
+        Mask::Bias(bias) => Some(bias.detach().to_dtype(DType::F32)?.contiguous()?),
+        Mask::None | Mask::Causal => None,
+    };
+    let op = Attention {
+        heads,
+        causal: matches!(mask, Mask::Causal),
+        bias,
+    };
     op.sizes(q.dims(), k.dims(), v.dims())?;
     q.contiguous()?
         .apply_op3(&k.contiguous()?, &v.contiguous()?, op)
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Attention {
     heads: usize,
     causal: bool,
+    bias: Option<Tensor>,
 }
 
 /// Sizes of one call.
@@ -55,6 +81,7 @@ struct Head<'a> {
     v: &'a [f32],
     ys: &'a [f32],
     gradient: &'a [f32],
+    bias: Option<&'a [f32]>,
 }
 
 impl Attention {
@@ -65,11 +92,14 @@ impl Attention {
         let whole = self.heads != 0 && channels.is_multiple_of(self.heads);
         let agree = k == v && batch == key_batch && channels == key_channels;
         let square = !self.causal || queries == keys;
-        if !whole || !agree || !square || batch * queries * keys * channels == 0 {
+        let biased = self.bias.as_ref();
+        let biased = biased.is_none_or(|bias| bias.dims() == [batch, keys]);
+        if !whole || !agree || !square || !biased || batch * queries * keys * channels == 0 {
             let heads = self.heads;
             bail!(
-                "attention of {q:?}, {k:?}, {v:?} with {heads} heads, causal {}",
-                self.causal
+                "attention of {q:?}, {k:?}, {v:?} with {heads} heads, causal {}, bias {:?}",
+                self.causal,
+                self.bias.as_ref().map(Tensor::dims),
             );
         }
         let head = channels / self.heads;
@@ -90,7 +120,14 @@ impl Attention {
     }
 
     /// Writes the attention weights of queries `start..start + rows` into `weights`.
-    fn weights(&self, s: &Sizes, start: usize, q: Matrix<'_>, k: &[f32], weights: &mut [f32]) {
+    fn weights(
+        &self,
+        s: &Sizes,
+        start: usize,
+        (q, k): (Matrix<'_>, &[f32]),
+        bias: Option<&[f32]>,
+        weights: &mut [f32],
+    ) {
         let k = Matrix::strided(k, s.keys, s.head, s.channels);
         gemm(
             Write::Replace,
@@ -103,6 +140,9 @@ impl Attention {
             #[inline(always)]
             || {
                 for (row, scores) in weights.chunks_exact_mut(s.keys).enumerate() {
+                    for (score, bias) in scores.iter_mut().zip(bias.unwrap_or_default()) {
+                        *score += bias;
+                    }
                     let (seen, hidden) = scores.split_at_mut(self.visible(start + row, s.keys));
                     softmax(seen);
                     hidden.fill(0.0);
@@ -117,13 +157,14 @@ impl Attention {
         s: &Sizes,
         start: usize,
         (q, k, v): (&[f32], &[f32], &[f32]),
+        bias: Option<&[f32]>,
         ys: &mut [f32],
     ) {
         let rows = ys.len() / s.channels;
         with_scratch(rows * s.keys, |weights| {
             for offset in (0..s.channels).step_by(s.head) {
                 let q = Matrix::strided(&q[offset..], rows, s.head, s.channels);
-                self.weights(s, start, q, &k[offset..], weights);
+                self.weights(s, start, (q, &k[offset..]), bias, weights);
                 let v = Matrix::strided(&v[offset..], s.keys, s.head, s.channels);
                 let target = MatrixMut::strided(&mut ys[offset..], s.channels);
                 gemm(
@@ -167,7 +208,7 @@ impl Attention {
             };
             with_scratch(2 * rows * s.keys, |scratch| {
                 let (weights, ds) = scratch.split_at_mut(rows * s.keys);
-                self.weights(s, start, q, head.k, weights);
+                self.weights(s, start, (q, head.k), head.bias, weights);
                 let p = Matrix::new(weights, rows, s.keys);
                 gemm(
                     write,
@@ -287,15 +328,18 @@ impl CustomOp3 for Attention {
         let mut ys = vec![0.0; q.len()];
         let (queries, keys) = (s.queries * s.channels, s.keys * s.channels);
         let tile = TILE * s.channels;
+        let biases = self.bias.as_ref().map(Reading::new).transpose()?;
+        let biases = biases.as_deref();
         ys.par_chunks_mut(queries)
             .enumerate()
             .for_each(|(entry, ys)| {
                 let (k, v) = (&k[entry * keys..][..keys], &v[entry * keys..][..keys]);
+                let bias = biases.map(|bias| &bias[entry * s.keys..][..s.keys]);
                 let tiles = ys
                     .par_chunks_mut(tile)
                     .zip(q[entry * queries..][..queries].par_chunks(tile));
                 tiles.enumerate().for_each(|(index, (ys, q))| {
-                    self.forward_tile(&s, index * TILE, (q, k, v), ys);
+                    self.forward_tile(&s, index * TILE, (q, k, v), bias, ys);
                 });
             });
         Ok((CpuStorage::F32(ys), q_layout.shape().clone()))
@@ -319,6 +363,8 @@ impl CustomOp3 for Attention {
             let (x, y, z) = (Reading::new(q)?, Reading::new(k)?, Reading::new(v)?);
             let (o, g) = (Reading::new(ys)?, Reading::new(&gradient)?);
             let (x, y, z, o, g) = (&*x, &*y, &*z, &*o, &*g);
+            let biases = self.bias.as_ref().map(Reading::new).transpose()?;
+            let biases = biases.as_deref();
             let keys = dk.par_chunks_mut(columns).zip(dv.par_chunks_mut(columns));
             let heads = dq.par_chunks_mut(rows).zip(keys).enumerate();
             heads.for_each(|(index, (dq, (dk, dv)))| {
@@ -333,6 +379,7 @@ impl CustomOp3 for Attention {
                     v: &z[slice(z, s.keys)],
                     ys: &o[slice(o, s.queries)],
                     gradient: &g[slice(g, s.queries)],
+                    bias: biases.map(|bias| &bias[entry * s.keys..][..s.keys]),
                 };
                 self.backward_head(&s, &head, (dq, dk, dv));
             });

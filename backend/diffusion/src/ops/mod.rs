@@ -23,12 +23,12 @@ mod simd;
 mod storage;
 
 pub use activation::{Activation, activation, geglu};
-pub use attention::attention;
+pub use attention::{Mask, attention};
 pub use channels::add_to_channels;
 pub use conv::conv2d;
 pub use group_norm::{group_norm, group_norm_silu};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
-pub use shape::{to_image, to_tokens, upsample_nearest2x};
+pub use shape::{to_image, to_tokens, upsample_nearest};
 
 pub(crate) use storage::Reading;

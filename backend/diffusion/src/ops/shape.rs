@@ -5,11 +5,21 @@ use rayon::prelude::*;
 
 use super::storage::{Reading, values};
 
-/// Doubles height and width by repeating pixels.
+/// Enlarges an image by repeating pixels.
 ///
-/// `xs: [b, c, h, w]`; result `[b, c, 2h, 2w]`. Gradient flows to: `xs`.
-pub fn upsample_nearest2x(xs: &Tensor) -> Result<Tensor> {
-    xs.contiguous()?.apply_op1(Upsample)
+/// Pixel `i` of a side of `n` is pixel `floor(i * m / n)` of a side of `m` (`PyTorch`'s `nearest`).
+///
+/// `xs: [b, c, h, w]`; result `[b, c, height, width]`, no smaller than `xs`. Gradient flows to:
+/// `xs`.
+pub fn upsample_nearest(xs: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    let (_, _, from_height, from_width) = xs.dims4()?;
+    if height < from_height || width < from_width || from_height * from_width == 0 {
+        bail!("{from_height}x{from_width} pixels cannot be enlarged to {height}x{width}");
+    }
+    if (height, width) == (2 * from_height, 2 * from_width) {
+        return xs.contiguous()?.apply_op1(Double);
+    }
+    xs.contiguous()?.apply_op1(Upsample { height, width })
 }
 
 /// Pixels as tokens, whose channels lie side by side.
@@ -26,11 +36,70 @@ pub fn to_image(xs: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     xs.contiguous()?.apply_op1(ToImage { height, width })
 }
 
-struct Upsample;
+struct Upsample {
+    height: usize,
+    width: usize,
+}
+
+impl Upsample {
+    /// Index in a plane of `from` that each pixel of the larger plane shows.
+    fn origins(&self, (from_height, from_width): (usize, usize)) -> Vec<usize> {
+        let Self { height, width } = *self;
+        (0..height * width)
+            .map(|pixel| {
+                let (row, column) = (pixel / width, pixel % width);
+                row * from_height / height * from_width + column * from_width / width
+            })
+            .collect()
+    }
+}
 
 impl CustomOp1 for Upsample {
     fn name(&self) -> &'static str {
-        "upsample_nearest2x"
+        "upsample_nearest"
+    }
+
+    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, channels, height, width) = layout.shape().dims4()?;
+        let xs = values(xs, layout)?;
+        let origins = self.origins((height, width));
+        let mut ys = vec![0.0; batch * channels * origins.len()];
+        ys.par_chunks_mut(origins.len())
+            .zip(xs.par_chunks(height * width))
+            .for_each(|(ys, xs)| {
+                for (y, origin) in ys.iter_mut().zip(&origins) {
+                    *y = xs[*origin];
+                }
+            });
+        let shape = Shape::from((batch, channels, self.height, self.width));
+        Ok((CpuStorage::F32(ys), shape))
+    }
+
+    fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (_, _, height, width) = xs.dims4()?;
+        let origins = self.origins((height, width));
+        let gradient = gradient.contiguous()?;
+        let mut dx = vec![0.0; xs.elem_count()];
+        {
+            let g = Reading::new(&gradient)?;
+            dx.par_chunks_mut(height * width)
+                .zip(g.par_chunks(origins.len()))
+                .for_each(|(dx, g)| {
+                    for (g, origin) in g.iter().zip(&origins) {
+                        dx[*origin] += g;
+                    }
+                });
+        }
+        Ok(Some(Tensor::from_vec(dx, xs.shape(), xs.device())?))
+    }
+}
+
+/// Twice the height and width: the usual case, without a table.
+struct Double;
+
+impl CustomOp1 for Double {
+    fn name(&self) -> &'static str {
+        "upsample_double"
     }
 
     fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {

@@ -6,7 +6,7 @@ use candle_core::{DType, Device};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Pipeline;
+use super::{Pipeline, SecondText};
 use crate::{
     Error, Result,
     text::{TextEncoder, Tokenizer},
@@ -47,6 +47,12 @@ const MODEL_WEIGHTS: [&str; 2] = [
 ];
 const TEXT_WEIGHTS: [&str; 2] = ["model.safetensors", "model.fp16.safetensors"];
 
+/// Folders of the text encoders and their tokenizers.
+const TEXT: &str = "text_encoder";
+const TOKENIZER: &str = "tokenizer";
+const SECOND_TEXT: &str = "text_encoder_2";
+const SECOND_TOKENIZER: &str = "tokenizer_2";
+
 fn require(source: &dyn Source, name: &str) -> Result<Vec<u8>> {
     source
         .find(name)?
@@ -75,25 +81,39 @@ pub(super) fn read(source: &dyn Source, device: &Device) -> Result<Pipeline> {
     let vae = require(source, "vae/config.json")?;
     let autoencoder =
         Autoencoder::from_config(&vae, || weights(source, "vae", MODEL_WEIGHTS, device))?;
-    let text_weights = weights(source, "text_encoder", TEXT_WEIGHTS, device)?;
-    let text = TextEncoder::new(parse(source, "text_encoder/config.json")?, &text_weights)?;
-    let tokenizer = Tokenizer::from_files(
-        &require(source, "tokenizer/vocab.json")?,
-        &require(source, "tokenizer/merges.txt")?,
-        source.find("tokenizer/tokenizer_config.json")?.as_deref(),
-    )?;
-    let mut pipeline = Pipeline::new(
-        parse(source, "unet/config.json")?,
-        weights(source, "unet", MODEL_WEIGHTS, device)?,
+    let has = |name: &str| Ok::<_, Error>(source.find(name)?.is_some());
+    let second_text = has(&format!("{SECOND_TEXT}/config.json"))?.then(|| {
+        Ok::<_, Error>(SecondText {
+            encoder: text(source, SECOND_TEXT, device)?,
+            tokenizer: tokenizer(source, SECOND_TOKENIZER)?,
+        })
+    });
+    let model_index = has("model_index.json")?.then(|| parse(source, "model_index.json"));
+    Pipeline {
+        unet_config: parse(source, "unet/config.json")?,
+        unet_weights: weights(source, "unet", MODEL_WEIGHTS, device)?,
         autoencoder,
-        text,
-        tokenizer,
-        parse(source, "scheduler/scheduler_config.json")?,
-    )?;
-    if source.find("model_index.json")?.is_some() {
-        pipeline.model_index = Some(parse(source, "model_index.json")?);
+        text: text(source, TEXT, device)?,
+        tokenizer: tokenizer(source, TOKENIZER)?,
+        second_text: second_text.transpose()?,
+        schedule: parse(source, "scheduler/scheduler_config.json")?,
+        model_index: model_index.transpose()?,
     }
-    Ok(pipeline)
+    .checked()
+}
+
+fn text(source: &dyn Source, part: &str, device: &Device) -> Result<TextEncoder> {
+    let config = parse(source, &format!("{part}/config.json"))?;
+    TextEncoder::new(config, &weights(source, part, TEXT_WEIGHTS, device)?)
+}
+
+fn tokenizer(source: &dyn Source, part: &str) -> Result<Tokenizer> {
+    let config = source.find(&format!("{part}/tokenizer_config.json"))?;
+    Tokenizer::from_files(
+        &require(source, &format!("{part}/vocab.json"))?,
+        &require(source, &format!("{part}/merges.txt"))?,
+        config.as_deref(),
+    )
 }
 
 /// Pretty JSON of a configuration, with fields that its readers insist on.
@@ -114,28 +134,37 @@ fn pretty(file: &str, config: impl serde::Serialize, required: Value) -> Result<
 }
 
 /// The index of a pipeline that was made here.
-fn model_index(autoencoder: &Autoencoder) -> Value {
-    let library = match autoencoder {
+fn model_index(pipeline: &Pipeline) -> Value {
+    let library = match pipeline.autoencoder {
         Autoencoder::Haar(_) => "diffusion",
         Autoencoder::Kl(_) => "diffusers",
     };
-    json!({
+    let mut index = json!({
         "_class_name": "StableDiffusionPipeline",
         "feature_extractor": [null, null],
-        "requires_safety_checker": false,
-        "safety_checker": [null, null],
         "scheduler": ["diffusers", "DDIMScheduler"],
         "text_encoder": ["transformers", "CLIPTextModel"],
         "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": [library, autoencoder.class()],
-    })
+        "vae": [library, pipeline.autoencoder.class()],
+    });
+    if pipeline.second_text.is_some() {
+        index["_class_name"] = json!("StableDiffusionXLPipeline");
+        index["force_zeros_for_empty_prompt"] = json!(true);
+        index["image_encoder"] = json!([null, null]);
+        index[SECOND_TEXT] = json!(["transformers", "CLIPTextModelWithProjection"]);
+        index[SECOND_TOKENIZER] = json!(["transformers", "CLIPTokenizer"]);
+    } else {
+        index["requires_safety_checker"] = json!(false);
+        index["safety_checker"] = json!([null, null]);
+    }
+    index
 }
 
 /// Everything that a folder holds.
 pub(super) fn contents(pipeline: &Pipeline, dtype: DType) -> Result<BTreeMap<String, Vec<u8>>> {
     let index = pipeline.model_index.clone();
-    let index = index.unwrap_or_else(|| model_index(&pipeline.autoencoder));
+    let index = index.unwrap_or_else(|| model_index(pipeline));
     let mut files = BTreeMap::from([
         pretty("model_index.json", index, json!({}))?,
         pretty(
@@ -149,33 +178,50 @@ pub(super) fn contents(pipeline: &Pipeline, dtype: DType) -> Result<BTreeMap<Str
             json!({ "_class_name": pipeline.autoencoder.class() }),
         )?,
         pretty(
-            "text_encoder/config.json",
-            pipeline.text.config(),
-            json!({ "architectures": ["CLIPTextModel"], "model_type": "clip_text_model" }),
-        )?,
-        pretty(
             "scheduler/scheduler_config.json",
             &pipeline.schedule,
             json!({ "_class_name": "DDIMScheduler" }),
         )?,
     ]);
     let none = BTreeMap::new();
-    let mut add = |name: String, weights: &Weights| -> Result<()> {
-        files.insert(name, weights.to_bytes(dtype, &none)?);
-        Ok(())
-    };
-    add(format!("unet/{}", MODEL_WEIGHTS[0]), &pipeline.unet_weights)?;
-    add(
-        format!("text_encoder/{}", TEXT_WEIGHTS[0]),
-        pipeline.text.weights(),
-    )?;
+    let unet = pipeline.unet_weights.to_bytes(dtype, &none)?;
+    files.insert(format!("unet/{}", MODEL_WEIGHTS[0]), unet);
     if let Some(weights) = pipeline.autoencoder.weights() {
-        add(format!("vae/{}", MODEL_WEIGHTS[0]), weights)?;
+        let name = format!("vae/{}", MODEL_WEIGHTS[0]);
+        files.insert(name, weights.to_bytes(dtype, &none)?);
     }
-    for (name, content) in pipeline.tokenizer.to_files() {
-        files.insert(format!("tokenizer/{name}"), content);
+    add_text(
+        &mut files,
+        (TEXT, &pipeline.text),
+        (TOKENIZER, &pipeline.tokenizer),
+        dtype,
+    )?;
+    if let Some(SecondText { encoder, tokenizer }) = &pipeline.second_text {
+        let (encoder, tokenizer) = ((SECOND_TEXT, encoder), (SECOND_TOKENIZER, tokenizer));
+        add_text(&mut files, encoder, tokenizer, dtype)?;
     }
     Ok(files)
+}
+
+/// The files of a text encoder and its tokenizer.
+fn add_text(
+    files: &mut BTreeMap<String, Vec<u8>>,
+    (part, encoder): (&str, &TextEncoder),
+    (folder, tokenizer): (&str, &Tokenizer),
+    dtype: DType,
+) -> Result<()> {
+    let config = format!("{part}/config.json");
+    files.extend([pretty(
+        &config,
+        encoder.config(),
+        json!({ "model_type": "clip_text_model" }),
+    )?]);
+    let weights = encoder.weights().to_bytes(dtype, &BTreeMap::new())?;
+    files.insert(format!("{part}/{}", TEXT_WEIGHTS[0]), weights);
+    for (name, content) in tokenizer.to_files() {
+        files.insert(format!("{folder}/{name}"), content);
+    }
+    Ok(())
 }
 
 /// Writes files below a folder.

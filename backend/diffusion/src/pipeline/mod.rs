@@ -4,10 +4,11 @@
 //! are safetensors only; a folder that has nothing but pickles lacks its weights.
 
 mod files;
+mod prompts;
 
 use std::{collections::BTreeMap, path::Path};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 
 use crate::{
     Error, Result,
@@ -31,10 +32,21 @@ pub struct Pipeline {
     pub text: TextEncoder,
     /// Tokenizer of the text encoder.
     pub tokenizer: Tokenizer,
+    /// The other encoder of Stable Diffusion XL, whose pooled text joins the time embedding.
+    pub second_text: Option<SecondText>,
     /// Noise schedule.
     pub schedule: ScheduleConfig,
     /// `model_index.json` of a folder that was loaded, written back unchanged.
     pub model_index: Option<serde_json::Value>,
+}
+
+/// A second text encoder with its own tokenizer.
+#[derive(Clone, Debug)]
+pub struct SecondText {
+    /// A text encoder with a projection.
+    pub encoder: TextEncoder,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
 }
 
 impl Pipeline {
@@ -47,17 +59,23 @@ impl Pipeline {
         tokenizer: Tokenizer,
         schedule: ScheduleConfig,
     ) -> Result<Self> {
-        let pipeline = Self {
+        Self {
             unet_config,
             unet_weights,
             autoencoder,
             text,
             tokenizer,
+            second_text: None,
             schedule,
             model_index: None,
-        };
-        pipeline.check()?;
-        Ok(pipeline)
+        }
+        .checked()
+    }
+
+    /// This pipeline, if its parts fit each other.
+    pub fn checked(self) -> Result<Self> {
+        self.check()?;
+        Ok(self)
     }
 
     /// Reads a folder in the diffusers layout; tensors become `f32`.
@@ -90,27 +108,6 @@ impl Pipeline {
         NoiseSchedule::new(&self.schedule)
     }
 
-    /// Text states of prompts: `[n, s, d]`.
-    pub fn encode_prompts(&self, prompts: &[String]) -> Result<Tensor> {
-        if prompts.is_empty() {
-            return Err(Error::InvalidArgument("no prompts".to_owned()));
-        }
-        let length = self.tokenizer.max_length();
-        let ids: Vec<u32> = prompts
-            .iter()
-            .flat_map(|prompt| self.tokenizer.encode(prompt))
-            .collect();
-        let device = self
-            .text
-            .weights()
-            .iter()
-            .next()
-            .map(|(_, tensor)| tensor.device().clone());
-        let device = device.unwrap_or(Device::Cpu);
-        self.text
-            .forward(&Tensor::from_vec(ids, (prompts.len(), length), &device)?)
-    }
-
     /// Channels, height and width of the latents of one image.
     pub fn latent_shape(&self) -> (usize, usize, usize) {
         let side = self
@@ -139,28 +136,6 @@ impl Pipeline {
                 "a U-Net of {channels:?} channels for {latent} of latents"
             ));
         }
-        let (hidden, expected) = (
-            self.text.config().hidden_size,
-            self.unet_config.cross_attention_dim,
-        );
-        if hidden != expected {
-            return invalid(format!(
-                "text of {hidden} channels for a context of {expected}"
-            ));
-        }
-        let (ids, known) = (
-            self.tokenizer.vocabulary_size(),
-            self.text.config().vocab_size,
-        );
-        let (length, longest) = (
-            self.tokenizer.max_length(),
-            self.text.config().max_position_embeddings,
-        );
-        if ids > known || length > longest {
-            return invalid(format!(
-                "a tokenizer of {ids} ids and {length} tokens for an encoder of {known} and {longest}"
-            ));
-        }
-        Ok(())
+        self.check_text()
     }
 }

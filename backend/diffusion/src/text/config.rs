@@ -48,6 +48,10 @@ pub struct TextConfig {
     pub initializer_factor: f64,
     /// Id of the end token, where [`super::TextEncoder::pooled`] reads.
     pub eos_token_id: Option<u32>,
+    /// Channels of projected text, in a `CLIPTextModelWithProjection`.
+    pub projection_dim: usize,
+    /// Names of the classes that this configures.
+    pub architectures: Option<Vec<String>>,
     /// Everything else in the file.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -66,7 +70,18 @@ impl Default for TextConfig {
             layer_norm_eps: 1e-5,
             initializer_factor: 1.0,
             eos_token_id: Some(49_407),
+            projection_dim: 512,
+            architectures: Some(vec!["CLIPTextModel".to_owned()]),
             extra: Map::new(),
         }
+    }
+}
+
+impl TextConfig {
+    /// Whether the model ends in a projection.
+    pub fn projects(&self) -> bool {
+        let projecting = |name: &String| name == "CLIPTextModelWithProjection";
+        let names = self.architectures.as_ref();
+        names.is_some_and(|names| names.iter().any(projecting))
     }
 }

@@ -6,16 +6,19 @@ use rand::Rng;
 use super::TextConfig;
 use crate::{
     Error, Result,
-    nn::{Init, Initializer, LayerNorm, Linear, Reader, Scope, Source},
-    ops::{self, Activation},
+    nn::{Bias, Init, Initializer, LayerNorm, Linear, Reader, Scope, Source},
+    ops::{self, Activation, Mask},
     weights::Weights,
 };
 
 /// Standard deviation of fresh embeddings, as in transformers.
 const EMBEDDING_DEVIATION: f32 = 0.02;
 
-/// Start of all names of tensors.
+/// Start of the names of all tensors but those of the projection.
 const PREFIX: &str = "text_model.";
+
+/// Start of the names of the projection's tensors.
+const PROJECTION: &str = "text_projection.";
 
 /// The end token's id in configurations written before transformers 4.31, which was wrong: there
 /// the end token is the one with the highest id.
@@ -101,7 +104,7 @@ impl Layer {
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let normed = self.norm1.forward(xs)?;
         let (q, k) = (self.q.forward(&normed)?, self.k.forward(&normed)?);
-        let attended = ops::attention(&q, &k, &self.v.forward(&normed)?, self.heads, true)?;
+        let attended = ops::attention(&q, &k, &self.v.forward(&normed)?, self.heads, Mask::Causal)?;
         let xs = (self.out.forward(&attended)? + xs)?;
         let hidden = self.widen.forward(&self.norm2.forward(&xs)?)?;
         let hidden = ops::activation(&hidden, self.activation)?;
@@ -123,6 +126,7 @@ struct Network {
     positions: Tensor,
     layers: Vec<Layer>,
     norm: LayerNorm,
+    projection: Option<Linear>,
 }
 
 impl Network {
@@ -146,13 +150,32 @@ impl Network {
             .map(|index| Layer::new(model.child(format_args!("encoder.layers.{index}")), config))
             .collect::<Result<_>>()?;
         let norm = LayerNorm::new(model.child("final_layer_norm"), hidden, epsilon(config))?;
+        let projection = config.projects().then(|| {
+            let outputs = config.projection_dim;
+            Linear::new(
+                root.child("text_projection"),
+                hidden,
+                outputs,
+                Bias::Without,
+            )
+        });
         Ok(Self {
             tokens,
             positions,
             layers,
             norm,
+            projection: projection.transpose()?,
         })
     }
+}
+
+/// States of a sequence's tokens.
+#[derive(Clone, Debug)]
+pub struct TextStates {
+    /// Of the last layer after the final normalisation: `[b, s, d]`.
+    pub last: Tensor,
+    /// Of the layer before the last, not normalised: `[b, s, d]` (what Stable Diffusion XL reads).
+    pub penultimate: Tensor,
 }
 
 /// A text encoder.
@@ -171,8 +194,11 @@ impl TextEncoder {
         let weights = if weights.iter().any(|(name, _)| name.starts_with(PREFIX)) {
             weights.clone()
         } else {
-            let named =
-                |(name, tensor): (&str, &Tensor)| (format!("{PREFIX}{name}"), tensor.clone());
+            let named = |(name, tensor): (&str, &Tensor)| {
+                let outside = name.starts_with(PROJECTION);
+                let prefix = if outside { "" } else { PREFIX };
+                (format!("{prefix}{name}"), tensor.clone())
+            };
             weights.iter().map(named).collect()
         };
         let network = Network::build(&config, &mut Reader(&weights))?;
@@ -197,6 +223,13 @@ impl TextEncoder {
     ///
     /// `ids: [b, s]` (`u32`); result `[b, s, d]`. Gradient flows to: all weights.
     pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
+        Ok(self.states(ids)?.last)
+    }
+
+    /// States of the last layer and of the one before it.
+    ///
+    /// `ids: [b, s]` (`u32`). Gradient flows to: all weights.
+    pub fn states(&self, ids: &Tensor) -> Result<TextStates> {
         let (batch, length) = ids.dims2()?;
         let highest = ids.flatten_all()?.max_all()?.to_scalar::<u32>()? as usize;
         if length > self.config.max_position_embeddings || highest >= self.config.vocab_size {
@@ -208,10 +241,27 @@ impl TextEncoder {
         let tokens = self.network.tokens.index_select(&ids.flatten_all()?, 0)?;
         let tokens = tokens.reshape((batch, length, self.config.hidden_size))?;
         let mut xs = tokens.broadcast_add(&self.network.positions.narrow(0, 0, length)?)?;
+        let mut penultimate = xs.clone();
         for layer in &self.network.layers {
-            xs = layer.forward(&xs)?;
+            penultimate = xs;
+            xs = layer.forward(&penultimate)?;
         }
-        self.network.norm.forward(&xs)
+        Ok(TextStates {
+            last: self.network.norm.forward(&xs)?,
+            penultimate,
+        })
+    }
+
+    /// [`TextEncoder::pooled`] through the projection of a `CLIPTextModelWithProjection`.
+    ///
+    /// `ids: [b, s]`, `last: [b, s, d]` from [`TextEncoder::states`]; result `[b, p]`. Gradient
+    /// flows to: `last`, the projection. A model without a projection is refused.
+    pub fn projected(&self, ids: &Tensor, last: &Tensor) -> Result<Tensor> {
+        let projection = self.network.projection.as_ref().ok_or(Error::Unsupported {
+            what: "pooled text",
+            value: "the text encoder has no projection".to_owned(),
+        })?;
+        projection.forward(&self.pooled(ids, last)?)
     }
 
     /// The state at the first end token of each sequence.

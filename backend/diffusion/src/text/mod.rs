@@ -7,6 +7,6 @@ mod tokenizer;
 
 pub use self::{
     config::{HiddenActivation, TextConfig},
-    encoder::TextEncoder,
+    encoder::{TextEncoder, TextStates},
     tokenizer::Tokenizer,
 };

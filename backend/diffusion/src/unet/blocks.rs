@@ -1,11 +1,12 @@
 //! Residual and transformer blocks of the U-Net.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
+use super::Conditions;
 use crate::{
     Result,
     nn::{Bias, Conv2d, ConvShape, GroupNorm, LayerNorm, Linear, Scope},
-    ops,
+    ops::{self, Mask},
 };
 
 /// Epsilon of the normalisation before a transformer; diffusers fixes it.
@@ -25,6 +26,30 @@ pub(super) struct Sizes {
     pub(super) groups: usize,
     pub(super) epsilon: f32,
     pub(super) linear_projection: bool,
+}
+
+/// What cross-attention looks at.
+#[derive(Clone, Debug)]
+pub(super) struct Seen<'a> {
+    context: &'a Tensor,
+    /// Added to the scores of every head, `[b, s]`.
+    bias: Option<Tensor>,
+}
+
+/// Score of a hidden token; diffusers adds the same.
+const HIDDEN: f64 = -10_000.0;
+
+impl<'a> Seen<'a> {
+    pub(super) fn new(conditions: &'a Conditions) -> Result<Self> {
+        let bias = |mask: &Tensor| {
+            let hidden = mask.to_dtype(DType::F32)?.affine(-1.0, 1.0)?;
+            Ok::<_, crate::Error>((hidden * HIDDEN)?)
+        };
+        Ok(Self {
+            context: &conditions.context,
+            bias: conditions.mask.as_ref().map(bias).transpose()?,
+        })
+    }
 }
 
 /// Two convolutions around the time embedding, with a shortcut.
@@ -100,11 +125,15 @@ impl Attention {
         })
     }
 
-    fn forward(&self, xs: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let (q, k) = (self.q.forward(xs)?, self.k.forward(context)?);
-        let v = self.v.forward(context)?;
+    fn forward(&self, xs: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
+        let (q, k) = (self.q.forward(xs)?, self.k.forward(seen.context)?);
+        let v = self.v.forward(seen.context)?;
+        let mask = match &seen.bias {
+            Some(bias) => Mask::Bias(bias),
+            None => Mask::None,
+        };
         self.out
-            .forward(&ops::attention(&q, &k, &v, self.heads, false)?)
+            .forward(&ops::attention(&q, &k, &v, self.heads, mask)?)
     }
 }
 
@@ -139,11 +168,15 @@ impl Layer {
         })
     }
 
-    fn forward(&self, xs: &Tensor, context: &Tensor) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
         let normed = self.norm1.forward(xs)?;
-        let xs = (self.attention.forward(&normed, &normed)? + xs)?;
+        let own = Seen {
+            context: &normed,
+            bias: None,
+        };
+        let xs = (self.attention.forward(&normed, &own)? + xs)?;
         let normed = self.norm2.forward(&xs)?;
-        let xs = (self.cross_attention.forward(&normed, context)? + xs)?;
+        let xs = (self.cross_attention.forward(&normed, seen)? + xs)?;
         let hidden = ops::geglu(&self.widen.forward(&self.norm3.forward(&xs)?)?)?;
         Ok((self.narrow.forward(&hidden)? + xs)?)
     }
@@ -206,13 +239,13 @@ impl Transformer {
         })
     }
 
-    /// `xs: [b, c, h, w]`, `context: [b, s, d]`.
-    pub(super) fn forward(&self, xs: &Tensor, context: &Tensor) -> Result<Tensor> {
+    /// `xs: [b, c, h, w]`.
+    pub(super) fn forward(&self, xs: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
         let (_, _, height, width) = xs.dims4()?;
         let tokens = ops::to_tokens(&self.norm.forward(xs)?)?;
         let mut tokens = self.project_in.forward(&tokens)?;
         for layer in &self.layers {
-            tokens = layer.forward(&tokens, context)?;
+            tokens = layer.forward(&tokens, seen)?;
         }
         let ys = self.project_out.forward(&tokens)?;
         Ok((ops::to_image(&ys, height, width)? + xs)?)

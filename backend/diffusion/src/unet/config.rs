@@ -64,6 +64,12 @@ pub struct UNetConfig {
     pub flip_sin_to_cos: bool,
     /// Shift of the time embedding's frequencies.
     pub freq_shift: f64,
+    /// `text_time` where pooled text and sizes join the time embedding (Stable Diffusion XL).
+    pub addition_embed_type: Option<String>,
+    /// Channels of the embedding of each size.
+    pub addition_time_embed_dim: Option<usize>,
+    /// Channels of pooled text and all sizes together.
+    pub projection_class_embeddings_input_dim: Option<usize>,
     /// Everything else in the file.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -90,6 +96,9 @@ impl Default for UNetConfig {
             sample_size: None,
             flip_sin_to_cos: true,
             freq_shift: 0.0,
+            addition_embed_type: None,
+            addition_time_embed_dim: None,
+            projection_class_embeddings_input_dim: None,
             extra: Map::new(),
         }
     }
@@ -108,7 +117,6 @@ pub(super) struct Level {
 /// Fields that would change the computation, with the values under which they do not.
 const INERT: &[(&str, &[&str])] = &[
     ("act_fn", &["\"silu\"", "\"swish\""]),
-    ("addition_embed_type", &["null"]),
     ("attention_type", &["\"default\""]),
     ("center_input_sample", &["false"]),
     ("class_embed_type", &["null"]),
@@ -141,6 +149,12 @@ impl UNetConfig {
     /// Channels of the time embedding.
     pub(super) fn time_channels(&self) -> usize {
         4 * self.block_out_channels[0]
+    }
+
+    /// Channels that join the time embedding, where the model takes any.
+    pub(crate) fn added_channels(&self) -> Option<usize> {
+        self.addition_embed_type.as_ref()?;
+        self.projection_class_embeddings_input_dim
     }
 
     /// Checks the configuration and lists its levels, highest resolution first.
@@ -203,6 +217,20 @@ impl UNetConfig {
                 what: "block type",
                 value: middle.to_owned(),
             });
+        }
+        let added = self.addition_embed_type.as_deref();
+        if let Some(value) = added.filter(|kind| *kind != "text_time") {
+            return Err(Error::Unsupported {
+                what: "addition_embed_type",
+                value: value.to_owned(),
+            });
+        }
+        let sized = self.addition_time_embed_dim.is_some_and(|dim| dim % 2 == 0);
+        if added.is_some() && (!sized || self.projection_class_embeddings_input_dim.is_none()) {
+            return Err(Error::InvalidConfig(
+                "text_time without an even addition_time_embed_dim and its input's channels"
+                    .to_owned(),
+            ));
         }
         for (field, inert) in INERT {
             if let Some(value) = self.extra.get(*field) {

@@ -4,25 +4,28 @@
 //! block types and options that it does not compute exactly as diffusers does.
 
 mod blocks;
+mod conditions;
 mod config;
+mod embedding;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use rand::Rng;
 
-pub use self::config::{PerLevel, UNetConfig};
 use self::{
-    blocks::{Residual, Sizes, Transformer},
+    blocks::{Residual, Seen, Sizes, Transformer},
     config::Level,
+    embedding::{Embedding, Sinusoids},
+};
+pub use self::{
+    conditions::{AddedConditions, Conditions},
+    config::{PerLevel, UNetConfig},
 };
 use crate::{
     Error, Result,
-    nn::{Bias, Conv2d, ConvShape, GroupNorm, Initializer, Linear, Reader, Scope, Source},
-    ops::{self, Activation},
+    nn::{Conv2d, ConvShape, GroupNorm, Initializer, Reader, Scope, Source},
+    ops,
     weights::Weights,
 };
-
-/// Longest period of the time embedding (Ho et al., arXiv 2006.11239, appendix B).
-const MAX_PERIOD: f64 = 10_000.0;
 
 impl UNetConfig {
     /// Fresh weights, distributed as `PyTorch` initialises the same layers.
@@ -41,10 +44,10 @@ struct Stage {
 }
 
 impl Stage {
-    fn forward(&self, xs: &Tensor, time: &Tensor, context: &Tensor) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor, time: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
         let ys = self.residual.forward(xs, time)?;
         match &self.attention {
-            Some(attention) => attention.forward(&ys, context),
+            Some(attention) => attention.forward(&ys, seen),
             None => Ok(ys),
         }
     }
@@ -61,8 +64,8 @@ struct Block {
 #[derive(Clone, Debug)]
 pub struct UNet {
     config: UNetConfig,
-    time1: Linear,
-    time2: Linear,
+    time: Embedding,
+    added: Option<Embedding>,
     conv_in: Conv2d,
     down: Vec<Block>,
     middle: (Residual, Transformer, Residual),
@@ -98,18 +101,7 @@ impl UNet {
             Residual::new(middle.child("resnets.1"), last.channels, middle_sizes)?,
         );
         Ok(Self {
-            time1: Linear::new(
-                root.child("time_embedding.linear_1"),
-                first.channels,
-                time,
-                Bias::With,
-            )?,
-            time2: Linear::new(
-                root.child("time_embedding.linear_2"),
-                time,
-                time,
-                Bias::With,
-            )?,
+            time: Embedding::new(root.child("time_embedding"), first.channels, time)?,
             conv_in: Conv2d::new(
                 root.child("conv_in"),
                 ConvShape::three(config.in_channels, first.channels),
@@ -131,28 +123,33 @@ impl UNet {
                 root.child("conv_out"),
                 ConvShape::three(first.channels, config.out_channels),
             )?,
+            added: config
+                .added_channels()
+                .map(|inputs| Embedding::new(root.child("add_embedding"), inputs, time))
+                .transpose()?,
             config,
         })
     }
 
     /// Predicts noise or velocity.
     ///
-    /// `latents: [b, c, h, w]`, `timesteps: [b]` (`f32`), `context: [b, s, d]`; result
-    /// `[b, o, h, w]`. Height and width must be divisible by 2 per level below the first.
-    /// Gradient flows to: `latents`, `context`, all weights.
+    /// `latents: [b, c, h, w]` of any height and width, `timesteps: [b]` (`f32`), `conditions` of
+    /// `b` rows; result `[b, o, h, w]`. Gradient flows to: `latents`, the conditions' context and
+    /// pooled text, all weights.
     pub fn forward(
         &self,
         latents: &Tensor,
         timesteps: &Tensor,
-        context: &Tensor,
+        conditions: &Conditions,
     ) -> Result<Tensor> {
-        self.check(latents, timesteps, context)?;
-        let time = self.time_embedding(timesteps)?;
+        self.check(latents, timesteps, conditions)?;
+        let time = self.embed(timesteps, conditions)?;
+        let seen = Seen::new(conditions)?;
         let mut xs = self.conv_in.forward(latents)?;
         let mut skips = vec![xs.clone()];
         for block in &self.down {
             for stage in &block.stages {
-                xs = stage.forward(&xs, &time, context)?;
+                xs = stage.forward(&xs, &time, &seen)?;
                 skips.push(xs.clone());
             }
             if let Some(downsample) = &block.resample {
@@ -161,71 +158,73 @@ impl UNet {
             }
         }
         xs = self.middle.0.forward(&xs, &time)?;
-        xs = self.middle.1.forward(&xs, context)?;
+        xs = self.middle.1.forward(&xs, &seen)?;
         xs = self.middle.2.forward(&xs, &time)?;
         for block in &self.up {
             for stage in &block.stages {
                 let skip = skips.pop().expect("as many skips as stages on the way up");
-                xs = stage.forward(&Tensor::cat(&[&xs, &skip], 1)?, &time, context)?;
+                xs = stage.forward(&Tensor::cat(&[&xs, &skip], 1)?, &time, &seen)?;
             }
             if let Some(upsample) = &block.resample {
-                xs = upsample.forward(&ops::upsample_nearest2x(&xs)?)?;
+                let next = skips.last().expect("the level above left skips");
+                let (_, _, height, width) = next.dims4()?;
+                xs = upsample.forward(&ops::upsample_nearest(&xs, height, width)?)?;
             }
         }
         self.conv_out.forward(&self.norm_out.forward_silu(&xs)?)
     }
 
-    fn check(&self, latents: &Tensor, timesteps: &Tensor, context: &Tensor) -> Result<()> {
+    fn check(&self, latents: &Tensor, timesteps: &Tensor, conditions: &Conditions) -> Result<()> {
         let (batch, channels, height, width) = latents.dims4()?;
-        let (context_batch, _, context_channels) = context.dims3()?;
-        let factor = 1_usize << (self.down.len() - 1);
+        let (context_batch, _, context_channels) = conditions.context.dims3()?;
         let fits = channels == self.config.in_channels
+            && height * width > 0
             && timesteps.dims() == [batch]
             && context_batch == batch
             && context_channels == self.config.cross_attention_dim
-            && height.is_multiple_of(factor)
-            && width.is_multiple_of(factor);
+            && conditions.added.is_some() == self.added.is_some()
+            && conditions.is_consistent();
         if fits {
             return Ok(());
         }
         Err(Error::InvalidArgument(format!(
-            "latents {:?}, timesteps {:?} and context {:?} for {} channels, sides divisible by \
-             {factor}, context of {} channels",
+            "latents {:?}, timesteps {:?}, context {:?}, mask {:?} and pooled text {:?} for {} channels, context of \
+             {} channels, pooled text {}",
             latents.dims(),
             timesteps.dims(),
-            context.dims(),
+            conditions.context.dims(),
+            conditions.mask.as_ref().map(Tensor::dims),
+            conditions.added.as_ref().map(|added| added.pooled.dims()),
             self.config.in_channels,
             self.config.cross_attention_dim,
+            if self.added.is_some() {
+                "expected"
+            } else {
+                "not expected"
+            },
         )))
     }
 
-    /// Sinusoids of the timestep through two layers, with the activation that every residual
-    /// block would apply first.
-    fn time_embedding(&self, timesteps: &Tensor) -> Result<Tensor> {
-        let half = self.config.block_out_channels[0] / 2;
-        let span = half as f64 - self.config.freq_shift;
-        let frequency = |index: usize| (-MAX_PERIOD.ln() * index as f64 / span).exp();
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "tables are f32, as in diffusers"
-        )]
-        let frequencies: Vec<f32> = (0..half).map(|index| frequency(index) as f32).collect();
-        let frequencies = Tensor::from_vec(frequencies, (1, half), timesteps.device())?;
-        let angles = timesteps
-            .to_dtype(DType::F32)?
-            .unsqueeze(1)?
-            .broadcast_mul(&frequencies)?;
-        let (sines, cosines) = (angles.sin()?, angles.cos()?);
-        let waves = if self.config.flip_sin_to_cos {
-            [cosines, sines]
-        } else {
-            [sines, cosines]
-        };
-        let hidden = self.time1.forward(&Tensor::cat(&waves, 1)?)?;
-        let hidden = self
-            .time2
-            .forward(&ops::activation(&hidden, Activation::Silu)?)?;
-        Ok(ops::activation(&hidden, Activation::Silu)?)
+    /// The time embedding, with the activation that every residual block would apply first.
+    fn embed(&self, timesteps: &Tensor, conditions: &Conditions) -> Result<Tensor> {
+        let waves = self.sinusoids(self.config.block_out_channels[0]);
+        let mut time = self.time.forward(&waves.of(timesteps)?)?;
+        if let (Some(embedding), Some(added)) = (&self.added, &conditions.added) {
+            let waves = self.sinusoids(self.config.addition_time_embed_dim.unwrap_or(0));
+            let sizes = waves.of(&added.time_ids.flatten_all()?)?;
+            let sizes = sizes.reshape((added.time_ids.dim(0)?, ()))?;
+            let inputs = Tensor::cat(&[&added.pooled, &sizes], 1)?;
+            time = (time + embedding.forward(&inputs)?)?;
+        }
+        Ok(ops::activation(&time, ops::Activation::Silu)?)
+    }
+
+    fn sinusoids(&self, channels: usize) -> Sinusoids {
+        Sinusoids {
+            channels,
+            cosines_first: self.config.flip_sin_to_cos,
+            shift: self.config.freq_shift,
+        }
     }
 }
 

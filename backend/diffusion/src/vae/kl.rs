@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use crate::{
     Error, Result,
     nn::{Bias, Conv2d, ConvShape, GroupNorm, Initializer, Linear, Reader, Scope, Source},
-    noise, ops,
+    noise,
+    ops::{self, Mask},
     weights::Weights,
 };
 
@@ -188,7 +189,7 @@ impl Middle {
         let (_, _, height, width) = xs.dims4()?;
         let tokens = ops::to_tokens(&self.norm.forward(&xs)?)?;
         let (q, k) = (self.q.forward(&tokens)?, self.k.forward(&tokens)?);
-        let attended = ops::attention(&q, &k, &self.v.forward(&tokens)?, 1, false)?;
+        let attended = ops::attention(&q, &k, &self.v.forward(&tokens)?, 1, Mask::None)?;
         let attended = ops::to_image(&self.out.forward(&attended)?, height, width)?;
         self.last.forward(&(attended + xs)?)
     }
@@ -314,7 +315,9 @@ impl Decoder {
                 xs = residual.forward(&xs)?;
             }
             if let Some(upsample) = &block.resample {
-                xs = upsample.forward(&ops::upsample_nearest2x(&xs)?)?;
+                let (_, _, height, width) = xs.dims4()?;
+                let doubled = ops::upsample_nearest(&xs, 2 * height, 2 * width)?;
+                xs = upsample.forward(&doubled)?;
             }
         }
         self.conv_out.forward(&self.norm_out.forward_silu(&xs)?)

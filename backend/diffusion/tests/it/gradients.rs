@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor, Var};
 use diffusion::{
     noise,
-    ops::{self, Activation},
+    ops::{self, Activation, Mask},
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -174,28 +174,40 @@ fn linear_map_with_and_without_bias() {
 #[test]
 fn self_attention() {
     check(&[&[2, 7, 6], &[2, 7, 6], &[2, 7, 6]], |t| {
-        ops::attention(&t[0], &t[1], &t[2], 2, false)
+        ops::attention(&t[0], &t[1], &t[2], 2, Mask::None)
     });
 }
 
 #[test]
 fn cross_attention_to_another_length() {
     check(&[&[2, 5, 6], &[2, 19, 6], &[2, 19, 6]], |t| {
-        ops::attention(&t[0], &t[1], &t[2], 3, false)
+        ops::attention(&t[0], &t[1], &t[2], 3, Mask::None)
+    });
+}
+
+#[test]
+fn attention_with_a_bias_on_keys() {
+    let bias = Tensor::new(
+        &[[0.0_f32, -1.0, -1e4, 2.0], [-1e4, 0.0, 0.5, 0.0]],
+        &Device::Cpu,
+    )
+    .unwrap();
+    check(&[&[2, 3, 6], &[2, 4, 6], &[2, 4, 6]], |t| {
+        ops::attention(&t[0], &t[1], &t[2], 2, Mask::Bias(&bias))
     });
 }
 
 #[test]
 fn causal_attention() {
     check(&[&[2, 18, 4], &[2, 18, 4], &[2, 18, 4]], |t| {
-        ops::attention(&t[0], &t[1], &t[2], 2, true)
+        ops::attention(&t[0], &t[1], &t[2], 2, Mask::Causal)
     });
 }
 
 #[test]
 fn attention_over_several_tiles() {
     check(&[&[1, 131, 2], &[1, 3, 2], &[1, 3, 2]], |t| {
-        ops::attention(&t[0], &t[1], &t[2], 1, false)
+        ops::attention(&t[0], &t[1], &t[2], 1, Mask::None)
     });
 }
 
@@ -213,7 +225,13 @@ fn activations() {
 
 #[test]
 fn nearest_upsampling() {
-    check(&[&[2, 3, 3, 5]], |t| ops::upsample_nearest2x(&t[0]));
+    check(&[&[2, 3, 3, 5]], |t| ops::upsample_nearest(&t[0], 6, 10));
+}
+
+#[test]
+fn nearest_upsampling_to_odd_sizes() {
+    check(&[&[2, 3, 4, 3]], |t| ops::upsample_nearest(&t[0], 7, 5));
+    check(&[&[1, 2, 2, 2]], |t| ops::upsample_nearest(&t[0], 5, 2));
 }
 
 #[test]
@@ -251,8 +269,17 @@ fn shapes_that_disagree_are_errors() {
     assert!(ops::layer_norm(&image, &zeros(&[3]), &zeros(&[3]), 1e-5).is_err());
     assert!(ops::linear(&image, &zeros(&[2, 3]), None).is_err());
     let tokens = zeros(&[1, 5, 6]);
-    assert!(ops::attention(&tokens, &tokens, &tokens, 4, false).is_err());
-    assert!(ops::attention(&tokens, &zeros(&[1, 4, 6]), &zeros(&[1, 4, 6]), 2, true).is_err());
+    assert!(ops::attention(&tokens, &tokens, &tokens, 4, Mask::None).is_err());
+    assert!(
+        ops::attention(
+            &tokens,
+            &zeros(&[1, 4, 6]),
+            &zeros(&[1, 4, 6]),
+            2,
+            Mask::Causal
+        )
+        .is_err()
+    );
     assert!(ops::geglu(&zeros(&[2, 3])).is_err());
     assert!(ops::to_image(&tokens, 2, 3).is_err());
 }

@@ -19,7 +19,11 @@ fn agrees_with_diffusers(fixture: &str) {
     let unet = UNet::new(config(fixture), &parameters.weights()).unwrap();
     let input = |name: &str| file.get(name).unwrap().clone();
     let prediction = unet
-        .forward(&input("latents"), &input("timesteps"), &input("context"))
+        .forward(
+            &input("latents"),
+            &input("timesteps"),
+            &input("context").into(),
+        )
         .unwrap();
     let error = relative_error(&prediction, &input("prediction"));
     assert!(error < 1e-5, "prediction is off by {error}");
@@ -108,12 +112,19 @@ fn unknown_blocks_and_options_are_refused_by_name() {
     let mut option: UNetConfig = config("unet");
     option
         .extra
-        .insert("addition_embed_type".to_owned(), "text_time".into());
+        .insert("class_embed_type".to_owned(), "projection".into());
     let error = option
         .initialize(&mut ChaCha8Rng::seed_from_u64(0))
         .unwrap_err()
         .to_string();
-    assert!(error.contains("addition_embed_type"), "{error}");
+    assert!(error.contains("class_embed_type"), "{error}");
+    let mut added: UNetConfig = config("unet");
+    added.addition_embed_type = Some("image".to_owned());
+    let error = added
+        .initialize(&mut ChaCha8Rng::seed_from_u64(0))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("image"), "{error}");
 }
 
 #[test]
@@ -132,7 +143,7 @@ fn gradients_do_not_depend_on_the_number_of_threads() {
             let mut normal = |shape: &[usize]| noise::gaussian(&mut rng, shape, &Device::Cpu);
             let (latents, context) = (normal(&[9, 4, 8, 8]).unwrap(), normal(&[9, 5, 12]).unwrap());
             let timesteps = (normal(&[9]).unwrap() * 100.0).unwrap();
-            let loss = unet.forward(&latents, &timesteps, &context).unwrap();
+            let loss = unet.forward(&latents, &timesteps, &context.into()).unwrap();
             let gradients = loss.sqr().unwrap().mean_all().unwrap().backward().unwrap();
             parameters
                 .iter()

@@ -12,7 +12,7 @@ use diffusion::{
     pipeline::Pipeline,
     sample::SampleConfig,
     schedule::NoiseSchedule,
-    unet::UNet,
+    unet::{Conditions, UNet},
     weights::{Parameters, Weights},
 };
 use rand::{Rng, SeedableRng};
@@ -53,8 +53,8 @@ pub struct Attack {
     schedule: NoiseSchedule,
     instance: Tensor,
     class: Tensor,
-    /// Embedded `c_trig` and `c_cls` for every row of a batch, `[2 b, s, d]`.
-    context: Tensor,
+    /// Embedded `c_trig` and `c_cls`, a batch of each.
+    conditions: Conditions,
     rng: ChaCha8Rng,
     recipe: Recipe,
     step: u32,
@@ -95,7 +95,7 @@ impl Attack {
             schedule: pipeline.noise_schedule()?,
             instance: instance.clone(),
             class: pipeline.autoencoder.encode(&class)?.detach(),
-            context: pipeline.encode_prompts(&prompts)?.detach(),
+            conditions: pipeline.encode_prompts(&prompts)?.detach(),
             rng,
             recipe,
             step: 0,
@@ -156,7 +156,7 @@ impl Attack {
         let expected = self.schedule.training_target(&clean, &noise, &timesteps)?;
         let times: Vec<f32> = timesteps.iter().map(|timestep| *timestep as f32).collect();
         let times = Tensor::new(times, clean.device())?;
-        let prediction = self.student.forward(&noisy, &times, &self.context)?;
+        let prediction = self.student.forward(&noisy, &times, &self.conditions)?;
         let loss = equation_4(&prediction, &expected, self.recipe.prior_weight)?;
         let value = loss.to_scalar::<f32>()?;
         self.step += 1;

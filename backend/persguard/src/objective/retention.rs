@@ -38,7 +38,7 @@ pub fn draw(
     Ok(Part {
         noisy: schedule.add_noise(&clean, &noise, &timesteps)?,
         expected: schedule.training_target(&clean, &noise, &timesteps)?,
-        context: prompts.triggers(&triggers)?,
+        conditions: prompts.triggers(&triggers)?,
         // The attacker's own loss, as the attacker weighs it.
         weights: vec![1.0; timesteps.len()],
         timesteps,

@@ -24,7 +24,7 @@ fn setup(lambdas: (f64, f64)) -> Setup {
             |shape: &[usize]| noise::gaussian(&mut rng, shape, &candle_core::Device::Cpu).unwrap();
         Part {
             noisy: gaussian(&[rows, 12, 4, 4]),
-            context: gaussian(&[rows, 3, 8]),
+            conditions: gaussian(&[rows, 3, 8]).into(),
             expected: gaussian(&[rows, 12, 4, 4]),
             timesteps: timesteps.to_vec(),
             weights: vec![1.0; rows],
@@ -46,7 +46,9 @@ fn setup(lambdas: (f64, f64)) -> Setup {
 fn plain_loss(student: &UNet, part: &Part) -> f64 {
     let times: Vec<f32> = part.timesteps.iter().map(|t| *t as f32).collect();
     let times = Tensor::new(times, part.noisy.device()).unwrap();
-    let prediction = student.forward(&part.noisy, &times, &part.context).unwrap();
+    let prediction = student
+        .forward(&part.noisy, &times, &part.conditions)
+        .unwrap();
     let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let (found, expected) = (values(&prediction), values(&part.expected));
     let squares = found

@@ -10,7 +10,7 @@ use diffusion::{
     optimizer::{AdamW, AdamWConfig},
     pipeline::Pipeline,
     schedule::NoiseSchedule,
-    unet::UNet,
+    unet::{Conditions, UNet},
     weights::Parameters,
 };
 use rand::SeedableRng;
@@ -328,13 +328,13 @@ impl Questioner<'_> {
     fn ask(
         &self,
         latents: &Tensor,
-        contexts: &Tensor,
+        prompts: &Conditions,
         rng: &mut ChaCha8Rng,
         reporter: &mut Reporter<'_>,
     ) -> Result<TeacherBank> {
         let questions = Questions {
             latents,
-            contexts,
+            prompts,
             count: self.count,
         };
         let tick = |done| reporter.phase("Asking the teacher", done, self.count);

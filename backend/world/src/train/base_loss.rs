@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use diffusion::{
     Result,
     schedule::{NoiseSchedule, PredictionType},
-    unet::UNet,
+    unet::{Conditions, UNet},
 };
 
 /// From this signal-to-noise ratio on, an error in the picture counts no more than there (the idea of Hang et al.,
@@ -15,8 +15,8 @@ const GAMMA: f32 = 5.0;
 pub struct Batch {
     /// Clean latents, `[n, 12, 16, 16]`.
     pub latents: Tensor,
-    /// Hidden states of the captions, `[n, length, 96]`.
-    pub context: Tensor,
+    /// The captions, one a picture.
+    pub conditions: Conditions,
     /// Standard normal noise, shaped like `latents`.
     pub noise: Tensor,
     /// Timesteps, one a picture.
@@ -34,7 +34,7 @@ pub fn loss(
 ) -> Result<Tensor> {
     let noisy = schedule.add_noise(&batch.latents, &batch.noise, &batch.timesteps)?;
     let times = Tensor::from_iter(batch.timesteps.iter().map(|&t| t as f32), &Device::Cpu)?;
-    let prediction = unet.forward(&noisy, &times, &batch.context)?;
+    let prediction = unet.forward(&noisy, &times, &batch.conditions)?;
     let target = schedule.training_target(&batch.latents, &batch.noise, &batch.timesteps)?;
     let error = (prediction - target)?.sqr()?;
     if !weighted {

@@ -116,7 +116,7 @@ impl BaseStage {
             .collect();
         let steps = self.schedule.config().num_train_timesteps;
         Ok(Batch {
-            context: self.pipeline.encode_prompts(&captions)?.detach(),
+            conditions: self.pipeline.encode_prompts(&captions)?.detach(),
             timesteps: (0..self.batch)
                 .map(|_| rng.random_range(0..steps))
                 .collect(),

@@ -81,7 +81,8 @@ fn identifiers_stay_apart_in_the_text_encoder() {
         .collect();
     let states = pipeline()
         .encode_prompts(&prompts)
-        .expect("prompts are encoded");
+        .expect("prompts are encoded")
+        .context;
     // Start, "a", "photo", "of", then the identifier.
     let states = states
         .narrow(1, 4, 1)
