@@ -1,14 +1,20 @@
-//! `AdamW` in place, gradient clipping, and exponential averages of weights.
+//! `AdamW` in place (moments in full or in 8 bits), gradient accumulation and clipping, and
+//! exponential averages of weights.
 
+mod accumulate;
 mod average;
 mod clip;
+mod moments;
+mod quantize;
 
 use std::{cell::RefCell, collections::BTreeMap};
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, backprop::GradStore, bail};
-use rayon::prelude::*;
 
-pub use self::{average::Ema, clip::clip_gradients};
+use self::moments::Moments;
+pub use self::{
+    accumulate::Accumulator, average::Ema, clip::clip_gradients, moments::MomentPrecision,
+};
 use crate::{
     Error, Result,
     ops::Reading,
@@ -31,6 +37,8 @@ pub struct AdamWConfig {
     pub epsilon: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
+    /// How the running means are kept.
+    pub moments: MomentPrecision,
 }
 
 impl Default for AdamWConfig {
@@ -41,15 +49,9 @@ impl Default for AdamWConfig {
             beta2: 0.999,
             epsilon: 1e-8,
             weight_decay: 1e-2,
+            moments: MomentPrecision::Full,
         }
     }
-}
-
-/// Running means of one parameter.
-#[derive(Clone, Debug)]
-struct Moments {
-    first: Vec<f32>,
-    second: Vec<f32>,
 }
 
 /// `AdamW` (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2; `PyTorch`'s order of operations).
@@ -93,14 +95,10 @@ impl AdamW {
             let Some(gradient) = gradients.get(variable) else {
                 continue;
             };
-            let moments = self.moments.entry(name.to_owned()).or_insert_with(|| {
-                let zeros = vec![0.0; variable.elem_count()];
-                Moments {
-                    first: zeros.clone(),
-                    second: zeros,
-                }
-            });
-            if moments.first.len() != gradient.elem_count() {
+            let precision = self.config.moments;
+            let moments = (self.moments.entry(name.to_owned()))
+                .or_insert_with(|| Moments::zeros(precision, variable.elem_count()));
+            if moments.len() != gradient.elem_count() {
                 return Err(Error::ShapeMismatch {
                     name: name.to_owned(),
                     expected: variable.dims().to_vec(),
@@ -126,14 +124,20 @@ impl AdamW {
         let step = [self.step >> 16, self.step & 0xffff].map(|half| half as f32);
         weights.insert("step", Tensor::new(&step, &Device::Cpu)?);
         for (name, moments) in &self.moments {
-            let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
-            weights.insert(format!("first.{name}"), tensor(&moments.first)?);
-            weights.insert(format!("second.{name}"), tensor(&moments.second)?);
+            moments.save(&mut weights, name)?;
         }
         Ok(weights)
     }
 
+    /// Memory of the running means in bytes.
+    pub fn state_bytes(&self) -> usize {
+        self.moments.values().map(Moments::bytes).sum()
+    }
+
     /// Continues from [`AdamW::to_weights`].
+    ///
+    /// Parameters that the state knows keep the precision of their means; the configuration
+    /// decides for the others.
     pub fn from_weights(config: AdamWConfig, weights: &Weights) -> Result<Self> {
         let missing = |name: &str| Error::MissingTensor {
             name: name.to_owned(),
@@ -156,14 +160,17 @@ impl AdamW {
             reason = "both halves are small integers"
         )]
         let step = ((high as i32) << 16) | low as i32;
-        let mut moments = BTreeMap::new();
-        for (name, first) in weights.with_prefix("first.").iter() {
-            let second = format!("second.{name}");
-            let second = weights.get(&second).ok_or_else(|| missing(&second))?;
-            let first = first.flatten_all()?.to_vec1()?;
-            let second = second.flatten_all()?.to_vec1()?;
-            moments.insert(name.to_owned(), Moments { first, second });
-        }
+        let full = weights.with_prefix("first.");
+        let quantized = weights.with_prefix("quantized.");
+        let names = full.iter().map(|(name, _)| name);
+        let names = names.chain(
+            quantized
+                .iter()
+                .filter_map(|(name, _)| name.strip_suffix(".first_codes")),
+        );
+        let moments = names
+            .map(|name| Ok((name.to_owned(), Moments::load(weights, name)?)))
+            .collect::<Result<_>>()?;
         Ok(Self {
             config,
             step,
@@ -225,23 +232,8 @@ impl InplaceOp1 for Step<'_> {
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let values = values_mut(storage, layout)?;
-        let moments = &mut **self.moments.borrow_mut();
-        let (first, second) = (&mut moments.first, &mut moments.second);
-        let moments = first
-            .par_chunks_mut(BLOCK)
-            .zip(second.par_chunks_mut(BLOCK));
-        let values = values
-            .par_chunks_mut(BLOCK)
-            .zip(self.gradient.par_chunks(BLOCK));
-        let update = self.update;
-        values
-            .zip(moments)
-            .for_each(|((values, gradient), (first, second))| {
-                pulp::Arch::new().dispatch(
-                    #[inline(always)]
-                    || update.apply(values, gradient, first, second),
-                );
-            });
+        let mut moments = self.moments.borrow_mut();
+        moments.update(self.update, values, self.gradient);
         Ok(())
     }
 }

@@ -146,7 +146,7 @@ fn dtype_from(name: &str) -> Option<DType> {
     })
 }
 
-/// Serialises tensors in the given order, with sorted metadata.
+/// Serialises tensors in the given order, with sorted metadata; only floats are converted.
 pub(super) fn write<'a>(
     tensors: impl Iterator<Item = (&'a str, &'a Tensor)>,
     dtype: DType,
@@ -161,6 +161,11 @@ pub(super) fn write<'a>(
     let mut data = Vec::new();
     for (name, tensor) in tensors {
         let start = data.len();
+        let dtype = if tensor.dtype().is_float() {
+            dtype
+        } else {
+            tensor.dtype()
+        };
         let name_of_dtype = append(&mut data, &tensor.detach().to_dtype(dtype)?)?;
         let info = Info {
             dtype: name_of_dtype.to_owned(),
@@ -204,6 +209,10 @@ fn append(data: &mut Vec<u8>, tensor: &Tensor) -> Result<&'static str> {
                     .flat_map(|value| value.to_le_bytes()),
             );
             "BF16"
+        }
+        DType::U8 => {
+            data.extend(flat.to_vec1::<u8>()?);
+            "U8"
         }
         other => {
             let value = format!("{other:?}");

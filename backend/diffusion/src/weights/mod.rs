@@ -4,6 +4,7 @@
 
 mod format;
 mod parameters;
+pub(crate) mod pattern;
 
 use std::{collections::BTreeMap, fs, io::Read, path::Path};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Var;
 
-use super::Weights;
+use super::{Weights, pattern};
 use crate::{Error, Result};
 
 /// Variables by name, in the order of their names.
@@ -29,6 +29,35 @@ impl Parameters {
             })
             .collect::<Result<_>>()?;
         Ok(Self { variables })
+    }
+
+    /// Variables with copies of those `weights` whose names match one of `patterns`.
+    ///
+    /// In a pattern each `*` stands for any characters, dots included:
+    /// `down_blocks.*.attentions.*`. A pattern that matches nothing is refused by name. What is
+    /// left out stays frozen: see [`Parameters::over`].
+    pub fn matching(weights: &Weights, patterns: &[impl AsRef<str>]) -> Result<Self> {
+        let names = weights.iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let chosen: Weights = pattern::select(names.iter().copied(), patterns)?
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), weights.get(name)?.clone())))
+            .collect();
+        Self::from_weights(&chosen)
+    }
+
+    /// `weights` with the variables in the places of their names: what a model is built from
+    /// whose other tensors are frozen.
+    ///
+    /// Gradient flows to: the variables. No memory is copied.
+    #[must_use]
+    pub fn over(&self, weights: &Weights) -> Weights {
+        let mut all: Weights = (weights.iter())
+            .map(|(name, tensor)| (name.to_owned(), tensor.detach()))
+            .collect();
+        for (name, variable) in self.iter() {
+            all.insert(name, variable.as_tensor().clone());
+        }
+        all
     }
 
     /// The variables as tensors that share their storage and track gradients.
