@@ -4,7 +4,7 @@
 //! schedules, the optimiser, reading and writing of weights, and sampling. It knows nothing of
 //! protection, jobs, HTTP or the environment, and it refuses files that it cannot read exactly.
 //!
-//! Everything runs in `f32` on the CPU; another device gives [`Error::Candle`] with the name of
+//! Everything runs on the CPU in `f32`, or in `bf16` under weights in `f32`; another device gives [`Error::Candle`] with the name of
 //! the operator that has no implementation there.
 
 pub mod noise;

@@ -2,6 +2,8 @@
 //!
 //! A model's structure is written once, as a constructor over a [`Scope`]. With [`Reader`] it
 //! checks and takes the tensors of a file; with [`Initializer`] it draws fresh ones.
+//!
+//! Layers compute in the dtype of their input: weights are converted on the way.
 
 use candle_core::{Device, Tensor};
 use rand::RngCore;
@@ -114,6 +116,13 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// A weight in the dtype of the layer's input: the input chooses the dtype of the computation.
+///
+/// Gradient flows to: `weight`, in its own dtype.
+fn like(xs: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    Ok(ops::cast(weight, xs.dtype())?)
+}
+
 /// Whether a layer adds a bias.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bias {
@@ -160,7 +169,8 @@ impl Linear {
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        Ok(ops::linear(xs, &self.weight, self.bias.as_ref())?)
+        let bias = self.bias.as_ref().map(|bias| like(xs, bias)).transpose()?;
+        Ok(ops::linear(xs, &like(xs, &self.weight)?, bias.as_ref())?)
     }
 }
 
@@ -233,8 +243,8 @@ impl Conv2d {
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         Ok(ops::conv2d(
             xs,
-            &self.weight,
-            Some(&self.bias),
+            &like(xs, &self.weight)?,
+            Some(&like(xs, &self.bias)?),
             self.stride,
             self.padding,
         )?)
@@ -242,8 +252,12 @@ impl Conv2d {
 
     /// A 1x1 kernel on pixels that are tokens, `[b, n, c]`: one product instead of one an image.
     pub(crate) fn forward_tokens(&self, tokens: &Tensor) -> Result<Tensor> {
-        let weight = self.weight.flatten_from(1)?;
-        Ok(ops::linear(tokens, &weight, Some(&self.bias))?)
+        let weight = like(tokens, &self.weight)?.flatten_from(1)?;
+        Ok(ops::linear(
+            tokens,
+            &weight,
+            Some(&like(tokens, &self.bias)?),
+        )?)
     }
 }
 
@@ -288,8 +302,8 @@ impl GroupNorm {
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         Ok(ops::group_norm(
             xs,
-            &self.weight,
-            &self.bias,
+            &like(xs, &self.weight)?,
+            &like(xs, &self.bias)?,
             self.groups,
             self.epsilon,
         )?)
@@ -298,8 +312,8 @@ impl GroupNorm {
     pub(crate) fn forward_silu(&self, xs: &Tensor) -> Result<Tensor> {
         Ok(ops::group_norm_silu(
             xs,
-            &self.weight,
-            &self.bias,
+            &like(xs, &self.weight)?,
+            &like(xs, &self.bias)?,
             self.groups,
             self.epsilon,
         )?)
@@ -325,6 +339,7 @@ impl LayerNorm {
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        Ok(ops::layer_norm(xs, &self.weight, &self.bias, self.epsilon)?)
+        let (weight, bias) = (like(xs, &self.weight)?, like(xs, &self.bias)?);
+        Ok(ops::layer_norm(xs, &weight, &bias, self.epsilon)?)
     }
 }

@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
-    simd,
+    half, simd,
     storage::{Reading, values},
 };
 
@@ -24,7 +24,7 @@ pub enum Activation {
 
 /// Applies a pointwise activation. Gradient flows to: `xs`.
 pub fn activation(xs: &Tensor, kind: Activation) -> Result<Tensor> {
-    xs.contiguous()?.apply_op1(Pointwise(kind))
+    half::apply1(&xs.contiguous()?, Pointwise(kind))
 }
 
 /// Gated GELU over the last dimension (Shazeer, arXiv 2002.05202).
@@ -32,7 +32,7 @@ pub fn activation(xs: &Tensor, kind: Activation) -> Result<Tensor> {
 /// `ys = a * gelu(g)` where `a` is the first and `g` the second half of the last dimension, GELU
 /// with the error function. `xs: [.., 2c]`; result `[.., c]`. Gradient flows to: `xs`.
 pub fn geglu(xs: &Tensor) -> Result<Tensor> {
-    xs.contiguous()?.apply_op1(Geglu)
+    half::apply1(&xs.contiguous()?, Geglu)
 }
 
 /// Slope of the sigmoid in CLIP's approximation of GELU.

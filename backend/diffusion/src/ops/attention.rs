@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{
     gemm::{Matrix, MatrixMut, Write, gemm},
-    simd,
+    half, simd,
     storage::{Reading, values, with_scratch},
 };
 
@@ -52,8 +52,7 @@ pub fn attention(
         bias,
     };
     op.sizes(q.dims(), k.dims(), v.dims())?;
-    q.contiguous()?
-        .apply_op3(&k.contiguous()?, &v.contiguous()?, op)
+    half::apply3(&q.contiguous()?, &k.contiguous()?, &v.contiguous()?, op)
 }
 
 #[derive(Clone, Debug)]

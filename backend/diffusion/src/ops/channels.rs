@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
-    simd,
+    half, simd,
     storage::{Reading, values},
 };
 
@@ -12,8 +12,7 @@ use super::{
 ///
 /// `xs: [b, c, ..]`, `shift: [b, c]`. Gradient flows to: `xs`, `shift`.
 pub fn add_to_channels(xs: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    xs.contiguous()?
-        .apply_op2(&shift.contiguous()?, AddToChannels)
+    half::apply2(&xs.contiguous()?, &shift.contiguous()?, AddToChannels)
 }
 
 struct AddToChannels;

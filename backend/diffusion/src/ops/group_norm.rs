@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
-    simd,
+    half, simd,
     storage::{Reading, values},
 };
 
@@ -56,8 +56,12 @@ pub fn group_norm_silu(
 }
 
 fn apply(xs: &Tensor, weight: &Tensor, bias: &Tensor, op: GroupNorm) -> Result<Tensor> {
-    xs.contiguous()?
-        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+    half::apply3(
+        &xs.contiguous()?,
+        &weight.contiguous()?,
+        &bias.contiguous()?,
+        op,
+    )
 }
 
 #[derive(Clone, Copy, Debug)]

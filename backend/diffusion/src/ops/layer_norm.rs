@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{
     group_norm::sum_rows,
-    simd,
+    half, simd,
     storage::{Reading, values},
 };
 
@@ -19,7 +19,8 @@ const ROWS: usize = 128;
 ///
 /// `xs: [.., c]`, `weight, bias: [c]`. Gradient flows to: `xs`, `weight`, `bias`.
 pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor> {
-    xs.contiguous()?.apply_op3(
+    half::apply3(
+        &xs.contiguous()?,
         &weight.contiguous()?,
         &bias.contiguous()?,
         LayerNorm { epsilon },

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{
     gemm::{Matrix, MatrixMut, Write, gemm},
-    simd,
+    half, simd,
     storage::{Reading, values},
 };
 
@@ -22,8 +22,8 @@ const WEIGHT_TASKS: usize = 4;
 pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
     match bias {
-        Some(bias) => xs.apply_op3(&weight, &bias.contiguous()?, Linear),
-        None => xs.apply_op2(&weight, Linear),
+        Some(bias) => half::apply3(&xs, &weight, &bias.contiguous()?, Linear),
+        None => half::apply2(&xs, &weight, Linear),
     }
 }
 

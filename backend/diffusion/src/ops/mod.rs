@@ -3,7 +3,9 @@
 //! Each operator is a plain function over tensors; its backward pass is part of it, computes only
 //! what is tracked, and gives the same bits whatever the number of threads: work is cut by batch
 //! index, never by scheduling, and partial sums are added in order. Operands may have any layout
-//! (they are made contiguous), must be `f32` and must live on the CPU.
+//! (they are made contiguous), must be `f32` or `bf16` and must live on the CPU. With `bf16` operands
+//! they compute in `f32` inside; the result has the dtype of the first operand and each gradient
+//! that of its operand.
 
 #![expect(
     clippy::inline_always,
@@ -16,6 +18,7 @@ mod channels;
 mod conv;
 mod gemm;
 mod group_norm;
+mod half;
 mod layer_norm;
 mod linear;
 mod shape;
@@ -27,6 +30,7 @@ pub use attention::{Mask, attention};
 pub use channels::add_to_channels;
 pub use conv::conv2d;
 pub use group_norm::{group_norm, group_norm_silu};
+pub use half::cast;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use shape::{to_image, to_tokens, upsample_nearest};

@@ -3,7 +3,10 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::storage::{Reading, values};
+use super::{
+    half,
+    storage::{Reading, values},
+};
 
 /// Enlarges an image by repeating pixels.
 ///
@@ -17,23 +20,23 @@ pub fn upsample_nearest(xs: &Tensor, height: usize, width: usize) -> Result<Tens
         bail!("{from_height}x{from_width} pixels cannot be enlarged to {height}x{width}");
     }
     if (height, width) == (2 * from_height, 2 * from_width) {
-        return xs.contiguous()?.apply_op1(Double);
+        return half::apply1(&xs.contiguous()?, Double);
     }
-    xs.contiguous()?.apply_op1(Upsample { height, width })
+    half::apply1(&xs.contiguous()?, Upsample { height, width })
 }
 
 /// Pixels as tokens, whose channels lie side by side.
 ///
 /// `xs: [b, c, h, w]`; result `[b, h * w, c]`. Gradient flows to: `xs`.
 pub fn to_tokens(xs: &Tensor) -> Result<Tensor> {
-    xs.contiguous()?.apply_op1(ToTokens)
+    half::apply1(&xs.contiguous()?, ToTokens)
 }
 
 /// Tokens as the pixels of an image: the inverse of [`to_tokens`].
 ///
 /// `xs: [b, height * width, c]`; result `[b, c, height, width]`. Gradient flows to: `xs`.
 pub fn to_image(xs: &Tensor, height: usize, width: usize) -> Result<Tensor> {
-    xs.contiguous()?.apply_op1(ToImage { height, width })
+    half::apply1(&xs.contiguous()?, ToImage { height, width })
 }
 
 struct Upsample {

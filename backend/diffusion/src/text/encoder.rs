@@ -184,6 +184,7 @@ pub struct TextEncoder {
     config: TextConfig,
     weights: Weights,
     network: Network,
+    dtype: DType,
 }
 
 impl TextEncoder {
@@ -206,7 +207,16 @@ impl TextEncoder {
             config,
             weights,
             network,
+            dtype: DType::F32,
         })
+    }
+
+    /// The same model computing in `dtype`, `f32` (as it starts) or `bf16`.
+    ///
+    /// Weights stay as they are and get gradients in their own dtype; states have this one.
+    #[must_use]
+    pub fn computing_in(self, dtype: DType) -> Self {
+        Self { dtype, ..self }
     }
 
     /// The configuration.
@@ -240,7 +250,8 @@ impl TextEncoder {
         }
         let tokens = self.network.tokens.index_select(&ids.flatten_all()?, 0)?;
         let tokens = tokens.reshape((batch, length, self.config.hidden_size))?;
-        let mut xs = tokens.broadcast_add(&self.network.positions.narrow(0, 0, length)?)?;
+        let xs = tokens.broadcast_add(&self.network.positions.narrow(0, 0, length)?)?;
+        let mut xs = ops::cast(&xs, self.dtype)?;
         let mut penultimate = xs.clone();
         for layer in &self.network.layers {
             penultimate = xs;

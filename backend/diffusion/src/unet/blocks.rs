@@ -30,8 +30,8 @@ pub(super) struct Sizes {
 
 /// What cross-attention looks at.
 #[derive(Clone, Debug)]
-pub(super) struct Seen<'a> {
-    context: &'a Tensor,
+pub(super) struct Seen {
+    context: Tensor,
     /// Added to the scores of every head, `[b, s]`.
     bias: Option<Tensor>,
 }
@@ -39,14 +39,15 @@ pub(super) struct Seen<'a> {
 /// Score of a hidden token; diffusers adds the same.
 const HIDDEN: f64 = -10_000.0;
 
-impl<'a> Seen<'a> {
-    pub(super) fn new(conditions: &'a Conditions) -> Result<Self> {
+impl Seen {
+    /// The context in the dtype of the computation; scores are added in `f32`.
+    pub(super) fn new(conditions: &Conditions, dtype: DType) -> Result<Self> {
         let bias = |mask: &Tensor| {
             let hidden = mask.to_dtype(DType::F32)?.affine(-1.0, 1.0)?;
             Ok::<_, crate::Error>((hidden * HIDDEN)?)
         };
         Ok(Self {
-            context: &conditions.context,
+            context: ops::cast(&conditions.context, dtype)?,
             bias: conditions.mask.as_ref().map(bias).transpose()?,
         })
     }
@@ -125,9 +126,9 @@ impl Attention {
         })
     }
 
-    fn forward(&self, xs: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
-        let (q, k) = (self.q.forward(xs)?, self.k.forward(seen.context)?);
-        let v = self.v.forward(seen.context)?;
+    fn forward(&self, xs: &Tensor, seen: &Seen) -> Result<Tensor> {
+        let (q, k) = (self.q.forward(xs)?, self.k.forward(&seen.context)?);
+        let v = self.v.forward(&seen.context)?;
         let mask = match &seen.bias {
             Some(bias) => Mask::Bias(bias),
             None => Mask::None,
@@ -168,10 +169,10 @@ impl Layer {
         })
     }
 
-    fn forward(&self, xs: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor, seen: &Seen) -> Result<Tensor> {
         let normed = self.norm1.forward(xs)?;
         let own = Seen {
-            context: &normed,
+            context: normed.clone(),
             bias: None,
         };
         let xs = (self.attention.forward(&normed, &own)? + xs)?;
@@ -240,7 +241,7 @@ impl Transformer {
     }
 
     /// `xs: [b, c, h, w]`.
-    pub(super) fn forward(&self, xs: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
+    pub(super) fn forward(&self, xs: &Tensor, seen: &Seen) -> Result<Tensor> {
         let (_, _, height, width) = xs.dims4()?;
         let tokens = ops::to_tokens(&self.norm.forward(xs)?)?;
         let mut tokens = self.project_in.forward(&tokens)?;

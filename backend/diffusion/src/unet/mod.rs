@@ -8,7 +8,7 @@ mod conditions;
 mod config;
 mod embedding;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rand::Rng;
 
 use self::{
@@ -44,7 +44,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn forward(&self, xs: &Tensor, time: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor, time: &Tensor, seen: &Seen) -> Result<Tensor> {
         let ys = self.residual.forward(xs, time)?;
         match &self.attention {
             Some(attention) => attention.forward(&ys, seen),
@@ -136,6 +136,9 @@ impl UNet {
     /// `latents: [b, c, h, w]` of any height and width, `timesteps: [b]` (`f32`), `conditions` of
     /// `b` rows; result `[b, o, h, w]`. Gradient flows to: `latents`, the conditions' context and
     /// pooled text, all weights.
+    ///
+    /// Computes in the dtype of `latents` (`f32` or `bf16`), in which the result is too; sinusoids
+    /// of the timesteps are `f32`, as in diffusers.
     pub fn forward(
         &self,
         latents: &Tensor,
@@ -143,8 +146,9 @@ impl UNet {
         conditions: &Conditions,
     ) -> Result<Tensor> {
         self.check(latents, timesteps, conditions)?;
-        let time = self.embed(timesteps, conditions)?;
-        let seen = Seen::new(conditions)?;
+        let dtype = latents.dtype();
+        let time = self.embed(timesteps, conditions, dtype)?;
+        let seen = Seen::new(conditions, dtype)?;
         let mut xs = self.conv_in.forward(latents)?;
         let mut skips = vec![xs.clone()];
         for block in &self.down {
@@ -206,14 +210,17 @@ impl UNet {
     }
 
     /// The time embedding, with the activation that every residual block would apply first.
-    fn embed(&self, timesteps: &Tensor, conditions: &Conditions) -> Result<Tensor> {
+    fn embed(&self, timesteps: &Tensor, conditions: &Conditions, dtype: DType) -> Result<Tensor> {
         let waves = self.sinusoids(self.config.block_out_channels[0]);
-        let mut time = self.time.forward(&waves.of(timesteps)?)?;
+        let mut time = self
+            .time
+            .forward(&ops::cast(&waves.of(timesteps)?, dtype)?)?;
         if let (Some(embedding), Some(added)) = (&self.added, &conditions.added) {
             let waves = self.sinusoids(self.config.addition_time_embed_dim.unwrap_or(0));
             let sizes = waves.of(&added.time_ids.flatten_all()?)?;
             let sizes = sizes.reshape((added.time_ids.dim(0)?, ()))?;
-            let inputs = Tensor::cat(&[&added.pooled, &sizes], 1)?;
+            let inputs = [ops::cast(&added.pooled, dtype)?, ops::cast(&sizes, dtype)?];
+            let inputs = Tensor::cat(&inputs, 1)?;
             time = (time + embedding.forward(&inputs)?)?;
         }
         Ok(ops::activation(&time, ops::Activation::Silu)?)

@@ -1,6 +1,6 @@
 //! Backward passes against finite differences.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use diffusion::{
     noise,
     ops::{self, Activation, Mask},
@@ -8,7 +8,7 @@ use diffusion::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::values;
+use crate::support::{relative_error, values};
 
 type Result<T> = candle_core::Result<T>;
 
@@ -17,6 +17,15 @@ type Result<T> = candle_core::Result<T>;
 /// The sum runs in `f64`; a step of 1e-2 balances the `f32` rounding of the operator against its
 /// curvature, which the tolerance of 2e-3 (relative to the largest gradient) covers.
 fn check(shapes: &[&[usize]], op: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    check_within(0.004, shapes, op);
+}
+
+/// [`check`] for attention, whose backward pass reads its rounded result.
+fn check_attention(shapes: &[&[usize]], op: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    check_within(0.008, shapes, op);
+}
+
+fn check_within(half: f32, shapes: &[&[usize]], op: impl Fn(&[Tensor]) -> Result<Tensor>) {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     let inputs: Vec<Vec<f32>> = shapes
         .iter()
@@ -70,6 +79,55 @@ fn check(shapes: &[&[usize]], op: impl Fn(&[Tensor]) -> Result<Tensor>) {
         }
     }
     only_tracked_inputs_get_gradients(&plain, &op);
+    half_precision_rounds_results_and_gradients(half, &plain, &weights, &op);
+}
+
+/// With `bf16` operands, results and gradients are those of `f32` on the same values, rounded.
+///
+/// Rounding to the nearest of 8 bits is off by 2^-9 at most, twice that at both ends.
+fn half_precision_rounds_results_and_gradients(
+    tolerance: f32,
+    plain: &[Tensor],
+    weights: &Tensor,
+    op: &impl Fn(&[Tensor]) -> Result<Tensor>,
+) {
+    let round = |tensor: &Tensor| ops::cast(tensor, DType::BF16).unwrap();
+    let run = |dtype: DType| {
+        let variable = |tensor: &Tensor| Var::from_tensor(&ops::cast(&round(tensor), dtype)?);
+        let variables: Vec<_> = plain.iter().map(|t| variable(t).unwrap()).collect();
+        let tensors: Vec<_> = variables.iter().map(|v| v.as_tensor().clone()).collect();
+        let ys = op(&tensors).unwrap();
+        assert_eq!(ys.dtype(), dtype);
+        let wide = ops::cast(&ys, DType::F32).unwrap();
+        let weights = ops::cast(&round(weights), DType::F32).unwrap();
+        let gradients = (wide.clone() * weights).unwrap().sum_all().unwrap();
+        let gradients = gradients.backward().unwrap();
+        let gradients = variables.iter().map(|variable| {
+            let gradient = gradients.get(variable).expect("every input has a gradient");
+            assert_eq!(gradient.dtype(), dtype);
+            ops::cast(gradient, DType::F32).unwrap()
+        });
+        [vec![wide], gradients.collect()].concat()
+    };
+    let (expected, actual) = (run(DType::F32), run(DType::BF16));
+    for (index, (actual, expected)) in actual.iter().zip(&expected).enumerate() {
+        let error = relative_error(actual, expected);
+        assert!(
+            error < tolerance,
+            "result or gradient {index} is off by {error}"
+        );
+    }
+    // Masters in f32 under activations in bf16: gradients come in f32.
+    let mut mixed: Vec<_> = plain.iter().map(|t| Var::from_tensor(t).unwrap()).collect();
+    mixed[0] = Var::from_tensor(&round(&plain[0])).unwrap();
+    let tensors: Vec<_> = mixed.iter().map(|v| v.as_tensor().clone()).collect();
+    let ys = op(&tensors).unwrap();
+    assert_eq!(ys.dtype(), DType::BF16);
+    let gradients = ops::cast(&ys, DType::F32).unwrap().sum_all().unwrap();
+    let gradients = gradients.backward().unwrap();
+    for variable in &mixed {
+        assert_eq!(gradients.get(variable).unwrap().dtype(), variable.dtype());
+    }
 }
 
 /// Freezing all inputs but one leaves the one gradient and computes no other.
@@ -173,14 +231,14 @@ fn linear_map_with_and_without_bias() {
 
 #[test]
 fn self_attention() {
-    check(&[&[2, 7, 6], &[2, 7, 6], &[2, 7, 6]], |t| {
+    check_attention(&[&[2, 7, 6], &[2, 7, 6], &[2, 7, 6]], |t| {
         ops::attention(&t[0], &t[1], &t[2], 2, Mask::None)
     });
 }
 
 #[test]
 fn cross_attention_to_another_length() {
-    check(&[&[2, 5, 6], &[2, 19, 6], &[2, 19, 6]], |t| {
+    check_attention(&[&[2, 5, 6], &[2, 19, 6], &[2, 19, 6]], |t| {
         ops::attention(&t[0], &t[1], &t[2], 3, Mask::None)
     });
 }
@@ -192,21 +250,21 @@ fn attention_with_a_bias_on_keys() {
         &Device::Cpu,
     )
     .unwrap();
-    check(&[&[2, 3, 6], &[2, 4, 6], &[2, 4, 6]], |t| {
+    check_attention(&[&[2, 3, 6], &[2, 4, 6], &[2, 4, 6]], |t| {
         ops::attention(&t[0], &t[1], &t[2], 2, Mask::Bias(&bias))
     });
 }
 
 #[test]
 fn causal_attention() {
-    check(&[&[2, 18, 4], &[2, 18, 4], &[2, 18, 4]], |t| {
+    check_attention(&[&[2, 18, 4], &[2, 18, 4], &[2, 18, 4]], |t| {
         ops::attention(&t[0], &t[1], &t[2], 2, Mask::Causal)
     });
 }
 
 #[test]
 fn attention_over_several_tiles() {
-    check(&[&[1, 131, 2], &[1, 3, 2], &[1, 3, 2]], |t| {
+    check_attention(&[&[1, 131, 2], &[1, 3, 2], &[1, 3, 2]], |t| {
         ops::attention(&t[0], &t[1], &t[2], 1, Mask::None)
     });
 }

@@ -7,6 +7,7 @@
 
 mod autoencoder;
 mod gradients;
+mod half_precision;
 mod optimizer;
 mod pipeline;
 mod schedule;

@@ -13,7 +13,10 @@ use self::{
     backward::{Inputs, Wanted},
     geometry::Geometry,
 };
-use super::storage::{Reading, values};
+use super::{
+    half,
+    storage::{Reading, values},
+};
 
 /// Cross-correlation of images with kernels.
 ///
@@ -32,8 +35,8 @@ pub fn conv2d(
     let op = Conv2d { stride, padding };
     let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
     match bias {
-        Some(bias) => xs.apply_op3(&weight, &bias.contiguous()?, op),
-        None => xs.apply_op2(&weight, op),
+        Some(bias) => half::apply3(&xs, &weight, &bias.contiguous()?, op),
+        None => half::apply2(&xs, &weight, op),
     }
 }
 
