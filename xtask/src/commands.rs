@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::cache::{cargo, command, folder, output, root, run};
+use crate::cache::{cargo, command, folder, root, run};
 
 /// Trains the demo world's base model.
 pub(crate) fn pretrain(arguments: &[String]) -> Result<()> {
@@ -38,32 +38,26 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
         Ok(command)
     };
     match name {
-        "diffusion" => against_pytorch(example("diffusion", "step_bench")?, arguments),
+        "diffusion" => against_pytorch(example("diffusion", "bench")?, arguments),
         "protect" => run(world("bench")?.args(arguments)),
         "step" => run(example("persguard", "step_share")?.args(arguments)),
         _ => bail!("no benchmark `{name}`; there are diffusion, protect, step"),
     }
 }
 
-/// The same training step on the same weights and batch, ours and `PyTorch`s, one thread each.
+/// Everything that is timed against `PyTorch`, on the same weights and batches, in one table.
 fn against_pytorch(mut ours: Command, arguments: &[String]) -> Result<()> {
     let steps = arguments.first().map_or("10", String::as_str);
+    let python = python()?;
     let folder = folder("tools")?.join("bench");
-    let ours = output(ours.arg(steps).arg(&folder).env("RAYON_NUM_THREADS", "1"))?;
-    print!("persguard: {ours}");
-    let script = root().join("backend/diffusion/examples/step_bench.py");
-    let theirs = output(python()?.arg(script).arg(folder).args([steps, "1"]))?;
-    print!("PyTorch:   {theirs}");
-    let (ours, theirs) = (median(&ours)?, median(&theirs)?);
-    println!("time ratio (persguard / PyTorch): {:.2}", ours / theirs);
-    Ok(())
-}
-
-fn median(line: &str) -> Result<f64> {
-    let (_, rest) = line
-        .split_once("median ")
-        .context("no median in the output")?;
-    Ok(rest.split_whitespace().next().unwrap_or_default().parse()?)
+    ours.arg("compare")
+        .arg(python.get_program())
+        .arg(folder)
+        .arg(steps);
+    // These two pin a BLAS kernel: the other side chooses its own.
+    ours.env_remove("OPENBLAS_CORETYPE")
+        .env_remove("OPENBLAS_L2_SIZE");
+    run(&mut ours)
 }
 
 /// Regenerates reference values in a Python environment of its own.
@@ -95,18 +89,4 @@ fn python() -> Result<Command> {
         .env_remove("OPENBLAS_CORETYPE")
         .env_remove("OPENBLAS_L2_SIZE");
     Ok(python)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::median;
-
-    #[test]
-    fn a_median_is_read_or_missed() {
-        assert_eq!(
-            median("threads 1 median 974.5 ms (forward 3)").ok(),
-            Some(974.5)
-        );
-        assert!(median("threads 1").is_err());
-    }
 }

@@ -4,8 +4,9 @@
 //! schedules, the optimiser, reading and writing of weights, and sampling. It knows nothing of
 //! protection, jobs, HTTP or the environment, and it refuses files that it cannot read exactly.
 //!
-//! Everything runs on the CPU in `f32`, or in `bf16` under weights in `f32`; another device gives [`Error::Candle`] with the name of
-//! the operator that has no implementation there.
+//! Everything runs on the CPU in `f32`, or in `bf16` under weights in `f32`; another device gives
+//! [`Error::Candle`] with the name of the operator that has no implementation there. [`Threads`]
+//! bounds the processor threads.
 
 pub mod noise;
 pub mod ops;
@@ -20,8 +21,10 @@ pub mod weights;
 
 mod error;
 mod nn;
+mod threads;
 
 pub use error::{Error, Result};
+pub use threads::Threads;
 
 /// Runs `body` on a thread of rayon's pool.
 ///
