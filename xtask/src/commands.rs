@@ -1,6 +1,6 @@
 //! Short commands that hand over to a package's own program.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
@@ -31,12 +31,6 @@ fn calm(program: &mut Command) {
 
 /// Runs a benchmark.
 pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
-    let example = |package: &str, example: &str| -> Result<Command> {
-        let mut command = cargo()?;
-        command.args(["run", "--package", package, "--example", example, "--"]);
-        calm(&mut command);
-        Ok(command)
-    };
     match name {
         "diffusion" => against_pytorch(example("diffusion", "bench")?, arguments),
         "protect" => run(world("bench")?.args(arguments)),
@@ -60,10 +54,36 @@ fn against_pytorch(mut ours: Command, arguments: &[String]) -> Result<()> {
     run(&mut ours)
 }
 
+/// A program beside `package`'s examples, with threads and memory as training wants them.
+fn example(package: &str, example: &str) -> Result<Command> {
+    let mut command = cargo()?;
+    command.args(["run", "--package", package, "--example", example, "--"]);
+    calm(&mut command);
+    Ok(command)
+}
+
+/// A script beside the diffusion package's reference values.
+fn script(name: &str) -> PathBuf {
+    root().join("backend/diffusion/tests/fixtures").join(name)
+}
+
+/// Compares with the reference values of all families, both ways: what diffusers computed, here; and folders saved
+/// here, in diffusers.
+pub(crate) fn check_fixtures() -> Result<()> {
+    let folder = folder("tools")?.join("families");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let ours = output(example("diffusion", "families")?.arg(&folder))?;
+    run(python()?.arg(script("check.py")).arg(&folder))?;
+    print!("{ours}");
+    Ok(())
+}
+
 /// Regenerates reference values in a Python environment of its own.
 pub(crate) fn fixtures() -> Result<()> {
-    let script = root().join("backend/diffusion/tests/fixtures/generate.py");
-    run(python()?.arg(script))?;
+    run(python()?.arg(script("generate.py")))?;
+    run(python()?.arg(script("families.py")))?;
     let noise = folder("tools")?.join("fixtures/noise.safetensors");
     run(world("noise")?.arg(&noise))?;
     let script = root().join("backend/world/tests/fixtures/draw.py");

@@ -56,7 +56,11 @@ enum Command {
         arguments: Vec<String>,
     },
     /// Writes the reference values of the numeric tests anew, with diffusers.
-    Fixtures,
+    Fixtures {
+        /// Writes nothing; compares with the values that are there, and has diffusers load what is saved here.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn carry_out(command: Command) -> anyhow::Result<()> {
@@ -67,7 +71,8 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Test(options) => stages::check(&options),
         Command::Pretrain { arguments } => commands::pretrain(&arguments),
         Command::Bench { name, arguments } => commands::bench(&name, &arguments),
-        Command::Fixtures => commands::fixtures(),
+        Command::Fixtures { check: false } => commands::fixtures(),
+        Command::Fixtures { check: true } => commands::check_fixtures(),
     }
 }
 

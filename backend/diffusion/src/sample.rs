@@ -81,31 +81,41 @@ pub fn sample(
         .zip(seeds.chunks(config.batch_size));
     for (prompts, seeds) in batches {
         let denoiser = Denoiser::new(pipeline, unet, prompts, config.guidance_scale)?;
-        let device = denoiser.device();
         let noise = seeds
             .iter()
-            .map(|seed| start_noise(pipeline, *seed, device));
-        let mut sampler = plan.clone();
-        let mut latents = Tensor::cat(&noise.collect::<Result<Vec<_>>>()?, 0)?;
-        latents = (latents * sampler.initial_scale())?;
-        for (index, timestep) in plan.timesteps().iter().enumerate() {
-            let input = sampler.scale_input(&latents, index)?;
-            let prediction = denoiser.predict(&input, *timestep)?;
-            latents = sampler.step(&prediction, index, &latents)?;
+            .map(|seed| start_noise(pipeline, *seed, denoiser.device()));
+        let noise = Tensor::cat(&noise.collect::<Result<Vec<_>>>()?, 0)?;
+        let latents = denoiser.denoise(&plan, &noise, &mut || {
             completed += 1;
-            if progress(completed, total).is_break() {
-                return Err(Error::Cancelled { completed, total });
+            match progress(completed, total) {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(()) => Err(Error::Cancelled { completed, total }),
             }
-        }
-        images.push(
-            pipeline
-                .autoencoder
-                .decode(&latents)?
-                .detach()
-                .clamp(-1.0, 1.0)?,
-        );
+        })?;
+        images.push(pixels(pipeline, &latents)?);
     }
     Ok(Tensor::cat(&images, 0)?)
+}
+
+/// Draws one image per prompt from given noise, all at once.
+///
+/// `noise: [n, c, h, w]`, standard normal; `config.batch_size` has no effect. Result as that of
+/// [`sample`].
+pub fn sample_from(
+    pipeline: &Pipeline,
+    unet: &UNet,
+    prompts: &[String],
+    noise: &Tensor,
+    config: &SampleConfig,
+) -> Result<Tensor> {
+    let plan = Sampler::new(config.sampler, &pipeline.noise_schedule()?, config.steps)?;
+    let denoiser = Denoiser::new(pipeline, unet, prompts, config.guidance_scale)?;
+    pixels(pipeline, &denoiser.denoise(&plan, noise, &mut || Ok(()))?)
+}
+
+fn pixels(pipeline: &Pipeline, latents: &Tensor) -> Result<Tensor> {
+    let pixels = pipeline.autoencoder.decode(latents)?.detach();
+    Ok(pixels.clamp(-1.0, 1.0)?)
 }
 
 /// A U-Net with the conditions of one batch.
@@ -137,6 +147,24 @@ impl<'a> Denoiser<'a> {
 
     fn device(&self) -> &Device {
         self.conditions.context.device()
+    }
+
+    /// Latents that `plan` makes of `noise`; `tick` hears of every step and may stop.
+    fn denoise(
+        &self,
+        plan: &Sampler,
+        noise: &Tensor,
+        tick: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Tensor> {
+        let mut sampler = plan.clone();
+        let mut latents = (noise * sampler.initial_scale())?;
+        for (index, timestep) in plan.timesteps().iter().enumerate() {
+            let input = sampler.scale_input(&latents, index)?;
+            let prediction = self.predict(&input, *timestep)?;
+            latents = sampler.step(&prediction, index, &latents)?;
+            tick()?;
+        }
+        Ok(latents)
     }
 
     fn predict(&self, latents: &Tensor, timestep: f64) -> Result<Tensor> {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Pipeline, SecondText};
 use crate::{
     Error, Result,
+    schedule::ScheduleConfig,
     text::{TextEncoder, Tokenizer},
     vae::Autoencoder,
     weights::Weights,
@@ -53,6 +54,8 @@ const TOKENIZER: &str = "tokenizer";
 const SECOND_TEXT: &str = "text_encoder_2";
 const SECOND_TOKENIZER: &str = "tokenizer_2";
 
+const SCHEDULER: &str = "scheduler/scheduler_config.json";
+
 fn require(source: &dyn Source, name: &str) -> Result<Vec<u8>> {
     source
         .find(name)?
@@ -96,7 +99,10 @@ pub(super) fn read(source: &dyn Source, device: &Device) -> Result<Pipeline> {
         text: text(source, TEXT, device)?,
         tokenizer: tokenizer(source, TOKENIZER)?,
         second_text: second_text.transpose()?,
-        schedule: parse(source, "scheduler/scheduler_config.json")?,
+        schedule: ScheduleConfig::from_json(&require(source, SCHEDULER)?).map_err(|source| {
+            let file = SCHEDULER.to_owned();
+            Error::Json { file, source }
+        })?,
         model_index: model_index.transpose()?,
     }
     .checked()
@@ -178,7 +184,7 @@ pub(super) fn contents(pipeline: &Pipeline, dtype: DType) -> Result<BTreeMap<Str
             json!({ "_class_name": pipeline.autoencoder.class() }),
         )?,
         pretty(
-            "scheduler/scheduler_config.json",
+            SCHEDULER,
             &pipeline.schedule,
             json!({ "_class_name": "DDIMScheduler" }),
         )?,

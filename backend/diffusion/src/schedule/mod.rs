@@ -103,6 +103,38 @@ impl Default for ScheduleConfig {
     }
 }
 
+impl ScheduleConfig {
+    /// Reads a `scheduler_config.json`.
+    ///
+    /// Only `DDIMScheduler` clips unless it is told not to; a file of another scheduler that says nothing of clipping
+    /// means none, as diffusers' pipelines read it.
+    pub fn from_json(json: &[u8]) -> serde_json::Result<Self> {
+        let fields: Map<String, Value> = serde_json::from_slice(json)?;
+        let class = fields.get("_class_name").and_then(Value::as_str);
+        let silent = class.is_some_and(|class| class != "DDIMScheduler")
+            && !fields.contains_key("clip_sample");
+        let config: Self = serde_json::from_value(Value::Object(fields))?;
+        Ok(Self {
+            clip_sample: config.clip_sample && !silent,
+            ..config
+        })
+    }
+
+    /// The sampler that a folder's own scheduler stands for, where this package has it.
+    pub fn sampler(&self) -> Option<SamplerKind> {
+        let karras = self.extra.get("use_karras_sigmas").and_then(Value::as_bool);
+        let class = self.extra.get("_class_name").and_then(Value::as_str)?;
+        match (class, karras.unwrap_or(false)) {
+            ("DDIMScheduler", _) => Some(SamplerKind::Ddim),
+            ("PNDMScheduler", _) => Some(SamplerKind::Pndm),
+            ("EulerDiscreteScheduler", false) => Some(SamplerKind::Euler),
+            ("DPMSolverMultistepScheduler", false) => Some(SamplerKind::DpmSolver),
+            ("DPMSolverMultistepScheduler", true) => Some(SamplerKind::DpmSolverKarras),
+            _ => None,
+        }
+    }
+}
+
 /// Fields that would change the computation, with the values under which they do not.
 const INERT: &[(&str, &[&str])] = &[("thresholding", &["false"]), ("trained_betas", &["null"])];
 

@@ -6,8 +6,10 @@
 )]
 
 mod autoencoder;
+mod families;
 mod gradients;
 mod half_precision;
+mod measure;
 mod optimizer;
 mod pipeline;
 mod schedule;
