@@ -4,14 +4,19 @@
 //! are safetensors only; a folder that has nothing but pickles lacks its weights.
 
 mod files;
+mod fit;
+mod folder;
+mod parts;
 mod prompts;
+mod save;
 
 use std::{collections::BTreeMap, path::Path};
 
 use candle_core::{DType, Device};
 
+use self::fit::Fit;
 use crate::{
-    Error, Result,
+    Result,
     schedule::{NoiseSchedule, ScheduleConfig},
     text::{TextEncoder, Tokenizer},
     unet::{UNet, UNetConfig},
@@ -79,23 +84,26 @@ impl Pipeline {
     }
 
     /// Reads a folder in the diffusers layout; tensors become `f32`.
+    ///
+    /// All headers are compared with the configurations before any tensor is made, and tensors that the
+    /// configurations do not imply are not read.
     pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self> {
-        files::read(&files::Folder(folder.as_ref()), device)
+        folder::parts(&files::Folder(folder.as_ref()))?.load(device)
     }
 
     /// Like [`Pipeline::load`], from relative path (`unet/config.json`) to content.
     pub fn from_files(files: &BTreeMap<String, Vec<u8>>, device: &Device) -> Result<Self> {
-        files::read(files, device)
+        folder::parts(files)?.load(device)
     }
 
-    /// Writes a folder in the diffusers layout, with weights as `dtype`.
+    /// Writes a folder in the diffusers layout, with weights as `dtype`, one tensor at a time.
     pub fn save(&self, folder: impl AsRef<Path>, dtype: DType) -> Result<()> {
-        files::write(folder.as_ref(), &self.to_files(dtype)?)
+        save::folder(self, folder.as_ref(), dtype)
     }
 
     /// The files that [`Pipeline::save`] writes, from relative path to content.
     pub fn to_files(&self, dtype: DType) -> Result<BTreeMap<String, Vec<u8>>> {
-        files::contents(self, dtype)
+        save::contents(self, dtype)
     }
 
     /// The denoiser over this pipeline's weights.
@@ -124,18 +132,14 @@ impl Pipeline {
 
     fn check(&self) -> Result<()> {
         self.unet()?;
-        self.noise_schedule()?;
-        let invalid = |reason: String| Err(Error::InvalidConfig(reason));
-        if self.unet_config.sample_size.is_none() {
-            return invalid("the U-Net has no sample_size".to_owned());
+        let second = self.second_text.as_ref();
+        Fit {
+            unet: &self.unet_config,
+            latent_channels: self.autoencoder.latent_channels(),
+            schedule: &self.schedule,
+            text: (self.text.config(), &self.tokenizer),
+            second_text: second.map(|text| (text.encoder.config(), &text.tokenizer)),
         }
-        let latent = self.autoencoder.latent_channels();
-        let channels = (self.unet_config.in_channels, self.unet_config.out_channels);
-        if channels != (latent, latent) {
-            return invalid(format!(
-                "a U-Net of {channels:?} channels for {latent} of latents"
-            ));
-        }
-        self.check_text()
+        .check()
     }
 }

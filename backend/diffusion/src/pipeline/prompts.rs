@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 
-use super::{Pipeline, SecondText};
+use super::Pipeline;
 use crate::{
     Error, Result,
     text::{TextEncoder, Tokenizer},
@@ -55,34 +55,6 @@ impl Pipeline {
         let ids = Tensor::new(&[[side, side, 0.0, 0.0, side, side]], device)?;
         Ok(ids.repeat((rows, 1))?)
     }
-
-    /// Refuses text that does not fit the denoiser or its tokenizers.
-    pub(super) fn check_text(&self) -> Result<()> {
-        check_vocabulary(&self.text, &self.tokenizer)?;
-        let second = self.second_text.as_ref();
-        if let Some(SecondText { encoder, tokenizer }) = second {
-            check_vocabulary(encoder, tokenizer)?;
-        }
-        let hidden = |text: &TextEncoder| text.config().hidden_size;
-        let states = hidden(&self.text) + second.map_or(0, |second| hidden(&second.encoder));
-        let context = self.unet_config.cross_attention_dim;
-        if states != context {
-            return Err(Error::InvalidConfig(format!(
-                "text of {states} channels for a context of {context}"
-            )));
-        }
-        let pooled = second.map(|second| second.encoder.config().projection_dim);
-        let sizes = 6 * self.unet_config.addition_time_embed_dim.unwrap_or(0);
-        let given = pooled.map(|pooled| pooled + sizes);
-        let expected = self.unet_config.added_channels();
-        let projects = second.is_none_or(|second| second.encoder.config().projects());
-        if given != expected || !projects {
-            return Err(Error::InvalidConfig(format!(
-                "pooled text and sizes of {given:?} channels for {expected:?} beside the time embedding"
-            )));
-        }
-        Ok(())
-    }
 }
 
 fn token_ids(text: &TextEncoder, tokenizer: &Tokenizer, prompts: &[String]) -> Result<Tensor> {
@@ -97,18 +69,4 @@ fn token_ids(text: &TextEncoder, tokenizer: &Tokenizer, prompts: &[String]) -> R
     let first = text.weights().iter().next();
     let device = first.map_or(&Device::Cpu, |(_, tensor)| tensor.device());
     Ok(Tensor::from_vec(ids, shape, device)?)
-}
-
-fn check_vocabulary(text: &TextEncoder, tokenizer: &Tokenizer) -> Result<()> {
-    let (ids, known) = (tokenizer.vocabulary_size(), text.config().vocab_size);
-    let (length, longest) = (
-        tokenizer.max_length(),
-        text.config().max_position_embeddings,
-    );
-    if ids > known || length > longest {
-        return Err(Error::InvalidConfig(format!(
-            "a tokenizer of {ids} ids and {length} tokens for an encoder of {known} and {longest}"
-        )));
-    }
-    Ok(())
 }

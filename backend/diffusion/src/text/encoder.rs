@@ -1,6 +1,6 @@
 //! CLIP's text transformer, trainable, with transformers' tensor names.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 
 use super::TextConfig;
@@ -8,7 +8,7 @@ use crate::{
     Error, Result,
     nn::{Bias, Init, Initializer, LayerNorm, Linear, Reader, Scope, Source},
     ops::{self, Activation, Mask},
-    weights::Weights,
+    weights::{Weights, WeightsFile},
 };
 
 /// Standard deviation of fresh embeddings, as in transformers.
@@ -30,6 +30,17 @@ impl TextConfig {
         let mut source = Initializer::new(rng);
         Network::build(self, &mut source)?;
         Ok(source.into_weights())
+    }
+
+    /// Checks that a file lists all tensors of this model, without reading any.
+    pub fn check_file(&self, file: &WeightsFile<'_>) -> Result<()> {
+        prefixed(file).check(|source| Network::build(self, source))?;
+        Ok(())
+    }
+
+    /// Reads the tensors of this model as `f32`, and no others, once all have been checked.
+    pub fn load(&self, file: &WeightsFile<'_>, device: &Device) -> Result<Weights> {
+        prefixed(file).load_implied(DType::F32, device, |source| Network::build(self, source))
     }
 }
 
@@ -169,6 +180,21 @@ impl Network {
     }
 }
 
+/// The name of a tensor in files of most versions, from that of transformers 5.
+fn full_name(name: &str) -> String {
+    let outside = name.starts_with(PROJECTION);
+    let prefix = if outside { "" } else { PREFIX };
+    format!("{prefix}{name}")
+}
+
+/// A file under full names.
+fn prefixed<'a>(file: &WeightsFile<'a>) -> WeightsFile<'a> {
+    if file.iter().any(|(name, _)| name.starts_with(PREFIX)) {
+        return file.clone();
+    }
+    file.renamed(|name| Some(full_name(name)))
+}
+
 /// States of a sequence's tokens.
 #[derive(Clone, Debug)]
 pub struct TextStates {
@@ -195,11 +221,7 @@ impl TextEncoder {
         let weights = if weights.iter().any(|(name, _)| name.starts_with(PREFIX)) {
             weights.clone()
         } else {
-            let named = |(name, tensor): (&str, &Tensor)| {
-                let outside = name.starts_with(PROJECTION);
-                let prefix = if outside { "" } else { PREFIX };
-                (format!("{prefix}{name}"), tensor.clone())
-            };
+            let named = |(name, tensor): (&str, &Tensor)| (full_name(name), tensor.clone());
             weights.iter().map(named).collect()
         };
         let network = Network::build(&config, &mut Reader(&weights))?;

@@ -145,6 +145,9 @@ const INERT: &[(&str, &[&str])] = &[
     ("timestep_post_act", &["null"]),
 ];
 
+/// Most levels; known models have four.
+const MAX_LEVELS: usize = 16;
+
 impl UNetConfig {
     /// Channels of the time embedding.
     pub(super) fn time_channels(&self) -> usize {
@@ -161,7 +164,8 @@ impl UNetConfig {
     pub(super) fn levels(&self) -> Result<Vec<Level>> {
         self.refuse_unsupported()?;
         let count = self.block_out_channels.len();
-        let agree = count > 0
+        let agree = (1..=MAX_LEVELS).contains(&count)
+            && !self.block_out_channels.contains(&0)
             && self.layers_per_block > 0
             && self.down_block_types.len() == count
             && self.up_block_types.len() == count;

@@ -8,7 +8,7 @@ mod conditions;
 mod config;
 mod embedding;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 
 use self::{
@@ -24,7 +24,7 @@ use crate::{
     Error, Result,
     nn::{Conv2d, ConvShape, GroupNorm, Initializer, Reader, Scope, Source},
     ops,
-    weights::Weights,
+    weights::{Weights, WeightsFile},
 };
 
 impl UNetConfig {
@@ -33,6 +33,19 @@ impl UNetConfig {
         let mut source = Initializer::new(rng);
         UNet::build(self.clone(), &mut source)?;
         Ok(source.into_weights())
+    }
+
+    /// Checks that a file lists all tensors of this model, without reading any.
+    pub fn check_file(&self, file: &WeightsFile<'_>) -> Result<()> {
+        file.check(|source| UNet::build(self.clone(), source))?;
+        Ok(())
+    }
+
+    /// Reads the tensors of this model as `f32`, and no others, once all have been checked.
+    pub fn load(&self, file: &WeightsFile<'_>, device: &Device) -> Result<Weights> {
+        file.load_implied(DType::F32, device, |source| {
+            UNet::build(self.clone(), source)
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Refuses block types and options that it does not compute exactly as diffusers does.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use crate::{
     nn::{Bias, Conv2d, ConvShape, GroupNorm, Initializer, Linear, Reader, Scope, Source},
     noise,
     ops::{self, Mask},
-    weights::Weights,
+    weights::{Weights, WeightsFile},
 };
 
 /// Epsilon of all normalisations; diffusers fixes it.
@@ -76,6 +76,9 @@ const INERT: &[(&str, &[&str])] = &[
     ("use_quant_conv", &["true"]),
 ];
 
+/// Most levels; known models have four.
+const MAX_LEVELS: usize = 16;
+
 impl KlConfig {
     /// Fresh weights, distributed as `PyTorch` initialises the same layers.
     pub fn initialize(&self, rng: &mut impl Rng) -> Result<Weights> {
@@ -84,7 +87,29 @@ impl KlConfig {
         Ok(source.into_weights())
     }
 
+    /// Checks that a file lists all tensors of this model, without reading any.
+    pub fn check_file(&self, file: &WeightsFile<'_>) -> Result<()> {
+        current(file).check(|source| Networks::build(self, source))?;
+        Ok(())
+    }
+
+    /// Reads the tensors of this model as `f32`, and no others, once all have been checked.
+    pub fn load(&self, file: &WeightsFile<'_>, device: &Device) -> Result<Weights> {
+        current(file).load_implied(DType::F32, device, |source| Networks::build(self, source))
+    }
+
+    /// Pixels per latent on each side.
+    pub fn factor(&self) -> usize {
+        1 << (self.block_out_channels.len() - 1)
+    }
+
     fn check(&self) -> Result<()> {
+        if self.block_out_channels.contains(&0) || self.block_out_channels.len() > MAX_LEVELS {
+            let channels = &self.block_out_channels;
+            return Err(Error::InvalidConfig(format!(
+                "levels of {channels:?} channels"
+            )));
+        }
         for (field, inert) in INERT {
             if let Some(value) = self.extra.get(*field).map(ToString::to_string)
                 && !inert.contains(&value.as_str())
@@ -388,6 +413,17 @@ const LEGACY: &[(&str, &str)] = &[
     (".attentions.0.proj_attn.", ".attentions.0.to_out.0."),
 ];
 
+fn current_name(name: &str) -> String {
+    LEGACY
+        .iter()
+        .fold(name.to_owned(), |name, (old, new)| name.replace(old, new))
+}
+
+/// A file under today's names.
+fn current<'a>(file: &WeightsFile<'a>) -> WeightsFile<'a> {
+    file.renamed(|name| Some(current_name(name)))
+}
+
 impl AutoencoderKl {
     /// Class name in `vae/config.json`.
     pub const CLASS: &'static str = "AutoencoderKL";
@@ -396,12 +432,7 @@ impl AutoencoderKl {
     pub fn new(config: KlConfig, weights: &Weights) -> Result<Self> {
         let weights: Weights = weights
             .iter()
-            .map(|(name, tensor)| {
-                let name = LEGACY
-                    .iter()
-                    .fold(name.to_owned(), |name, (old, new)| name.replace(old, new));
-                (name, tensor.clone())
-            })
+            .map(|(name, tensor)| (current_name(name), tensor.clone()))
             .collect();
         let networks = Box::new(Networks::build(&config, &mut Reader(&weights))?);
         Ok(Self {

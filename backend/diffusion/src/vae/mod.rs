@@ -2,6 +2,7 @@
 //!
 //! Both are frozen here; gradients flow through them to their input, not to their weights.
 
+mod config;
 mod haar;
 mod kl;
 
@@ -10,6 +11,7 @@ use rand::Rng;
 use serde_json::Value;
 
 pub use self::{
+    config::AutoencoderConfig,
     haar::{HaarConfig, HaarTransform},
     kl::{AutoencoderKl, KlConfig},
 };
@@ -25,35 +27,18 @@ pub enum Autoencoder {
 }
 
 impl Autoencoder {
-    /// Builds the autoencoder that a `vae/config.json` describes.
-    ///
-    /// `weights` is asked only if the class has weights.
-    pub fn from_config(config: &[u8], weights: impl FnOnce() -> Result<Weights>) -> Result<Self> {
-        let file = "vae/config.json";
-        let json = |source| Error::Json {
-            file: file.to_owned(),
-            source,
-        };
-        let config: Value = serde_json::from_slice(config).map_err(json)?;
-        let class = config
-            .get("_class_name")
-            .and_then(Value::as_str)
-            .unwrap_or("")
-            .to_owned();
-        match class.as_str() {
-            HaarTransform::CLASS => {
-                let config = serde_json::from_value(config).map_err(json)?;
-                Ok(Self::Haar(HaarTransform::new(config)?))
+    /// Builds the autoencoder; `weights` is asked only if the class has weights.
+    pub fn new(
+        config: AutoencoderConfig,
+        weights: impl FnOnce(&KlConfig) -> Result<Weights>,
+    ) -> Result<Self> {
+        Ok(match config {
+            AutoencoderConfig::Haar(config) => Self::Haar(HaarTransform::new(config)?),
+            AutoencoderConfig::Kl(config) => {
+                let weights = weights(&config)?;
+                Self::Kl(AutoencoderKl::new(config, &weights)?)
             }
-            AutoencoderKl::CLASS => {
-                let config = serde_json::from_value(config).map_err(json)?;
-                Ok(Self::Kl(AutoencoderKl::new(config, &weights()?)?))
-            }
-            _ => Err(Error::Unsupported {
-                what: "autoencoder class",
-                value: class,
-            }),
-        }
+        })
     }
 
     /// The class name in the configuration.
@@ -96,7 +81,7 @@ impl Autoencoder {
     pub fn factor(&self) -> usize {
         match self {
             Self::Haar(haar) => haar.factor(),
-            Self::Kl(kl) => 1 << (kl.config().block_out_channels.len() - 1),
+            Self::Kl(kl) => kl.config().factor(),
         }
     }
 

@@ -1,17 +1,30 @@
 //! Named tensors: in memory, in safetensors files, and as trainable parameters.
 //!
-//! Refuses every file that is not exactly a safetensors file (see [`Weights::from_bytes`]).
+//! Refuses every file that is not exactly a safetensors file (see [`WeightsFile::open`]).
 
-mod format;
+mod element;
+mod file;
+mod header;
+mod implied;
 mod parameters;
 pub(crate) mod pattern;
+mod shards;
+mod unique;
+mod write;
 
-use std::{collections::BTreeMap, fs, io::Read, path::Path};
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, path::Path};
 
 use candle_core::{DType, Device, Tensor};
 
-pub use self::parameters::Parameters;
-use crate::{Error, Result};
+pub use self::{
+    element::ElementType,
+    file::{StoredTensor, WeightsFile},
+    parameters::Parameters,
+};
+use crate::Result;
 
 /// Tensors by name, in the order of their names.
 #[derive(Clone, Debug, Default)]
@@ -78,64 +91,35 @@ impl Weights {
 
     /// Reads a safetensors file and converts its tensors to `dtype`.
     ///
-    /// The length of the header is compared with the file's size before anything is allocated.
+    /// The header is checked before any tensor is made (see [`WeightsFile::open`]).
     pub fn load(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self> {
-        let path = path.as_ref();
-        let io = |source| Error::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let mut file = fs::File::open(path).map_err(io)?;
-        let len = file.metadata().map_err(io)?.len();
-        let mut start = Vec::new();
-        (&mut file)
-            .take(format::PREFIX as u64)
-            .read_to_end(&mut start)
-            .map_err(io)?;
-        format::header_len(&start, len)?;
-        file.read_to_end(&mut start).map_err(io)?;
-        Self::from_bytes(&start, dtype, device)
+        WeightsFile::open(path)?.load(dtype, device)
     }
 
     /// Reads safetensors bytes and converts their tensors to `dtype`.
-    ///
-    /// Refused, before tensors are allocated: other formats (pickles and zip archives among
-    /// them), headers longer than the file or than 16 MiB, unknown dtypes, offsets outside the
-    /// file, gaps, overlaps, and shapes that do not match their offsets. The error names the
-    /// tensor.
     pub fn from_bytes(bytes: &[u8], dtype: DType, device: &Device) -> Result<Self> {
-        let file = format::parse(bytes)?;
-        file.into_iter()
-            .map(|entry| {
-                let tensor =
-                    Tensor::from_raw_buffer(entry.data, entry.dtype, &entry.shape, device)?;
-                Ok((entry.name, tensor.to_dtype(dtype)?))
-            })
-            .collect()
+        WeightsFile::from_bytes(bytes)?.load(dtype, device)
     }
 
     /// Writes a safetensors file; it appears under its name only when it is complete.
+    ///
+    /// Tensors are converted and written one at a time, so memory holds no second copy of all.
     pub fn save(
         &self,
         path: impl AsRef<Path>,
         dtype: DType,
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        let path = path.as_ref();
-        let io = |source| Error::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let partial = path.with_extension("partial");
-        fs::write(&partial, self.to_bytes(dtype, metadata)?).map_err(io)?;
-        fs::rename(&partial, path).map_err(io)
+        write::save(path.as_ref(), self, dtype, metadata)
     }
 
     /// Safetensors bytes with tensors converted to `dtype`; same weights, same bytes.
     ///
     /// The metadata gets `format: pt` unless it has a format, because transformers insists on it.
     pub fn to_bytes(&self, dtype: DType, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
-        format::write(self.iter(), dtype, metadata)
+        let mut bytes = Vec::new();
+        write::write(&mut bytes, self, dtype, metadata).map_err(|error| error.at(Path::new("")))?;
+        Ok(bytes)
     }
 }
 

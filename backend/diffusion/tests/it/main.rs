@@ -9,6 +9,7 @@ mod autoencoder;
 mod families;
 mod gradients;
 mod half_precision;
+mod hostile;
 mod measure;
 mod optimizer;
 mod pipeline;

@@ -1,0 +1,72 @@
+//! A model folder in the diffusers layout, listed.
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    files::{
+        MODEL_WEIGHTS, SCHEDULER, SECOND_TEXT, SECOND_TOKENIZER, Source, TEXT, TEXT_WEIGHTS,
+        TOKENIZER, weights,
+    },
+    parts::{Parts, TextPart, VaePart},
+};
+use crate::{Error, Result, schedule::ScheduleConfig, text::Tokenizer, vae::AutoencoderConfig};
+
+/// Reads configurations and headers of a folder.
+pub(super) fn parts(source: &dyn Source) -> Result<Parts<'_>> {
+    let has = |name: &str| Ok::<_, Error>(source.find(name)?.is_some());
+    let second_text = has(&format!("{SECOND_TEXT}/config.json"))?
+        .then(|| text(source, SECOND_TEXT, SECOND_TOKENIZER));
+    let model_index = has("model_index.json")?.then(|| parse(source, "model_index.json"));
+    let vae = match AutoencoderConfig::parse(&require(source, "vae/config.json")?)? {
+        AutoencoderConfig::Haar(config) => VaePart::Haar(config),
+        AutoencoderConfig::Kl(config) => {
+            VaePart::Kl(config, weights(source, "vae", MODEL_WEIGHTS)?)
+        }
+    };
+    Ok(Parts {
+        unet: (
+            parse(source, "unet/config.json")?,
+            weights(source, "unet", MODEL_WEIGHTS)?,
+        ),
+        vae,
+        text: text(source, TEXT, TOKENIZER)?,
+        second_text: second_text.transpose()?,
+        schedule: schedule(source)?,
+        model_index: model_index.transpose()?,
+    })
+}
+
+fn require(source: &dyn Source, name: &str) -> Result<Vec<u8>> {
+    source
+        .find(name)?
+        .ok_or_else(|| Error::MissingFile(name.to_owned()))
+}
+
+fn parse<T: DeserializeOwned>(source: &dyn Source, name: &str) -> Result<T> {
+    let json = |source| Error::Json {
+        file: name.to_owned(),
+        source,
+    };
+    serde_json::from_slice(&require(source, name)?).map_err(json)
+}
+
+fn schedule(source: &dyn Source) -> Result<ScheduleConfig> {
+    let json = |source| Error::Json {
+        file: SCHEDULER.to_owned(),
+        source,
+    };
+    ScheduleConfig::from_json(&require(source, SCHEDULER)?).map_err(json)
+}
+
+fn text<'a>(source: &'a dyn Source, part: &str, folder: &str) -> Result<TextPart<'a>> {
+    let config = source.find(&format!("{folder}/tokenizer_config.json"))?;
+    Ok(TextPart {
+        config: parse(source, &format!("{part}/config.json"))?,
+        file: weights(source, part, TEXT_WEIGHTS)?,
+        tokenizer: Tokenizer::from_files(
+            &require(source, &format!("{folder}/vocab.json"))?,
+            &require(source, &format!("{folder}/merges.txt"))?,
+            config.as_deref(),
+        )?,
+    })
+}
