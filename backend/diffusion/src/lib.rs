@@ -8,6 +8,7 @@
 //! [`Error::Candle`] with the name of the operator that has no implementation there. [`Threads`]
 //! bounds the processor threads.
 
+pub mod checkpoint;
 pub mod noise;
 pub mod ops;
 pub mod optimizer;

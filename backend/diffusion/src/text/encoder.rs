@@ -6,6 +6,7 @@ use rand::Rng;
 use super::TextConfig;
 use crate::{
     Error, Result,
+    checkpoint::{Checkpoints, Memory},
     nn::{Bias, Init, Initializer, LayerNorm, Linear, Reader, Scope, Source},
     ops::{self, Activation, Mask},
     weights::{Weights, WeightsFile},
@@ -262,6 +263,21 @@ impl TextEncoder {
     ///
     /// `ids: [b, s]` (`u32`). Gradient flows to: all weights.
     pub fn states(&self, ids: &Tensor) -> Result<TextStates> {
+        self.read(ids, Memory::Everything)
+    }
+
+    /// [`TextEncoder::states`] that remembers only what passes between layers.
+    ///
+    /// Gradients as with [`TextEncoder::states`], through [`Checkpoints::backward`].
+    pub fn states_checkpointed(
+        &self,
+        ids: &Tensor,
+        checkpoints: &Checkpoints,
+    ) -> Result<TextStates> {
+        self.read(ids, Memory::Checkpoints(checkpoints))
+    }
+
+    fn read(&self, ids: &Tensor, memory: Memory<'_>) -> Result<TextStates> {
         let (batch, length) = ids.dims2()?;
         let highest = ids.flatten_all()?.max_all()?.to_scalar::<u32>()? as usize;
         if length > self.config.max_position_embeddings || highest >= self.config.vocab_size {
@@ -277,7 +293,8 @@ impl TextEncoder {
         let mut penultimate = xs.clone();
         for layer in &self.network.layers {
             penultimate = xs;
-            xs = layer.forward(&penultimate)?;
+            let layer = layer.clone();
+            xs = memory.run(&[&penultimate], move |inputs| layer.forward(&inputs[0]))?;
         }
         Ok(TextStates {
             last: self.network.norm.forward(&xs)?,

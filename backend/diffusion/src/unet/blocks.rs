@@ -5,6 +5,7 @@ use candle_core::{DType, Tensor};
 use super::Conditions;
 use crate::{
     Result,
+    checkpoint::Memory,
     nn::{Bias, Conv2d, ConvShape, GroupNorm, LayerNorm, Linear, Scope},
     ops::{self, Mask},
 };
@@ -90,6 +91,14 @@ impl Residual {
             )?,
             norm2: GroupNorm::new(scope.child("norm2"), channels, groups, epsilon)?,
             conv2: Conv2d::new(scope.child("conv2"), ConvShape::three(channels, channels))?,
+        })
+    }
+
+    /// [`Residual::forward`] as a segment.
+    pub(super) fn run(&self, xs: &Tensor, time: &Tensor, memory: Memory<'_>) -> Result<Tensor> {
+        let block = self.clone();
+        memory.run(&[xs, time], move |inputs| {
+            block.forward(&inputs[0], &inputs[1])
         })
     }
 
@@ -237,6 +246,18 @@ impl Transformer {
                 })
                 .collect::<Result<_>>()?,
             project_out: Projection::new(scope.child("proj_out"), sizes)?,
+        })
+    }
+
+    /// [`Transformer::forward`] as a segment.
+    pub(super) fn run(&self, xs: &Tensor, seen: &Seen, memory: Memory<'_>) -> Result<Tensor> {
+        let (block, bias) = (self.clone(), seen.bias.clone());
+        memory.run(&[xs, &seen.context], move |inputs| {
+            let seen = Seen {
+                context: inputs[1].clone(),
+                bias: bias.clone(),
+            };
+            block.forward(&inputs[0], &seen)
         })
     }
 

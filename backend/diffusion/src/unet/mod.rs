@@ -22,6 +22,7 @@ pub use self::{
 };
 use crate::{
     Error, Result,
+    checkpoint::{Checkpoints, Memory},
     nn::{Conv2d, ConvShape, GroupNorm, Initializer, Reader, Scope, Source},
     ops,
     weights::{Weights, WeightsFile},
@@ -57,10 +58,26 @@ struct Stage {
 }
 
 impl Stage {
-    fn forward(&self, xs: &Tensor, time: &Tensor, seen: &Seen) -> Result<Tensor> {
-        let ys = self.residual.forward(xs, time)?;
+    /// With a skip, its channels follow those of `xs`.
+    fn forward(
+        &self,
+        xs: &Tensor,
+        skip: Option<&Tensor>,
+        (time, seen): (&Tensor, &Seen),
+        memory: Memory<'_>,
+    ) -> Result<Tensor> {
+        let ys = match skip {
+            None => self.residual.run(xs, time, memory)?,
+            Some(skip) => {
+                let residual = self.residual.clone();
+                memory.run(&[xs, skip, time], move |inputs| {
+                    let joined = Tensor::cat(&inputs[..2], 1)?;
+                    residual.forward(&joined, &inputs[2])
+                })?
+            }
+        };
         match &self.attention {
-            Some(attention) => attention.forward(&ys, seen),
+            Some(attention) => attention.run(&ys, seen, memory),
             None => Ok(ys),
         }
     }
@@ -158,6 +175,31 @@ impl UNet {
         timesteps: &Tensor,
         conditions: &Conditions,
     ) -> Result<Tensor> {
+        self.predict(latents, timesteps, conditions, Memory::Everything)
+    }
+
+    /// [`UNet::forward`] that remembers only what passes between blocks.
+    ///
+    /// Every residual block and every transformer is a segment. Gradients as with
+    /// [`UNet::forward`], through [`Checkpoints::backward`].
+    pub fn forward_checkpointed(
+        &self,
+        latents: &Tensor,
+        timesteps: &Tensor,
+        conditions: &Conditions,
+        checkpoints: &Checkpoints,
+    ) -> Result<Tensor> {
+        let memory = Memory::Checkpoints(checkpoints);
+        self.predict(latents, timesteps, conditions, memory)
+    }
+
+    fn predict(
+        &self,
+        latents: &Tensor,
+        timesteps: &Tensor,
+        conditions: &Conditions,
+        memory: Memory<'_>,
+    ) -> Result<Tensor> {
         self.check(latents, timesteps, conditions)?;
         let dtype = latents.dtype();
         let time = self.embed(timesteps, conditions, dtype)?;
@@ -166,7 +208,7 @@ impl UNet {
         let mut skips = vec![xs.clone()];
         for block in &self.down {
             for stage in &block.stages {
-                xs = stage.forward(&xs, &time, &seen)?;
+                xs = stage.forward(&xs, None, (&time, &seen), memory)?;
                 skips.push(xs.clone());
             }
             if let Some(downsample) = &block.resample {
@@ -174,21 +216,27 @@ impl UNet {
                 skips.push(xs.clone());
             }
         }
-        xs = self.middle.0.forward(&xs, &time)?;
-        xs = self.middle.1.forward(&xs, &seen)?;
-        xs = self.middle.2.forward(&xs, &time)?;
+        xs = self.middle.0.run(&xs, &time, memory)?;
+        xs = self.middle.1.run(&xs, &seen, memory)?;
+        xs = self.middle.2.run(&xs, &time, memory)?;
         for block in &self.up {
             for stage in &block.stages {
                 let skip = skips.pop().expect("as many skips as stages on the way up");
-                xs = stage.forward(&Tensor::cat(&[&xs, &skip], 1)?, &time, &seen)?;
+                xs = stage.forward(&xs, Some(&skip), (&time, &seen), memory)?;
             }
             if let Some(upsample) = &block.resample {
                 let next = skips.last().expect("the level above left skips");
                 let (_, _, height, width) = next.dims4()?;
-                xs = upsample.forward(&ops::upsample_nearest(&xs, height, width)?)?;
+                let upsample = upsample.clone();
+                xs = memory.run(&[&xs], move |inputs| {
+                    upsample.forward(&ops::upsample_nearest(&inputs[0], height, width)?)
+                })?;
             }
         }
-        self.conv_out.forward(&self.norm_out.forward_silu(&xs)?)
+        let (norm, conv) = (self.norm_out.clone(), self.conv_out.clone());
+        memory.run(&[&xs], move |inputs| {
+            conv.forward(&norm.forward_silu(&inputs[0])?)
+        })
     }
 
     fn check(&self, latents: &Tensor, timesteps: &Tensor, conditions: &Conditions) -> Result<()> {

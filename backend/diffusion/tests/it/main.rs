@@ -6,6 +6,7 @@
 )]
 
 mod autoencoder;
+mod checkpoint;
 mod families;
 mod gradients;
 mod half_precision;
