@@ -4,9 +4,10 @@
 //! schedules, the optimiser, reading and writing of weights, and sampling. It knows nothing of
 //! protection, jobs, HTTP or the environment, and it refuses files that it cannot read exactly.
 //!
-//! Everything runs on the CPU in `f32`, or in `bf16` under weights in `f32`; another device gives
-//! [`Error::Candle`] with the name of the operator that has no implementation there. [`Threads`]
-//! bounds the processor threads.
+//! Everything runs on the CPU in `f32`, or in `bf16` under weights in `f32`. With the feature
+//! `cuda` it is written for NVIDIA devices too, in the same dtypes: the module `cuda` says what of
+//! that was checked (no GPU was at hand). Another device gives [`Error::Candle`] with the name of
+//! the operator that has no implementation there. [`Threads`] bounds the processor threads.
 
 pub mod checkpoint;
 pub mod noise;
@@ -19,6 +20,11 @@ pub mod text;
 pub mod unet;
 pub mod vae;
 pub mod weights;
+
+#[cfg(feature = "cuda")]
+pub mod cuda;
+#[cfg(all(test, not(feature = "cuda")))]
+mod cuda;
 
 mod error;
 mod nn;

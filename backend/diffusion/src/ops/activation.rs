@@ -1,5 +1,7 @@
 //! Pointwise activations and the gated one of the transformer blocks.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -7,6 +9,8 @@ use super::{
     half, simd,
     storage::{Reading, values},
 };
+#[cfg(feature = "cuda")]
+use crate::cuda;
 
 /// Values that one task handles.
 const BLOCK: usize = 1 << 14;
@@ -67,8 +71,26 @@ impl CustomOp1 for Pointwise {
         Ok((CpuStorage::F32(ys), layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, xs: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (view, total) = (
+            cuda::operand(self.name(), xs, layout)?,
+            layout.shape().elem_count(),
+        );
+        let ys = cuda::pointwise::activation(&xs.device, self.0, view, total)?;
+        Ok((ys, layout.shape().clone()))
+    }
+
     fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if xs.device().is_cuda() {
+            let total = xs.elem_count();
+            let dx = cuda::with_views(self.name(), [xs, &gradient], |device, [x, g]| {
+                cuda::pointwise::activation_gradient(device, self.0, x, g, total)
+            })?;
+            return Ok(Some(cuda::tensor(dx, xs.shape())));
+        }
         let (x, g) = (Reading::new(xs)?, Reading::new(&gradient)?);
         let swish = |slope: f32, x: f32| {
             let s = simd::sigmoid(slope * x);
@@ -139,21 +161,28 @@ struct Geglu;
 /// Rows that one task handles.
 const ROWS: usize = 32;
 
+/// Half of the last dimension, and the shape that has it.
+fn halved(layout: &Layout) -> Result<(usize, Shape)> {
+    let mut dims = layout.dims().to_vec();
+    let Some(last) = dims
+        .last_mut()
+        .filter(|last| **last > 0 && last.is_multiple_of(2))
+    else {
+        bail!("geglu halves the last dimension, got {:?}", layout.dims());
+    };
+    let half = *last / 2;
+    *last = half;
+    Ok((half, Shape::from(dims)))
+}
+
 impl CustomOp1 for Geglu {
     fn name(&self) -> &'static str {
         "geglu"
     }
 
     fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut dims = layout.dims().to_vec();
-        let Some(last) = dims
-            .last_mut()
-            .filter(|last| **last > 0 && last.is_multiple_of(2))
-        else {
-            bail!("geglu halves the last dimension, got {:?}", layout.dims());
-        };
-        let (wide, half) = (*last, *last / 2);
-        *last = half;
+        let (half, shape) = halved(layout)?;
+        let wide = 2 * half;
         let xs = values(xs, layout)?;
         let mut ys = vec![0.0; xs.len() / 2];
         ys.par_chunks_mut(half * ROWS)
@@ -171,12 +200,29 @@ impl CustomOp1 for Geglu {
                     },
                 );
             });
-        Ok((CpuStorage::F32(ys), Shape::from(dims)))
+        Ok((CpuStorage::F32(ys), shape))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, xs: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (half, shape) = halved(layout)?;
+        let view = cuda::operand(self.name(), xs, layout)?;
+        let rows = shape.elem_count() / half;
+        let ys = cuda::pointwise::geglu(&xs.device, view, rows, half)?;
+        Ok((ys, shape))
     }
 
     fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let wide = xs.dim(candle_core::D::Minus1)?;
         let half = wide / 2;
+        #[cfg(feature = "cuda")]
+        if xs.device().is_cuda() {
+            let (gradient, rows) = (gradient.contiguous()?, xs.elem_count() / wide);
+            let dx = cuda::with_views(self.name(), [xs, &gradient], |device, [x, g]| {
+                cuda::pointwise::geglu_gradient(device, x, g, rows, half)
+            })?;
+            return Ok(Some(cuda::tensor(dx, xs.shape())));
+        }
         let mut dx = vec![0.0; xs.elem_count()];
         {
             let gradient = gradient.contiguous()?;

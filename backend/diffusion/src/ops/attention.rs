@@ -5,6 +5,8 @@
     reason = "q, k, v, p are the paper's letters"
 )]
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -13,6 +15,8 @@ use super::{
     half, simd,
     storage::{Reading, values, with_scratch},
 };
+#[cfg(feature = "cuda")]
+use crate::cuda;
 
 /// Queries that are scored at once: memory is `TILE * keys` values a thread.
 const TILE: usize = 128;
@@ -111,6 +115,43 @@ impl Attention {
             head,
             scale,
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn on_cuda(&self, s: &Sizes) -> cuda::attention::Attention {
+        cuda::attention::Attention {
+            batch: s.batch,
+            queries: s.queries,
+            keys: s.keys,
+            heads: self.heads,
+            head: s.head,
+            causal: self.causal,
+            budget: 0,
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_bwd(
+        &self,
+        s: &Sizes,
+        [q, k, v]: [&Tensor; 3],
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let bias = self
+            .bias
+            .as_ref()
+            .map(|bias| cuda::Held::new("attention", bias));
+        let bias = bias.as_ref().map(cuda::Held::view).transpose()?;
+        let bias = bias.map(|(_, view)| view);
+        let operands = [q, k, v, &gradient.contiguous()?];
+        let gradients = cuda::with_views("attention", operands, |device, [q, k, v, g]| {
+            let inputs = cuda::attention::Inputs { q, k, v, bias };
+            self.on_cuda(s).backward(device, &inputs, g)
+        })?;
+        let [dq, dk, dv] = gradients;
+        let tensor =
+            |memory, like: &Tensor| like.track_op().then(|| cuda::tensor(memory, like.shape()));
+        Ok((tensor(dq, q), tensor(dk, k), tensor(dv, v)))
     }
 
     /// Keys that query `row` sees.
@@ -344,6 +385,33 @@ impl CustomOp3 for Attention {
         Ok((CpuStorage::F32(ys), q_layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        q: &CudaStorage,
+        q_layout: &Layout,
+        k: &CudaStorage,
+        k_layout: &Layout,
+        v: &CudaStorage,
+        v_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let s = self.sizes(q_layout.dims(), k_layout.dims(), v_layout.dims())?;
+        let bias = self
+            .bias
+            .as_ref()
+            .map(|bias| cuda::Held::new("attention", bias));
+        let bias = bias.as_ref().map(cuda::Held::view).transpose()?;
+        let inputs = cuda::attention::Inputs {
+            q: cuda::operand("attention", q, q_layout)?,
+            k: cuda::operand("attention", k, k_layout)?,
+            v: cuda::operand("attention", v, v_layout)?,
+            bias: bias.map(|(_, view)| view),
+        };
+        cuda::same_kind("attention", &[inputs.q, inputs.k, inputs.v])?;
+        let ys = self.on_cuda(&s).forward(&q.device, &inputs)?;
+        Ok((ys, q_layout.shape().clone()))
+    }
+
     fn bwd(
         &self,
         q: &Tensor,
@@ -353,6 +421,10 @@ impl CustomOp3 for Attention {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let s = self.sizes(q.dims(), k.dims(), v.dims())?;
+        #[cfg(feature = "cuda")]
+        if q.device().is_cuda() {
+            return self.cuda_bwd(&s, [q, k, v], gradient);
+        }
         let (rows, columns) = (s.queries * s.head, s.keys * s.head);
         let mut dq = vec![0.0; s.batch * self.heads * rows];
         let mut dk = vec![0.0; s.batch * self.heads * columns];

@@ -1,5 +1,7 @@
 //! Adding one value per image and channel, as the time embedding does.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -7,6 +9,8 @@ use super::{
     half, simd,
     storage::{Reading, values},
 };
+#[cfg(feature = "cuda")]
+use crate::cuda;
 
 /// `ys[b, c, ..] = xs[b, c, ..] + shift[b, c]`.
 ///
@@ -16,6 +20,18 @@ pub fn add_to_channels(xs: &Tensor, shift: &Tensor) -> Result<Tensor> {
 }
 
 struct AddToChannels;
+
+/// Batch, channels and positions of a plane, if the shift has one value for each plane.
+fn sizes(xs: &[usize], shift: &[usize]) -> Result<[usize; 3]> {
+    let [batch, channels, positions @ ..] = xs else {
+        bail!("add_to_channels takes [b, c, ..], got {xs:?}");
+    };
+    let positions: usize = positions.iter().product();
+    if shift != [*batch, *channels] || positions == 0 {
+        bail!("add_to_channels of {xs:?} and {shift:?}");
+    }
+    Ok([*batch, *channels, positions])
+}
 
 impl CustomOp2 for AddToChannels {
     fn name(&self) -> &'static str {
@@ -29,26 +45,13 @@ impl CustomOp2 for AddToChannels {
         shift: &CpuStorage,
         shift_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let [batch, channels, positions @ ..] = xs_layout.dims() else {
-            bail!(
-                "add_to_channels takes [b, c, ..], got {:?}",
-                xs_layout.dims()
-            );
-        };
-        let positions: usize = positions.iter().product();
-        if shift_layout.dims() != [*batch, *channels] || positions == 0 {
-            bail!(
-                "add_to_channels of {:?} and {:?}",
-                xs_layout.dims(),
-                shift_layout.dims()
-            );
-        }
+        let [_, channels, positions] = sizes(xs_layout.dims(), shift_layout.dims())?;
         let (xs, shift) = (values(xs, xs_layout)?, values(shift, shift_layout)?);
         let mut ys = vec![0.0; xs.len()];
         let image = channels * positions;
         let images = ys.par_chunks_mut(image).zip(xs.par_chunks(image));
         images
-            .zip(shift.par_chunks(*channels))
+            .zip(shift.par_chunks(channels))
             .for_each(|((ys, xs), shift)| {
                 simd::vectorize(
                     #[inline(always)]
@@ -65,6 +68,23 @@ impl CustomOp2 for AddToChannels {
         Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        xs: &CudaStorage,
+        xs_layout: &Layout,
+        shift: &CudaStorage,
+        shift_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let [batch, channels, positions] = sizes(xs_layout.dims(), shift_layout.dims())?;
+        let x = cuda::operand(self.name(), xs, xs_layout)?;
+        let shift = cuda::operand(self.name(), shift, shift_layout)?;
+        cuda::same_kind(self.name(), &[x, shift])?;
+        let planes = batch * channels;
+        let ys = cuda::pointwise::add_to_channels(&xs.device, x, shift, planes, positions)?;
+        Ok((ys, xs_layout.shape().clone()))
+    }
+
     fn bwd(
         &self,
         xs: &Tensor,
@@ -78,6 +98,14 @@ impl CustomOp2 for AddToChannels {
             return Ok((dx, None));
         }
         let positions = xs.elem_count() / shift.elem_count();
+        #[cfg(feature = "cuda")]
+        if xs.device().is_cuda() {
+            let planes = shift.elem_count();
+            let sums = cuda::with_views(self.name(), [&gradient], |device, [g]| {
+                cuda::sums::plane_sums(device, g, planes, positions)
+            })?;
+            return Ok((dx, Some(cuda::tensor(sums, shift.shape()))));
+        }
         let sums: Vec<f32> = {
             let g = Reading::new(&gradient)?;
             simd::vectorize(

@@ -1,5 +1,7 @@
 //! Group normalisation, optionally followed by `SiLU`, as one operator.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -7,6 +9,8 @@ use super::{
     half, simd,
     storage::{Reading, values},
 };
+#[cfg(feature = "cuda")]
+use crate::cuda;
 
 /// Group normalisation.
 ///
@@ -120,6 +124,38 @@ impl GroupNorm {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn on_cuda(&self, dims: &[usize], sizes: Sizes) -> cuda::normalization::GroupNorm {
+        cuda::normalization::GroupNorm {
+            batch: dims[0],
+            channels: sizes.channels,
+            groups: self.groups,
+            positions: sizes.positions,
+            epsilon: self.epsilon,
+            silu: self.silu,
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_bwd(
+        &self,
+        sizes: Sizes,
+        [xs, weight, bias]: [&Tensor; 3],
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let sizes = self.on_cuda(xs.dims(), sizes);
+        let operands = [xs, weight, bias, &gradient.contiguous()?];
+        let gradients =
+            cuda::with_views(self.name(), operands, |device, [xs, weight, bias, g]| {
+                let operands = cuda::normalization::Operands { xs, weight, bias };
+                sizes.backward(device, &operands, g)
+            })?;
+        let [dx, dw, db] = gradients;
+        let tensor =
+            |memory, like: &Tensor| like.track_op().then(|| cuda::tensor(memory, like.shape()));
+        Ok((tensor(dx, xs), tensor(dw, weight), tensor(db, bias)))
+    }
+
     /// One group of one image: normalise, scale, shift, activate.
     #[inline(always)]
     fn forward(&self, positions: usize, xs: &[f32], weight: &[f32], bias: &[f32], ys: &mut [f32]) {
@@ -224,6 +260,29 @@ impl CustomOp3 for GroupNorm {
         Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        xs: &CudaStorage,
+        xs_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (name, dims) = (self.name(), xs_layout.dims());
+        let counts = [weight_layout, bias_layout].map(|layout| layout.shape().elem_count());
+        let sizes = self.on_cuda(dims, self.sizes(dims, counts[0], counts[1])?);
+        let operands = cuda::normalization::Operands {
+            xs: cuda::operand(name, xs, xs_layout)?,
+            weight: cuda::operand(name, weight, weight_layout)?,
+            bias: cuda::operand(name, bias, bias_layout)?,
+        };
+        cuda::same_kind(name, &[operands.xs, operands.weight, operands.bias])?;
+        let ys = sizes.forward(&xs.device, &operands)?;
+        Ok((ys, xs_layout.shape().clone()))
+    }
+
     fn bwd(
         &self,
         xs: &Tensor,
@@ -233,6 +292,10 @@ impl CustomOp3 for GroupNorm {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let sizes = self.sizes(xs.dims(), weight.elem_count(), bias.elem_count())?;
+        #[cfg(feature = "cuda")]
+        if xs.device().is_cuda() {
+            return self.cuda_bwd(sizes, [xs, weight, bias], gradient);
+        }
         let image = sizes.channels * sizes.positions;
         let batch = xs.elem_count() / image;
         let mut dx = vec![0.0; xs.elem_count()];

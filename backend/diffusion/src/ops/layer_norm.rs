@@ -1,5 +1,7 @@
 //! Layer normalisation over the last dimension.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -8,6 +10,8 @@ use super::{
     half, simd,
     storage::{Reading, values},
 };
+#[cfg(feature = "cuda")]
+use crate::cuda;
 
 /// Rows that one task handles; a constant, so that sums do not depend on threads.
 const ROWS: usize = 128;
@@ -33,6 +37,35 @@ struct LayerNorm {
 }
 
 impl LayerNorm {
+    #[cfg(feature = "cuda")]
+    fn on_cuda(self, values: usize, length: usize) -> cuda::normalization::LayerNorm {
+        cuda::normalization::LayerNorm {
+            rows: values / length,
+            length,
+            epsilon: self.epsilon,
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_bwd(
+        self,
+        [xs, weight, bias]: [&Tensor; 3],
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let sizes = self.on_cuda(xs.elem_count(), weight.elem_count());
+        let affine = weight.track_op() || bias.track_op();
+        let operands = [xs, weight, &gradient.contiguous()?];
+        let (dx, sums) = cuda::with_views(self.name(), operands, |device, [xs, weight, g]| {
+            sizes.backward(device, [xs, weight], g, affine)
+        })?;
+        let tensor =
+            |memory, like: &Tensor| like.track_op().then(|| cuda::tensor(memory, like.shape()));
+        let (dw, db) = sums.map_or((None, None), |[dw, db]| {
+            (tensor(dw, weight), tensor(db, bias))
+        });
+        Ok((tensor(dx, xs), dw, db))
+    }
+
     /// `dx = scale * (w g - mean(w g) - n * mean(w g n))`, `n` the normalised input.
     #[inline(always)]
     fn backward_row(
@@ -56,6 +89,15 @@ impl LayerNorm {
     }
 }
 
+/// Length of a row, if weight and bias have one value for each of its places.
+fn length(xs: &Layout, weight: &Layout, bias: &Layout) -> Result<usize> {
+    let len = weight.shape().elem_count();
+    if len == 0 || xs.dims().last() != Some(&len) || bias.shape().elem_count() != len {
+        bail!("layer_norm of {:?} with {len} weights", xs.dims());
+    }
+    Ok(len)
+}
+
 impl CustomOp3 for LayerNorm {
     fn name(&self) -> &'static str {
         "layer_norm"
@@ -70,12 +112,9 @@ impl CustomOp3 for LayerNorm {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        let len = length(xs_layout, weight_layout, bias_layout)?;
         let (xs, weight) = (values(xs, xs_layout)?, values(weight, weight_layout)?);
         let bias = values(bias, bias_layout)?;
-        let len = weight.len();
-        if len == 0 || xs_layout.dims().last() != Some(&len) || bias.len() != len {
-            bail!("layer_norm of {:?} with {len} weights", xs_layout.dims());
-        }
         let mut ys = vec![0.0; xs.len()];
         ys.par_chunks_mut(len * ROWS)
             .zip(xs.par_chunks(len * ROWS))
@@ -97,6 +136,28 @@ impl CustomOp3 for LayerNorm {
         Ok((CpuStorage::F32(ys), xs_layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        xs: &CudaStorage,
+        xs_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (name, shape) = (self.name(), xs_layout.shape());
+        let length = length(xs_layout, weight_layout, bias_layout)?;
+        let operands = cuda::normalization::Operands {
+            xs: cuda::operand(name, xs, xs_layout)?,
+            weight: cuda::operand(name, weight, weight_layout)?,
+            bias: cuda::operand(name, bias, bias_layout)?,
+        };
+        cuda::same_kind(name, &[operands.xs, operands.weight, operands.bias])?;
+        let rows = self.on_cuda(shape.elem_count(), length);
+        Ok((rows.forward(&xs.device, &operands)?, shape.clone()))
+    }
+
     fn bwd(
         &self,
         xs: &Tensor,
@@ -105,6 +166,10 @@ impl CustomOp3 for LayerNorm {
         _ys: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if xs.device().is_cuda() {
+            return self.cuda_bwd([xs, weight, bias], gradient);
+        }
         let len = weight.elem_count();
         let tasks = (xs.elem_count() / len).div_ceil(ROWS);
         let mut dx = vec![0.0; xs.elem_count()];

@@ -1,5 +1,7 @@
 //! Linear layers: one matrix product over all rows.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -8,6 +10,8 @@ use super::{
     half, simd,
     storage::{Reading, values},
 };
+#[cfg(feature = "cuda")]
+use crate::cuda;
 
 /// Rows that one task handles; a constant, so that results do not depend on threads.
 const ROWS: usize = 512;
@@ -36,17 +40,8 @@ impl Linear {
         (weight, weight_layout): (&CpuStorage, &Layout),
         bias: Option<&[f32]>,
     ) -> Result<(CpuStorage, Shape)> {
-        let (outputs, inputs) = weight_layout.shape().dims2()?;
-        let mut dims = xs_layout.dims().to_vec();
-        let fits = bias.is_none_or(|bias| bias.len() == outputs) && inputs * outputs > 0;
-        let Some(last) = dims.last_mut().filter(|last| **last == inputs && fits) else {
-            bail!(
-                "linear of {:?} with {:?}",
-                xs_layout.dims(),
-                weight_layout.dims()
-            );
-        };
-        *last = outputs;
+        let (inputs, outputs, shape) =
+            Self::sizes(xs_layout, weight_layout, bias.map(<[f32]>::len))?;
         let (xs, weight) = (values(xs, xs_layout)?, values(weight, weight_layout)?);
         let rows = xs.len() / inputs;
         let mut ys = bias.map_or_else(|| vec![0.0; rows * outputs], |bias| bias.repeat(rows));
@@ -58,7 +53,69 @@ impl Linear {
                 let xs = Matrix::new(xs, xs.len() / inputs, inputs);
                 gemm(write, MatrixMut::strided(ys, outputs), 1.0, xs, kernel);
             });
-        Ok((CpuStorage::F32(ys), Shape::from(dims)))
+        Ok((CpuStorage::F32(ys), shape))
+    }
+
+    /// Inputs, outputs, and the shape of the result.
+    fn sizes(xs: &Layout, weight: &Layout, biases: Option<usize>) -> Result<(usize, usize, Shape)> {
+        let (outputs, inputs) = weight.shape().dims2()?;
+        let mut dims = xs.dims().to_vec();
+        let fits = biases.is_none_or(|biases| biases == outputs) && inputs * outputs > 0;
+        let Some(last) = dims.last_mut().filter(|last| **last == inputs && fits) else {
+            bail!("linear of {:?} with {:?}", xs.dims(), weight.dims());
+        };
+        *last = outputs;
+        Ok((inputs, outputs, Shape::from(dims)))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_forward(
+        (xs, xs_layout): (&CudaStorage, &Layout),
+        (weight, weight_layout): (&CudaStorage, &Layout),
+        bias: Option<(&CudaStorage, &Layout)>,
+    ) -> Result<(CudaStorage, Shape)> {
+        let biases = bias.map(|(_, layout)| layout.shape().elem_count());
+        let (inputs, outputs, shape) = Self::sizes(xs_layout, weight_layout, biases)?;
+        let operand = |storage, layout| cuda::operand("linear", storage, layout);
+        let (x, w) = (operand(xs, xs_layout)?, operand(weight, weight_layout)?);
+        let bias = bias
+            .map(|(storage, layout)| operand(storage, layout))
+            .transpose()?;
+        cuda::same_kind("linear", &[x, w, bias.unwrap_or(w)])?;
+        let sizes = cuda::linear::Linear {
+            rows: shape.elem_count() / outputs,
+            inputs,
+            outputs,
+        };
+        Ok((sizes.forward(&xs.device, x, w, bias)?, shape))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_backward(
+        xs: &Tensor,
+        weight: &Tensor,
+        gradient: &Tensor,
+        with_bias: bool,
+    ) -> Result<[Option<Tensor>; 3]> {
+        let (outputs, inputs) = weight.dims2()?;
+        let rows = xs.elem_count() / inputs;
+        let sizes = cuda::linear::Linear {
+            rows,
+            inputs,
+            outputs,
+        };
+        cuda::with_views("linear", [xs, weight, gradient], |device, [x, w, g]| {
+            let dx = xs.track_op().then(|| sizes.input_gradient(device, g, w));
+            let dw = weight
+                .track_op()
+                .then(|| sizes.weight_gradient(device, g, x));
+            let db = with_bias.then(|| sizes.bias_gradient(device, g));
+            Ok([
+                dx.transpose()?.map(|dx| cuda::tensor(dx, xs.shape())),
+                dw.transpose()?.map(|dw| cuda::tensor(dw, weight.shape())),
+                db.transpose()?.map(|db| cuda::tensor(db, outputs)),
+            ])
+        })
     }
 
     fn backward(
@@ -69,6 +126,10 @@ impl Linear {
     ) -> Result<[Option<Tensor>; 3]> {
         let (outputs, _) = weight.dims2()?;
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if xs.device().is_cuda() {
+            return Self::cuda_backward(xs, weight, &gradient, with_bias);
+        }
         let device = xs.device();
         let (dx, dw, db) = {
             let (x, w, g) = (
@@ -167,6 +228,17 @@ impl CustomOp2 for Linear {
         Self::forward((xs, xs_layout), (weight, weight_layout), None)
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        xs: &CudaStorage,
+        xs_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Self::cuda_forward((xs, xs_layout), (weight, weight_layout), None)
+    }
+
     fn bwd(
         &self,
         xs: &Tensor,
@@ -195,6 +267,20 @@ impl CustomOp3 for Linear {
     ) -> Result<(CpuStorage, Shape)> {
         let bias = values(bias, bias_layout)?;
         Self::forward((xs, xs_layout), (weight, weight_layout), Some(bias))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        xs: &CudaStorage,
+        xs_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let bias = Some((bias, bias_layout));
+        Self::cuda_forward((xs, xs_layout), (weight, weight_layout), bias)
     }
 
     fn bwd(

@@ -1,9 +1,10 @@
-//! Fused differentiable operators on CPU tensors.
+//! Fused differentiable operators.
 //!
 //! Each operator is a plain function over tensors; its backward pass is part of it, computes only
 //! what is tracked, and gives the same bits whatever the number of threads: work is cut by batch
 //! index, never by scheduling, and partial sums are added in order. Operands may have any layout
-//! (they are made contiguous), must be `f32` or `bf16` and must live on the CPU. With `bf16` operands
+//! (they are made contiguous), must be `f32` or `bf16` and must live on the CPU or, with the
+//! feature `cuda`, on a CUDA device, where all operands have one dtype. With `bf16` operands
 //! they compute in `f32` inside; the result has the dtype of the first operand and each gradient
 //! that of its operand.
 
@@ -35,4 +36,6 @@ pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use shape::{to_image, to_tokens, upsample_nearest};
 
+#[cfg(any(feature = "cuda", test))]
+pub(crate) use conv::Geometry;
 pub(crate) use storage::Reading;

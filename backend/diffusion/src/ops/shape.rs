@@ -1,5 +1,7 @@
 //! Operators that move values: nearest upsampling, and images to tokens and back.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -7,6 +9,8 @@ use super::{
     half,
     storage::{Reading, values},
 };
+#[cfg(feature = "cuda")]
+use crate::cuda;
 
 /// Enlarges an image by repeating pixels.
 ///
@@ -19,7 +23,7 @@ pub fn upsample_nearest(xs: &Tensor, height: usize, width: usize) -> Result<Tens
     if height < from_height || width < from_width || from_height * from_width == 0 {
         bail!("{from_height}x{from_width} pixels cannot be enlarged to {height}x{width}");
     }
-    if (height, width) == (2 * from_height, 2 * from_width) {
+    if xs.device().is_cpu() && (height, width) == (2 * from_height, 2 * from_width) {
         return half::apply1(&xs.contiguous()?, Double);
     }
     half::apply1(&xs.contiguous()?, Upsample { height, width })
@@ -55,6 +59,16 @@ impl Upsample {
             })
             .collect()
     }
+
+    #[cfg(feature = "cuda")]
+    fn on_cuda(&self, from: &Shape) -> Result<cuda::shape::Upsample> {
+        let (batch, channels, height, width) = from.dims4()?;
+        Ok(cuda::shape::Upsample {
+            planes: batch * channels,
+            from: [height, width],
+            to: [self.height, self.width],
+        })
+    }
 }
 
 impl CustomOp1 for Upsample {
@@ -78,10 +92,27 @@ impl CustomOp1 for Upsample {
         Ok((CpuStorage::F32(ys), shape))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, xs: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (batch, channels, _, _) = layout.shape().dims4()?;
+        let view = cuda::operand(self.name(), xs, layout)?;
+        let ys = self.on_cuda(layout.shape())?.forward(&xs.device, view)?;
+        let shape = Shape::from((batch, channels, self.height, self.width));
+        Ok((ys, shape))
+    }
+
     fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let (_, _, height, width) = xs.dims4()?;
-        let origins = self.origins((height, width));
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if xs.device().is_cuda() {
+            let sizes = self.on_cuda(xs.shape())?;
+            let dx = cuda::with_views(self.name(), [&gradient], |device, [g]| {
+                sizes.backward(device, g)
+            })?;
+            return Ok(Some(cuda::tensor(dx, xs.shape())));
+        }
+        let origins = self.origins((height, width));
         let mut dx = vec![0.0; xs.elem_count()];
         {
             let g = Reading::new(&gradient)?;
@@ -97,7 +128,7 @@ impl CustomOp1 for Upsample {
     }
 }
 
-/// Twice the height and width: the usual case, without a table.
+/// Twice the height and width on the CPU: the usual case, without a table.
 struct Double;
 
 impl CustomOp1 for Double {
@@ -157,6 +188,23 @@ struct ToImage {
     width: usize,
 }
 
+impl ToImage {
+    /// Batch, tokens and channels, if the tokens are as many as the image's pixels.
+    fn sizes(&self, layout: &Layout) -> Result<[usize; 3]> {
+        let Self { height, width } = *self;
+        let (batch, tokens, channels) = layout.shape().dims3()?;
+        if tokens != height * width {
+            bail!("{tokens} tokens are no image of {height}x{width}");
+        }
+        Ok([batch, tokens, channels])
+    }
+
+    fn shape(&self, layout: &Layout) -> Result<Shape> {
+        let [batch, _, channels] = self.sizes(layout)?;
+        Ok(Shape::from((batch, channels, self.height, self.width)))
+    }
+}
+
 /// Side of the tiles of a transpose: both sides of a tile stay in the first-level cache.
 const TILE: usize = 16;
 
@@ -193,6 +241,15 @@ impl CustomOp1 for ToTokens {
         Ok((CpuStorage::F32(ys), shape))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, xs: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (batch, channels, height, width) = layout.shape().dims4()?;
+        let view = cuda::operand(self.name(), xs, layout)?;
+        let sides = [channels, height * width];
+        let ys = cuda::shape::transpose(&xs.device, view, batch, sides)?;
+        Ok((ys, Shape::from((batch, height * width, channels))))
+    }
+
     fn bwd(&self, xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let (_, _, height, width) = xs.dims4()?;
         to_image(&gradient.detach(), height, width).map(Some)
@@ -205,14 +262,17 @@ impl CustomOp1 for ToImage {
     }
 
     fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Self { height, width } = *self;
-        let (batch, tokens, channels) = layout.shape().dims3()?;
-        if tokens != height * width {
-            bail!("{tokens} tokens are no image of {height}x{width}");
-        }
+        let [_, tokens, channels] = self.sizes(layout)?;
         let ys = swap(values(xs, layout)?, tokens, channels);
-        let shape = Shape::from((batch, channels, height, width));
-        Ok((CpuStorage::F32(ys), shape))
+        Ok((CpuStorage::F32(ys), self.shape(layout)?))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, xs: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let [batch, tokens, channels] = self.sizes(layout)?;
+        let view = cuda::operand(self.name(), xs, layout)?;
+        let ys = cuda::shape::transpose(&xs.device, view, batch, [tokens, channels])?;
+        Ok((ys, self.shape(layout)?))
     }
 
     fn bwd(&self, _xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {

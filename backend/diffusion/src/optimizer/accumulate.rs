@@ -42,6 +42,11 @@ impl Accumulator {
                 self.sum.insert(variable, product);
                 continue;
             };
+            if !gradient.device().is_cpu() {
+                let total = (sum + gradient.affine(scale, 0.0)?)?;
+                self.sum.insert(variable, total);
+                continue;
+            }
             let gradient = gradient.contiguous()?;
             let terms = Reading::new(&gradient)?;
             sum.inplace_op1(&AddScaled {

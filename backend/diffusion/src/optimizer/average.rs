@@ -4,6 +4,8 @@ use candle_core::{CpuStorage, InplaceOp1, Layout};
 use rayon::prelude::*;
 
 use super::{BLOCK, values_mut};
+#[cfg(feature = "cuda")]
+use crate::cuda::optimizer;
 use crate::{
     Result,
     ops::Reading,
@@ -46,6 +48,15 @@ impl Ema {
     pub fn update(&mut self, parameters: &Parameters) -> Result<()> {
         for (name, average) in self.average.iter() {
             if let Some(variable) = parameters.get(name) {
+                #[cfg(feature = "cuda")]
+                if variable.device().is_cuda() {
+                    let operands = [average, variable.as_tensor()];
+                    crate::cuda::with_views("ema", operands, |device, [average, target]| {
+                        let total = variable.elem_count();
+                        optimizer::approach(device, average, target, self.decay, total)
+                    })?;
+                    continue;
+                }
                 let target = Reading::new(variable)?;
                 average.inplace_op1(&Approach {
                     keep: self.decay,

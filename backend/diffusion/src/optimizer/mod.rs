@@ -106,6 +106,11 @@ impl AdamW {
                 });
             }
             let gradient = gradient.contiguous()?;
+            #[cfg(feature = "cuda")]
+            if variable.device().is_cuda() {
+                moments.update_on_device(update, variable, &gradient)?;
+                continue;
+            }
             let gradient = Reading::new(&gradient)?;
             let operator = Step {
                 update,
@@ -181,7 +186,7 @@ impl AdamW {
 
 /// Constants of one step.
 #[derive(Clone, Copy)]
-struct Update {
+pub(crate) struct Update {
     keep: f32,
     beta1: f32,
     beta2: f32,
@@ -195,7 +200,7 @@ impl Update {
         clippy::cast_possible_truncation,
         reason = "constants of f32 arithmetic"
     )]
-    fn new(config: &AdamWConfig, step: i32) -> Self {
+    pub(crate) fn new(config: &AdamWConfig, step: i32) -> Self {
         Self {
             keep: (1.0 - config.lr * config.weight_decay) as f32,
             beta1: config.beta1 as f32,
@@ -203,6 +208,18 @@ impl Update {
             step_size: (config.lr / (1.0 - config.beta1.powi(step))) as f32,
             second_scale: (1.0 / (1.0 - config.beta2.powi(step)).sqrt()) as f32,
             epsilon: config.epsilon as f32,
+        }
+    }
+
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn on_cuda(&self) -> crate::cuda::optimizer::AdamW {
+        crate::cuda::optimizer::AdamW {
+            keep: self.keep,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            step_size: self.step_size,
+            second_scale: self.second_scale,
+            epsilon: self.epsilon,
         }
     }
 

@@ -27,8 +27,20 @@ pub enum MomentPrecision {
 /// Running means of one parameter.
 #[derive(Clone, Debug)]
 pub(super) enum Moments {
-    Full { first: Vec<f32>, second: Vec<f32> },
-    EightBit { first: Codes, second: Codes },
+    Full {
+        first: Vec<f32>,
+        second: Vec<f32>,
+    },
+    EightBit {
+        first: Codes,
+        second: Codes,
+    },
+    /// In full, beside the parameter on a CUDA device.
+    #[cfg(feature = "cuda")]
+    OnDevice {
+        first: Tensor,
+        second: Tensor,
+    },
 }
 
 /// Quantised values.
@@ -109,6 +121,8 @@ impl Moments {
         match self {
             Self::Full { first, .. } => first.len(),
             Self::EightBit { first, .. } => first.codes.len(),
+            #[cfg(feature = "cuda")]
+            Self::OnDevice { first, .. } => first.elem_count(),
         }
     }
 
@@ -117,6 +131,8 @@ impl Moments {
         match self {
             Self::Full { first, second } => size_of_val(&first[..]) + size_of_val(&second[..]),
             Self::EightBit { first, second } => first.bytes() + second.bytes(),
+            #[cfg(feature = "cuda")]
+            Self::OnDevice { first, .. } => 2 * size_of::<f32>() * first.elem_count(),
         }
     }
 
@@ -133,6 +149,13 @@ impl Moments {
             Self::EightBit { first, second } => {
                 first.save(weights, &format!("quantized.{name}.first"))?;
                 second.save(weights, &format!("quantized.{name}.second"))
+            }
+            #[cfg(feature = "cuda")]
+            Self::OnDevice { first, second } => {
+                for (place, values) in [("first", first), ("second", second)] {
+                    weights.insert(format!("{place}.{name}"), values.to_device(&Device::Cpu)?);
+                }
+                Ok(())
             }
         }
     }
@@ -174,7 +197,37 @@ impl Moments {
             Self::EightBit { first, second } => {
                 update_quantized(update, values, gradient, first, second);
             }
+            #[cfg(feature = "cuda")]
+            Self::OnDevice { .. } => unreachable!("a parameter stays on its device"),
         }
+    }
+
+    /// One step on a parameter of a CUDA device; the means move to it in the first.
+    #[cfg(feature = "cuda")]
+    pub(super) fn update_on_device(
+        &mut self,
+        update: Update,
+        parameter: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<()> {
+        if let Self::Full { first, second } = self {
+            let tensor = |values: &[f32]| Tensor::new(values, parameter.device());
+            let (first, second) = (tensor(first)?, tensor(second)?);
+            *self = Self::OnDevice { first, second };
+        }
+        let Self::OnDevice { first, second } = self else {
+            return Err(Error::Unsupported {
+                what: "moments on a CUDA device",
+                value: "EightBit".to_owned(),
+            });
+        };
+        let total = parameter.elem_count();
+        let operands = [parameter, gradient, first, second];
+        crate::cuda::with_views("adamw", operands, |device, [values, gradient, m, v]| {
+            let step = update.on_cuda();
+            step.apply(device, values, gradient, [m, v], total)
+        })?;
+        Ok(())
     }
 }
 

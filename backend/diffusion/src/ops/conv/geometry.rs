@@ -18,24 +18,24 @@ const PARTS: usize = 4;
 
 /// Sizes of one side of a convolution: what is read, the kernel, what is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Geometry {
-    pub(super) batch: usize,
-    pub(super) channels: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) filters: usize,
-    pub(super) kernel_height: usize,
-    pub(super) kernel_width: usize,
-    pub(super) out_height: usize,
-    pub(super) out_width: usize,
-    pub(super) stride: usize,
-    pub(super) padding_top: usize,
-    pub(super) padding_left: usize,
+pub(crate) struct Geometry {
+    pub(crate) batch: usize,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) filters: usize,
+    pub(crate) kernel_height: usize,
+    pub(crate) kernel_width: usize,
+    pub(crate) out_height: usize,
+    pub(crate) out_width: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding_top: usize,
+    pub(crate) padding_left: usize,
 }
 
 impl Geometry {
     /// Sizes for `xs: [b, c, h, w]` and `weight: [o, c, kh, kw]`.
-    pub(super) fn new(
+    pub(crate) fn new(
         xs: &[usize],
         weight: &[usize],
         stride: usize,
@@ -73,7 +73,7 @@ impl Geometry {
     ///
     /// It exists for stride 1 and a padding smaller than the kernel: the gradient of the input is
     /// then the convolution of the output's gradient with the flipped kernel.
-    pub(super) fn adjoint(&self) -> Option<Self> {
+    pub(crate) fn adjoint(&self) -> Option<Self> {
         let top = self.kernel_height.checked_sub(1 + self.padding_top)?;
         let left = self.kernel_width.checked_sub(1 + self.padding_left)?;
         (self.stride == 1).then_some(Self {
@@ -90,42 +90,42 @@ impl Geometry {
     }
 
     /// Values of one input image.
-    pub(super) fn in_len(&self) -> usize {
+    pub(crate) fn in_len(&self) -> usize {
         self.channels * self.height * self.width
     }
 
     /// Pixels of one input image.
-    pub(super) fn in_pixels(&self) -> usize {
+    pub(crate) fn in_pixels(&self) -> usize {
         self.height * self.width
     }
 
     /// Values of one output image.
-    pub(super) fn out_len(&self) -> usize {
+    pub(crate) fn out_len(&self) -> usize {
         self.filters * self.out_pixels()
     }
 
     /// Pixels of one output image.
-    pub(super) fn out_pixels(&self) -> usize {
+    pub(crate) fn out_pixels(&self) -> usize {
         self.out_height * self.out_width
     }
 
     /// Positions of the kernel.
-    pub(super) fn taps(&self) -> usize {
+    pub(crate) fn taps(&self) -> usize {
         self.kernel_height * self.kernel_width
     }
 
     /// Values of one patch: rows of the matrix of patches.
-    pub(super) fn patch_len(&self) -> usize {
+    pub(crate) fn patch_len(&self) -> usize {
         self.channels * self.taps()
     }
 
     /// Whether the input itself is the matrix of patches.
-    pub(super) fn is_pointwise(&self) -> bool {
+    pub(crate) fn is_pointwise(&self) -> bool {
         self.taps() == 1 && self.stride == 1 && self.padding_top + self.padding_left == 0
     }
 
     /// Images that one matrix product covers; depends on the shape alone.
-    pub(super) fn group(&self) -> usize {
+    pub(crate) fn group(&self) -> usize {
         let columns = if self.is_pointwise() {
             POINTWISE_COLUMNS
         } else {
@@ -136,12 +136,12 @@ impl Geometry {
     }
 
     /// Images of a part, before parts are made of whole groups.
-    pub(super) fn smallest_part(&self) -> usize {
+    pub(crate) fn smallest_part(&self) -> usize {
         self.batch.div_ceil(PARTS)
     }
 
     /// Images whose contributions to a gradient are summed one after the other.
-    pub(super) fn part(&self) -> usize {
+    pub(crate) fn part(&self) -> usize {
         self.smallest_part().next_multiple_of(self.group())
     }
 }

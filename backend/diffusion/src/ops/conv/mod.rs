@@ -7,23 +7,25 @@ mod geometry;
 mod patches;
 mod winograd;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
-use self::{
-    backward::{Inputs, Wanted},
-    geometry::Geometry,
-};
+use self::backward::{Inputs, Wanted};
+pub(crate) use self::geometry::Geometry;
 use super::{
     half,
     storage::{Reading, values},
 };
+#[cfg(feature = "cuda")]
+use crate::cuda;
 
 /// Cross-correlation of images with kernels.
 ///
 /// `ys[b, o, y, x] = bias[o] + sum over c, u, v of weight[o, c, u, v] * xs[b, c, s*y + u - p, s*x + v - p]`
 ///
 /// `xs: [b, c, h, w]`, `weight: [o, c, kh, kw]`, `bias: [o]`; result
-/// `[b, o, (h + 2p - kh)/s + 1, (w + 2p - kw)/s + 1]`. `f32`, CPU.
+/// `[b, o, (h + 2p - kh)/s + 1, (w + 2p - kw)/s + 1]`.
 /// Gradient flows to: `xs`, `weight`, `bias`.
 pub fn conv2d(
     xs: &Tensor,
@@ -51,18 +53,67 @@ impl Conv2d {
         Geometry::new(xs, weight, self.stride, self.padding)
     }
 
+    /// The geometry, if there is a bias for each filter or none.
+    fn checked(&self, xs: &Layout, weight: &Layout, biases: Option<usize>) -> Result<Geometry> {
+        let g = self.geometry(xs.dims(), weight.dims())?;
+        if let Some(biases) = biases
+            && biases != g.filters
+        {
+            candle_core::bail!("conv2d has {} filters and {biases} biases", g.filters);
+        }
+        Ok(g)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_forward(
+        &self,
+        (xs, xs_layout): (&CudaStorage, &Layout),
+        (weight, weight_layout): (&CudaStorage, &Layout),
+        bias: Option<(&CudaStorage, &Layout)>,
+    ) -> Result<(CudaStorage, Shape)> {
+        let biases = bias.map(|(_, layout)| layout.shape().elem_count());
+        let g = self.checked(xs_layout, weight_layout, biases)?;
+        let operand = |storage, layout| cuda::operand("conv2d", storage, layout);
+        let (x, w) = (operand(xs, xs_layout)?, operand(weight, weight_layout)?);
+        let bias = bias
+            .map(|(storage, layout)| operand(storage, layout))
+            .transpose()?;
+        cuda::same_kind("conv2d", &[x, w, bias.unwrap_or(w)])?;
+        let ys = cuda::convolution::Convolution::new(g).forward(&xs.device, x, w, bias)?;
+        let shape = Shape::from((g.batch, g.filters, g.out_height, g.out_width));
+        Ok((ys, shape))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_backward(
+        g: Geometry,
+        [xs, weight, gradient]: [&Tensor; 3],
+        bias: bool,
+    ) -> Result<[Option<Tensor>; 3]> {
+        let convolution = cuda::convolution::Convolution::new(g);
+        cuda::with_views("conv2d", [xs, weight, gradient], |device, [x, w, dy]| {
+            let dx = xs
+                .track_op()
+                .then(|| convolution.input_gradient(device, w, dy));
+            let dw = weight
+                .track_op()
+                .then(|| convolution.weight_gradient(device, x, dy));
+            let db = bias.then(|| convolution.bias_gradient(device, dy));
+            Ok([
+                dx.transpose()?.map(|dx| cuda::tensor(dx, xs.shape())),
+                dw.transpose()?.map(|dw| cuda::tensor(dw, weight.shape())),
+                db.transpose()?.map(|db| cuda::tensor(db, g.filters)),
+            ])
+        })
+    }
+
     fn forward(
         &self,
         (xs, xs_layout): (&CpuStorage, &Layout),
         (weight, weight_layout): (&CpuStorage, &Layout),
         bias: Option<&[f32]>,
     ) -> Result<(CpuStorage, Shape)> {
-        let g = self.geometry(xs_layout.dims(), weight_layout.dims())?;
-        if let Some(bias) = bias
-            && bias.len() != g.filters
-        {
-            candle_core::bail!("conv2d has {} filters and {} biases", g.filters, bias.len());
-        }
+        let g = self.checked(xs_layout, weight_layout, bias.map(<[f32]>::len))?;
         let mut ys = vec![0.0; g.batch * g.out_len()];
         forward::forward(
             &g,
@@ -84,6 +135,10 @@ impl Conv2d {
     ) -> Result<[Option<Tensor>; 3]> {
         let g = self.geometry(xs.dims(), weight.dims())?;
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if xs.device().is_cuda() {
+            return Self::cuda_backward(g, [xs, weight, &gradient], bias);
+        }
         let wanted = Wanted {
             xs: xs.track_op(),
             weight: weight.track_op(),
@@ -127,6 +182,17 @@ impl CustomOp2 for Conv2d {
         self.forward((xs, xs_layout), (weight, weight_layout), None)
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        xs: &CudaStorage,
+        xs_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.cuda_forward((xs, xs_layout), (weight, weight_layout), None)
+    }
+
     fn bwd(
         &self,
         xs: &Tensor,
@@ -155,6 +221,20 @@ impl CustomOp3 for Conv2d {
     ) -> Result<(CpuStorage, Shape)> {
         let bias = values(bias, bias_layout)?;
         self.forward((xs, xs_layout), (weight, weight_layout), Some(bias))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        xs: &CudaStorage,
+        xs_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let bias = Some((bias, bias_layout));
+        self.cuda_forward((xs, xs_layout), (weight, weight_layout), bias)
     }
 
     fn bwd(

@@ -1,0 +1,63 @@
+//! Operators on NVIDIA devices, behind the feature `cuda`.
+//!
+//! # What runs where
+//!
+//! With the feature, every operator of [`crate::ops`], forward and backward, runs on CUDA tensors
+//! in `f32` and in `bf16` (all operands of one dtype; sums run in `f32`), and so do `AdamW` with
+//! moments in `f32`, gradient clipping and accumulation, and the moving average. Matrix products
+//! (linear layers, attention, convolutions over gathered patches) are cuBLAS's; the kernels in
+//! `src/cuda/kernels` do the rest. Moments in 8 bits exist on the CPU only. Other dtypes and
+//! devices are refused with the name of the operator.
+//!
+//! Attention takes queries in tiles and computes its scores again in the backward pass: memory is
+//! linear in both lengths, with 64 MiB of scores at once and as many weights. Patches of
+//! convolutions take 256 MiB at most in `f32`. Every sum has a fixed order: the kernels use no
+//! atomics.
+//!
+//! # Building
+//!
+//! `cargo build --release -p node --features cuda`, with the CUDA toolkit (12 or newer) installed:
+//! `nvcc` on the path compiles the kernels to PTX for `CUDA_COMPUTE_CAP` (80, Ampere, if unset;
+//! nothing older), which newer devices run too. candle wants the same variable where
+//! `nvidia-smi` does not tell it the device. Take devices from `cuda::device`.
+//!
+//! # What was checked
+//!
+//! No GPU was at hand: **nothing here has run on one**, and no speed was measured. Checked was:
+//!
+//! - Kernels and host code together, by tests that run wherever a C++ compiler is: they compile
+//!   the kernels for the processor and run them, threads and barriers included, from the very
+//!   calls that a GPU gets, against the operators on the CPU, forward and backward, in both
+//!   dtypes. The emulator refuses wrong argument types, missed barriers, reads of unwritten
+//!   memory and accesses out of bounds; breaking a kernel on purpose in sixteen ways, missing
+//!   barriers among them, made a test fail each time.
+//! - `cargo xtask test --only cuda` fetches the toolkit, compiles the kernels to PTX, and builds
+//!   and links everything with the feature against a stub of the driver.
+//!
+//! Not checked are the calls into the driver and cuBLAS themselves (`device.rs`). The tests of
+//! `tests/it/cuda.rs` do that and wait for a GPU:
+//! `cargo test -p diffusion --features cuda --test it cuda -- --ignored`, and
+//! `examples/cuda_bench.rs` measures.
+
+pub(crate) mod attention;
+pub(crate) mod convolution;
+#[cfg(feature = "cuda")]
+mod device;
+mod executor;
+pub(crate) mod linear;
+pub(crate) mod normalization;
+pub(crate) mod optimizer;
+pub(crate) mod pointwise;
+mod product;
+pub(crate) mod shape;
+pub(crate) mod sums;
+
+#[cfg(feature = "cuda")]
+pub use self::device::device;
+#[cfg(feature = "cuda")]
+pub(crate) use self::device::{Held, operand, same_kind, tensor, with_views};
+
+#[cfg(test)]
+mod emulator;
+#[cfg(test)]
+mod tests;
