@@ -3,12 +3,16 @@
 //! A model's structure is written once, as a constructor over a [`Scope`]. With [`Reader`] it
 //! checks and takes the tensors of a file; with [`Initializer`] it draws fresh ones.
 //!
+//! A layer carries a low-rank correction when its source has one beside the weight.
 //! Layers compute in the dtype of their input: weights are converted on the way.
+
+pub(crate) mod adapter;
 
 use candle_core::{Device, Tensor};
 use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
+use self::adapter::Adapter;
 use crate::{Error, Result, ops, weights::Weights};
 
 /// How a fresh tensor is filled.
@@ -25,6 +29,16 @@ pub(crate) enum Init {
 /// Where tensors come from.
 pub(crate) trait Source {
     fn tensor(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Tensor>;
+
+    /// A tensor that a model takes where it is given, of whatever shape.
+    fn extra(&mut self, _name: &str) -> Option<Tensor> {
+        None
+    }
+
+    /// The low-rank correction of the layer called `layer` with a weight of this shape.
+    fn adapter(&mut self, _layer: &str, _shape: &[usize]) -> Result<Option<Adapter>> {
+        Ok(None)
+    }
 }
 
 /// Takes tensors from weights, checking presence and shape.
@@ -44,6 +58,14 @@ impl Source for Reader<'_> {
             });
         }
         Ok(tensor.clone())
+    }
+
+    fn extra(&mut self, name: &str) -> Option<Tensor> {
+        self.0.get(name).cloned()
+    }
+
+    fn adapter(&mut self, layer: &str, shape: &[usize]) -> Result<Option<Adapter>> {
+        Adapter::find(self.0, layer, shape)
     }
 }
 
@@ -114,6 +136,17 @@ impl<'a> Scope<'a> {
         self.source
             .tensor(&format!("{}{name}", self.prefix), shape, init)
     }
+
+    /// A tensor of this place, if there is one.
+    pub(crate) fn extra(&mut self, name: &str) -> Option<Tensor> {
+        self.source.extra(&format!("{}{name}", self.prefix))
+    }
+
+    /// The low-rank correction of the layer at this place.
+    fn adapter(&mut self, shape: &[usize]) -> Result<Option<Adapter>> {
+        let layer = self.prefix.strip_suffix('.').unwrap_or(&self.prefix);
+        self.source.adapter(layer, shape)
+    }
 }
 
 /// A weight in the dtype of the layer's input: the input chooses the dtype of the computation.
@@ -135,6 +168,7 @@ pub(crate) enum Bias {
 pub(crate) struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
+    adapter: Option<Adapter>,
 }
 
 impl Linear {
@@ -152,6 +186,7 @@ impl Linear {
                 Bias::With => Some(scope.tensor("bias", &[outputs], init)?),
                 Bias::Without => None,
             },
+            adapter: scope.adapter(&[outputs, inputs])?,
         })
     }
 
@@ -165,12 +200,17 @@ impl Linear {
         Ok(Self {
             weight: scope.tensor("weight", &[outputs, inputs], Init::Normal(deviation))?,
             bias: Some(scope.tensor("bias", &[outputs], Init::Constant(0.0))?),
+            adapter: scope.adapter(&[outputs, inputs])?,
         })
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(|bias| like(xs, bias)).transpose()?;
-        Ok(ops::linear(xs, &like(xs, &self.weight)?, bias.as_ref())?)
+        let ys = ops::linear(xs, &like(xs, &self.weight)?, bias.as_ref())?;
+        Ok(match &self.adapter {
+            Some(adapter) => (ys + adapter.linear(xs)?)?,
+            None => ys,
+        })
     }
 }
 
@@ -181,6 +221,7 @@ pub(crate) struct Conv2d {
     bias: Tensor,
     stride: usize,
     padding: usize,
+    adapter: Option<Adapter>,
 }
 
 /// Sizes of a convolution layer.
@@ -229,6 +270,7 @@ impl Conv2d {
             bias: scope.tensor("bias", &[outputs], init)?,
             stride,
             padding: kernel / 2,
+            adapter: scope.adapter(&[outputs, inputs, kernel, kernel])?,
         })
     }
 
@@ -241,23 +283,22 @@ impl Conv2d {
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        Ok(ops::conv2d(
-            xs,
-            &like(xs, &self.weight)?,
-            Some(&like(xs, &self.bias)?),
-            self.stride,
-            self.padding,
-        )?)
+        let (weight, bias) = (like(xs, &self.weight)?, like(xs, &self.bias)?);
+        let ys = ops::conv2d(xs, &weight, Some(&bias), self.stride, self.padding)?;
+        Ok(match &self.adapter {
+            Some(adapter) => (ys + adapter.convolution(xs, self.stride, self.padding)?)?,
+            None => ys,
+        })
     }
 
     /// A 1x1 kernel on pixels that are tokens, `[b, n, c]`: one product instead of one an image.
     pub(crate) fn forward_tokens(&self, tokens: &Tensor) -> Result<Tensor> {
         let weight = like(tokens, &self.weight)?.flatten_from(1)?;
-        Ok(ops::linear(
-            tokens,
-            &weight,
-            Some(&like(tokens, &self.bias)?),
-        )?)
+        let ys = ops::linear(tokens, &weight, Some(&like(tokens, &self.bias)?))?;
+        Ok(match &self.adapter {
+            Some(adapter) => (ys + adapter.linear(tokens)?)?,
+            None => ys,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 
-use super::TextConfig;
+use super::{TextConfig, inversion::ADDED};
 use crate::{
     Error, Result,
     checkpoint::{Checkpoints, Memory},
@@ -135,6 +135,8 @@ fn epsilon(config: &TextConfig) -> f32 {
 #[derive(Clone, Debug)]
 struct Network {
     tokens: Tensor,
+    /// Rows of ids past the table.
+    added: Option<Tensor>,
     positions: Tensor,
     layers: Vec<Layer>,
     norm: LayerNorm,
@@ -158,6 +160,7 @@ impl Network {
         let positions = [config.max_position_embeddings, hidden];
         let tokens = embeddings.tensor("token_embedding.weight", &tokens, init)?;
         let positions = embeddings.tensor("position_embedding.weight", &positions, init)?;
+        let added = embeddings.extra(ADDED);
         let layers = (0..config.num_hidden_layers)
             .map(|index| Layer::new(model.child(format_args!("encoder.layers.{index}")), config))
             .collect::<Result<_>>()?;
@@ -173,6 +176,7 @@ impl Network {
         });
         Ok(Self {
             tokens,
+            added,
             positions,
             layers,
             norm,
@@ -194,6 +198,34 @@ fn prefixed<'a>(file: &WeightsFile<'a>) -> WeightsFile<'a> {
         return file.clone();
     }
     file.renamed(|name| Some(full_name(name)))
+}
+
+impl Network {
+    /// Number of ids: those of the table and those after it.
+    fn ids(&self) -> Result<usize> {
+        let added = self.added.as_ref().map_or(Ok(0), |added| added.dim(0))?;
+        Ok(self.tokens.dim(0)? + added)
+    }
+
+    /// `ids: [n]`; result `[n, d]`. Gradient flows to: the table, the added rows.
+    fn embed(&self, ids: &Tensor) -> Result<Tensor> {
+        let Some(added) = &self.added else {
+            return Ok(self.tokens.index_select(ids, 0)?);
+        };
+        let first = u32::try_from(self.tokens.dim(0)?).unwrap_or(u32::MAX);
+        let ids: Vec<u32> = ids.to_vec1()?;
+        let pick = |table: &Tensor, row: &dyn Fn(u32) -> u32| {
+            let rows: Vec<_> = ids.iter().map(|id| row(*id)).collect();
+            table.index_select(&Tensor::new(rows, table.device())?, 0)
+        };
+        let known = pick(&self.tokens, &|id| if id < first { id } else { 0 })?;
+        let new = pick(added, &|id| id.saturating_sub(first))?;
+        let is_new: Vec<_> = ids.iter().map(|id| u8::from(*id >= first)).collect();
+        let is_new = Tensor::new(is_new, known.device())?.unsqueeze(1)?;
+        Ok(is_new
+            .broadcast_as(known.shape())?
+            .where_cond(&new, &known)?)
+    }
 }
 
 /// States of a sequence's tokens.
@@ -280,13 +312,14 @@ impl TextEncoder {
     fn read(&self, ids: &Tensor, memory: Memory<'_>) -> Result<TextStates> {
         let (batch, length) = ids.dims2()?;
         let highest = ids.flatten_all()?.max_all()?.to_scalar::<u32>()? as usize;
-        if length > self.config.max_position_embeddings || highest >= self.config.vocab_size {
+        if length > self.config.max_position_embeddings || highest >= self.network.ids()? {
             return Err(Error::InvalidArgument(format!(
                 "{length} tokens up to id {highest} for {} positions and {} ids",
-                self.config.max_position_embeddings, self.config.vocab_size
+                self.config.max_position_embeddings,
+                self.network.ids()?
             )));
         }
-        let tokens = self.network.tokens.index_select(&ids.flatten_all()?, 0)?;
+        let tokens = self.network.embed(&ids.flatten_all()?)?;
         let tokens = tokens.reshape((batch, length, self.config.hidden_size))?;
         let xs = tokens.broadcast_add(&self.network.positions.narrow(0, 0, length)?)?;
         let mut xs = ops::cast(&xs, self.dtype)?;

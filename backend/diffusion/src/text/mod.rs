@@ -3,10 +3,12 @@
 mod bytes;
 mod config;
 mod encoder;
+mod inversion;
 mod tokenizer;
 
 pub use self::{
     config::{HiddenActivation, TextConfig},
     encoder::{TextEncoder, TextStates},
+    inversion::TextualInversion,
     tokenizer::Tokenizer,
 };

@@ -42,6 +42,8 @@ pub struct Tokenizer {
     pad_token: String,
     pad: u32,
     max_length: usize,
+    /// Words that stand for given ids wherever they occur.
+    added: Vec<(String, Vec<u32>)>,
 }
 
 impl Tokenizer {
@@ -81,6 +83,7 @@ impl Tokenizer {
             pad_token: pad_token.to_owned(),
             pad,
             max_length,
+            added: Vec::new(),
         })
     }
 
@@ -211,6 +214,33 @@ impl Tokenizer {
 
     /// Ids of the text alone: no special tokens are added, nothing is cut.
     pub fn tokenize(&self, text: &str) -> Vec<u32> {
+        let places = self.added.iter().filter_map(|(token, ids)| {
+            let place = text.find(token.as_str())?;
+            Some((place, std::cmp::Reverse(token.len()), ids))
+        });
+        // The first place decides, and of tokens that start there the longest, as in transformers.
+        let Some((place, std::cmp::Reverse(length), ids)) = places.min() else {
+            return self.tokenize_known(text);
+        };
+        let mut all = self.tokenize_known(&text[..place]);
+        all.extend(ids);
+        all.extend(self.tokenize(&text[place + length..]));
+        all
+    }
+
+    /// A token that stands for `ids` wherever it occurs in a text, exactly as it is written.
+    pub fn with_added_token(mut self, token: &str, ids: Vec<u32>) -> Result<Self> {
+        let is_known = self.added.iter().any(|(added, _)| added == token);
+        if token.is_empty() || ids.is_empty() || is_known || self.id(token).is_some() {
+            return Err(Error::InvalidArgument(format!(
+                "the token {token:?} is empty or known already"
+            )));
+        }
+        self.added.push((token.to_owned(), ids));
+        Ok(self)
+    }
+
+    fn tokenize_known(&self, text: &str) -> Vec<u32> {
         let text = normalize(text);
         let mut ids = Vec::new();
         for part in self.pattern.find_iter(&text) {

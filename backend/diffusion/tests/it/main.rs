@@ -11,6 +11,8 @@ mod families;
 mod gradients;
 mod half_precision;
 mod hostile;
+mod inversion;
+mod lora;
 mod measure;
 mod optimizer;
 mod pipeline;
