@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::cache::{cargo, command, folder, root, run};
+use crate::cache::{cargo, command, folder, output, root, run};
 
 /// Trains the demo world's base model.
 pub(crate) fn pretrain(arguments: &[String]) -> Result<()> {
