@@ -30,10 +30,10 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// For one backward pass.
-    pub fn new() -> Result<Self> {
+    /// For one backward pass of models on `device`.
+    pub fn new(device: &Device) -> Result<Self> {
         Ok(Self {
-            anchor: Var::zeros(1, DType::F32, &Device::Cpu)?,
+            anchor: Var::zeros(1, DType::F32, device)?,
             gradients: Arc::default(),
         })
     }
@@ -63,7 +63,7 @@ impl Checkpoints {
         let anchor = if ys.track_op() {
             self.anchor.as_tensor().clone()
         } else {
-            self.anchor.detach().to_device(ys.device())?
+            self.anchor.detach()
         };
         let slot = |index: usize| inputs.get(index).copied().unwrap_or(&anchor);
         let (first, second, third) = (slot(0), slot(1), slot(2));

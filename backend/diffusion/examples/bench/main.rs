@@ -4,6 +4,7 @@
 //! process a side, and has them run the same jobs in turns, so that noise of the machine meets
 //! both. `bench train SIZE THREADS [STEPS]` times our training step alone, `bench work FOLDER` is
 //! one side: a job a line on the standard input, its times a line on the standard output.
+//! `bench memory THREADS` compares ways to train in less memory.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -12,6 +13,7 @@ mod compare;
 mod count;
 mod files;
 mod jobs;
+mod memory;
 mod peak;
 mod sampling;
 mod sides;
@@ -36,10 +38,17 @@ fn main() -> Result<()> {
         ["compare", python, folder, steps] => {
             compare::compare(Path::new(python), Path::new(folder), steps.parse()?)
         }
+        ["memory", threads] => memory::compare(threads.parse()?, 5),
+        ["memory-of", size, dtype, memory, moments, threads, steps] => {
+            let choices = [size, dtype, memory, moments];
+            memory::row(choices, threads.parse()?, steps.parse()?)
+        }
         ["work", folder] => work::serve(Path::new(folder)),
         ["train", size, threads] => alone(size, threads.parse()?, 10),
         ["train", size, threads, steps] => alone(size, threads.parse()?, steps.parse()?),
-        _ => bail!("compare PYTHON FOLDER [STEPS] | train SIZE THREADS [STEPS] | work FOLDER"),
+        _ => bail!(
+            "compare PYTHON FOLDER [STEPS] | train SIZE THREADS [STEPS] | memory THREADS | work FOLDER"
+        ),
     }
 }
 

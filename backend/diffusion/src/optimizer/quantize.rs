@@ -112,9 +112,7 @@ impl Map {
 
     /// Quantises a block; returns its scale.
     pub(super) fn quantize_block(&self, signed: bool, values: &[f32], codes: &mut [u8]) -> f32 {
-        let scale = values
-            .iter()
-            .fold(0.0_f32, |scale, value| scale.max(value.abs()));
+        let scale = largest_magnitude(values);
         // Dividing by the smallest normal number keeps the quotients of a zero block at zero.
         let inverse = 1.0 / scale.max(f32::MIN_POSITIVE);
         for (code, value) in codes.iter_mut().zip(values) {
@@ -134,6 +132,20 @@ impl Map {
             *value = self.value(*code) * scale;
         }
     }
+}
+
+/// Largest magnitude, in partial maxima that a processor takes side by side.
+fn largest_magnitude(values: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; 16];
+    let chunks = values.chunks_exact(lanes.len());
+    let rest = chunks.remainder().iter();
+    let rest = rest.fold(0.0_f32, |scale, value| scale.max(value.abs()));
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = lane.max(value.abs());
+        }
+    }
+    lanes.into_iter().fold(rest, f32::max)
 }
 
 #[cfg(test)]

@@ -113,8 +113,8 @@ impl TextualInversion {
     }
 
     /// Loads what [`TextualInversion::save`] or diffusers saved; one row may lack its axis.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let file = Weights::load(path, DType::F32, &Device::Cpu)?;
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let file = Weights::load(path, DType::F32, device)?;
         let mut tensors = file.iter();
         let (Some((token, rows)), None) = (tensors.next(), tensors.next()) else {
             let reason = format!("{} tensors where one token is expected", file.len());

@@ -89,7 +89,7 @@ impl Model {
 fn agrees(fixture: &str, patterns: &[&str], dtype: DType, tolerance: f32) {
     let model = Model::new(fixture, patterns);
     let plain = model.loss(dtype, None);
-    let checkpoints = Checkpoints::new().unwrap();
+    let checkpoints = Checkpoints::new(&Device::Cpu).unwrap();
     let checkpointed = model.loss(dtype, Some(&checkpoints));
     let value = |loss: &Tensor| loss.to_scalar::<f32>().unwrap();
     assert!((value(&plain) - value(&checkpointed)).abs() <= f32::EPSILON);
@@ -124,7 +124,7 @@ fn graph_remembers_what_passes_between_segments() {
         let activations = nodes.iter().filter(|node| !node.is_variable());
         activations.map(|node| 4 * node.elem_count()).sum::<usize>()
     };
-    let checkpoints = Checkpoints::new().unwrap();
+    let checkpoints = Checkpoints::new(&Device::Cpu).unwrap();
     let plain = bytes(&model.loss(DType::F32, None));
     let checkpointed = bytes(&model.loss(DType::F32, Some(&checkpoints)));
     assert!(checkpointed * 4 < plain, "{checkpointed} of {plain} bytes");
@@ -136,7 +136,7 @@ fn nothing_is_recomputed_where_nothing_trains() {
     let unet = UNet::new(config("unet"), &file.with_prefix("weight.")).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let context = noise::gaussian(&mut rng, (2, 5, 12), &Device::Cpu).unwrap();
-    let checkpoints = Checkpoints::new().unwrap();
+    let checkpoints = Checkpoints::new(&Device::Cpu).unwrap();
     let (latents, timesteps) = (file.get("latents").unwrap(), file.get("timesteps").unwrap());
     let ys = unet
         .forward_checkpointed(latents, timesteps, &context.into(), &checkpoints)

@@ -1,6 +1,6 @@
 //! Textual inversion against transformers and diffusers.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use diffusion::{
     optimizer::{AdamW, AdamWConfig},
     text::{TextEncoder, TextualInversion, Tokenizer},
@@ -49,7 +49,7 @@ fn gradients_and_twenty_steps_agree_with_transformers() {
 #[test]
 fn files_are_those_of_diffusers() {
     let theirs = path("learned_embeds.safetensors");
-    let inversion = TextualInversion::load(&theirs).unwrap();
+    let inversion = TextualInversion::load(&theirs, &Device::Cpu).unwrap();
     assert_eq!(inversion.token(), "<dog-toy>");
     let (_, rows) = inversion.parameters().iter().next().unwrap();
     let file = tensors("textual_inversion");
@@ -57,7 +57,7 @@ fn files_are_those_of_diffusers() {
     let folder = tempfile::tempdir().unwrap();
     let ours = folder.path().join("learned_embeds.safetensors");
     inversion.save(&ours, DType::F32).unwrap();
-    let read = |path| Weights::load(path, DType::F32, &candle_core::Device::Cpu).unwrap();
+    let read = |path| Weights::load(path, DType::F32, &Device::Cpu).unwrap();
     let (ours, theirs) = (read(ours), read(theirs));
     assert_eq!(ours.len(), 1);
     let (ours, theirs) = (ours.get("<dog-toy>"), theirs.get("<dog-toy>"));
@@ -79,7 +79,8 @@ fn prompts_become_the_ids_that_diffusers_gives() {
     let rows = table.get(name).unwrap();
     let rows = rows.narrow(0, 0, tokenizer.vocabulary_size()).unwrap();
     let table: Weights = [(name.to_owned(), rows)].into_iter().collect();
-    let inversion = TextualInversion::load(path("learned_embeds.safetensors")).unwrap();
+    let inversion =
+        TextualInversion::load(path("learned_embeds.safetensors"), &Device::Cpu).unwrap();
     let tokenizer = inversion.tokenizer(tokenizer, &table).unwrap();
     let expected: serde_json::Value = config("textual_inversion");
     let prompts: Vec<String> = serde_json::from_value(expected["prompts"].clone()).unwrap();
@@ -100,7 +101,7 @@ fn inversions_follow_one_another() {
     let both = second.over(&both).unwrap();
     let encoder = TextEncoder::new(config("text"), &both).unwrap();
     let states = |ids: [u32; 4]| {
-        let ids = Tensor::new(&[ids], &candle_core::Device::Cpu).unwrap();
+        let ids = Tensor::new(&[ids], &Device::Cpu).unwrap();
         encoder.forward(&ids).unwrap()
     };
     let new = states([598, 600, 601, 602]);
@@ -110,7 +111,7 @@ fn inversions_follow_one_another() {
         let (_, rows) = inversion.parameters().iter().next().unwrap();
         assert!(gradients.get(rows).is_some(), "{}", inversion.token());
     }
-    let past = Tensor::new(&[[598u32, 603]], &candle_core::Device::Cpu).unwrap();
+    let past = Tensor::new(&[[598u32, 603]], &Device::Cpu).unwrap();
     assert!(encoder.forward(&past).is_err());
     assert!(TextualInversion::like("<c>", &[600], &weights).is_err());
 }

@@ -87,7 +87,7 @@ fn checkpoints_reach_the_adapters() {
     let (lora, file) = (adapter(), tensors("unet"));
     let weights = lora.over(&unet_weights()).unwrap();
     let plain = loss(&predict(&weights)).backward().unwrap();
-    let checkpoints = Checkpoints::new().unwrap();
+    let checkpoints = Checkpoints::new(&Device::Cpu).unwrap();
     let unet = UNet::new(config("unet"), &weights).unwrap();
     let input = |name: &str| file.get(name).unwrap().clone();
     let context = input("context").into();
