@@ -84,6 +84,7 @@ pub(crate) fn check_fixtures() -> Result<()> {
 pub(crate) fn fixtures() -> Result<()> {
     run(python()?.arg(script("generate.py")))?;
     run(python()?.arg(script("families.py")))?;
+    run(python()?.arg(script("single_file.py")))?;
     let noise = folder("tools")?.join("fixtures/noise.safetensors");
     run(world("noise")?.arg(&noise))?;
     let script = root().join("backend/world/tests/fixtures/draw.py");

@@ -10,6 +10,7 @@
 //! the operator that has no implementation there. [`Threads`] bounds the processor threads.
 
 pub mod checkpoint;
+pub mod inspect;
 pub mod lora;
 pub mod noise;
 pub mod ops;

@@ -6,15 +6,17 @@
 mod files;
 mod fit;
 mod folder;
-mod parts;
+pub(crate) mod parts;
 mod prompts;
 mod save;
+pub(crate) mod single_file;
 
 use std::{collections::BTreeMap, path::Path};
 
 use candle_core::{DType, Device};
 
 use self::fit::Fit;
+pub use self::single_file::{Family, SingleFileOptions};
 use crate::{
     Result,
     schedule::{NoiseSchedule, ScheduleConfig},
@@ -52,6 +54,14 @@ pub struct SecondText {
     pub encoder: TextEncoder,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
+}
+
+/// Hands the parts of a folder, listed and not read, to `take`.
+pub(crate) fn list_folder<T>(
+    folder: &Path,
+    take: impl FnOnce(&parts::Parts<'_>) -> Result<T>,
+) -> Result<T> {
+    take(&folder::parts(&files::Folder(folder))?)
 }
 
 impl Pipeline {

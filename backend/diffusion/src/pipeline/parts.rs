@@ -36,6 +36,15 @@ pub(crate) struct Parts<'a> {
     pub(crate) model_index: Option<Value>,
 }
 
+/// Numbers of values of a model's parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    pub(crate) unet: usize,
+    pub(crate) vae: usize,
+    pub(crate) text: usize,
+    pub(crate) second_text: Option<usize>,
+}
+
 impl VaePart<'_> {
     pub(crate) fn config(&self) -> AutoencoderConfig {
         match self {
@@ -44,9 +53,9 @@ impl VaePart<'_> {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<usize> {
         match self {
-            Self::Haar(_) => Ok(()),
+            Self::Haar(_) => Ok(0),
             Self::Kl(config, file) => config.check_file(file),
         }
     }
@@ -68,13 +77,16 @@ impl TextPart<'_> {
 
 impl Parts<'_> {
     /// Checks every tensor and that the parts fit each other, by headers and configurations.
-    pub(crate) fn check(&self) -> Result<()> {
-        let texts = std::iter::once(&self.text).chain(&self.second_text);
-        for text in texts {
-            text.config.check_file(&text.file)?;
-        }
-        self.vae.check()?;
-        self.unet.0.check_file(&self.unet.1)?;
+    pub(crate) fn check(&self) -> Result<Counts> {
+        let counts = Counts {
+            text: self.text.config.check_file(&self.text.file)?,
+            second_text: match &self.second_text {
+                Some(text) => Some(text.config.check_file(&text.file)?),
+                None => None,
+            },
+            vae: self.vae.check()?,
+            unet: self.unet.0.check_file(&self.unet.1)?,
+        };
         let second = self.second_text.as_ref();
         Fit {
             unet: &self.unet.0,
@@ -83,7 +95,8 @@ impl Parts<'_> {
             text: (&self.text.config, &self.text.tokenizer),
             second_text: second.map(|text| (&text.config, &text.tokenizer)),
         }
-        .check()
+        .check()?;
+        Ok(counts)
     }
 
     /// Reads all weights, after all of them have been checked.

@@ -34,9 +34,10 @@ impl TextConfig {
     }
 
     /// Checks that a file lists all tensors of this model, without reading any.
-    pub fn check_file(&self, file: &WeightsFile<'_>) -> Result<()> {
-        prefixed(file).check(|source| Network::build(self, source))?;
-        Ok(())
+    ///
+    /// Returns the number of values in them.
+    pub fn check_file(&self, file: &WeightsFile<'_>) -> Result<usize> {
+        prefixed(file).check_values(|source| Network::build(self, source))
     }
 
     /// Reads the tensors of this model as `f32`, and no others, once all have been checked.

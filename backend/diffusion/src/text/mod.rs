@@ -4,6 +4,7 @@ mod bytes;
 mod config;
 mod encoder;
 mod inversion;
+mod merges;
 mod tokenizer;
 
 pub use self::{

@@ -2,20 +2,23 @@
 //!
 //! Refuses a vocabulary without its special tokens. It has no state beyond its tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock},
+};
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
 use unicode_normalization::UnicodeNormalization;
 
-use super::bytes;
+use super::{
+    bytes,
+    merges::{Merges, WORD_END},
+};
 use crate::{Error, Result};
 
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
-
-/// Marks the last symbol of a word.
-const WORD_END: &str = "</w>";
 
 /// Special tokens, English clitics, words, single digits, runs of anything else.
 const PATTERN: &str = concat!(
@@ -29,14 +32,15 @@ const DEFAULT_LENGTH: usize = 77;
 /// Longest prompt that a configuration may ask for; files write 10^30 for "no limit".
 const MAX_LENGTH: u64 = 4096;
 
+/// CLIP's merges (`OpenAI`; see `assets/clip/NOTICE`); its vocabulary follows from them.
+const CLIP_MERGES: &str = include_str!("../../assets/clip/merges.txt");
+
 /// Text to token ids.
+///
+/// Copies share their tables.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
-    vocabulary: HashMap<String, u32>,
-    merges: Vec<(String, String)>,
-    ranks: HashMap<(String, String), usize>,
-    alphabet: [char; 256],
-    pattern: Regex,
+    tables: Arc<Tables>,
     start: u32,
     end: u32,
     pad_token: String,
@@ -44,6 +48,13 @@ pub struct Tokenizer {
     max_length: usize,
     /// Words that stand for given ids wherever they occur.
     added: Vec<(String, Vec<u32>)>,
+}
+
+#[derive(Clone, Debug)]
+struct Tables {
+    vocabulary: HashMap<String, u32>,
+    merges: Merges,
+    pattern: Regex,
 }
 
 impl Tokenizer {
@@ -56,28 +67,22 @@ impl Tokenizer {
         pad_token: &str,
         max_length: usize,
     ) -> Result<Self> {
-        let id = |token: &str| {
-            let missing = || Error::InvalidConfig(format!("the vocabulary lacks {token}"));
-            vocabulary.get(token).copied().ok_or_else(missing)
-        };
-        let (start, end, pad) = (id(START)?, id(END)?, id(pad_token)?);
+        let (start, end, pad) = (
+            id_of(&vocabulary, START)?,
+            id_of(&vocabulary, END)?,
+            id_of(&vocabulary, pad_token)?,
+        );
         if max_length < 2 {
             return Err(Error::InvalidConfig(format!(
                 "prompts of {max_length} tokens"
             )));
         }
-        let ranks = merges
-            .iter()
-            .cloned()
-            .enumerate()
-            .map(|(rank, pair)| (pair, rank))
-            .collect();
         Ok(Self {
-            vocabulary,
-            merges,
-            ranks,
-            alphabet: bytes::alphabet(),
-            pattern: Regex::new(PATTERN).expect("the pattern is a constant"),
+            tables: Arc::new(Tables {
+                vocabulary,
+                merges: Merges::new(merges),
+                pattern: Regex::new(PATTERN).expect("the pattern is a constant"),
+            }),
             start,
             end,
             pad_token: pad_token.to_owned(),
@@ -85,6 +90,33 @@ impl Tokenizer {
             max_length,
             added: Vec::new(),
         })
+    }
+
+    /// CLIP's tokenizer, which all Stable Diffusion models share; 77 tokens, padded with the end.
+    ///
+    /// The first call builds its tables; later ones share them.
+    pub fn clip() -> Self {
+        static CLIP: LazyLock<Tokenizer> = LazyLock::new(|| {
+            let merges = parse_merges(CLIP_MERGES).expect("the merges are a constant");
+            let mut letters = bytes::alphabet();
+            letters.sort_unstable();
+            let vocabulary = byte_tokens(&letters)
+                .into_iter()
+                .chain(merges.iter().map(|(left, right)| format!("{left}{right}")))
+                .chain([START, END].map(str::to_owned))
+                .zip(0..)
+                .collect();
+            Tokenizer::new(vocabulary, merges, END, DEFAULT_LENGTH)
+                .expect("the vocabulary holds its special tokens")
+        });
+        CLIP.clone()
+    }
+
+    /// The same tokenizer with another padding.
+    pub fn padded_with(mut self, pad_token: &str) -> Result<Self> {
+        self.pad = id_of(&self.tables.vocabulary, pad_token)?;
+        pad_token.clone_into(&mut self.pad_token);
+        Ok(self)
     }
 
     /// A tokenizer in which each of `words` is one token, and anything else is split into bytes.
@@ -95,10 +127,7 @@ impl Tokenizer {
         words: impl IntoIterator<Item = &'a str>,
         max_length: usize,
     ) -> Result<Self> {
-        let letters = bytes::alphabet().map(String::from);
-        let mut tokens: Vec<String> = letters.to_vec();
-        tokens.extend(letters.iter().map(|letter| format!("{letter}{WORD_END}")));
-        let mut merges = Vec::new();
+        let mut tokens = byte_tokens(&bytes::alphabet());
         let special = |tokens: &[String]| -> HashMap<String, u32> {
             tokens
                 .iter()
@@ -108,22 +137,21 @@ impl Tokenizer {
                 .zip(0..)
                 .collect()
         };
-        let mut growing = Self::new(special(&tokens), Vec::new(), END, max_length)?;
+        let pattern = Regex::new(PATTERN).expect("the pattern is a constant");
+        let mut known: HashMap<String, u32> = special(&tokens);
+        let mut growing = Merges::new(Vec::new());
         for word in words {
-            let words: Vec<String> = growing.words(&normalize(word));
-            for word in words {
+            for part in pattern.find_iter(&normalize(word)) {
                 // One merge at a time: a merge may join several places of the word at once.
-                while let [left, right, ..] = &growing.pieces(&word)[..] {
-                    let pair = (left.clone(), right.clone());
-                    let joined = format!("{left}{right}");
-                    if growing.vocabulary.insert(joined.clone(), 0).is_none() {
+                while let [left, right, ..] = growing.split(part.as_str())[..] {
+                    let joined = growing.add(left, right);
+                    if known.insert(joined.clone(), 0).is_none() {
                         tokens.push(joined);
                     }
-                    growing.ranks.insert(pair.clone(), merges.len());
-                    merges.push(pair);
                 }
             }
         }
+        let merges = growing.pairs();
         Self::new(special(&tokens), merges, END, max_length)
     }
 
@@ -142,16 +170,7 @@ impl Tokenizer {
         };
         let merges = std::str::from_utf8(merges)
             .map_err(|error| Error::InvalidConfig(format!("tokenizer/merges.txt: {error}")))?;
-        let merges = merges
-            .lines()
-            .filter(|line| !line.starts_with("#version") && !line.is_empty())
-            .map(|line| {
-                let (left, right) = line.split_once(' ').ok_or_else(|| {
-                    Error::InvalidConfig(format!("tokenizer/merges.txt has the line {line:?}"))
-                })?;
-                Ok((left.to_owned(), right.to_owned()))
-            })
-            .collect::<Result<_>>()?;
+        let merges = parse_merges(merges)?;
         let pad = config.get("pad_token");
         let pad = pad
             .and_then(|pad| pad.get("content").unwrap_or(pad).as_str())
@@ -164,14 +183,14 @@ impl Tokenizer {
 
     /// The files of a `tokenizer/` folder by name.
     pub fn to_files(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut vocabulary: Vec<_> = self.vocabulary.iter().collect();
+        let mut vocabulary: Vec<_> = self.tables.vocabulary.iter().collect();
         vocabulary.sort_by_key(|(_, id)| **id);
         let vocabulary: Map<String, Value> = vocabulary
             .into_iter()
             .map(|(token, id)| (token.clone(), json!(id)))
             .collect();
         let mut merges = "#version: 0.2\n".to_owned();
-        for (left, right) in &self.merges {
+        for (left, right) in self.tables.merges.pairs() {
             merges.extend([left.as_str(), " ", right.as_str(), "\n"]);
         }
         let special = json!({
@@ -205,7 +224,7 @@ impl Tokenizer {
     /// Text that is too long loses its tail, never its end token.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = vec![self.start];
-        ids.extend(self.tokenize(text));
+        self.append(text, self.max_length - 1, &mut ids);
         ids.truncate(self.max_length - 1);
         ids.push(self.end);
         ids.resize(self.max_length, self.pad);
@@ -214,18 +233,9 @@ impl Tokenizer {
 
     /// Ids of the text alone: no special tokens are added, nothing is cut.
     pub fn tokenize(&self, text: &str) -> Vec<u32> {
-        let places = self.added.iter().filter_map(|(token, ids)| {
-            let place = text.find(token.as_str())?;
-            Some((place, std::cmp::Reverse(token.len()), ids))
-        });
-        // The first place decides, and of tokens that start there the longest, as in transformers.
-        let Some((place, std::cmp::Reverse(length), ids)) = places.min() else {
-            return self.tokenize_known(text);
-        };
-        let mut all = self.tokenize_known(&text[..place]);
-        all.extend(ids);
-        all.extend(self.tokenize(&text[place + length..]));
-        all
+        let mut ids = Vec::new();
+        self.append(text, usize::MAX, &mut ids);
+        ids
     }
 
     /// A token that stands for `ids` wherever it occurs in a text, exactly as it is written.
@@ -240,28 +250,49 @@ impl Tokenizer {
         Ok(self)
     }
 
-    fn tokenize_known(&self, text: &str) -> Vec<u32> {
+    /// Appends ids until there are `enough`.
+    fn append(&self, text: &str, enough: usize, ids: &mut Vec<u32>) {
+        let mut rest = text;
+        while ids.len() < enough {
+            let places = self.added.iter().filter_map(|(token, ids)| {
+                let place = rest.find(token.as_str())?;
+                Some((place, std::cmp::Reverse(token.len()), ids))
+            });
+            // The first place decides, and of tokens that start there the longest, as in transformers.
+            let Some((place, std::cmp::Reverse(length), added)) = places.min() else {
+                return self.append_known(rest, enough, ids);
+            };
+            self.append_known(&rest[..place], enough, ids);
+            ids.extend(added);
+            rest = &rest[place + length..];
+        }
+    }
+
+    /// Appends ids of a text without added tokens.
+    fn append_known(&self, text: &str, enough: usize, ids: &mut Vec<u32>) {
         let text = normalize(text);
-        let mut ids = Vec::new();
-        for part in self.pattern.find_iter(&text) {
+        for part in self.tables.pattern.find_iter(&text) {
             match part.as_str() {
                 START => ids.push(self.start),
                 END => ids.push(self.end),
-                word => ids.extend(self.pieces(&self.spell(word)).iter().map(|piece| {
+                word => {
+                    let merges = &self.tables.merges;
+                    let pieces = merges.split(word).into_iter();
                     // The end token doubles as the unknown one, as in CLIP.
-                    self.vocabulary.get(piece).copied().unwrap_or(self.end)
-                })),
+                    let id = |piece| self.id(merges.name(piece)).unwrap_or(self.end);
+                    ids.extend(pieces.map(id));
+                }
+            }
+            if ids.len() >= enough {
+                return;
             }
         }
-        ids
     }
 
     /// Number of ids.
     pub fn vocabulary_size(&self) -> usize {
-        self.vocabulary
-            .values()
-            .max()
-            .map_or(0, |highest| *highest as usize + 1)
+        let highest = self.tables.vocabulary.values().max();
+        highest.map_or(0, |highest| *highest as usize + 1)
     }
 
     /// Number of ids of an encoded prompt.
@@ -281,53 +312,31 @@ impl Tokenizer {
 
     /// Id of a token, such as `dog</w>`.
     pub fn id(&self, token: &str) -> Option<u32> {
-        self.vocabulary.get(token).copied()
+        self.tables.vocabulary.get(token).copied()
     }
+}
 
-    /// The words that the pattern finds, spelled in the byte alphabet.
-    fn words(&self, text: &str) -> Vec<String> {
-        self.pattern
-            .find_iter(text)
-            .map(|word| self.spell(word.as_str()))
-            .collect()
-    }
+fn id_of(vocabulary: &HashMap<String, u32>, token: &str) -> Result<u32> {
+    let missing = || Error::InvalidConfig(format!("the vocabulary lacks {token}"));
+    vocabulary.get(token).copied().ok_or_else(missing)
+}
 
-    fn spell(&self, word: &str) -> String {
-        word.bytes()
-            .map(|byte| self.alphabet[usize::from(byte)])
-            .collect()
-    }
+/// Letters inside a word, then letters that end one.
+fn byte_tokens(letters: &[char]) -> Vec<String> {
+    let ends = letters.iter().map(|letter| format!("{letter}{WORD_END}"));
+    letters.iter().map(char::to_string).chain(ends).collect()
+}
 
-    /// Splits a spelled word into letters and merges pairs, most important first.
-    fn pieces(&self, word: &str) -> Vec<String> {
-        let mut pieces: Vec<String> = word.chars().map(String::from).collect();
-        if let Some(last) = pieces.last_mut() {
-            last.push_str(WORD_END);
-        }
-        loop {
-            let best = pieces
-                .windows(2)
-                .filter_map(|pair| {
-                    let pair = (pair[0].clone(), pair[1].clone());
-                    Some((*self.ranks.get(&pair)?, pair))
-                })
-                .min();
-            let Some((_, (left, right))) = best else {
-                return pieces;
-            };
-            let mut merged = Vec::with_capacity(pieces.len());
-            let mut rest = pieces.into_iter().peekable();
-            while let Some(piece) = rest.next() {
-                if piece == left && rest.peek() == Some(&right) {
-                    rest.next();
-                    merged.push(format!("{left}{right}"));
-                } else {
-                    merged.push(piece);
-                }
-            }
-            pieces = merged;
-        }
-    }
+fn parse_merges(text: &str) -> Result<Vec<(String, String)>> {
+    text.lines()
+        .filter(|line| !line.starts_with("#version") && !line.is_empty())
+        .map(|line| {
+            let (left, right) = line.split_once(' ').ok_or_else(|| {
+                Error::InvalidConfig(format!("tokenizer/merges.txt has the line {line:?}"))
+            })?;
+            Ok((left.to_owned(), right.to_owned()))
+        })
+        .collect()
 }
 
 /// Canonical composition and lower case of each character, as transformers normalises.

@@ -37,9 +37,10 @@ impl UNetConfig {
     }
 
     /// Checks that a file lists all tensors of this model, without reading any.
-    pub fn check_file(&self, file: &WeightsFile<'_>) -> Result<()> {
-        file.check(|source| UNet::build(self.clone(), source))?;
-        Ok(())
+    ///
+    /// Returns the number of values in them.
+    pub fn check_file(&self, file: &WeightsFile<'_>) -> Result<usize> {
+        file.check_values(|source| UNet::build(self.clone(), source))
     }
 
     /// Reads the tensors of this model as `f32`, and no others, once all have been checked.

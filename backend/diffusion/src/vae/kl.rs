@@ -88,9 +88,10 @@ impl KlConfig {
     }
 
     /// Checks that a file lists all tensors of this model, without reading any.
-    pub fn check_file(&self, file: &WeightsFile<'_>) -> Result<()> {
-        current(file).check(|source| Networks::build(self, source))?;
-        Ok(())
+    ///
+    /// Returns the number of values in them.
+    pub fn check_file(&self, file: &WeightsFile<'_>) -> Result<usize> {
+        current(file).check_values(|source| Networks::build(self, source))
     }
 
     /// Reads the tensors of this model as `f32`, and no others, once all have been checked.

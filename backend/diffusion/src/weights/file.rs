@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    ops::Bound,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,8 +17,8 @@ use half::{bf16, f16};
 
 use super::{
     Weights,
-    element::ElementType,
     header::{self, PREFIX, malformed},
+    stored::StoredTensor,
 };
 use crate::{Error, Result};
 
@@ -36,16 +37,6 @@ enum Content<'a> {
 struct Part<'a> {
     content: Content<'a>,
     data_start: u64,
-}
-
-/// A tensor that lies in a file: what it is, and where.
-#[derive(Clone, Debug)]
-pub struct StoredTensor {
-    part: usize,
-    start: u64,
-    element: ElementType,
-    shape: Vec<usize>,
-    transposed: bool,
 }
 
 /// The tensors of a safetensors file, or of several that belong together, not yet read.
@@ -145,6 +136,15 @@ impl<'a> WeightsFile<'a> {
             .map(|(name, stored)| (name.as_str(), stored))
     }
 
+    /// Whether the name of any tensor starts with `prefix`.
+    pub fn has_prefix(&self, prefix: &str) -> bool {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let mut names = self.tensors.range::<str, _>(from);
+        names
+            .next()
+            .is_some_and(|(name, _)| name.starts_with(prefix))
+    }
+
     /// Number of tensors.
     pub fn len(&self) -> usize {
         self.tensors.len()
@@ -168,9 +168,22 @@ impl<'a> WeightsFile<'a> {
     /// The same files with other names: `rename` gives each tensor's new name, if it stays.
     #[must_use]
     pub fn renamed(&self, rename: impl Fn(&str) -> Option<String>) -> Self {
-        self.iter()
-            .filter_map(|(name, stored)| Some((rename(name)?, stored.clone())))
-            .collect_over(self)
+        self.mapped(|name, stored| Some((rename(name)?, stored.clone())))
+    }
+
+    /// The same files with other tensors, of which each is a part of one that is here.
+    pub(crate) fn mapped<I: IntoIterator<Item = (String, StoredTensor)>>(
+        &self,
+        map: impl Fn(&str, &StoredTensor) -> I,
+    ) -> Self {
+        Self {
+            parts: Arc::clone(&self.parts),
+            tensors: self
+                .iter()
+                .flat_map(|(name, stored)| map(name, stored))
+                .collect(),
+            metadata: self.metadata.clone(),
+        }
     }
 
     /// Reads one tensor and converts it to `dtype`; it is in memory once, a chunk of it twice.
@@ -245,47 +258,6 @@ impl<'a> WeightsFile<'a> {
                 other => other,
             })?;
         Ok(Tensor::from_vec(values, stored.file_shape(), device)?)
-    }
-}
-
-/// Collects tensors into a listing over the files of another.
-pub(crate) trait CollectOver {
-    /// The listing.
-    fn collect_over<'a>(self, file: &WeightsFile<'a>) -> WeightsFile<'a>;
-}
-
-impl<I: Iterator<Item = (String, StoredTensor)>> CollectOver for I {
-    fn collect_over<'a>(self, file: &WeightsFile<'a>) -> WeightsFile<'a> {
-        WeightsFile {
-            parts: Arc::clone(&file.parts),
-            tensors: self.collect(),
-            metadata: file.metadata.clone(),
-        }
-    }
-}
-
-impl StoredTensor {
-    /// Type of the values.
-    pub fn element(&self) -> ElementType {
-        self.element
-    }
-
-    /// Shape of the tensor as it will be read.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    /// Number of values.
-    pub fn value_count(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    fn file_shape(&self) -> Vec<usize> {
-        let mut shape = self.shape.clone();
-        if self.transposed {
-            shape.reverse();
-        }
-        shape
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Weights, file::WeightsFile};
+use super::{Weights, file::WeightsFile, stored::StoredTensor};
 use crate::{
     Error, Result,
     nn::{Init, Source},
@@ -47,7 +47,7 @@ impl Source for Checker<'_> {
 impl WeightsFile<'_> {
     /// Checks that the tensors which `build` asks for are listed with their shapes.
     ///
-    /// Returns their names. It stops at the first that is not there, so a configuration of
+    /// Returns their names, in order. It stops at the first that is not there, so a configuration of
     /// absurd size costs no more than the file that comes with it.
     pub(crate) fn check<T>(
         &self,
@@ -59,6 +59,16 @@ impl WeightsFile<'_> {
         };
         build(&mut checker)?;
         Ok(checker.implied)
+    }
+
+    /// Number of values in the tensors that `build` asks for, after [`WeightsFile::check`].
+    pub(crate) fn check_values<T>(
+        &self,
+        build: impl FnOnce(&mut dyn Source) -> Result<T>,
+    ) -> Result<usize> {
+        let names = self.check(build)?;
+        let stored = names.iter().filter_map(|name| self.get(name));
+        Ok(stored.map(StoredTensor::value_count).sum())
     }
 
     /// Reads the tensors that `build` asks for, after all of them have been checked.

@@ -9,6 +9,7 @@ mod implied;
 mod parameters;
 pub(crate) mod pattern;
 mod shards;
+mod stored;
 mod unique;
 mod write;
 
@@ -20,9 +21,7 @@ use std::{collections::BTreeMap, path::Path};
 use candle_core::{DType, Device, Tensor};
 
 pub use self::{
-    element::ElementType,
-    file::{StoredTensor, WeightsFile},
-    parameters::Parameters,
+    element::ElementType, file::WeightsFile, parameters::Parameters, stored::StoredTensor,
 };
 use crate::Result;
 

@@ -17,6 +17,7 @@ mod measure;
 mod optimizer;
 mod pipeline;
 mod schedule;
+mod single_file;
 mod support;
 mod text;
 mod tokenizer;
