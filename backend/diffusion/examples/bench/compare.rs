@@ -25,17 +25,7 @@ const COMPILER: Duration = Duration::from_secs(100);
 /// Compares everything and prints the table; fails where the sides do not compute the same.
 pub(crate) fn compare(python: &Path, folder: &Path, steps: usize) -> Result<()> {
     files::write(folder)?;
-    let mut sides = [Side::ours(folder)?, Side::theirs(python, folder, false)?];
-    let mut rows = Vec::new();
-    table::head();
-    for job in jobs() {
-        let rounds = run(&mut sides, &job, job.rounds(steps))?;
-        for row in Row::all(&job, &rounds) {
-            row.print();
-            rows.push(row);
-        }
-    }
-    drop(sides);
+    let rows = table(python, folder, steps, jobs())?;
     let memory = memory(python, folder)?;
     for (size, [ours, theirs]) in sizes::unets().iter().zip(&memory) {
         println!(
@@ -48,6 +38,29 @@ pub(crate) fn compare(python: &Path, folder: &Path, steps: usize) -> Result<()> 
     peaks(folder, &rows)?;
     table::summary(&rows, &memory);
     Ok(())
+}
+
+/// The table alone, of the jobs whose names have this part.
+pub(crate) fn some(python: &Path, folder: &Path, steps: usize, part: &str) -> Result<()> {
+    files::write(folder)?;
+    let jobs = jobs().into_iter().filter(|job| job.name().contains(part));
+    table(python, folder, steps, jobs.collect())?;
+    Ok(())
+}
+
+/// Times jobs and prints a row for each phase.
+fn table(python: &Path, folder: &Path, steps: usize, jobs: Vec<Job>) -> Result<Vec<Row>> {
+    let mut sides = [Side::ours(folder)?, Side::theirs(python, folder, false)?];
+    let mut rows = Vec::new();
+    table::head();
+    for job in jobs {
+        let rounds = run(&mut sides, &job, job.rounds(steps))?;
+        for row in Row::all(&job, &rounds) {
+            row.print();
+            rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 /// Everything that is timed, under one thread and under two.

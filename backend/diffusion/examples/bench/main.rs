@@ -1,9 +1,11 @@
 //! Times this package against `PyTorch` and diffusers: training, sampling, autoencoder, text.
 //!
-//! `bench compare PYTHON FOLDER [STEPS]` writes weights and inputs below the folder, starts one
-//! process a side, and has them run the same jobs in turns, so that noise of the machine meets
-//! both. `bench train SIZE THREADS [STEPS]` times our training step alone, `bench work FOLDER` is
-//! one side: a job a line on the standard input, its times a line on the standard output.
+//! `bench compare PYTHON FOLDER [STEPS [PART]]` writes weights and inputs below the folder, starts
+//! one process a side, and has them run the same jobs in turns, so that noise of the machine meets
+//! both. With a part of their names (`decode`, `2 threads`) only those jobs run.
+//!
+//! `bench train SIZE THREADS [STEPS]` times our training step alone, `bench work FOLDER` is one
+//! side: a job a line on the standard input, its times a line on the standard output.
 //! `bench memory THREADS` compares ways to train in less memory.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
@@ -38,6 +40,9 @@ fn main() -> Result<()> {
         ["compare", python, folder, steps] => {
             compare::compare(Path::new(python), Path::new(folder), steps.parse()?)
         }
+        ["compare", python, folder, steps, part] => {
+            compare::some(Path::new(python), Path::new(folder), steps.parse()?, part)
+        }
         ["memory", threads] => memory::compare(threads.parse()?, 5),
         ["memory-of", size, dtype, memory, moments, threads, steps] => {
             let choices = [size, dtype, memory, moments];
@@ -47,7 +52,7 @@ fn main() -> Result<()> {
         ["train", size, threads] => alone(size, threads.parse()?, 10),
         ["train", size, threads, steps] => alone(size, threads.parse()?, steps.parse()?),
         _ => bail!(
-            "compare PYTHON FOLDER [STEPS] | train SIZE THREADS [STEPS] | memory THREADS | work FOLDER"
+            "compare PYTHON FOLDER [STEPS [PART]] | train SIZE THREADS [STEPS] | memory THREADS | work FOLDER"
         ),
     }
 }

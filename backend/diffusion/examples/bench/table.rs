@@ -64,8 +64,9 @@ impl Job {
     pub(crate) fn name(&self) -> String {
         let phases = self.phases();
         let phase = phases.last().copied().unwrap_or_default();
+        let plural = if self.threads == 1 { "" } else { "s" };
         format!(
-            "{phase} of {}, batch {}, {} thread(s)",
+            "{phase} of {}, batch {}, {} thread{plural}",
             self.model, self.batch, self.threads
         )
     }
@@ -82,7 +83,7 @@ pub(crate) fn head() {
 pub(crate) fn summary(rows: &[Row], memory: &[[f64; 2]]) {
     for row in rows.iter().filter(|row| row.ratio < 1.0) {
         let name = row.job.name();
-        println!("slower: {} in {name}, ratio {:.2}", row.phase, row.ratio);
+        println!("slower: {name} ({}), ratio {:.2}", row.phase, row.ratio);
     }
     println!("PyTorch's time or memory by ours, the least over threads, batches and sizes:");
     let least = |kind: Kind, model: &str, phase: &str| {

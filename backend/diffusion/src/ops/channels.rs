@@ -33,6 +33,24 @@ fn sizes(xs: &[usize], shift: &[usize]) -> Result<[usize; 3]> {
     Ok([*batch, *channels, positions])
 }
 
+/// Sums over the positions of each image and channel.
+pub(super) fn image_sums(values: &[f32], channels: usize, positions: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; values.len() / positions];
+    sums.par_chunks_mut(channels)
+        .zip(values.par_chunks(channels * positions))
+        .for_each(|(sums, image)| {
+            simd::vectorize(
+                #[inline(always)]
+                || {
+                    for (sum, plane) in sums.iter_mut().zip(image.chunks_exact(positions)) {
+                        *sum = simd::sum(plane);
+                    }
+                },
+            );
+        });
+    sums
+}
+
 impl CustomOp2 for AddToChannels {
     fn name(&self) -> &'static str {
         "add_to_channels"
@@ -108,10 +126,7 @@ impl CustomOp2 for AddToChannels {
         }
         let sums: Vec<f32> = {
             let g = Reading::new(&gradient)?;
-            simd::vectorize(
-                #[inline(always)]
-                || g.chunks_exact(positions).map(simd::sum).collect(),
-            )
+            image_sums(&g, shift.elem_count() / xs.dim(0)?, positions)
         };
         Ok((
             dx,

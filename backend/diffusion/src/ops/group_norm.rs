@@ -12,6 +12,9 @@ use super::{
 #[cfg(feature = "cuda")]
 use crate::cuda;
 
+/// Values that one task of the forward pass normalises at least, where the groups are smaller.
+const TASK: usize = 1 << 13;
+
 /// Group normalisation.
 ///
 /// `ys = weight[c] * (xs - mean) / sqrt(variance + epsilon) + bias[c]`, moments over each group of
@@ -239,19 +242,20 @@ impl CustomOp3 for GroupNorm {
         let bias = values(bias, bias_layout)?;
         let sizes = self.sizes(xs_layout.dims(), weight.len(), bias.len())?;
         let mut ys = vec![0.0; xs.len()];
-        let image = sizes.channels * sizes.positions;
-        ys.par_chunks_mut(image)
-            .zip(xs.par_chunks(image))
-            .for_each(|(ys, xs)| {
+        let (len, step) = (sizes.group_len(), sizes.channels_per_group);
+        // Whole groups are computed alone, so that how many a task has changes no bit.
+        let taken = TASK.div_ceil(len).min(self.groups);
+        ys.par_chunks_mut(taken * len)
+            .zip(xs.par_chunks(taken * len))
+            .enumerate()
+            .for_each(|(task, (ys, xs))| {
+                let groups = ys.chunks_exact_mut(len).zip(xs.chunks_exact(len));
                 simd::vectorize(
                     #[inline(always)]
                     || {
-                        let len = sizes.group_len();
-                        let groups = ys.chunks_exact_mut(len).zip(xs.chunks_exact(len));
-                        let affine = weight
-                            .chunks_exact(sizes.channels_per_group)
-                            .zip(bias.chunks_exact(sizes.channels_per_group));
-                        for ((ys, xs), (weight, bias)) in groups.zip(affine) {
+                        for (index, (ys, xs)) in groups.enumerate() {
+                            let channel = (task * taken + index) % self.groups * step;
+                            let (weight, bias) = (&weight[channel..], &bias[channel..]);
                             self.forward(sizes.positions, xs, weight, bias, ys);
                         }
                     },

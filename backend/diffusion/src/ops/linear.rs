@@ -7,17 +7,33 @@ use rayon::prelude::*;
 
 use super::{
     gemm::{Matrix, MatrixMut, Write, gemm},
+    group_norm::sum_rows,
     half, simd,
-    storage::{Reading, values},
+    storage::{Reading, values, with_scratch},
 };
 #[cfg(feature = "cuda")]
 use crate::cuda;
 
-/// Rows that one task handles; a constant, so that results do not depend on threads.
+/// Most rows that one task handles.
 const ROWS: usize = 512;
 
-/// Output rows of the weight's gradient are cut into this many tasks.
-const WEIGHT_TASKS: usize = 4;
+/// Fewest rows that are worth a task of their own.
+const FEWEST_ROWS: usize = 64;
+
+/// Tasks of one product, where its sizes allow; a constant, so that results do not depend on
+/// threads.
+const TASKS: usize = 4;
+
+/// Output channels of a task are a multiple of this: whole registers, whole lines of the cache.
+const CHANNELS: usize = 16;
+
+/// Rows of one task: equal shares, because with two threads the larger one is what is waited for.
+fn share(rows: usize) -> usize {
+    let tasks = TASKS
+        .max(rows.div_ceil(ROWS))
+        .min(rows.div_ceil(FEWEST_ROWS));
+    rows.div_ceil(tasks.max(1)).max(1)
+}
 
 /// Affine map of the last dimension.
 ///
@@ -44,15 +60,11 @@ impl Linear {
             Self::sizes(xs_layout, weight_layout, bias.map(<[f32]>::len))?;
         let (xs, weight) = (values(xs, xs_layout)?, values(weight, weight_layout)?);
         let rows = xs.len() / inputs;
-        let mut ys = bias.map_or_else(|| vec![0.0; rows * outputs], |bias| bias.repeat(rows));
-        let write = bias.map_or(Write::Replace, |_| Write::Add);
-        let kernel = Matrix::new(weight, outputs, inputs).transposed();
-        ys.par_chunks_mut(ROWS * outputs)
-            .zip(xs.par_chunks(ROWS * inputs))
-            .for_each(|(ys, xs)| {
-                let xs = Matrix::new(xs, xs.len() / inputs, inputs);
-                gemm(write, MatrixMut::strided(ys, outputs), 1.0, xs, kernel);
-            });
+        let ys = if rows < TASKS * FEWEST_ROWS && outputs >= 2 * CHANNELS {
+            by_channels(xs, weight, bias, outputs)
+        } else {
+            by_rows(xs, weight, bias, outputs)
+        };
         Ok((CpuStorage::F32(ys), shape))
     }
 
@@ -156,13 +168,67 @@ impl Linear {
     }
 }
 
+/// The forward pass, cut into rows.
+fn by_rows(xs: &[f32], weight: &[f32], bias: Option<&[f32]>, outputs: usize) -> Vec<f32> {
+    let inputs = weight.len() / outputs;
+    let rows = xs.len() / inputs;
+    let mut ys = bias.map_or_else(|| vec![0.0; rows * outputs], |bias| bias.repeat(rows));
+    let write = bias.map_or(Write::Replace, |_| Write::Add);
+    let kernel = Matrix::new(weight, outputs, inputs).transposed();
+    ys.par_chunks_mut(share(rows) * outputs)
+        .zip(xs.par_chunks(share(rows) * inputs))
+        .for_each(|(ys, xs)| {
+            let xs = Matrix::new(xs, xs.len() / inputs, inputs);
+            gemm(write, MatrixMut::strided(ys, outputs), 1.0, xs, kernel);
+        });
+    ys
+}
+
+/// The forward pass of few rows, cut into output channels: each task reads its part of the weight
+/// once, and the weight is what takes the time.
+fn by_channels(xs: &[f32], weight: &[f32], bias: Option<&[f32]>, outputs: usize) -> Vec<f32> {
+    let inputs = weight.len() / outputs;
+    let rows = xs.len() / inputs;
+    let block = outputs.div_ceil(TASKS).next_multiple_of(CHANNELS);
+    let xs = Matrix::new(xs, rows, inputs);
+    let mut ys = vec![0.0; rows * outputs];
+    with_scratch(rows * outputs, |blocks| {
+        blocks
+            .par_chunks_mut(rows * block)
+            .zip(weight.par_chunks(block * inputs))
+            .for_each(|(ys, weight)| {
+                let taken = weight.len() / inputs;
+                let kernel = Matrix::new(weight, taken, inputs).transposed();
+                gemm(
+                    Write::Replace,
+                    MatrixMut::strided(ys, taken),
+                    1.0,
+                    xs,
+                    kernel,
+                );
+            });
+        for (index, part) in blocks.chunks(rows * block).enumerate() {
+            let (first, taken) = (index * block, part.len() / rows);
+            for (ys, part) in ys.chunks_exact_mut(outputs).zip(part.chunks_exact(taken)) {
+                ys[first..][..taken].copy_from_slice(part);
+            }
+        }
+    });
+    if let Some(bias) = bias {
+        ys.chunks_exact_mut(outputs)
+            .for_each(|ys| simd::add_to(ys, bias));
+    }
+    ys
+}
+
 /// `gradient * weight`.
 fn input_gradient(gradient: &[f32], weight: &[f32], outputs: usize) -> Vec<f32> {
     let inputs = weight.len() / outputs;
     let mut dx = vec![0.0; gradient.len() / outputs * inputs];
     let weight = Matrix::new(weight, outputs, inputs);
-    dx.par_chunks_mut(ROWS * inputs)
-        .zip(gradient.par_chunks(ROWS * outputs))
+    let rows = share(gradient.len() / outputs);
+    dx.par_chunks_mut(rows * inputs)
+        .zip(gradient.par_chunks(rows * outputs))
         .for_each(|(dx, gradient)| {
             let gradient = Matrix::new(gradient, gradient.len() / outputs, outputs);
             gemm(
@@ -181,7 +247,7 @@ fn weight_gradient(xs: &[f32], gradient: &[f32], outputs: usize) -> Vec<f32> {
     let rows = gradient.len() / outputs;
     let inputs = xs.len() / rows;
     let xs = Matrix::new(xs, rows, inputs);
-    let block = outputs.div_ceil(WEIGHT_TASKS).next_multiple_of(16);
+    let block = outputs.div_ceil(TASKS).next_multiple_of(8);
     let mut dw = vec![0.0; outputs * inputs];
     dw.par_chunks_mut(block * inputs)
         .enumerate()
@@ -199,18 +265,24 @@ fn weight_gradient(xs: &[f32], gradient: &[f32], outputs: usize) -> Vec<f32> {
     dw
 }
 
-/// Sum over rows.
+/// Sum over rows, the shares first.
 fn column_sums(gradient: &[f32], outputs: usize) -> Vec<f32> {
-    let mut db = vec![0.0; outputs];
-    simd::vectorize(
-        #[inline(always)]
-        || {
-            for row in gradient.chunks_exact(outputs) {
-                simd::add_to(&mut db, row);
-            }
-        },
-    );
-    db
+    let share = share(gradient.len() / outputs) * outputs;
+    let mut parts = vec![0.0; gradient.len().div_ceil(share) * outputs];
+    parts
+        .par_chunks_mut(outputs)
+        .zip(gradient.par_chunks(share))
+        .for_each(|(sums, gradient)| {
+            simd::vectorize(
+                #[inline(always)]
+                || {
+                    for row in gradient.chunks_exact(outputs) {
+                        simd::add_to(sums, row);
+                    }
+                },
+            );
+        });
+    sum_rows(&parts, outputs)
 }
 
 impl CustomOp2 for Linear {

@@ -25,6 +25,7 @@ mod linear;
 mod shape;
 mod simd;
 mod storage;
+mod sum;
 
 pub use activation::{Activation, activation, geglu};
 pub use attention::{Mask, attention};
@@ -35,6 +36,7 @@ pub use half::cast;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use shape::{to_image, to_tokens, upsample_nearest};
+pub use sum::add;
 
 #[cfg(any(feature = "cuda", test))]
 pub(crate) use conv::Geometry;

@@ -118,10 +118,10 @@ impl Layer {
         let normed = self.norm1.forward(xs)?;
         let (q, k) = (self.q.forward(&normed)?, self.k.forward(&normed)?);
         let attended = ops::attention(&q, &k, &self.v.forward(&normed)?, self.heads, Mask::Causal)?;
-        let xs = (self.out.forward(&attended)? + xs)?;
+        let xs = ops::add(&self.out.forward(&attended)?, xs)?;
         let hidden = self.widen.forward(&self.norm2.forward(&xs)?)?;
         let hidden = ops::activation(&hidden, self.activation)?;
-        Ok((self.narrow.forward(&hidden)? + xs)?)
+        Ok(ops::add(&self.narrow.forward(&hidden)?, &xs)?)
     }
 }
 

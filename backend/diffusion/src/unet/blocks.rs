@@ -108,8 +108,8 @@ impl Residual {
         let ys = ops::add_to_channels(&ys, &self.time.forward(time)?)?;
         let ys = self.conv2.forward(&self.norm2.forward_silu(&ys)?)?;
         Ok(match &self.shortcut {
-            Some(shortcut) => (shortcut.forward(xs)? + ys)?,
-            None => (xs + ys)?,
+            Some(shortcut) => ops::add(&shortcut.forward(xs)?, &ys)?,
+            None => ops::add(xs, &ys)?,
         })
     }
 }
@@ -184,11 +184,11 @@ impl Layer {
             context: normed.clone(),
             bias: None,
         };
-        let xs = (self.attention.forward(&normed, &own)? + xs)?;
+        let xs = ops::add(&self.attention.forward(&normed, &own)?, xs)?;
         let normed = self.norm2.forward(&xs)?;
-        let xs = (self.cross_attention.forward(&normed, seen)? + xs)?;
+        let xs = ops::add(&self.cross_attention.forward(&normed, seen)?, &xs)?;
         let hidden = ops::geglu(&self.widen.forward(&self.norm3.forward(&xs)?)?)?;
-        Ok((self.narrow.forward(&hidden)? + xs)?)
+        Ok(ops::add(&self.narrow.forward(&hidden)?, &xs)?)
     }
 }
 
@@ -270,6 +270,6 @@ impl Transformer {
             tokens = layer.forward(&tokens, seen)?;
         }
         let ys = self.project_out.forward(&tokens)?;
-        Ok((ops::to_image(&ys, height, width)? + xs)?)
+        Ok(ops::add(&ops::to_image(&ys, height, width)?, xs)?)
     }
 }

@@ -171,8 +171,8 @@ impl Residual {
         let ys = self.conv1.forward(&self.norm1.forward_silu(xs)?)?;
         let ys = self.conv2.forward(&self.norm2.forward_silu(&ys)?)?;
         Ok(match &self.shortcut {
-            Some(shortcut) => (shortcut.forward(xs)? + ys)?,
-            None => (xs + ys)?,
+            Some(shortcut) => ops::add(&shortcut.forward(xs)?, &ys)?,
+            None => ops::add(xs, &ys)?,
         })
     }
 }
@@ -217,7 +217,7 @@ impl Middle {
         let (q, k) = (self.q.forward(&tokens)?, self.k.forward(&tokens)?);
         let attended = ops::attention(&q, &k, &self.v.forward(&tokens)?, 1, Mask::None)?;
         let attended = ops::to_image(&self.out.forward(&attended)?, height, width)?;
-        self.last.forward(&(attended + xs)?)
+        self.last.forward(&ops::add(&attended, &xs)?)
     }
 }
 

@@ -299,6 +299,11 @@ fn images_to_tokens_and_back() {
 }
 
 #[test]
+fn sum_of_two() {
+    check(&[&[2, 3, 5], &[2, 3, 5]], |t| ops::add(&t[0], &t[1]));
+}
+
+#[test]
 fn shift_per_channel() {
     check(&[&[2, 3, 3, 5], &[2, 3]], |t| {
         ops::add_to_channels(&t[0], &t[1])

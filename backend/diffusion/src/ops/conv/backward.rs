@@ -8,7 +8,9 @@ use rayon::prelude::*;
 
 use super::{
     super::{
+        channels::image_sums,
         gemm::{Matrix, MatrixMut, Write, gemm},
+        group_norm::sum_rows,
         simd,
         storage::with_scratch,
     },
@@ -232,17 +234,25 @@ fn with_rows<R>(images: &[f32], rows: usize, len: usize, body: impl FnOnce(&[f32
     })
 }
 
+/// Values that one task of a sum adds up.
+const SUM: usize = 1 << 13;
+
 /// Sums parts in their order.
 fn sum_parts(mut parts: Vec<f32>, len: usize) -> Vec<f32> {
     let (total, rest) = parts.split_at_mut(len);
-    simd::vectorize(
-        #[inline(always)]
-        || {
-            for part in rest.chunks_exact(len) {
-                simd::add_to(total, part);
-            }
-        },
-    );
+    total
+        .par_chunks_mut(SUM)
+        .enumerate()
+        .for_each(|(index, total)| {
+            simd::vectorize(
+                #[inline(always)]
+                || {
+                    for part in rest.chunks_exact(len) {
+                        simd::add_to(total, &part[index * SUM..][..total.len()]);
+                    }
+                },
+            );
+        });
     parts.truncate(len);
     parts
 }
@@ -293,16 +303,6 @@ fn from_patch_rows(g: &Geometry, rows: &[f32]) -> Vec<f32> {
 
 /// Sum of the gradient over images and pixels, per filter.
 fn bias_gradient(g: &Geometry, gradient: &[f32]) -> Vec<f32> {
-    let mut bias = vec![0.0; g.filters];
-    simd::vectorize(
-        #[inline(always)]
-        || {
-            for image in gradient.chunks_exact(g.out_len()) {
-                for (value, plane) in bias.iter_mut().zip(image.chunks_exact(g.out_pixels())) {
-                    *value += simd::sum(plane);
-                }
-            }
-        },
-    );
-    bias
+    let images = image_sums(gradient, g.filters, g.out_pixels());
+    sum_rows(&images, g.filters)
 }

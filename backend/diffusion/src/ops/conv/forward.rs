@@ -7,8 +7,9 @@ use super::{
         gemm::{Matrix, MatrixMut, Write, gemm},
         storage::with_scratch,
     },
-    geometry::Geometry,
+    geometry::{COLUMNS, Geometry},
     patches,
+    pieces::{self, FILTERS, TASKS},
     winograd::{self, Plan},
 };
 
@@ -22,6 +23,14 @@ pub(super) fn forward(
 ) {
     if let Some(plan) = Plan::new(g) {
         winograd::forward(&plan, xs, weight, bias, ys);
+        return;
+    }
+    if g.batch < TASKS && g.out_pixels() >= TASKS * COLUMNS {
+        pieces::by_rows(g, xs, weight, bias, ys);
+        return;
+    }
+    if g.batch * g.out_pixels() < TASKS * COLUMNS && g.filters >= 2 * FILTERS {
+        pieces::by_filters(g, xs, weight, bias, ys);
         return;
     }
     let group = g.group();
@@ -97,7 +106,7 @@ pub(super) fn product_apart(
 }
 
 /// Starts each row with its bias, or says that there is nothing to add to.
-fn fill_rows(bias: Option<&[f32]>, rows: &mut [f32], len: usize) -> Write {
+pub(super) fn fill_rows(bias: Option<&[f32]>, rows: &mut [f32], len: usize) -> Write {
     let Some(bias) = bias else {
         return Write::Replace;
     };

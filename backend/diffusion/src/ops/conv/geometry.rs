@@ -6,7 +6,7 @@ use candle_core::{Result, bail};
 ///
 /// 256 columns keep the matrix of patches within a 1 MB cache at demo sizes, and are wide enough
 /// for the kernel to run at full speed.
-const COLUMNS: usize = 256;
+pub(super) const COLUMNS: usize = 256;
 
 /// The same for 1x1 kernels: a single image needs no copy, which is worth a narrower product.
 const POINTWISE_COLUMNS: usize = 64;

@@ -5,6 +5,7 @@ mod backward;
 mod forward;
 mod geometry;
 mod patches;
+mod pieces;
 mod winograd;
 
 #[cfg(feature = "cuda")]

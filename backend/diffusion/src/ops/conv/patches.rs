@@ -1,5 +1,7 @@
 //! The matrix of patches: one column per output pixel, one row per kernel position and channel.
 
+use std::ops::Range;
+
 use super::geometry::Geometry;
 
 /// A run of output columns in one output row, and where it starts in the input row.
@@ -56,12 +58,24 @@ pub(super) fn gather(
     row_stride: usize,
     offset: usize,
 ) {
+    let rows = 0..geometry.out_height;
+    gather_rows(geometry, image, rows, &mut columns[offset..], row_stride);
+}
+
+/// [`gather`] for some rows of the output.
+pub(super) fn gather_rows(
+    geometry: &Geometry,
+    image: &[f32],
+    rows: Range<usize>,
+    columns: &mut [f32],
+    row_stride: usize,
+) {
     let g = geometry;
     for (row, channel, tap_row, tap_column) in g.patch_rows() {
         let plane = &image[channel * g.in_pixels()..][..g.in_pixels()];
-        let target = &mut columns[row * row_stride + offset..][..g.out_pixels()];
+        let target = &mut columns[row * row_stride..][..rows.len() * g.out_width];
         let run = g.run(tap_column);
-        for (out_row, target) in target.chunks_exact_mut(g.out_width).enumerate() {
+        for (out_row, target) in rows.clone().zip(target.chunks_exact_mut(g.out_width)) {
             let Some(source_row) = g.source_row(out_row, tap_row) else {
                 target.fill(0.0);
                 continue;

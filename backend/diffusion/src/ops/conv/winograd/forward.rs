@@ -30,6 +30,15 @@ pub(in super::super) fn forward(
 fn convolve(plan: &Plan, kernels: &[f32], xs: &[f32], bias: Option<&[f32]>, ys: &mut [f32]) {
     let images = xs.len() / plan.g.in_len();
     let (inputs, outputs) = (plan.inputs(), plan.outputs());
+    if plan.splits_images() {
+        for (xs, ys) in xs
+            .chunks_exact(plan.g.in_len())
+            .zip(ys.chunks_exact_mut(plan.g.out_len()))
+        {
+            convolve_together(plan, kernels, xs, bias, ys);
+        }
+        return;
+    }
     with_scratch(images * inputs.len(), |input_pixels| {
         inputs.fill(xs, input_pixels);
         with_scratch(images * outputs.len(), |output_pixels| {
@@ -37,6 +46,40 @@ fn convolve(plan: &Plan, kernels: &[f32], xs: &[f32], bias: Option<&[f32]>, ys: 
                 convolve_band(plan, band, kernels, input_pixels, output_pixels);
             }
             outputs.extract(output_pixels, bias, ys);
+        });
+    });
+}
+
+/// Convolves one large image, a task a band: there are too few images for all threads.
+fn convolve_together(
+    plan: &Plan,
+    kernels: &[f32],
+    xs: &[f32],
+    bias: Option<&[f32]>,
+    ys: &mut [f32],
+) {
+    let (inputs, outputs) = (plan.inputs(), plan.outputs());
+    with_scratch(inputs.len(), |input_pixels| {
+        inputs.fill_together(xs, input_pixels);
+        with_scratch(outputs.len(), |output_pixels| {
+            let bands: Vec<Tiles> = plan.bands(1).collect();
+            let rows = bands.first().map_or(1, |band| band.end - band.start);
+            let input_pixels = &*input_pixels;
+            output_pixels
+                .par_chunks_mut(rows * 2 * outputs.row_len())
+                .zip(bands)
+                .for_each(|(ys, band)| {
+                    // The band as an image of its own: its rows of the input begin where its
+                    // first tile does.
+                    let xs = &input_pixels[2 * band.start * inputs.row_len()..];
+                    let band = Tiles {
+                        start: 0,
+                        end: band.end - band.start,
+                        ..band
+                    };
+                    convolve_band(plan, band, kernels, xs, ys);
+                });
+            outputs.extract_together(output_pixels, bias, ys);
         });
     });
 }

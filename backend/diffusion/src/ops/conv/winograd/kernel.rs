@@ -1,53 +1,83 @@
 //! Transforms of kernels, vectorised over pairs of channels.
 
+use rayon::prelude::*;
+
 use super::{
-    super::{super::simd, geometry::Geometry},
+    super::{
+        super::simd::{self, LANES},
+        geometry::Geometry,
+        pieces::regroup,
+    },
     POINTS, plane,
 };
 
 /// Positions of a 3x3 kernel.
 const TAPS: usize = 9;
 
+/// Kernels that one task transforms.
+const TASK: usize = 32 * BLOCK;
+
 /// Values that one pass over all planes handles, so that they stay in the first-level cache.
 const BLOCK: usize = 128;
 
 /// `G w G^T` in planes of `[c, o]`, as the forward pass multiplies.
 pub(super) fn planes(g: &Geometry, weight: &[f32]) -> Vec<f32> {
-    let mut taps = vec![0.0; weight.len()];
-    let pairs = g.channels * g.filters;
-    for (filter, kernels) in weight.chunks_exact(g.channels * TAPS).enumerate() {
-        for (channel, kernel) in kernels.chunks_exact(TAPS).enumerate() {
-            for (tap, value) in kernel.iter().enumerate() {
-                taps[tap * pairs + channel * g.filters + filter] = *value;
+    let (channels, filters) = (g.channels, g.filters);
+    spread(weight.len() / TAPS, |pair, lanes| {
+        let (mut channel, mut filter) = (pair / filters, pair % filters);
+        for lane in 0..lanes.len {
+            let start = (filter * channels + channel) * TAPS;
+            lanes.set(lane, &weight[start..]);
+            filter += 1;
+            if filter == filters {
+                (channel, filter) = (channel + 1, 0);
             }
         }
-    }
-    spread(&taps)
+    })
 }
 
 /// `G w G^T` in planes of `[o, c]`, as the gradient of the input multiplies.
 pub(in super::super) fn transposed_planes(weight: &[f32]) -> Vec<f32> {
-    let mut taps = vec![0.0; weight.len()];
-    let pairs = weight.len() / TAPS;
-    for (pair, kernel) in weight.chunks_exact(TAPS).enumerate() {
-        for (tap, value) in kernel.iter().enumerate() {
-            taps[tap * pairs + pair] = *value;
+    spread(weight.len() / TAPS, |pair, lanes| {
+        for lane in 0..lanes.len {
+            lanes.set(lane, &weight[(pair + lane) * TAPS..]);
+        }
+    })
+}
+
+/// Taps of a block of kernels, tap by tap.
+struct Lanes {
+    values: [[f32; BLOCK]; TAPS],
+    len: usize,
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn set(&mut self, lane: usize, kernel: &[f32]) {
+        for (values, tap) in self.values.iter_mut().zip(&kernel[..TAPS]) {
+            values[lane] = *tap;
         }
     }
-    spread(&taps)
 }
 
 /// Gradients in taps of `[c, o]` to `[o, c, taps]`.
 pub(in super::super) fn from_taps(g: &Geometry, taps: &[f32]) -> Vec<f32> {
     let mut weight = vec![0.0; taps.len()];
     let pairs = g.channels * g.filters;
-    for (filter, kernels) in weight.chunks_exact_mut(g.channels * TAPS).enumerate() {
-        for (channel, kernel) in kernels.chunks_exact_mut(TAPS).enumerate() {
-            for (tap, value) in kernel.iter_mut().enumerate() {
-                *value = taps[tap * pairs + channel * g.filters + filter];
+    let filter_len = g.channels * TAPS;
+    let blocks = weight.par_chunks_mut(LANES * filter_len).enumerate();
+    blocks.for_each(|(block, filters)| {
+        // Sixteen filters share each line of the cache.
+        for channel in 0..g.channels {
+            let start = channel * g.filters + block * LANES;
+            for (filter, kernels) in filters.chunks_exact_mut(filter_len).enumerate() {
+                let kernel = &mut kernels[channel * TAPS..][..TAPS];
+                for (tap, value) in kernel.iter_mut().enumerate() {
+                    *value = taps[tap * pairs + start + filter];
+                }
             }
         }
-    }
+    });
     weight
 }
 
@@ -63,40 +93,55 @@ fn fold_line([a, b, c, d]: [f32; 4]) -> [f32; 3] {
     [a + even, odd, even + d]
 }
 
-/// `G w G^T` of kernels stored tap by tap.
-fn spread(taps: &[f32]) -> Vec<f32> {
-    let pairs = taps.len() / TAPS;
+/// `G w G^T` of `pairs` kernels; `load` takes the taps of those from a first one on.
+fn spread(pairs: usize, load: impl Fn(usize, &mut Lanes) + Sync) -> Vec<f32> {
     let mut planes = vec![0.0; POINTS * plane(pairs)];
-    simd::vectorize(
-        #[inline(always)]
-        || {
-            for start in (0..pairs).step_by(BLOCK) {
-                let len = BLOCK.min(pairs - start);
-                let mut values = [[0.0_f32; BLOCK]; TAPS];
-                for (values, taps) in values.iter_mut().zip(taps.chunks_exact(pairs)) {
-                    values[..len].copy_from_slice(&taps[start..][..len]);
-                }
-                let mut points = [[0.0_f32; BLOCK]; POINTS];
-                for lane in 0..BLOCK {
-                    let tap = |row: usize, column: usize| values[3 * row + column][lane];
-                    let mut rows = [[0.0; 4]; 3];
-                    for (index, row) in rows.iter_mut().enumerate() {
-                        *row = spread_line([tap(index, 0), tap(index, 1), tap(index, 2)]);
-                    }
-                    for column in 0..4 {
-                        let line = spread_line([rows[0][column], rows[1][column], rows[2][column]]);
-                        for row in 0..4 {
-                            points[4 * row + column][lane] = line[row];
-                        }
-                    }
-                }
-                for (points, plane) in points.iter().zip(planes.chunks_exact_mut(plane(pairs))) {
-                    plane[start..][..len].copy_from_slice(&points[..len]);
-                }
+    let points = planes.chunks_exact_mut(plane(pairs));
+    let tasks = regroup(points.map(|plane| plane[..pairs].chunks_mut(TASK)));
+    tasks
+        .into_par_iter()
+        .enumerate()
+        .for_each(|(task, mut parts)| {
+            let mut lanes = Lanes {
+                values: [[0.0; BLOCK]; TAPS],
+                len: 0,
+            };
+            let len = parts[0].len();
+            for start in (0..len).step_by(BLOCK) {
+                lanes.len = BLOCK.min(len - start);
+                load(task * TASK + start, &mut lanes);
+                simd::vectorize(
+                    #[inline(always)]
+                    || spread_block(&lanes, start, &mut parts),
+                );
             }
-        },
-    );
+        });
     planes
+}
+
+#[expect(
+    clippy::needless_range_loop,
+    reason = "a lane of every array: counted is what the vectoriser follows"
+)]
+#[inline(always)]
+fn spread_block(lanes: &Lanes, start: usize, parts: &mut [&mut [f32]]) {
+    let mut points = [[0.0_f32; BLOCK]; POINTS];
+    for lane in 0..BLOCK {
+        let tap = |row: usize, column: usize| lanes.values[3 * row + column][lane];
+        let mut rows = [[0.0; 4]; 3];
+        for (index, row) in rows.iter_mut().enumerate() {
+            *row = spread_line([tap(index, 0), tap(index, 1), tap(index, 2)]);
+        }
+        for column in 0..4 {
+            let line = spread_line([rows[0][column], rows[1][column], rows[2][column]]);
+            for row in 0..4 {
+                points[4 * row + column][lane] = line[row];
+            }
+        }
+    }
+    for (points, part) in points.iter().zip(parts) {
+        part[start..][..lanes.len].copy_from_slice(&points[..lanes.len]);
+    }
 }
 
 /// The transpose of [`spread`].

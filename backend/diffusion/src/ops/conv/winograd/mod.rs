@@ -65,6 +65,11 @@ impl Plan {
         wanted.clamp(1, self.g.smallest_part())
     }
 
+    /// Whether the images are large and too few to give every thread some.
+    fn splits_images(&self) -> bool {
+        self.tile_rows * self.tile_columns >= 2 * TILES && self.g.batch < 4
+    }
+
     /// Images whose contributions to a gradient are summed one after the other.
     pub(super) fn part(&self) -> usize {
         self.g.smallest_part().next_multiple_of(self.group())
@@ -192,7 +197,8 @@ mod tests {
 
     #[test]
     fn odd_sizes_and_any_padding_agree_with_patches() {
-        for (padding, height, width) in [(0, 5, 8), (1, 7, 3), (2, 2, 6), (1, 40, 38)] {
+        for (padding, height, width) in [(0, 5, 8), (1, 7, 3), (2, 2, 6), (1, 40, 38), (2, 11, 60)]
+        {
             let g = Geometry::new(&[3, 17, height, width], &[20, 17, 3, 3], 1, padding)
                 .expect("the shapes fit");
             let plan = Plan::new(&g).expect("the algorithm applies");

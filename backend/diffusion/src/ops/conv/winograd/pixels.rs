@@ -1,6 +1,11 @@
 //! Images with their channels last, in a grid that whole tiles cover.
 
+use rayon::prelude::*;
+
 use super::super::super::simd::{self, LANES};
+
+/// Rows of a grid that one task fills.
+const ROWS: usize = 8;
 
 /// A square of channels and pixels.
 type Block = [f32; LANES * LANES];
@@ -26,6 +31,11 @@ impl Grid {
     /// Values of one grid.
     pub(super) fn len(&self) -> usize {
         self.rows * self.columns * padded(self.channels)
+    }
+
+    /// Values of one row of the grid.
+    pub(super) fn row_len(&self) -> usize {
+        self.columns * padded(self.channels)
     }
 
     fn plane(&self) -> usize {
@@ -54,10 +64,38 @@ impl Grid {
             for (block, planes) in blocks.enumerate() {
                 simd::vectorize(
                     #[inline(always)]
-                    || self.fill_block(planes, block * LANES, grid),
+                    || self.fill_block((planes, self.plane(), 0), block * LANES, grid),
                 );
             }
         }
+    }
+
+    /// [`Grid::fill`] for one image, a task some rows of the grid.
+    pub(super) fn fill_together(&self, image: &[f32], grid: &mut [f32]) {
+        let tasks = grid.par_chunks_mut(ROWS * self.row_len()).enumerate();
+        tasks.for_each(|(index, target)| {
+            let (part, offset) = self.part(index * ROWS, target.len() / self.row_len());
+            part.clear_border(target);
+            for (block, planes) in image.chunks(LANES * self.plane()).enumerate() {
+                simd::vectorize(
+                    #[inline(always)]
+                    || part.fill_block((planes, self.plane(), offset), block * LANES, target),
+                );
+            }
+        });
+    }
+
+    /// Some rows of the grid as a grid of their own, and where its pixels begin in a plane.
+    fn part(&self, first: usize, rows: usize) -> (Self, usize) {
+        let start = first.saturating_sub(self.top).min(self.height);
+        let end = (first + rows).saturating_sub(self.top).min(self.height);
+        let part = Self {
+            rows,
+            top: self.top.saturating_sub(first),
+            height: end - start,
+            ..*self
+        };
+        (part, start * self.width)
     }
 
     fn clear_border(&self, grid: &mut [f32]) {
@@ -73,9 +111,15 @@ impl Grid {
         }
     }
 
-    /// A block of channels, from `planes` to the grid.
+    /// A block of channels, from planes that are `distance` apart to the grid; the grid's pixels
+    /// begin at `offset` in each plane.
     #[inline(always)]
-    fn fill_block(&self, planes: &[f32], channel: usize, grid: &mut [f32]) {
+    fn fill_block(
+        &self,
+        (planes, distance, offset): (&[f32], usize, usize),
+        channel: usize,
+        grid: &mut [f32],
+    ) {
         let plane = self.plane();
         let mut block = [0.0; LANES * LANES];
         let mut positions = self.positions();
@@ -83,9 +127,9 @@ impl Grid {
             let taken = LANES.min(plane - start);
             for (row, values) in block
                 .chunks_exact_mut(LANES)
-                .zip(planes.chunks_exact(plane))
+                .zip(planes.chunks_exact(distance))
             {
-                copy(&values[start..][..taken], row);
+                copy(&values[offset + start..][..taken], row);
             }
             let pixels = transpose(&block);
             for (pixel, position) in pixels
@@ -105,16 +149,32 @@ impl Grid {
         for (image, grid) in pairs {
             let blocks = image.chunks_mut(LANES * self.plane());
             for (block, planes) in blocks.enumerate() {
-                let mut shift = [0.0; LANES];
-                if let Some(bias) = bias {
-                    copy(&bias[block * LANES..], &mut shift);
-                }
-                simd::vectorize(
-                    #[inline(always)]
-                    || self.extract_block(grid, block * LANES, &shift, planes),
-                );
+                self.extract_planes(grid, block * LANES, bias, planes);
             }
         }
+    }
+
+    /// [`Grid::extract`] for one image, a task a block of channels.
+    pub(super) fn extract_together(&self, grid: &[f32], bias: Option<&[f32]>, image: &mut [f32]) {
+        let blocks = image.par_chunks_mut(LANES * self.plane()).enumerate();
+        blocks.for_each(|(block, planes)| self.extract_planes(grid, block * LANES, bias, planes));
+    }
+
+    fn extract_planes(
+        &self,
+        grid: &[f32],
+        channel: usize,
+        bias: Option<&[f32]>,
+        planes: &mut [f32],
+    ) {
+        let mut shift = [0.0; LANES];
+        if let Some(bias) = bias {
+            copy(&bias[channel..], &mut shift);
+        }
+        simd::vectorize(
+            #[inline(always)]
+            || self.extract_block(grid, channel, &shift, planes),
+        );
     }
 
     /// A block of channels, from the grid to `planes`.
