@@ -1,6 +1,6 @@
 //! Both sides in turns, and what comes of it.
 
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
@@ -52,6 +52,7 @@ pub(crate) fn some(python: &Path, folder: &Path, steps: usize, part: &str) -> Re
 fn table(python: &Path, folder: &Path, steps: usize, jobs: Vec<Job>) -> Result<Vec<Row>> {
     let mut sides = [Side::ours(folder)?, Side::theirs(python, folder, false)?];
     let mut rows = Vec::new();
+    busy();
     table::head();
     for job in jobs {
         let rounds = run(&mut sides, &job, job.rounds(steps))?;
@@ -61,6 +62,16 @@ fn table(python: &Path, folder: &Path, steps: usize, jobs: Vec<Job>) -> Result<V
         }
     }
     Ok(rows)
+}
+
+/// Warns where other programs want the processors: that flatters the side that waits less for its
+/// own threads, which is mostly this one.
+fn busy() {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().and_then(|load| load.parse().ok());
+    if let Some(load) = load.filter(|load: &f64| *load > 0.7) {
+        println!("this machine is busy (load {load}): ratios under two threads are no evidence");
+    }
 }
 
 /// Everything that is timed, under one thread and under two.
