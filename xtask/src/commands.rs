@@ -76,6 +76,7 @@ pub(crate) fn check_fixtures() -> Result<()> {
     }
     let ours = output(example("diffusion", "families")?.arg(&folder))?;
     run(python()?.arg(script("check.py")).arg(&folder))?;
+    run(python()?.arg(script("generate_training.py")).arg("check"))?;
     print!("{ours}");
     Ok(())
 }
@@ -85,6 +86,7 @@ pub(crate) fn fixtures() -> Result<()> {
     run(python()?.arg(script("generate.py")))?;
     run(python()?.arg(script("families.py")))?;
     run(python()?.arg(script("single_file.py")))?;
+    run(python()?.arg(script("generate_training.py")))?;
     let noise = folder("tools")?.join("fixtures/noise.safetensors");
     run(world("noise")?.arg(&noise))?;
     let script = root().join("backend/world/tests/fixtures/draw.py");
@@ -96,13 +98,23 @@ pub(crate) fn fixtures() -> Result<()> {
 fn python() -> Result<Command> {
     let environment = folder("tools")?.join("fixtures");
     let program = environment.join("bin/python");
-    if !environment.join(".done").is_file() {
+    // Named by its last addition, so that an older environment is completed.
+    let done = environment.join(".done-bitsandbytes");
+    if !done.is_file() {
         run(command("python3").args(["-m", "venv"]).arg(&environment))?;
-        let packages = ["torch", "diffusers", "transformers", "safetensors", "numpy"];
+        let packages = [
+            "torch",
+            "diffusers",
+            "transformers",
+            "safetensors",
+            "numpy",
+            "peft",
+            "bitsandbytes",
+        ];
         run(command(&program)
             .args(["-m", "pip", "install", "--quiet"])
             .args(packages))?;
-        std::fs::write(environment.join(".done"), "")?;
+        std::fs::write(done, "")?;
     }
     let mut python = command(program);
     // These two pin a BLAS kernel and would make the values depend on the machine.

@@ -120,6 +120,28 @@ impl TextualInversion {
             let reason = format!("{} tensors where one token is expected", file.len());
             return Err(Error::MalformedWeights { reason });
         };
+        Self::from_rows(token, rows)
+    }
+
+    /// Loads one tensor of a file that names its tensors by text encoder and not by token.
+    ///
+    /// Stable Diffusion XL's inversions hold `clip_l` for the first encoder and `clip_g` for the
+    /// second.
+    pub fn load_part(
+        path: impl AsRef<Path>,
+        part: &str,
+        token: &str,
+        device: &Device,
+    ) -> Result<Self> {
+        let file = Weights::load(path, DType::F32, device)?;
+        let rows = file.get(part).ok_or_else(|| Error::MissingTensor {
+            name: part.to_owned(),
+            expected: vec![],
+        })?;
+        Self::from_rows(token, rows)
+    }
+
+    fn from_rows(token: &str, rows: &Tensor) -> Result<Self> {
         match rows.rank() {
             1 => Self::new(token, &rows.unsqueeze(0)?),
             _ => Self::new(token, rows),

@@ -465,6 +465,7 @@ impl AutoencoderKl {
         let (low, high) = LOG_VARIANCE;
         let deviation = (log_variance.clamp(low, high)? * 0.5)?.exp()?;
         let noise = noise::gaussian(rng, mean.shape().clone(), mean.device())?;
+        let noise = ops::cast(&noise, mean.dtype())?;
         Ok(((mean + (deviation * noise)?)? * self.config.scaling_factor)?)
     }
 

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use diffusion::{
+    checkpoint::Checkpoints,
+    lora::{Lora, LoraConfig},
     ops,
+    optimizer::{Accumulator, AdamW, AdamWConfig, MomentPrecision},
     text::TextEncoder,
     unet::UNet,
+    vae::AutoencoderKl,
     weights::{Parameters, Weights},
 };
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::support::{config, tensors, values};
 
@@ -113,4 +119,64 @@ fn text_encoder_computes_in_half_precision() {
             assert!(error < 0.1, "gradient of {name} is off by {error}");
         }
     }
+}
+
+#[test]
+fn autoencoder_takes_half_precision() {
+    let file = tensors("vae");
+    let weights = file.with_prefix("weight.");
+    let vae = AutoencoderKl::new(config("vae"), &weights).unwrap();
+    let half = |name: &str| ops::cast(file.get(name).unwrap(), DType::BF16).unwrap();
+    let latents = vae.encode(&half("pixels")).unwrap();
+    assert_eq!(latents.dtype(), DType::BF16);
+    // Images are decoded in f32 whatever the latents are.
+    let decoded = vae.decode(&half("latents")).unwrap();
+    for (actual, name) in [(latents, "latents"), (decoded, "decoded")] {
+        let actual = ops::cast(&actual, DType::F32).unwrap();
+        let error = distance(&actual, file.get(name).unwrap());
+        assert!(error < 0.02, "{name} are off by {error}");
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let drawn = vae.encode_sample(&half("pixels"), &mut rng).unwrap();
+    assert_eq!(drawn.dtype(), DType::BF16);
+}
+
+#[test]
+fn adapters_train_with_everything_that_saves_memory() {
+    let file = tensors("unet");
+    let weights = file.with_prefix("weight.");
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let settings = LoraConfig {
+        rank: 8,
+        alpha: 8.0,
+        targets: ["attn*", "conv1", "conv2"]
+            .map(|end| format!("*{end}*"))
+            .into(),
+        ..LoraConfig::default()
+    };
+    let lora = Lora::new(&settings, &weights, &mut rng).unwrap();
+    let unet = UNet::new(config("unet"), &lora.over(&weights).unwrap()).unwrap();
+    let mut optimizer = AdamW::new(AdamWConfig {
+        lr: 1e-2,
+        moments: MomentPrecision::EightBit,
+        ..AdamWConfig::default()
+    });
+    let input = |name: &str| file.get(name).unwrap();
+    let context = input("context").clone().into();
+    let latents = ops::cast(input("latents"), DType::BF16).unwrap();
+    let mut losses = Vec::new();
+    for _ in 0..30 {
+        let mut sum = Accumulator::new();
+        let checkpoints = Checkpoints::new(&Device::Cpu).unwrap();
+        let ys = unet
+            .forward_checkpointed(&latents, input("timesteps"), &context, &checkpoints)
+            .unwrap();
+        let error = (ops::cast(&ys, DType::F32).unwrap() - input("target")).unwrap();
+        let loss = error.sqr().unwrap().mean_all().unwrap();
+        let mut gradients = checkpoints.backward(&loss).unwrap();
+        sum.add(lora.parameters(), &mut gradients, 1.0).unwrap();
+        optimizer.step(lora.parameters(), &sum.finish()).unwrap();
+        losses.push(loss.to_scalar::<f32>().unwrap());
+    }
+    assert!(losses[29] < 0.5 * losses[0], "{losses:?}");
 }

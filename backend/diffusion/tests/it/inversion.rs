@@ -65,6 +65,29 @@ fn files_are_those_of_diffusers() {
 }
 
 #[test]
+fn parts_of_a_file_are_read_by_name() {
+    let table = weights();
+    let table = table.get("text_model.embeddings.token_embedding.weight");
+    let rows = |first: usize| table.unwrap().narrow(0, first, 2).unwrap();
+    let file: Weights = [
+        ("clip_l".to_owned(), rows(0)),
+        ("clip_g".to_owned(), rows(7)),
+    ]
+    .into_iter()
+    .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("embeds.safetensors");
+    file.save(&place, DType::F32, &std::collections::BTreeMap::new())
+        .unwrap();
+    let load = |part| TextualInversion::load_part(&place, part, "<a>", &Device::Cpu);
+    let second = load("clip_g").unwrap();
+    let (_, found) = second.parameters().iter().next().unwrap();
+    assert_eq!(values(found), values(&rows(7)));
+    assert!(load("clip_h").is_err());
+    assert!(TextualInversion::load(&place, &Device::Cpu).is_err());
+}
+
+#[test]
 fn prompts_become_the_ids_that_diffusers_gives() {
     let read = |name: &str| std::fs::read(path("tokenizer").join(name)).unwrap();
     let tokenizer_config = read("tokenizer_config.json");
