@@ -16,6 +16,7 @@
 mod activation;
 mod attention;
 mod channels;
+mod concat;
 mod conv;
 mod gemm;
 mod group_norm;
@@ -30,6 +31,7 @@ mod sum;
 pub use activation::{Activation, activation, geglu};
 pub use attention::{Mask, attention};
 pub use channels::add_to_channels;
+pub use concat::concat_channels;
 pub use conv::conv2d;
 pub use group_norm::{group_norm, group_norm_silu};
 pub use half::cast;

@@ -72,7 +72,7 @@ impl Stage {
             Some(skip) => {
                 let residual = self.residual.clone();
                 memory.run(&[xs, skip, time], move |inputs| {
-                    let joined = Tensor::cat(&inputs[..2], 1)?;
+                    let joined = ops::concat_channels(&inputs[0], &inputs[1])?;
                     residual.forward(&joined, &inputs[2])
                 })?
             }

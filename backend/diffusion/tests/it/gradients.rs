@@ -304,6 +304,13 @@ fn sum_of_two() {
 }
 
 #[test]
+fn channels_side_by_side() {
+    check(&[&[2, 3, 3, 2], &[2, 1, 3, 2]], |t| {
+        ops::concat_channels(&t[0], &t[1])
+    });
+}
+
+#[test]
 fn shift_per_channel() {
     check(&[&[2, 3, 3, 5], &[2, 3]], |t| {
         ops::add_to_channels(&t[0], &t[1])
@@ -345,4 +352,6 @@ fn shapes_that_disagree_are_errors() {
     );
     assert!(ops::geglu(&zeros(&[2, 3])).is_err());
     assert!(ops::to_image(&tokens, 2, 3).is_err());
+    assert!(ops::add(&image, &zeros(&[1, 3, 4, 5])).is_err());
+    assert!(ops::concat_channels(&image, &zeros(&[1, 3, 4, 5])).is_err());
 }

@@ -225,3 +225,52 @@ impl<const LENGTH: usize, D: Side<LENGTH>> WithSimd for Fold<'_, LENGTH, D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a transform at an instruction set.
+    type Run<'a> = &'a dyn Fn(Spread<'_, 4, Input>);
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let grid = Grid {
+            rows: 6,
+            columns: 8,
+            top: 1,
+            left: 1,
+            channels: 19,
+            height: 4,
+            width: 6,
+        };
+        let tiles = Tiles {
+            images: 1,
+            start: 0,
+            end: 2,
+            columns: 3,
+        };
+        let grids: Vec<f32> = (0..grid.len())
+            .map(|index| (index * 7919 % 1009) as f32 / 1009.0 - 0.5)
+            .collect();
+        let planes = |run: Run<'_>| {
+            let mut planes = vec![0.0; POINTS * plane(tiles.len() * padded(grid.channels))];
+            run(Spread {
+                tiles,
+                grid: &grid,
+                grids: &grids,
+                planes: &mut planes,
+                side: std::marker::PhantomData,
+            });
+            planes
+        };
+        let expected = planes(&|spread| spread.with_simd(pulp::Scalar));
+        assert!(expected.iter().any(|value| *value != 0.0));
+        assert!(planes(&|spread| pulp::Arch::new().dispatch(spread)) == expected);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = pulp::x86::V3::try_new() {
+            let ys = planes(&|spread| Simd::vectorize(avx2, spread));
+            assert!(ys == expected, "AVX2 gives other bits");
+        }
+    }
+}
