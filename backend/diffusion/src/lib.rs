@@ -16,6 +16,7 @@ pub mod noise;
 pub mod ops;
 pub mod optimizer;
 pub mod pipeline;
+pub mod plan;
 pub mod sample;
 pub mod schedule;
 pub mod text;

@@ -29,7 +29,7 @@ impl TextConfig {
     /// Fresh weights, distributed as transformers initialises the same layers.
     pub fn initialize(&self, rng: &mut impl Rng) -> Result<Weights> {
         let mut source = Initializer::new(rng);
-        Network::build(self, &mut source)?;
+        self.build(&mut source)?;
         Ok(source.into_weights())
     }
 
@@ -43,6 +43,11 @@ impl TextConfig {
     /// Reads the tensors of this model as `f32`, and no others, once all have been checked.
     pub fn load(&self, file: &WeightsFile<'_>, device: &Device) -> Result<Weights> {
         prefixed(file).load_implied(DType::F32, device, |source| Network::build(self, source))
+    }
+
+    /// Asks `source` for every tensor.
+    pub(crate) fn build(&self, source: &mut dyn Source) -> Result<()> {
+        Network::build(self, source).map(drop)
     }
 }
 

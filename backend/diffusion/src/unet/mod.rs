@@ -6,6 +6,7 @@
 mod blocks;
 mod conditions;
 mod config;
+pub(crate) mod cost;
 mod embedding;
 
 use candle_core::{DType, Device, Tensor};
@@ -119,7 +120,7 @@ impl UNet {
         &self.config
     }
 
-    fn build(config: UNetConfig, source: &mut dyn Source) -> Result<Self> {
+    pub(crate) fn build(config: UNetConfig, source: &mut dyn Source) -> Result<Self> {
         let levels = config.levels()?;
         let mut root = Scope::root(source);
         let (first, last) = (levels[0], levels[levels.len() - 1]);

@@ -83,7 +83,7 @@ impl KlConfig {
     /// Fresh weights, distributed as `PyTorch` initialises the same layers.
     pub fn initialize(&self, rng: &mut impl Rng) -> Result<Weights> {
         let mut source = Initializer::new(rng);
-        Networks::build(self, &mut source)?;
+        self.build(&mut source)?;
         Ok(source.into_weights())
     }
 
@@ -102,6 +102,11 @@ impl KlConfig {
     /// Pixels per latent on each side.
     pub fn factor(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)
+    }
+
+    /// Asks `source` for every tensor.
+    pub(crate) fn build(&self, source: &mut dyn Source) -> Result<()> {
+        Networks::build(self, source).map(drop)
     }
 
     fn check(&self) -> Result<()> {
