@@ -17,3 +17,4 @@ mod openapi;
 pub mod router;
 mod secret;
 pub mod server;
+pub mod sibling;

@@ -1,6 +1,10 @@
-//! The program `persguard`: serves, migrates, prints the OpenAPI document.
+//! The program `persguard`: serves, migrates, prints the OpenAPI document, and hands over to `persguard-node` what is
+//! part of that.
 
-use std::io::Write;
+use std::{
+    ffi::{OsStr, OsString},
+    io::Write,
+};
 
 use api::{config::Config, memory};
 use clap::{Parser, Subcommand};
@@ -24,6 +28,25 @@ enum Command {
     Migrate(Box<Config>),
     /// Print the OpenAPI document.
     Openapi,
+    /// Tell what a model on disk is (`model inspect PATH`); part of persguard-node.
+    #[command(disable_help_flag = true)]
+    Model(Handed),
+    /// Tell what a job would take; part of persguard-node.
+    #[command(disable_help_flag = true)]
+    Plan(Handed),
+}
+
+/// Arguments for the program beside this one.
+#[derive(clap::Args)]
+struct Handed {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+impl Handed {
+    fn over(&self, command: &str) -> anyhow::Result<()> {
+        Err(api::sibling::hand_over(OsStr::new(command), &self.arguments).into())
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -42,6 +65,8 @@ fn main() -> anyhow::Result<()> {
             writeln!(std::io::stdout(), "{document}")?;
             Ok(())
         }
+        Command::Model(handed) => handed.over("model"),
+        Command::Plan(handed) => handed.over("plan"),
     }
 }
 

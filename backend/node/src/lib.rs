@@ -6,6 +6,7 @@
 pub mod client;
 pub mod config;
 pub mod machine;
+pub mod model;
 pub mod node;
 pub mod work;
 

@@ -1,4 +1,5 @@
-//! The program `persguard-node`: the node, or with `work DIR` the trainer that the node starts.
+//! The program `persguard-node`: the node, with `work DIR` the trainer that the node starts, or with `model` what
+//! is told of models on disk.
 
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
 
@@ -23,12 +24,14 @@ struct Arguments {
 
 fn main() -> Result<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().as_deref() == Some(OsStr::new("work")) {
-        let directory = arguments
-            .next()
-            .map(PathBuf::from)
-            .context("work needs a directory")?;
-        return Ok(node::work::run(&directory));
+    match arguments.next().as_deref().and_then(OsStr::to_str) {
+        Some("work") => {
+            let directory = arguments.next().map(PathBuf::from);
+            let directory = directory.context("work needs a directory")?;
+            return Ok(node::work::run(&directory));
+        }
+        Some("model") => return Ok(node::model::run(arguments)),
+        _ => {}
     }
     let Arguments { config } = Arguments::parse();
     tracing_subscriber::fmt()

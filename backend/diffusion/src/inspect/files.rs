@@ -113,7 +113,7 @@ pub(super) fn is_pickle(name: &str) -> bool {
 /// Whether a file of this name, at the top of a model, is its licence.
 pub(super) fn is_licence(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let starts = ["license", "licence", "copying"];
+    let starts = ["license", "licence", "copying", "notice"];
     !name.contains('/') && starts.iter().any(|start| name.starts_with(start))
 }
 

@@ -298,6 +298,17 @@ fn io_error(path: &Path, source: std::io::Error) -> Error {
     }
 }
 
+/// Says which file is meant, where several are opened.
+fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::MalformedWeights { reason } => {
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            malformed(format!("{}: {reason}", name.display()))
+        }
+        other => other,
+    }
+}
+
 /// Opens a file and reads its header; anything but a regular file is refused, unopened.
 fn open_part(path: &Path) -> Result<(Part<'static>, header::Header)> {
     let io = |source| io_error(path, source);
@@ -309,7 +320,8 @@ fn open_part(path: &Path) -> Result<(Part<'static>, header::Header)> {
         path: path.to_owned(),
         file: fs::File::open(path).map_err(io)?,
     };
-    let (header, data_start) = read_header(&content, about.len())?;
+    let read = read_header(&content, about.len());
+    let (header, data_start) = read.map_err(|error| in_file(path, error))?;
     Ok((
         Part {
             content,
