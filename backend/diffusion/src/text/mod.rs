@@ -1,6 +1,7 @@
 //! Prompts: CLIP's tokenizer and its text encoder, both in the Hugging Face file layout.
 
 mod bytes;
+mod cleaning;
 mod config;
 mod encoder;
 mod inversion;
@@ -8,6 +9,7 @@ mod merges;
 mod tokenizer;
 
 pub use self::{
+    cleaning::Cleaning,
     config::{HiddenActivation, TextConfig},
     encoder::{TextEncoder, TextStates},
     inversion::TextualInversion,

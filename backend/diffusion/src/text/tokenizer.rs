@@ -9,10 +9,9 @@ use std::{
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
-use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    bytes,
+    Cleaning, bytes,
     merges::{Merges, WORD_END},
 };
 use crate::{Error, Result};
@@ -24,6 +23,13 @@ const END: &str = "<|endoftext|>";
 const PATTERN: &str = concat!(
     r"<\|startoftext\|>|<\|endoftext\|>",
     r"|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+);
+
+/// The same as the slow tokenizers match it: clitics in any case. Python leaves out the one mark
+/// (U+0345) that is no letter and whose other case is one.
+const CASELESS: &str = concat!(
+    r"<\|startoftext\|>|<\|endoftext\|>",
+    r"|(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}\x{345}]+"
 );
 
 /// Length of a prompt when no configuration says otherwise.
@@ -46,6 +52,7 @@ pub struct Tokenizer {
     pad_token: String,
     pad: u32,
     max_length: usize,
+    cleaning: Cleaning,
     /// Words that stand for given ids wherever they occur.
     added: Vec<(String, Vec<u32>)>,
 }
@@ -54,7 +61,9 @@ pub struct Tokenizer {
 struct Tables {
     vocabulary: HashMap<String, u32>,
     merges: Merges,
+    /// As transformers has it, and as the slow tokenizers have it.
     pattern: Regex,
+    caseless: Regex,
 }
 
 impl Tokenizer {
@@ -81,13 +90,15 @@ impl Tokenizer {
             tables: Arc::new(Tables {
                 vocabulary,
                 merges: Merges::new(merges),
-                pattern: Regex::new(PATTERN).expect("the pattern is a constant"),
+                pattern: compiled(PATTERN),
+                caseless: compiled(CASELESS),
             }),
             start,
             end,
             pad_token: pad_token.to_owned(),
             pad,
             max_length,
+            cleaning: Cleaning::default(),
             added: Vec::new(),
         })
     }
@@ -119,6 +130,13 @@ impl Tokenizer {
         Ok(self)
     }
 
+    /// The same tokenizer with another way to clean texts.
+    #[must_use]
+    pub fn with_cleaning(mut self, cleaning: Cleaning) -> Self {
+        self.cleaning = cleaning;
+        self
+    }
+
     /// A tokenizer in which each of `words` is one token, and anything else is split into bytes.
     ///
     /// The vocabulary holds all bytes, so no text is unknown. Words that the pattern splits (at
@@ -137,11 +155,11 @@ impl Tokenizer {
                 .zip(0..)
                 .collect()
         };
-        let pattern = Regex::new(PATTERN).expect("the pattern is a constant");
+        let pattern = compiled(PATTERN);
         let mut known: HashMap<String, u32> = special(&tokens);
         let mut growing = Merges::new(Vec::new());
         for word in words {
-            for part in pattern.find_iter(&normalize(word)) {
+            for part in pattern.find_iter(&Cleaning::Transformers.clean(word)) {
                 // One merge at a time: a merge may join several places of the word at once.
                 while let [left, right, ..] = growing.split(part.as_str())[..] {
                     let joined = growing.add(left, right);
@@ -260,33 +278,65 @@ impl Tokenizer {
             });
             // The first place decides, and of tokens that start there the longest, as in transformers.
             let Some((place, std::cmp::Reverse(length), added)) = places.min() else {
-                return self.append_known(rest, enough, ids);
+                return self.append_special(rest, enough, ids);
             };
-            self.append_known(&rest[..place], enough, ids);
+            self.append_special(&rest[..place], enough, ids);
             ids.extend(added);
             rest = &rest[place + length..];
         }
     }
 
     /// Appends ids of a text without added tokens.
+    fn append_special(&self, text: &str, enough: usize, ids: &mut Vec<u32>) {
+        if !self.cleaning.keeps_special() {
+            return self.append_known(text, enough, ids);
+        }
+        let mut rest = text;
+        while ids.len() < enough {
+            let found = [START, END].map(|token| rest.find(token).map(|place| (place, token)));
+            let Some((place, token)) = found.into_iter().flatten().min() else {
+                return self.append_known(rest, enough, ids);
+            };
+            self.append_known(&rest[..place], enough, ids);
+            ids.push(if token == START { self.start } else { self.end });
+            rest = &rest[place + token.len()..];
+        }
+    }
+
+    /// Appends ids of a text that holds special tokens only in another spelling.
     fn append_known(&self, text: &str, enough: usize, ids: &mut Vec<u32>) {
-        let text = normalize(text);
-        for part in self.tables.pattern.find_iter(&text) {
+        let text = self.cleaning.clean(text);
+        let tables = &self.tables;
+        let caseless = self.cleaning.ignores_case();
+        let pattern = if caseless {
+            &tables.caseless
+        } else {
+            &tables.pattern
+        };
+        for part in pattern.find_iter(&text) {
             match part.as_str() {
-                START => ids.push(self.start),
-                END => ids.push(self.end),
-                word => {
-                    let merges = &self.tables.merges;
-                    let pieces = merges.split(word).into_iter();
-                    // The end token doubles as the unknown one, as in CLIP.
-                    let id = |piece| self.id(merges.name(piece)).unwrap_or(self.end);
-                    ids.extend(pieces.map(id));
+                START if caseless => ids.push(self.start),
+                END if caseless => ids.push(self.end),
+                // Today's transformers cuts a second time, and this pattern no longer counts.
+                token @ (START | END) => {
+                    let inside = token.trim_start_matches("<|").trim_end_matches("|>");
+                    for piece in ["<|", inside, "|>"] {
+                        self.append_word(piece, ids);
+                    }
                 }
+                word => self.append_word(word, ids),
             }
             if ids.len() >= enough {
                 return;
             }
         }
+    }
+
+    fn append_word(&self, word: &str, ids: &mut Vec<u32>) {
+        let merges = &self.tables.merges;
+        // The end token doubles as the unknown one, as in CLIP.
+        let id = |piece| self.id(merges.name(piece)).unwrap_or(self.end);
+        ids.extend(merges.split(word).into_iter().map(id));
     }
 
     /// Number of ids.
@@ -339,7 +389,6 @@ fn parse_merges(text: &str) -> Result<Vec<(String, String)>> {
         .collect()
 }
 
-/// Canonical composition and lower case of each character, as transformers normalises.
-fn normalize(text: &str) -> String {
-    text.nfc().flat_map(char::to_lowercase).collect()
+fn compiled(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("the patterns are constants")
 }

@@ -1,8 +1,8 @@
 //! The tokenizer against `CLIPTokenizer`.
 
-use std::fs;
+use std::{fs, time::Instant};
 
-use diffusion::text::Tokenizer;
+use diffusion::text::{Cleaning, Tokenizer};
 use serde::Deserialize;
 
 use crate::support::path;
@@ -74,4 +74,84 @@ fn long_text_keeps_its_end_token() {
 fn vocabulary_without_special_tokens_is_refused() {
     let error = Tokenizer::from_files(br#"{"a</w>":0}"#, b"", None).unwrap_err();
     assert!(error.to_string().contains("<|startoftext|>"), "{error}");
+}
+
+/// Ids of the same strings in every way to clean them (`fixtures/clip_tokenizer.py`).
+#[derive(Deserialize)]
+struct Golden {
+    strings: Vec<String>,
+    transformers: Vec<Vec<u32>>,
+    with_ftfy: Vec<Vec<u32>>,
+    without_ftfy: Vec<Vec<u32>>,
+    original: Vec<Vec<u32>>,
+}
+
+#[test]
+fn every_cleaning_gives_the_ids_of_its_program() {
+    let golden = fs::read(path("clip_tokenizer.json")).unwrap();
+    let golden: Golden = serde_json::from_slice(&golden).unwrap();
+    assert!(golden.strings.len() > 100);
+    let ways = [
+        (Cleaning::Transformers, golden.transformers),
+        (Cleaning::SlowWithFtfy, golden.with_ftfy),
+        (Cleaning::SlowWithoutFtfy, golden.without_ftfy),
+        (Cleaning::Original, golden.original),
+    ];
+    let mut wrong = Vec::new();
+    for (cleaning, expected) in ways {
+        let tokenizer = Tokenizer::clip().with_cleaning(cleaning);
+        for (text, ids) in golden.strings.iter().zip(expected) {
+            let found = tokenizer.tokenize(text);
+            if found != ids {
+                wrong.push(format!("{cleaning:?} {text:?}: {found:?} for {ids:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn clip_has_its_published_ids() {
+    let tokenizer = Tokenizer::clip();
+    assert_eq!(tokenizer.vocabulary_size(), 49_408);
+    assert_eq!((tokenizer.start_id(), tokenizer.end_id()), (49_406, 49_407));
+    // As every guide to these models prints it.
+    let ids = tokenizer.tokenize("a photo of a cat");
+    assert_eq!(ids, [320, 1125, 539, 320, 2368]);
+    assert_eq!(tokenizer.encode("").len(), 77);
+    let padded = tokenizer.padded_with("!").unwrap().encode("cat");
+    assert_eq!(padded[..4], [49_406, 2368, 49_407, 0]);
+}
+
+#[test]
+fn a_megabyte_is_cut_in_a_moment() {
+    let ways = [
+        Cleaning::Transformers,
+        Cleaning::SlowWithFtfy,
+        Cleaning::SlowWithoutFtfy,
+        Cleaning::Original,
+    ];
+    let texts = [
+        "a".repeat(1 << 20),
+        "dog ".repeat(1 << 18),
+        "\u{c3}\u{a9}".repeat(1 << 18),
+        "&".repeat(1 << 20),
+    ];
+    for cleaning in ways {
+        let tokenizer = Tokenizer::clip().with_cleaning(cleaning);
+        for text in &texts {
+            let start = Instant::now();
+            assert_eq!(tokenizer.encode(text).len(), 77);
+            // A hundred times what it takes, and far below what quadratic time would.
+            assert!(
+                start.elapsed().as_secs() < 60,
+                "{cleaning:?} {:?}",
+                &text[..4]
+            );
+        }
+    }
+    assert_eq!(
+        Tokenizer::clip().tokenize(&"dog ".repeat(1 << 16)).len(),
+        1 << 16
+    );
 }
