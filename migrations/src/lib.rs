@@ -3,6 +3,7 @@
 //! Owns the tables. Refuses queries: reading and writing rows is the store's.
 
 mod m0001_main_path;
+mod m0002_model_imports;
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, MigratorTrait,
@@ -24,7 +25,10 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_main_path::Migration)]
+        vec![
+            Box::new(m0001_main_path::Migration),
+            Box::new(m0002_model_imports::Migration),
+        ]
     }
 }
 

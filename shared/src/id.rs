@@ -100,6 +100,7 @@ id!(/** A set of protected images. */ SetId, "set_");
 id!(/** One image of a set. */ ImageId, "img_");
 id!(/** An upload in progress. */ UploadId, "upl_");
 id!(/** A base model that can be protected. */ ModelId, "mdl_");
+id!(/** An import of a base model. */ ImportId, "imp_");
 id!(/** A job in the ledger. */ JobId, "job_");
 id!(/** A file that a job produced. */ ArtifactId, "art_");
 id!(/** The gallery of one evaluation. */ GalleryId, "gal_");

@@ -13,6 +13,8 @@ pub mod id;
 pub mod image;
 pub mod job;
 pub mod limits;
+pub mod model_file;
+pub mod model_import;
 pub mod node;
 pub mod objective;
 pub mod page;
@@ -23,5 +25,7 @@ pub mod protected_set;
 pub mod timestamp;
 pub mod upload;
 
-pub use id::{ArtifactId, GalleryId, ImageId, JobId, ModelId, NodeId, SetId, UploadId, UserId};
+pub use id::{
+    ArtifactId, GalleryId, ImageId, ImportId, JobId, ModelId, NodeId, SetId, UploadId, UserId,
+};
 pub use timestamp::Timestamp;

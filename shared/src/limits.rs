@@ -20,3 +20,15 @@ pub const MIN_PASSWORD_CHARACTERS: usize = 10;
 pub const MAX_PASSWORD_CHARACTERS: usize = 200;
 /// Most jobs of one account that wait or run at once.
 pub const MAX_ACTIVE_JOBS: usize = 20;
+/// Most files that a base model consists of.
+pub const MAX_MODEL_FILES: usize = 64;
+/// Largest file of a base model in bytes (16 GiB): the largest single checkpoints hold 14.
+pub const MAX_MODEL_FILE_BYTES: u64 = 16 << 30;
+/// Most bytes of a base model (32 GiB).
+pub const MAX_MODEL_BYTES: u64 = 32 << 30;
+/// Most class words of a base model.
+pub const MAX_MODEL_CLASSES: usize = 50;
+/// Most imports of one account that are not ready.
+pub const MAX_OPEN_IMPORTS: usize = 5;
+/// Most base models that one account imported.
+pub const MAX_IMPORTED_MODELS: usize = 20;

@@ -25,6 +25,14 @@ pub struct CreateLease {
     pub threads: u32,
     /// Memory that a job may use.
     pub memory_bytes: u64,
+    /// Families of base models that its trainer can train.
+    #[serde(default = "tiny")]
+    pub families: Vec<String>,
+}
+
+/// What a node that says nothing can train.
+fn tiny() -> Vec<String> {
+    vec!["tiny".into()]
 }
 
 /// What an input is for.

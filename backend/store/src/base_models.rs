@@ -1,13 +1,16 @@
 //! Base models and their files.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
-use shared::{ModelId, Timestamp, node::InputRole};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+};
+use shared::{ModelId, Timestamp, UserId, base_model::ModelFacts, node::InputRole};
+use uuid::Uuid;
 
 use crate::{
     Error, Store,
     database::{insert, new_uuid},
-    entity::{base_model, base_model_file},
-    text::{from_json, from_name, number, to_json, to_name},
+    entity::{base_model, base_model_file, job},
+    text::{from_json, from_json_opt, from_name, number, to_json, to_name},
 };
 
 /// One file of a base model.
@@ -42,6 +45,8 @@ pub struct NewBaseModel {
     pub targets: Vec<String>,
     /// Identifiers that are one token.
     pub identifiers: Vec<String>,
+    /// What its verification found.
+    pub facts: Option<ModelFacts>,
     /// Its files.
     pub files: Vec<BaseModelFile>,
 }
@@ -69,6 +74,10 @@ pub struct BaseModelRecord {
     pub targets: Vec<String>,
     /// Identifiers that are one token.
     pub identifiers: Vec<String>,
+    /// Whose import it is; absent where it is everybody's.
+    pub owner_id: Option<UserId>,
+    /// What its verification found.
+    pub facts: Option<ModelFacts>,
     /// When it was registered.
     pub created_at: Timestamp,
 }
@@ -88,13 +97,15 @@ impl TryFrom<base_model::Model> for BaseModelRecord {
             classes: from_json("class list", &row.classes)?,
             targets: from_json("target list", &row.targets)?,
             identifiers: from_json("identifier list", &row.identifiers)?,
+            owner_id: row.owner_id.map(UserId::from_uuid),
+            facts: from_json_opt("model facts", row.facts.as_deref())?,
             created_at: Timestamp::from_milliseconds(row.created_at),
         })
     }
 }
 
 impl NewBaseModel {
-    fn row(&self, now: Timestamp) -> Result<base_model::Model, Error> {
+    fn row(&self, owner: Option<UserId>, now: Timestamp) -> Result<base_model::Model, Error> {
         let size_bytes: u64 = self.files.iter().map(|file| file.size_bytes).sum();
         Ok(base_model::Model {
             id: new_uuid(now),
@@ -108,12 +119,59 @@ impl NewBaseModel {
             targets: to_json("target list", &self.targets)?,
             identifiers: to_json("identifier list", &self.identifiers)?,
             created_at: now.milliseconds(),
+            owner_id: owner.map(UserId::uuid),
+            facts: match &self.facts {
+                Some(facts) => Some(to_json("model facts", facts)?),
+                None => None,
+            },
         })
     }
 }
 
+/// What an account sees: its own models and everybody's.
+fn visible(viewer: UserId) -> Condition {
+    Condition::any()
+        .add(base_model::Column::OwnerId.is_null())
+        .add(base_model::Column::OwnerId.eq(viewer.uuid()))
+}
+
+/// Adds a model with its files.
+pub(crate) async fn insert_model(
+    connection: &impl ConnectionTrait,
+    owner: Option<UserId>,
+    new: &NewBaseModel,
+    now: Timestamp,
+) -> Result<base_model::Model, Error> {
+    let row = new.row(owner, now)?;
+    insert(connection, row.clone()).await?;
+    for file in &new.files {
+        let file = base_model_file::Model {
+            model_id: row.id,
+            name: file.name.clone(),
+            role: to_name("file role", &file.role)?,
+            sha256: file.sha256.clone(),
+            size_bytes: number("file size", file.size_bytes)?,
+        };
+        insert(connection, file).await?;
+    }
+    Ok(row)
+}
+
+/// The owner's model of these bytes.
+pub(crate) async fn find_twin(
+    connection: &impl ConnectionTrait,
+    owner: Uuid,
+    manifest_sha256: &str,
+) -> Result<Option<base_model::Model>, Error> {
+    Ok(base_model::Entity::find()
+        .filter(base_model::Column::ManifestSha256.eq(manifest_sha256))
+        .filter(base_model::Column::OwnerId.eq(owner))
+        .one(connection)
+        .await?)
+}
+
 impl Store {
-    /// Registers a base model; one with the same manifest is answered as it is.
+    /// Registers a base model for everybody; one with the same manifest is answered as it is.
     pub async fn register_base_model(
         &self,
         new: &NewBaseModel,
@@ -122,6 +180,7 @@ impl Store {
         match self.insert_base_model(new, now).await {
             Err(Error::Conflict(message)) => base_model::Entity::find()
                 .filter(base_model::Column::ManifestSha256.eq(&new.manifest_sha256))
+                .filter(base_model::Column::OwnerId.is_null())
                 .one(&self.reader)
                 .await?
                 .ok_or(Error::Conflict(message))?
@@ -135,26 +194,16 @@ impl Store {
         new: &NewBaseModel,
         now: Timestamp,
     ) -> Result<BaseModelRecord, Error> {
-        let row = new.row(now)?;
         let transaction = self.begin().await?;
-        insert(&transaction, row.clone()).await?;
-        for file in &new.files {
-            let file = base_model_file::Model {
-                model_id: row.id,
-                name: file.name.clone(),
-                role: to_name("file role", &file.role)?,
-                sha256: file.sha256.clone(),
-                size_bytes: number("file size", file.size_bytes)?,
-            };
-            insert(&transaction, file).await?;
-        }
+        let row = insert_model(&transaction, None, new, now).await?;
         transaction.commit().await?;
         row.try_into()
     }
 
-    /// Every base model, newest first; they belong to everybody.
-    pub async fn list_base_models(&self) -> Result<Vec<BaseModelRecord>, Error> {
+    /// Every base model that an account sees, newest first.
+    pub async fn list_base_models(&self, viewer: UserId) -> Result<Vec<BaseModelRecord>, Error> {
         base_model::Entity::find()
+            .filter(visible(viewer))
             .order_by_desc(base_model::Column::Id)
             .all(&self.reader)
             .await?
@@ -163,13 +212,41 @@ impl Store {
             .collect()
     }
 
-    /// Finds a base model.
-    pub async fn find_base_model(&self, id: ModelId) -> Result<Option<BaseModelRecord>, Error> {
+    /// Finds a base model that an account sees.
+    pub async fn find_base_model(
+        &self,
+        viewer: UserId,
+        id: ModelId,
+    ) -> Result<Option<BaseModelRecord>, Error> {
         base_model::Entity::find_by_id(id.uuid())
+            .filter(visible(viewer))
             .one(&self.reader)
             .await?
             .map(BaseModelRecord::try_from)
             .transpose()
+    }
+
+    /// Deletes a model that this owner imported, with its imports; `false` where there is none.
+    ///
+    /// [`Error::ModelInUse`] where a job was launched on it: its results name the model.
+    pub async fn delete_base_model(&self, owner: UserId, id: ModelId) -> Result<bool, Error> {
+        let transaction = self.begin().await?;
+        let jobs = job::Entity::find().filter(job::Column::ModelId.eq(id.uuid()));
+        if jobs.count(&transaction).await? > 0 {
+            let own = base_model::Entity::find_by_id(id.uuid())
+                .filter(base_model::Column::OwnerId.eq(owner.uuid()));
+            return match own.one(&transaction).await? {
+                Some(_) => Err(Error::ModelInUse),
+                None => Ok(false),
+            };
+        }
+        let deleted = base_model::Entity::delete_many()
+            .filter(base_model::Column::Id.eq(id.uuid()))
+            .filter(base_model::Column::OwnerId.eq(owner.uuid()))
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(deleted.rows_affected > 0)
     }
 
     /// The files of a base model by name; empty where there is no such model.

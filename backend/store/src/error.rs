@@ -1,7 +1,7 @@
 //! Why the store refused; every variant but the last three is something the caller can explain.
 
 use sea_orm::{DbErr, SqlErr};
-use shared::job::JobStatus;
+use shared::{job::JobStatus, model_import::ImportStatus};
 
 /// What went wrong in the store.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,33 @@ pub enum Error {
         /// How many wait or run.
         active: u64,
     },
+    /// The owner has as many unfinished imports as an account may.
+    #[error("the account has {open} unfinished imports already")]
+    TooManyImports {
+        /// How many are not ready.
+        open: u64,
+    },
+    /// The owner has as many imported models as an account may.
+    #[error("the account has {models} imported models already")]
+    TooManyModels {
+        /// How many there are.
+        models: u64,
+    },
+    /// Files of the import are missing.
+    #[error("{} files of the import are missing", .names.len())]
+    FilesMissing {
+        /// Their paths.
+        names: Vec<String>,
+    },
+    /// The import's state does not allow this.
+    #[error("the import is {status:?}")]
+    ImportState {
+        /// Where it stands.
+        status: ImportStatus,
+    },
+    /// Jobs were launched on the model.
+    #[error("jobs name the model")]
+    ModelInUse,
     /// The state machine has no such step; a defect of the caller.
     #[error("a job cannot go from {from:?} to {to:?}")]
     IllegalTransition {

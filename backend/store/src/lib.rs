@@ -14,6 +14,7 @@ mod galleries;
 mod idempotency;
 mod images;
 mod jobs;
+mod model_imports;
 mod nodes;
 mod sessions;
 mod sets;
@@ -31,6 +32,7 @@ pub use images::{ImageRecord, NewImage};
 pub use jobs::{
     ClaimedJob, FinishJob, Finished, Heartbeat, JobRecord, NewJob, Renewal, ResumePoint,
 };
+pub use model_imports::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};
 pub use nodes::NodeRecord;
 pub use sets::{SealSet, SetRecord};
 pub use uploads::{NewUpload, UploadRecord};

@@ -1,7 +1,7 @@
 //! Training nodes, as far as the ledger needs to know them.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
     sea_query::{Expr, OnConflict},
 };
 use shared::{NodeId, Timestamp};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     Error, Store,
     entity::node::{Column, Entity, Model},
-    text::number,
+    text::{from_json_opt, number, to_json},
 };
 
 /// What a node says of itself.
@@ -24,6 +24,22 @@ pub struct NodeRecord {
     pub threads: u32,
     /// Memory that it may use.
     pub memory_bytes: u64,
+    /// Families of base models that it can train.
+    pub families: Vec<String>,
+}
+
+impl TryFrom<Model> for NodeRecord {
+    type Error = Error;
+
+    fn try_from(row: Model) -> Result<Self, Error> {
+        Ok(Self {
+            id: NodeId::from_uuid(row.id),
+            name: row.name,
+            threads: number("thread count", row.threads)?,
+            memory_bytes: number("memory size", row.memory_bytes)?,
+            families: from_json_opt("family list", row.families.as_deref())?.unwrap_or_default(),
+        })
+    }
 }
 
 /// Notes that a node gave a sign of life.
@@ -52,6 +68,7 @@ impl Store {
             memory_bytes: number("memory size", node.memory_bytes)?,
             created_at: now.milliseconds(),
             seen_at: now.milliseconds(),
+            families: Some(to_json("family list", &node.families)?),
         };
         let mut conflict = OnConflict::column(Column::Id);
         conflict.update_columns([
@@ -59,6 +76,7 @@ impl Store {
             Column::Threads,
             Column::MemoryBytes,
             Column::SeenAt,
+            Column::Families,
         ]);
         Entity::insert(row.into_active_model())
             .on_conflict(conflict)
@@ -67,11 +85,14 @@ impl Store {
         Ok(())
     }
 
-    /// How many nodes gave a sign of life at or after a moment.
-    pub async fn count_nodes_online(&self, since: Timestamp) -> Result<u64, Error> {
-        Ok(Entity::find()
+    /// The nodes that gave a sign of life at or after a moment.
+    pub async fn list_nodes_online(&self, since: Timestamp) -> Result<Vec<NodeRecord>, Error> {
+        Entity::find()
             .filter(Column::SeenAt.gte(since.milliseconds()))
-            .count(&self.reader)
-            .await?)
+            .all(&self.reader)
+            .await?
+            .into_iter()
+            .map(NodeRecord::try_from)
+            .collect()
     }
 }

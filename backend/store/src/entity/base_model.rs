@@ -17,6 +17,8 @@ pub struct Model {
     pub targets: String,
     pub identifiers: String,
     pub created_at: i64,
+    pub owner_id: Option<Uuid>,
+    pub facts: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

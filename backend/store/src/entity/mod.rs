@@ -14,6 +14,8 @@ pub(crate) mod idempotency_key;
 pub(crate) mod image;
 pub(crate) mod job;
 pub(crate) mod job_event;
+pub(crate) mod model_import;
+pub(crate) mod model_import_file;
 pub(crate) mod node;
 pub(crate) mod protected_set;
 pub(crate) mod session;

@@ -12,6 +12,7 @@ pub struct Model {
     pub memory_bytes: i64,
     pub created_at: i64,
     pub seen_at: i64,
+    pub families: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

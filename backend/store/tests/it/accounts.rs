@@ -58,6 +58,7 @@ async fn session_ends_at_its_expiry_and_on_sign_out(world: World) {
 
 async fn base_model_is_registered_once(world: World) {
     let store = &world.store;
+    let user = world.user("ada").await;
     let new = new_model();
     let results = join_all((0..4).map(|_| store.register_base_model(&new, at(0)))).await;
     let ids: Vec<_> = results
@@ -65,12 +66,12 @@ async fn base_model_is_registered_once(world: World) {
         .map(|result| result.unwrap().id)
         .collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    let models = store.list_base_models().await.unwrap();
+    let models = store.list_base_models(user).await.unwrap();
     assert_eq!(models.len(), 1);
     assert_eq!(models[0].size_bytes, 2_000);
     assert_eq!(models[0].identifiers, ["sks"]);
     assert_eq!(
-        store.find_base_model(ids[0]).await.unwrap().as_ref(),
+        store.find_base_model(user, ids[0]).await.unwrap().as_ref(),
         models.first()
     );
     let files = store.base_model_files(ids[0]).await.unwrap();
@@ -82,10 +83,12 @@ async fn base_model_is_registered_once(world: World) {
 async fn node_is_online_while_it_gives_signs_of_life(world: World) {
     let store = &world.store;
     let node = world.node().await;
-    assert_eq!(store.count_nodes_online(at(0)).await.unwrap(), 1);
-    assert_eq!(store.count_nodes_online(at(1)).await.unwrap(), 0);
+    assert_eq!(store.list_nodes_online(at(0)).await.unwrap().len(), 1);
+    assert_eq!(store.list_nodes_online(at(1)).await.unwrap().len(), 0);
     world.touch(node, at(10)).await;
-    assert_eq!(store.count_nodes_online(at(10)).await.unwrap(), 1);
+    let online = store.list_nodes_online(at(10)).await.unwrap();
+    assert_eq!(online.len(), 1);
+    assert_eq!(online[0].families, ["tiny"]);
 }
 
 async fn expired_rows_are_removed_and_the_rest_kept(world: World) {

@@ -10,6 +10,7 @@ mod accounts;
 mod concurrency;
 mod finishing;
 mod idempotency;
+mod imports;
 mod interleaving;
 mod jobs;
 mod postgres;

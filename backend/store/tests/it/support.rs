@@ -99,22 +99,47 @@ async fn create_database() -> Option<String> {
     Some(format!("{server}/{name}"))
 }
 
+/// An empty database of this kind, and the directory that it lives in.
+async fn empty(kind: Kind) -> Option<(String, Option<TempDir>)> {
+    match kind {
+        Kind::Postgres => Some((create_database().await?, None)),
+        Kind::Sqlite => {
+            let directory = TempDir::new().expect("a directory can be made");
+            let path = directory.path().join("test.db");
+            let url = format!("sqlite://{}?mode=rwc", path.display());
+            Some((url, Some(directory)))
+        }
+    }
+}
+
 impl World {
+    /// A database as an older version left it: the first schema, and what `fill` put into it.
+    pub(crate) async fn upgraded(kind: Kind, fill: &str) -> Option<Self> {
+        const FIRST: &str = include_str!("../../../../migrations/src/sql/m0001_main_path.sql");
+        let (url, directory) = empty(kind).await?;
+        let connection = connect(&url).await;
+        let applied = "CREATE TABLE seaql_migrations (version VARCHAR PRIMARY KEY NOT NULL, \
+            applied_at BIGINT NOT NULL); INSERT INTO seaql_migrations VALUES ('m0001_main_path', 1);";
+        for sql in [FIRST, applied, fill] {
+            let done = connection.execute_unprepared(sql).await;
+            done.expect("the old schema takes it");
+        }
+        connection.close().await.expect("the connection closes");
+        Some(Self::at(&url, directory).await)
+    }
+
     async fn open(kind: Kind) -> Option<Self> {
-        let (url, directory) = match kind {
-            Kind::Postgres => (create_database().await?, None),
-            Kind::Sqlite => {
-                let directory = TempDir::new().expect("a directory can be made");
-                let path = directory.path().join("test.db");
-                (format!("sqlite://{}", path.display()), Some(directory))
-            }
-        };
-        migrations::migrate(&url).await.expect("it migrates");
-        migrations::migrate(&url).await.expect("twice is no harm");
-        Some(Self {
-            store: Store::connect(&url).await.expect("it opens"),
+        let (url, directory) = empty(kind).await?;
+        Some(Self::at(&url, directory).await)
+    }
+
+    async fn at(url: &str, directory: Option<TempDir>) -> Self {
+        migrations::migrate(url).await.expect("it migrates");
+        migrations::migrate(url).await.expect("twice is no harm");
+        Self {
+            store: Store::connect(url).await.expect("it opens"),
             _directory: directory,
-        })
+        }
     }
 
     pub(crate) async fn user(&self, name: &str) -> UserId {
@@ -144,6 +169,7 @@ impl World {
             name: "laptop".to_owned(),
             threads: 2,
             memory_bytes: 8 << 30,
+            families: vec!["tiny".to_owned()],
         };
         let touched = self.store.touch_node(&node, now).await;
         touched.expect("the node is known");
@@ -245,6 +271,7 @@ pub(crate) fn new_model() -> NewBaseModel {
         classes: vec!["dog".to_owned()],
         targets: vec!["car".to_owned()],
         identifiers: vec!["sks".to_owned()],
+        facts: None,
         files: vec![
             file("unet/config.json", InputRole::ModelFile, 0xba50),
             file("encoder.safetensors", InputRole::Encoder, 0xba51),
