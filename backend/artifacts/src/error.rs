@@ -33,6 +33,15 @@ pub enum Error {
         /// The object's size.
         size_bytes: u64,
     },
+    /// A part does not begin where the file ends.
+    #[error("the file holds {received} bytes: go on there")]
+    WrongOffset {
+        /// Bytes that are here.
+        received: u64,
+    },
+    /// Another body is being added to the file.
+    #[error("another part of this file is being received")]
+    Busy,
     /// No room is left; nothing was kept.
     #[error("the object store has no space left")]
     NoSpace,

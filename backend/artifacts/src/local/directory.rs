@@ -31,6 +31,18 @@ pub(super) fn publish(incoming: Incoming, target: &Path) -> Result<(), Error> {
         .persist(target)
         .map_err(|error| Error::storage(ACTION)(error.error))?;
     drop(incoming.file);
+    make_durable(directory)
+}
+
+/// Gives a complete and durable file its name as an object; whatever fails, the file is not lost.
+pub(super) fn adopt(source: &Path, target: &Path) -> Result<(), Error> {
+    let directory = target.parent().expect("an object lies in a prefix");
+    create(directory)?;
+    fs::rename(source, target).map_err(Error::storage("publish an object"))?;
+    make_durable(directory)
+}
+
+fn make_durable(directory: &Path) -> Result<(), Error> {
     sync(directory)?;
     directory.parent().map_or(Ok(()), sync)
 }

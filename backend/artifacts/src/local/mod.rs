@@ -2,6 +2,9 @@
 
 mod directory;
 mod receive;
+mod staging;
+
+pub use staging::{Folder, Staging};
 
 use std::{io::SeekFrom, ops::Range, path::PathBuf};
 

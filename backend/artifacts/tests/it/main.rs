@@ -5,5 +5,8 @@
     reason = "every function here is part of a test, which clippy sees in #[test] alone"
 )]
 
+mod bucket;
 mod conformance;
 mod local;
+mod s3_server;
+mod staging;
