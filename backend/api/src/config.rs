@@ -35,6 +35,13 @@ pub struct Config {
     #[arg(long, env = "PERSGUARD_LEASE_SECONDS", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub lease_seconds: u32,
+    /// Origins of object storage services that base models may be imported from, such as
+    /// `https://s3.eu-central-1.amazonaws.com`, with commas between them; by default none.
+    #[arg(long, env = "PERSGUARD_S3_ENDPOINTS", value_delimiter = ',', value_parser = origin)]
+    pub s3_endpoints: Vec<String>,
+    /// The program that reads imported models; by default `persguard-node` beside this one.
+    #[arg(long, env = "PERSGUARD_INSPECTOR")]
+    pub inspector: Option<PathBuf>,
     /// Log filter, such as `info` or `api=debug`.
     #[arg(long, env = "PERSGUARD_LOG", default_value = "info")]
     pub log: String,
@@ -50,7 +57,45 @@ impl Config {
     }
 }
 
+/// An origin as requests must name it: scheme, host and port, and nothing after them.
+fn origin(text: &str) -> Result<String, String> {
+    let origin = text.trim().trim_end_matches('/');
+    let host = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']) => {
+            Ok(origin.to_owned())
+        }
+        _ => Err("give an origin such as https://s3.example.org".to_owned()),
+    }
+}
+
 /// Whether the environment holds a variable that others read, such as the C allocator.
 pub(crate) fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin;
+
+    #[test]
+    fn only_origins_are_allowed() {
+        assert_eq!(
+            origin("https://s3.example.org/").as_deref(),
+            Ok("https://s3.example.org")
+        );
+        assert!(origin("http://127.0.0.1:9000").is_ok());
+        for bad in [
+            "",
+            "s3.example.org",
+            "https://",
+            "https://a/b",
+            "https://u@a",
+            "file:///x",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
 }

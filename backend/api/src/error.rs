@@ -67,6 +67,9 @@ pub enum Error {
     /// The same image is in the set already.
     #[error("The same picture is in the set already.")]
     DuplicateImage,
+    /// Files of an import have not arrived completely.
+    #[error("{} files have not arrived completely: {}.", .0.len(), .0.join(", "))]
+    FilesMissing(Vec<String>),
     /// The lease was taken over.
     #[error("This lease is over: another node holds the job, or the job has ended.")]
     Fenced,
@@ -156,7 +159,7 @@ impl Error {
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Code::Forbidden),
             Self::NotFound => (StatusCode::NOT_FOUND, Code::NotFound),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed),
-            Self::Conflict(_) => (StatusCode::CONFLICT, Code::Conflict),
+            Self::Conflict(_) | Self::FilesMissing(_) => (StatusCode::CONFLICT, Code::Conflict),
             Self::EmailTaken => (StatusCode::CONFLICT, Code::EmailTaken),
             Self::Gone(_) => (StatusCode::GONE, Code::Gone),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge),
@@ -256,6 +259,19 @@ impl From<store::Error> for Error {
             Store::TooManyJobs { active } => Self::Conflict(format!(
                 "You have {active} jobs waiting or running. Wait for one, or cancel it."
             )),
+            Store::TooManyImports { open } => Self::Conflict(format!(
+                "You have {open} imports that are not ready. Finish or delete one first."
+            )),
+            Store::TooManyModels { models } => Self::Conflict(format!(
+                "You have imported {models} models. Delete one first."
+            )),
+            Store::FilesMissing { names } => Self::FilesMissing(names),
+            Store::ImportState { .. } => {
+                Self::Conflict("The import's state does not allow this. Look at its status.".into())
+            }
+            Store::ModelInUse => Self::Conflict(
+                "Jobs were launched on this model, and their results name it. It stays.".into(),
+            ),
             Store::Conflict(_) => Self::Conflict("This exists already.".into()),
             Store::NoSpace | Store::Unavailable(_) => Self::StorageUnavailable(text),
             Store::IllegalTransition { .. } | Store::Corrupt { .. } | Store::Database(_) => {
@@ -274,6 +290,12 @@ impl From<artifacts::Error> for Error {
             Artifacts::SizeMismatch { .. } | Artifacts::HashMismatch { .. } => {
                 Self::ChecksumMismatch(format!("The bytes are not those announced: {text}."))
             }
+            Artifacts::WrongOffset { received } => Self::Conflict(format!(
+                "The server has {received} bytes of this file. Go on at byte {received}."
+            )),
+            Artifacts::Busy => Self::Conflict(
+                "Another part of this file is being received. Wait for its end, then go on.".into(),
+            ),
             Artifacts::OutOfRange { .. } => Self::Malformed(text),
             Artifacts::Body(_) => Self::Malformed("The body did not arrive completely.".into()),
             Artifacts::NoSpace | Artifacts::Storage { .. } => Self::StorageUnavailable(text),

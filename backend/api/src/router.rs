@@ -19,7 +19,7 @@ use crate::{
     app::App,
     handlers::{
         accounts, artifacts, base_models, blobs, demo, events, frontend, galleries, images, jobs,
-        nodes, protected_sets, server, uploads,
+        model_imports, nodes, protected_sets, server, uploads,
     },
     layers::{origin, respond, security},
     openapi,
@@ -40,7 +40,21 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(accounts::create_token))
         .routes(routes!(accounts::find_me))
         .routes(routes!(base_models::list_base_models))
-        .routes(routes!(base_models::find_base_model))
+        .routes(routes!(
+            base_models::find_base_model,
+            base_models::delete_base_model
+        ))
+        .routes(routes!(model_imports::find_import_sources))
+        .routes(routes!(
+            model_imports::create_import,
+            model_imports::list_imports
+        ))
+        .routes(routes!(
+            model_imports::find_import,
+            model_imports::delete_import
+        ))
+        .routes(routes!(model_imports::complete_import))
+        .routes(routes!(model_imports::retry_import))
         .routes(routes!(
             protected_sets::create_set,
             protected_sets::list_sets
@@ -88,6 +102,7 @@ fn streams() -> OpenApiRouter<App> {
         .routes(routes!(artifacts::read_artifact))
         .routes(routes!(images::read_image))
         .routes(routes!(blobs::write_blob, blobs::read_blob))
+        .routes(routes!(model_imports::receive_file))
         .layer(RequestBodyTimeoutLayer::new(REQUEST_TIMEOUT))
 }
 

@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use crate::{Error, Result};
 
+/// Families of base models that the trainer takes, as `persguard-node model inspect` names them.
+pub const FAMILIES: [&str; 3] = ["tiny", "sd1", "sd2"];
+
 /// The node's identity, made at its first start in this directory.
 pub fn node_id(directory: &Path) -> Result<NodeId> {
     let path = directory.join("node_id");

@@ -33,6 +33,7 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
         name: machine::name(),
         threads: config.threads(),
         memory_bytes: machine::memory_bytes(),
+        families: machine::FAMILIES.map(str::to_owned).to_vec(),
     };
     let workshop = Workshop {
         client: Client::new(&config.url, token)?,

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use shared::{ModelId, base_model::BaseModel, page::Page};
+use shared::{ModelId, UserId, base_model::BaseModel, page::Page};
 use store::{BaseModelFile, BaseModelRecord, NewBaseModel};
 
-use super::{App, embedded, paging::Paging};
+use super::{App, blobs, embedded, paging::Paging};
 use crate::error::Error;
 
 fn view(model: BaseModelRecord) -> BaseModel {
@@ -21,27 +21,45 @@ fn view(model: BaseModelRecord) -> BaseModel {
         classes: model.classes,
         targets: model.targets,
         identifiers: model.identifiers,
+        imported: model.owner_id.is_some(),
+        facts: model.facts,
         created_at: model.created_at,
     }
 }
 
-/// Every model of this server, newest first.
-pub async fn list(app: &App, paging: &Paging) -> Result<Page<BaseModel>, Error> {
+/// Every model that an account sees, newest first.
+pub async fn list(app: &App, viewer: UserId, paging: &Paging) -> Result<Page<BaseModel>, Error> {
     let after = paging.after::<ModelId>()?;
-    let models = app.store().list_base_models().await?;
+    let models = app.store().list_base_models(viewer).await?;
     let models = models
         .into_iter()
         .filter(|model| after.is_none_or(|after| model.id < after));
     Ok(paging.page(models.map(view).collect(), |model| model.id))
 }
 
-/// One model.
-pub async fn find(app: &App, id: ModelId) -> Result<BaseModel, Error> {
+/// One model that an account sees.
+pub async fn find(app: &App, viewer: UserId, id: ModelId) -> Result<BaseModel, Error> {
     app.store()
-        .find_base_model(id)
+        .find_base_model(viewer, id)
         .await?
         .map(view)
         .ok_or(Error::NotFound)
+}
+
+/// Deletes a model that this owner imported.
+pub async fn delete(app: &App, owner: UserId, id: ModelId) -> Result<(), Error> {
+    let model = find(app, owner, id).await?;
+    if !model.imported {
+        return Err(Error::Forbidden(
+            "This model came with the server and is everybody's.".into(),
+        ));
+    }
+    let files = app.store().base_model_files(id).await?;
+    if !app.store().delete_base_model(owner, id).await? {
+        return Err(Error::NotFound);
+    }
+    blobs::forget(app, files.iter().map(|file| file.sha256.as_str())).await;
+    Ok(())
 }
 
 /// Puts the embedded model and encoder into the artifact store and the ledger; quick when they
@@ -58,6 +76,7 @@ pub async fn register_embedded(app: &App) -> Result<BaseModel, Error> {
         classes: words(demo::CLASSES),
         targets: words(demo::TARGETS),
         identifiers: words(demo::IDENTIFIERS),
+        facts: None,
         files,
     };
     let model = app.store().register_base_model(&new, app.now()).await?;
@@ -65,7 +84,7 @@ pub async fn register_embedded(app: &App) -> Result<BaseModel, Error> {
 }
 
 /// SHA-256 over the sorted list of the files' names and hashes.
-fn manifest(files: &[BaseModelFile]) -> String {
+pub(crate) fn manifest(files: &[BaseModelFile]) -> String {
     let sorted: BTreeMap<_, _> = files
         .iter()
         .map(|file| (&file.name, &file.sha256))

@@ -1,15 +1,14 @@
 //! Jobs as their owner sees them: launch, look, cancel, retry.
 
-use sha2::{Digest, Sha256};
 use shared::{
     JobId, UserId,
     artifact::Artifact,
     job::{Job, JobKind, JobSpec, JobStatus, JobUrls},
     page::Page,
 };
-use store::{Begun, JobRecord, NewJob, StoredResponse};
+use store::{JobRecord, NewJob};
 
-use super::{App, artifacts, estimates, paging::Paging, preflights::Facts};
+use super::{App, artifacts, estimates, idempotency, paging::Paging, preflights::Facts};
 use crate::{dispatch, error::Error};
 
 /// A launched job, and whether the same request launched it before.
@@ -101,53 +100,14 @@ pub async fn create(
     spec: &JobSpec,
 ) -> Result<Launched, Error> {
     let body = serde_json::to_vec(spec).map_err(Error::internal)?;
-    let fingerprint = hex::encode(Sha256::digest(
-        [b"POST /v1/jobs\n", body.as_slice()].concat(),
-    ));
-    match app
-        .store()
-        .begin_idempotent(owner, key, &fingerprint, app.now())
-        .await?
-    {
-        Begun::Mismatch => Err(Error::IdempotencyKeyReused),
-        Begun::Running => Err(Error::Conflict(
-            "The first request with this Idempotency-Key is still running.".into(),
-        )),
-        Begun::Replay(response) => Ok(Launched {
-            job: serde_json::from_str(&response.body).map_err(Error::internal)?,
-            replayed: true,
-        }),
-        Begun::Fresh => {
-            let launched = launch(app, owner, Some(key), spec).await;
-            remember(app, owner, key, &launched).await?;
-            launched.map(|job| Launched {
-                job,
-                replayed: false,
-            })
-        }
-    }
-}
-
-/// A refusal frees the key: what was refused may be mended and sent again.
-async fn remember(
-    app: &App,
-    owner: UserId,
-    key: &str,
-    launched: &Result<Job, Error>,
-) -> Result<(), Error> {
-    let Ok(job) = launched else {
-        return Ok(app.store().abandon_idempotent(owner, key).await?);
-    };
-    let response = StoredResponse {
-        status: 202,
-        headers: Vec::new(),
-        body: serde_json::to_string(job).map_err(Error::internal)?,
-    };
-    Ok(app.store().finish_idempotent(owner, key, &response).await?)
+    let first = Box::pin(launch(app, owner, Some(key), spec));
+    let answer = idempotency::once(app, owner, key, ("POST /v1/jobs", &body), first).await;
+    answer.map(|(job, replayed)| Launched { job, replayed })
 }
 
 async fn launch(app: &App, owner: UserId, key: Option<&str>, spec: &JobSpec) -> Result<Job, Error> {
-    Facts::load(app, owner, spec).await?.require(spec)?;
+    let facts = Facts::load(app, owner, spec).await?;
+    facts.require(spec)?;
     let new = NewJob {
         owner_id: owner,
         kind: JobKind::Protect,

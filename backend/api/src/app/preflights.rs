@@ -1,5 +1,7 @@
 //! Preflight: what is known before a job is launched, and the same rules at the launch.
 
+use std::{collections::BTreeSet, fmt::Write as _};
+
 use shared::{
     UserId,
     base_model::BaseModel,
@@ -11,6 +13,8 @@ use shared::{
     protected_set::{ProtectedSet, SetStatus},
 };
 
+use store::NodeRecord;
+
 use super::{App, base_models, estimates, protected_sets};
 use crate::error::Error;
 
@@ -21,6 +25,7 @@ pub(crate) const ONLINE_MILLISECONDS: i64 = 30_000;
 pub(crate) struct Facts {
     pub(crate) set: ProtectedSet,
     pub(crate) model: BaseModel,
+    nodes: Vec<NodeRecord>,
 }
 
 impl Facts {
@@ -28,12 +33,13 @@ impl Facts {
     pub(crate) async fn load(app: &App, owner: UserId, spec: &JobSpec) -> Result<Self, Error> {
         Error::unless_valid(spec.validate())?;
         let set = protected_sets::find(app, owner, spec.protected_set_id).await;
-        let model = base_models::find(app, spec.base_model_id).await;
+        let model = base_models::find(app, owner, spec.base_model_id).await;
         Ok(Self {
             set: set
                 .map_err(|error| missing(error, "#/protected_set_id", "You have no such set."))?,
             model: model
                 .map_err(|error| missing(error, "#/base_model_id", "There is no such model."))?,
+            nodes: nodes_online(app).await?,
         })
     }
 
@@ -59,6 +65,7 @@ impl Facts {
             self.class(spec),
             self.target(spec),
             self.identifier(spec),
+            self.trainable(),
         ]
     }
 
@@ -151,10 +158,12 @@ impl Facts {
                 .cloned()
                 .collect::<Vec<_>>()
                 .join(", ");
-            let detail = format!(
-                "`{word}` may not be a single token of this model, which weakens the trigger. \
-                 Single tokens are, for example: {some}."
+            let mut detail = format!(
+                "`{word}` may not be a single token of this model, which weakens the trigger."
             );
+            if !some.is_empty() {
+                let _ = write!(detail, " Single tokens are, for example: {some}.");
+            }
             (CheckStatus::Warn, detail)
         };
         check(
@@ -167,6 +176,84 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// Whether some node that is online can train this model; without any node nobody knows.
+    fn trainable(&self) -> PreflightCheck {
+        let (status, detail) = self.trainers();
+        check(
+            "model_trainable",
+            status,
+            "Base model",
+            detail,
+            Some("#/base_model_id"),
+        )
+    }
+
+    fn trainers(&self) -> (CheckStatus, String) {
+        let family = &self.model.family;
+        let facts = self.model.facts.as_ref();
+        if facts.is_some_and(|facts| facts.layout == SINGLE_FILE) {
+            let detail = "Nodes train models that lie as diffusers folders. Convert this checkpoint to a folder and \
+                          import that.";
+            return (CheckStatus::Fail, detail.into());
+        }
+        if self.nodes.is_empty() {
+            let detail = "Whether a node can train this model is known once one is online.";
+            return (CheckStatus::Warn, detail.into());
+        }
+        let able = |node: &&NodeRecord| node.families.contains(family);
+        let Some(memory) = self
+            .nodes
+            .iter()
+            .filter(able)
+            .map(|node| node.memory_bytes)
+            .max()
+        else {
+            let known: BTreeSet<&str> = self
+                .nodes
+                .iter()
+                .flat_map(|node| node.families.iter().map(String::as_str))
+                .collect();
+            let known: Vec<&str> = known.into_iter().collect();
+            let detail = format!(
+                "No node that is online can train a model of the family `{family}`: they train {}. Choose another \
+                 model, or connect a node that can.",
+                known.join(", ")
+            );
+            return (CheckStatus::Fail, detail);
+        };
+        let needed = facts.map_or(0, |facts| facts.parameters.least_training_bytes());
+        if needed > memory {
+            let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+            let detail = format!(
+                "Training this model takes at least {:.1} GB of memory; the largest node that is online has {:.1} GB.",
+                gigabytes(needed),
+                gigabytes(memory)
+            );
+            return (CheckStatus::Fail, detail);
+        }
+        let detail = format!("A node that is online trains models of the family `{family}`.");
+        (CheckStatus::Pass, detail)
+    }
+
+    /// The encoder judges what it was trained to see.
+    fn judge(&self) -> Option<PreflightCheck> {
+        let detail = "The result is measured with the encoder of the demo world, which saw drawn animals and things \
+                      alone. On other pictures its numbers mean little: judge the gallery by eye.";
+        self.model.imported.then(|| {
+            check(
+                "encoder_domain",
+                CheckStatus::Warn,
+                "Judging",
+                detail.into(),
+                None,
+            )
+        })
+    }
+}
+
+/// The layout of a checkpoint in one file.
+const SINGLE_FILE: &str = "single_file";
 const RIGHTS: &str = "rights_declared";
 const IMAGES: &str = "enough_images";
 
@@ -208,9 +295,10 @@ fn missing(error: Error, pointer: &str, detail: &str) -> Error {
 /// Looks at a specification without launching it.
 pub async fn create(app: &App, owner: UserId, spec: &JobSpec) -> Result<Preflight, Error> {
     let facts = Facts::load(app, owner, spec).await?;
-    let nodes = nodes_online(app).await?;
+    let nodes = u32::try_from(facts.nodes.len()).unwrap_or(u32::MAX);
     let mut checks = facts.checks(spec);
     checks.push(node_check(nodes));
+    checks.extend(facts.judge());
     checks.push(scope(&facts.model));
     Ok(Preflight {
         ready: checks.iter().all(|check| check.status != CheckStatus::Fail),
@@ -258,9 +346,8 @@ fn scope(model: &BaseModel) -> PreflightCheck {
     check("scope", CheckStatus::Warn, "Scope", detail, None)
 }
 
-async fn nodes_online(app: &App) -> Result<u32, Error> {
+async fn nodes_online(app: &App) -> Result<Vec<NodeRecord>, Error> {
     let since =
         shared::Timestamp::from_milliseconds(app.now().milliseconds() - ONLINE_MILLISECONDS);
-    let count = app.store().count_nodes_online(since).await?;
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    Ok(app.store().list_nodes_online(since).await?)
 }

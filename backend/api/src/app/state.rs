@@ -7,13 +7,13 @@ use std::{
 };
 
 use anyhow::Context;
-use artifacts::{ArtifactStore, LocalStore, Signer};
+use artifacts::{ArtifactStore, LocalStore, Signer, Staging};
 use shared::{ModelId, Timestamp, UserId};
 use store::Store;
 use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{passwords::Passwords, rate_limit::RateLimit, tokens::Tokens};
+use super::{model_imports::Imports, passwords::Passwords, rate_limit::RateLimit, tokens::Tokens};
 use crate::{clock::Clock, config::Config, dispatch::hub::Hub, secret};
 
 /// Decoders that work at once: each may take 256 MiB.
@@ -28,6 +28,8 @@ struct Inner {
     public_url: String,
     store: Store,
     artifacts: Box<dyn ArtifactStore>,
+    staging: Staging,
+    imports: Imports,
     signer: Signer,
     clock: Arc<dyn Clock>,
     tokens: Tokens,
@@ -60,6 +62,7 @@ impl App {
         let directory: &Path = &config.data_dir;
         let store = Store::connect(&config.database_url()).await?;
         let artifacts = LocalStore::open(directory.join("artifacts")).await?;
+        let staging = artifacts.staging().await?;
         let blob_key = secret::load_or_create(&directory.join("blob.key"))
             .context("the key of signed addresses cannot be read")?;
         let tokens = Tokens::open(&directory.join("token.key"))
@@ -72,6 +75,8 @@ impl App {
             public_url,
             store,
             artifacts: Box::new(artifacts),
+            staging,
+            imports: Imports::new(),
             signer: Signer::new(&blob_key),
             clock,
             tokens,
@@ -121,6 +126,15 @@ impl App {
 
     pub(crate) fn artifacts(&self) -> &dyn ArtifactStore {
         self.0.artifacts.as_ref()
+    }
+
+    /// Files of imports that are on their way in.
+    pub(crate) fn staging(&self) -> &Staging {
+        &self.0.staging
+    }
+
+    pub(crate) fn imports(&self) -> &Imports {
+        &self.0.imports
     }
 
     pub(crate) fn signer(&self) -> &Signer {

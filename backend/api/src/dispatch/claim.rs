@@ -48,6 +48,14 @@ fn record(request: &CreateLease) -> Result<NodeRecord, Error> {
             "Give a name of 1 to 100 characters.",
         ));
     }
+    let word = |word: &String| !word.is_empty() && word.len() <= 64;
+    if request.families.len() > 64 || !request.families.iter().all(word) {
+        return Err(Error::field(
+            "#/families",
+            "out_of_range",
+            "Name at most 64 families.",
+        ));
+    }
     if i32::try_from(request.threads).is_err() || i64::try_from(request.memory_bytes).is_err() {
         return Err(Error::field(
             "#/threads",
@@ -60,6 +68,7 @@ fn record(request: &CreateLease) -> Result<NodeRecord, Error> {
         name: name.to_owned(),
         threads: request.threads,
         memory_bytes: request.memory_bytes,
+        families: request.families.clone(),
     })
 }
 

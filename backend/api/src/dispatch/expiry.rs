@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::MAX_ATTEMPTS;
 use crate::{
-    app::{App, blobs},
+    app::{App, blobs, model_imports},
     error::Error,
 };
 
@@ -39,7 +39,9 @@ async fn expire(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-async fn sweep(app: &App) -> Result<(), Error> {
+/// Removes what expired and what nobody needs any more.
+pub async fn sweep(app: &App) -> Result<(), Error> {
     app.store().delete_expired(app.now()).await?;
+    model_imports::sweep(app).await?;
     blobs::collect(app).await
 }

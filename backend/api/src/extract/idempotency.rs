@@ -1,4 +1,4 @@
-//! The header `Idempotency-Key`, required where it is extracted.
+//! The header `Idempotency-Key`, required or optional.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
@@ -8,6 +8,21 @@ const MAX_LENGTH: usize = 255;
 
 /// The client's own name for one request; quoted and bare forms are the same key.
 pub(crate) struct IdempotencyKey(pub(crate) String);
+
+/// The same where it may be left out.
+pub(crate) struct OptionalIdempotencyKey(pub(crate) Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for OptionalIdempotencyKey {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        if !parts.headers.contains_key("idempotency-key") {
+            return Ok(Self(None));
+        }
+        let IdempotencyKey(key) = IdempotencyKey::from_request_parts(parts, state).await?;
+        Ok(Self(Some(key)))
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Error;

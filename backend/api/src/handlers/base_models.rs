@@ -1,6 +1,6 @@
 //! Base models that can be protected.
 
-use axum::{Json as Body, extract::State};
+use axum::{Json as Body, extract::State, http::StatusCode};
 use shared::{ModelId, base_model::BaseModel, page::Page};
 
 use crate::{
@@ -9,15 +9,15 @@ use crate::{
     extract::{CurrentUser, Id},
 };
 
-/// Models that this server may protect.
+/// Models that the caller may have protected: everybody's and their own.
 #[utoipa::path(get, path = "/v1/base-models", tag = "models", params(Paging),
     responses((status = 200, body = Page<BaseModel>)))]
 pub(crate) async fn list_base_models(
     State(app): State<App>,
-    _: CurrentUser,
+    CurrentUser(user): CurrentUser,
     paging: Paging,
 ) -> Result<Body<Page<BaseModel>>, Error> {
-    base_models::list(&app, &paging).await.map(Body)
+    base_models::list(&app, user, &paging).await.map(Body)
 }
 
 /// One model.
@@ -25,8 +25,20 @@ pub(crate) async fn list_base_models(
     params(("id" = ModelId, Path)), responses((status = 200, body = BaseModel)))]
 pub(crate) async fn find_base_model(
     State(app): State<App>,
-    _: CurrentUser,
+    CurrentUser(user): CurrentUser,
     Id(id): Id<ModelId>,
 ) -> Result<Body<BaseModel>, Error> {
-    base_models::find(&app, id).await.map(Body)
+    base_models::find(&app, user, id).await.map(Body)
+}
+
+/// Deletes a model that the caller imported and that no job names.
+#[utoipa::path(delete, path = "/v1/base-models/{id}", tag = "models",
+    params(("id" = ModelId, Path)), responses((status = 204)))]
+pub(crate) async fn delete_base_model(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+    Id(id): Id<ModelId>,
+) -> Result<StatusCode, Error> {
+    base_models::delete(&app, user, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -21,7 +21,7 @@ use crate::{
     extract::{CurrentUser, IdempotencyKey, Json, OwnedJob},
 };
 
-static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(crate) static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 fn accepted(job: Job) -> Response {
     let place = location(format!("/v1/jobs/{}", job.id));

@@ -11,6 +11,7 @@ pub(crate) mod frontend;
 pub(crate) mod galleries;
 pub(crate) mod images;
 pub(crate) mod jobs;
+pub(crate) mod model_imports;
 pub(crate) mod nodes;
 pub(crate) mod protected_sets;
 mod range;

@@ -18,6 +18,15 @@ const TABLE: &[(&str, &str)] = &[
     ("get", "/v1/me"),
     ("get", "/v1/base-models"),
     ("get", "/v1/base-models/{id}"),
+    ("delete", "/v1/base-models/{id}"),
+    ("get", "/v1/import-sources"),
+    ("post", "/v1/base-model-imports"),
+    ("get", "/v1/base-model-imports"),
+    ("get", "/v1/base-model-imports/{id}"),
+    ("delete", "/v1/base-model-imports/{id}"),
+    ("put", "/v1/base-model-imports/{id}/files/{number}"),
+    ("post", "/v1/base-model-imports/{id}/complete"),
+    ("post", "/v1/base-model-imports/{id}/retry"),
     ("post", "/v1/protected-sets"),
     ("get", "/v1/protected-sets"),
     ("get", "/v1/protected-sets/{id}"),
@@ -75,7 +84,8 @@ async fn document_lists_the_agreed_routes_and_all_are_served() {
         let place = path
             .replace("{id}", "x")
             .replace("{key}", "x")
-            .replace("{set}", "x");
+            .replace("{set}", "x")
+            .replace("{number}", "x");
         let place = place.replace("{file}", "x");
         // No route takes PATCH; one that exists says which methods it does take.
         let response = stranger

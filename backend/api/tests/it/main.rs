@@ -5,9 +5,12 @@ mod demo;
 mod documents;
 mod events;
 mod galleries;
+mod imports;
 mod jobs;
 mod nodes;
 mod problems;
+#[path = "../../../artifacts/tests/it/s3_server.rs"]
+mod s3_server;
 mod scripted;
 mod sets;
 mod support;

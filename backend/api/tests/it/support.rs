@@ -55,6 +55,8 @@ impl Server {
             node_threads: None,
             demo: false,
             lease_seconds: 30,
+            s3_endpoints: Vec::new(),
+            inspector: None,
             log: "info".into(),
         };
         change(&mut config);
