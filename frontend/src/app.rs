@@ -17,21 +17,23 @@ use crate::{
         job::JobPage,
         jobs::JobsPage,
         landing::LandingPage,
+        models::ModelsPage,
         new_set::NewSetPage,
         not_found::NotFoundPage,
         protect::ProtectPage,
         set::SetPage,
         sign::{SignInPage, SignUpPage},
     },
-    state::{browser::focus, session::Session, uploads::Uploads},
+    state::{browser::focus, model_uploads::ModelUploads, session::Session, uploads::Uploads},
 };
 
 #[component]
 pub(crate) fn App() -> impl IntoView {
     Session::provide();
     let uploads = Uploads::provide();
+    let models = ModelUploads::provide();
     let guard = window_event_listener(ev::beforeunload, move |event| {
-        if uploads.any_pending() {
+        if uploads.any_pending() || models.any_active() {
             event.prevent_default();
         }
     });
@@ -56,6 +58,7 @@ pub(crate) fn App() -> impl IntoView {
                         <Route path=path!("/sets/:id/protect") view=|| view! { <RequireUser><ProtectPage /></RequireUser> } />
                         <Route path=path!("/jobs") view=|| view! { <RequireUser><JobsPage /></RequireUser> } />
                         <Route path=path!("/jobs/:id") view=|| view! { <RequireUser><JobPage /></RequireUser> } />
+                        <Route path=path!("/models") view=|| view! { <RequireUser><ModelsPage /></RequireUser> } />
                         <Route path=path!("/galleries/:id") view=GalleryPage />
                     </FlatRoutes>
                 </div>

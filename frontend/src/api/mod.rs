@@ -5,15 +5,17 @@
 pub(crate) mod error;
 pub(crate) mod events;
 mod http;
+pub(crate) mod model_transfer;
 pub(crate) mod transfer;
 
 use shared::{
-    GalleryId, ImageId, JobId, SetId, UploadId,
+    GalleryId, ImageId, ImportId, JobId, ModelId, SetId, UploadId,
     auth::{CreateSession, CreateUser, User},
     base_model::BaseModel,
     demo::Demo,
     gallery::{Gallery, GallerySummary},
     job::{Job, JobSpec},
+    model_import::{CreateModelImport, ImportSources, ModelImport, RetryModelImport},
     page::Page,
     preflight::Preflight,
     protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet},
@@ -46,7 +48,19 @@ pub(crate) fn demo() -> Endpoint<Demo> {
 }
 
 pub(crate) fn base_models() -> Endpoint<Page<BaseModel>> {
-    Endpoint::new("/v1/base-models".into())
+    Endpoint::new("/v1/base-models?limit=100".into())
+}
+
+pub(crate) fn model_imports() -> Endpoint<Page<ModelImport>> {
+    Endpoint::new("/v1/base-model-imports?limit=100".into())
+}
+
+pub(crate) fn model_import(id: ImportId) -> Endpoint<ModelImport> {
+    Endpoint::new(format!("/v1/base-model-imports/{id}"))
+}
+
+pub(crate) fn import_sources() -> Endpoint<ImportSources> {
+    Endpoint::new("/v1/import-sources".into())
 }
 
 pub(crate) fn protected_sets(after: Option<&str>) -> Endpoint<Page<ProtectedSet>> {
@@ -128,4 +142,38 @@ pub(crate) async fn cancel_job(id: JobId) -> Result<Job, ApiError> {
 
 pub(crate) async fn retry_job(id: JobId) -> Result<Job, ApiError> {
     send::<(), _>(Method::Post, &format!("/v1/jobs/{id}/retry"), None, None).await
+}
+
+pub(crate) async fn create_import(
+    body: &CreateModelImport,
+    key: &str,
+) -> Result<ModelImport, ApiError> {
+    send(
+        Method::Post,
+        "/v1/base-model-imports",
+        Some(body),
+        Some(key),
+    )
+    .await
+}
+
+pub(crate) async fn complete_import(id: ImportId) -> Result<ModelImport, ApiError> {
+    let path = format!("/v1/base-model-imports/{id}/complete");
+    send::<(), _>(Method::Post, &path, None, None).await
+}
+
+pub(crate) async fn retry_import(
+    id: ImportId,
+    body: &RetryModelImport,
+) -> Result<ModelImport, ApiError> {
+    let path = format!("/v1/base-model-imports/{id}/retry");
+    send(Method::Post, &path, Some(body), None).await
+}
+
+pub(crate) async fn delete_import(id: ImportId) -> Result<(), ApiError> {
+    send_unit(Method::Delete, &format!("/v1/base-model-imports/{id}")).await
+}
+
+pub(crate) async fn delete_model(id: ModelId) -> Result<(), ApiError> {
+    send_unit(Method::Delete, &format!("/v1/base-models/{id}")).await
 }

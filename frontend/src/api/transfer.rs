@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use shared::{SetId, image::ProtectedImage, upload::CreateUpload};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{File, ProgressEvent, XmlHttpRequest};
+use web_sys::{Blob, File, ProgressEvent, XmlHttpRequest};
 
 use crate::api::{self, ApiError, http::refusal};
 
@@ -35,7 +35,7 @@ pub(crate) async fn upload(
     let upload = api::create_upload(&announcement).await?;
     report(Stage::Sending(0.0));
     let sending = report.clone();
-    put(&upload.url, file, move |share| {
+    put(&upload.url, file, None, move |share| {
         sending(Stage::Sending(share));
     })
     .await?;
@@ -105,10 +105,21 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
         .collect()
 }
 
-async fn put(url: &str, file: &File, progress: impl Fn(f64) + 'static) -> Result<(), ApiError> {
+/// Sends bytes; `range` says which part of a file they are.
+pub(crate) async fn put(
+    url: &str,
+    bytes: &Blob,
+    range: Option<&str>,
+    progress: impl Fn(f64) + 'static,
+) -> Result<(), ApiError> {
     let broken = |_: JsValue| ApiError::Unreachable;
     let request = XmlHttpRequest::new().map_err(broken)?;
     request.open("PUT", url).map_err(broken)?;
+    if let Some(range) = range {
+        request
+            .set_request_header("content-range", range)
+            .map_err(broken)?;
+    }
     let on_progress = Closure::<dyn FnMut(ProgressEvent)>::new(move |event: ProgressEvent| {
         if event.length_computable() && event.total() > 0.0 {
             progress(event.loaded() / event.total());
@@ -118,7 +129,7 @@ async fn put(url: &str, file: &File, progress: impl Fn(f64) + 'static) -> Result
         upload.set_onprogress(Some(on_progress.as_ref().unchecked_ref()));
     }
     let ended = Promise::new(&mut |resolve, _| request.set_onloadend(Some(&resolve)));
-    request.send_with_opt_blob(Some(file)).map_err(broken)?;
+    request.send_with_opt_blob(Some(bytes)).map_err(broken)?;
     JsFuture::from(ended).await.map_err(broken)?;
     match request.status().unwrap_or(0) {
         0 => Err(ApiError::Unreachable),

@@ -1,7 +1,9 @@
 //! States in one word: a shape and a word, colour only repeats them.
 
 use leptos::prelude::*;
-use shared::{evaluation::Grade, job::JobStatus, protected_set::SetStatus};
+use shared::{
+    evaluation::Grade, job::JobStatus, model_import::ImportStatus, protected_set::SetStatus,
+};
 
 use crate::components::icon::{Glyph, Icon};
 
@@ -33,6 +35,18 @@ pub(crate) fn SetBadge(status: SetStatus) -> impl IntoView {
     let (class, glyph, word) = match status {
         SetStatus::Draft => ("badge", Some(Glyph::Clock), "Draft"),
         SetStatus::Sealed => ("badge badge-good", Some(Glyph::Check), "Sealed"),
+    };
+    view! { <Badge class=class glyph=glyph word=word /> }
+}
+
+#[component]
+pub(crate) fn ImportBadge(status: ImportStatus) -> impl IntoView {
+    let (class, glyph, word) = match status {
+        ImportStatus::Uploading => ("badge", Some(Glyph::Upload), "Waits for files"),
+        ImportStatus::Downloading => ("badge badge-busy", None, "Downloading"),
+        ImportStatus::Verifying => ("badge badge-busy", None, "Verifying"),
+        ImportStatus::Ready => ("badge badge-good", Some(Glyph::Check), "Ready"),
+        ImportStatus::Failed => ("badge badge-bad", Some(Glyph::Warning), "Failed"),
     };
     view! { <Badge class=class glyph=glyph word=word /> }
 }

@@ -34,6 +34,7 @@ pub(crate) fn Header() -> impl IntoView {
                                 view! {
                                     <A href="/home" attr:data-test="nav-home">"Home"</A>
                                     <A href="/jobs" attr:data-test="nav-jobs">"Jobs"</A>
+                                    <A href="/models" attr:data-test="nav-models">"Models"</A>
                                 }
                             })
                     }}

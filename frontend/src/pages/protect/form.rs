@@ -69,7 +69,9 @@ impl ProtectForm {
     /// The method's defaults, and the model's own words where it has some.
     pub(super) fn new(models: &[BaseModel], class_name: String) -> Self {
         let injection = Injection::default();
-        let model = models.first();
+        // What came with the server is trained everywhere; an import is chosen by name.
+        let own = models.iter().find(|model| !model.imported);
+        let model = own.or(models.first());
         let identifier = model
             .and_then(|model| model.identifiers.first().cloned())
             .unwrap_or_else(|| "sks".to_owned());

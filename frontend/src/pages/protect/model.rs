@@ -14,7 +14,7 @@ pub(super) fn ModelCards(form: ProtectForm, models: StoredValue<Vec<BaseModel>>)
                 .iter()
                 .map(|model| {
                     let id = model.id.to_string();
-                    let detail = format!("{} · {} px", model.licence, model.resolution);
+                    let detail = format!("{} · {} px · {}", model.family, model.resolution, model.licence);
                     view! {
                         <RadioCard name="model" value=id.clone() title=model.name.clone() detail=detail chosen=form.model test=format!("model-{id}") />
                     }
@@ -54,6 +54,10 @@ fn ModelFacts(model: BaseModel) -> impl IntoView {
         <h3>{model.name}</h3>
         <dl class="facts" data-test="model-facts">
             <div>
+                <dt>"Family"</dt>
+                <dd>{model.family}</dd>
+            </div>
+            <div>
                 <dt>"Licence"</dt>
                 <dd>{model.licence}</dd>
             </div>
@@ -70,6 +74,6 @@ fn ModelFacts(model: BaseModel) -> impl IntoView {
                 <dd title=model.sha256.clone()><code>{text::short_hash(&model.sha256)}"…"</code></dd>
             </div>
         </dl>
-        <p class="field-hint">"Protection holds in this checkpoint only. Your copy of the base model is not changed."</p>
+        <p class="field-hint">"Protection holds in this checkpoint only. Your copy of the base model is not changed. "<a href="/models">"Import another model"</a></p>
     }
 }

@@ -1,0 +1,129 @@
+//! Base models: what can be protected, what is being imported, and the way to import one.
+
+mod cards;
+mod files;
+mod import;
+
+use leptos::{html::Dialog, prelude::*};
+use shared::{
+    base_model::BaseModel,
+    model_import::{ImportStatus, ModelImport},
+    page::Page,
+};
+
+use crate::{
+    api,
+    components::{
+        confirm::open,
+        heading::PageHeading,
+        icon::{Glyph, Icon},
+        loaded::{Loaded, Skeleton},
+    },
+    state::{
+        fetch::{Fetch, use_fetch, use_interval},
+        model_uploads::ModelUploads,
+    },
+};
+use cards::{ImportCard, ModelCard};
+use import::ImportDialog;
+
+const POLL_MILLISECONDS: u64 = 1_500;
+
+/// Both lists of the page.
+#[derive(Clone, Copy)]
+pub(super) struct Lists {
+    models: Fetch<Page<BaseModel>>,
+    imports: Fetch<Page<ModelImport>>,
+}
+
+impl Lists {
+    /// Asks for both again.
+    pub(super) fn reload(self) {
+        self.models.reload();
+        self.imports.reload();
+    }
+}
+
+#[component]
+pub(crate) fn ModelsPage() -> impl IntoView {
+    let uploads = ModelUploads::expect();
+    let lists = Lists {
+        models: use_fetch(api::base_models),
+        imports: use_fetch(api::model_imports),
+    };
+    use_interval(POLL_MILLISECONDS, move || {
+        let busy = lists.imports.data.with_untracked(|page| {
+            let imports = page.iter().flat_map(|page| &page.data);
+            imports.into_iter().any(|import| import.status.is_busy())
+        });
+        if busy {
+            lists.reload();
+        }
+    });
+    Effect::new(move || {
+        uploads.changed.track();
+        lists.reload();
+    });
+    let dialog = NodeRef::<Dialog>::new();
+    let draw = move |page: Page<BaseModel>| {
+        let cards = page
+            .data
+            .into_iter()
+            .map(|model| view! { <ModelCard model=model lists=lists /> })
+            .collect_view();
+        view! { <div class="stack">{cards}</div> }.into_any()
+    };
+    view! {
+        <div class="page-head-row">
+            <div class="page-head">
+                <PageHeading title="Models" />
+                <p class="lead">"Protection is trained into one model, pinned by the hash of its files. Your imports are yours alone."</p>
+            </div>
+            <button type="button" class="button button-primary" data-test="import-model" on:click=move |_| open(dialog)>
+                <Icon glyph=Glyph::Upload />
+                "Import a model"
+            </button>
+        </div>
+        <ImportDialog dialog=dialog lists=lists />
+        <Imports lists=lists />
+        <section class="stack" aria-labelledby="models">
+            <h2 id="models">"Ready to protect"</h2>
+            <Loaded
+                fetch=lists.models
+                what="The models could not be loaded"
+                skeleton=|| view! { <Skeleton class="skeleton-card" times=2 /> }
+                draw=draw
+            />
+        </section>
+    }
+}
+
+/// Imports that are not models yet.
+#[component]
+fn Imports(lists: Lists) -> impl IntoView {
+    let open = Memo::new(move |_| {
+        let imports = lists
+            .imports
+            .data
+            .get()
+            .map_or_else(Vec::new, |page| page.data);
+        let open = imports.into_iter();
+        open.filter(|import| import.status != ImportStatus::Ready)
+            .collect::<Vec<_>>()
+    });
+    move || {
+        let cards: Vec<_> = open
+            .get()
+            .into_iter()
+            .map(|import| view! { <ImportCard import=import lists=lists /> })
+            .collect();
+        (!cards.is_empty()).then(|| {
+            view! {
+                <section class="stack" aria-labelledby="imports">
+                    <h2 id="imports">"Being imported"</h2>
+                    <div class="stack">{cards}</div>
+                </section>
+            }
+        })
+    }
+}
