@@ -1,0 +1,213 @@
+//! The optional stage `cuda`: builds with the feature on a machine that need not have a GPU.
+//!
+//! The toolkit comes as Python packages into a folder of the cache. Where there is no driver, a
+//! stub of it takes its place at link time, and nothing is run; where there is a GPU, the tests
+//! that wait for one run.
+
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::{cargo, command, folder, output, run};
+
+/// The toolkit, in versions that belong together: newer PTX would be refused by drivers of its
+/// first year.
+const PACKAGES: [&str; 8] = [
+    "nvidia-cuda-nvcc==13.0.88",
+    "nvidia-cuda-crt==13.0.88",
+    "nvidia-nvvm==13.0.88",
+    "nvidia-cuda-nvrtc==13.0.88",
+    "nvidia-cuda-runtime==13.0.96",
+    "nvidia-cuda-cccl==13.0.85",
+    "nvidia-curand==10.4.0.35",
+    "nvidia-cublas==13.0.2.14",
+];
+
+/// Generation that is compiled for, unless `CUDA_COMPUTE_CAP` says another.
+const CAPABILITY: &str = "80";
+
+const FEATURES: [&str; 2] = ["--features", "diffusion/cuda,node/cuda"];
+
+/// Builds with the feature; runs its tests where there is a GPU. Returns the tests' command then.
+pub(crate) fn check() -> Result<Option<Command>> {
+    let toolkit = toolkit()?;
+    println!("CUDA toolkit: {}", toolkit.display());
+    stub(&toolkit)?;
+    let version = output(&mut with_toolkit(command("nvcc"), &toolkit)?.arg("--version"))?;
+    println!("{}", version.lines().nth(3).unwrap_or_default());
+    let packages = ["build", "-p", "diffusion", "-p", "node", "--lib", "--bins"];
+    run(with_toolkit(cargo()?, &toolkit)?
+        .args(packages)
+        .args(FEATURES))?;
+    let tests = || -> Result<Command> {
+        let mut tests = with_toolkit(cargo()?, &toolkit)?;
+        tests.args(["test", "-p", "diffusion", "--features", "cuda"]);
+        Ok(tests)
+    };
+    run(tests()?.arg("--no-run"))?;
+    if has_gpu() {
+        println!("a GPU is present: its tests run now");
+        let mut tests = tests()?;
+        let chosen = ["--test", "it", "cuda", "--"];
+        tests
+            .args(chosen)
+            .args(["--ignored", "--test-threads", "1"]);
+        return Ok(Some(tests));
+    }
+    println!(
+        "\n*** NO GPU IS PRESENT: NOTHING WAS RUN ON ONE ***\n\
+         compiled to PTX: the kernels of diffusion, by nvcc\n\
+         compiled and linked, against a stub of the driver: diffusion with its tests and \
+         examples, persguard-node\n\
+         not run: the tests marked \"needs cuda\"\n\
+         (the same kernels run on the processor in the stage `unit`)\n"
+    );
+    Ok(None)
+}
+
+fn has_gpu() -> bool {
+    let list = Command::new("nvidia-smi").arg("-L").output();
+    list.is_ok_and(|list| list.status.success() && list.stdout.starts_with(b"GPU"))
+}
+
+/// Installs the toolkit into the cache, once.
+fn toolkit() -> Result<PathBuf> {
+    let base = folder("tools")?.join("cuda");
+    let prefix = base.join("prefix");
+    let toolkit = prefix.join("nvidia/cu13");
+    let done = base.join(".done");
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == PACKAGES.join(" ")) {
+        return Ok(toolkit);
+    }
+    println!(
+        "installing the CUDA toolkit (1.2 GB) into {}",
+        base.display()
+    );
+    if prefix.exists() {
+        fs::remove_dir_all(&prefix)?;
+    }
+    let environment = base.join("venv");
+    run(command("python3").args(["-m", "venv"]).arg(&environment))?;
+    run(command(environment.join("bin/python"))
+        .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
+        .arg(&prefix)
+        .args(PACKAGES))?;
+    let lib = toolkit.join("lib");
+    symlink("lib", toolkit.join("lib64"))?;
+    link_names(&lib)?;
+    fs::write(done, PACKAGES.join(" "))?;
+    Ok(toolkit)
+}
+
+/// Links `libx.so` to `libx.so.13`: the linker looks for the plain name.
+fn link_names(lib: &Path) -> Result<()> {
+    for entry in fs::read_dir(lib)? {
+        let name = entry?.file_name().into_string().unwrap_or_default();
+        let Some((stem, _)) = name.split_once(".so.") else {
+            continue;
+        };
+        let plain = lib.join(format!("{stem}.so"));
+        if !plain.exists() {
+            symlink(&name, plain)?;
+        }
+    }
+    Ok(())
+}
+
+/// A library with the driver's names, each of which says that there is no device.
+fn stub(toolkit: &Path) -> Result<()> {
+    let lib = toolkit.join("lib");
+    let library = lib.join("libcuda.so");
+    if library.exists() {
+        return Ok(());
+    }
+    let source = fs::read_to_string(driver_bindings()?)?;
+    let names = driver_names(&source);
+    if names.is_empty() {
+        bail!("no names of driver functions in cudarc's bindings");
+    }
+    // 100 is CUDA_ERROR_NO_DEVICE.
+    let functions: Vec<_> = names
+        .iter()
+        .map(|name| format!("int {name}(void) {{ return 100; }}\n"))
+        .collect();
+    let code = lib.join("driver_stub.c");
+    fs::write(&code, functions.concat())?;
+    run(command("cc")
+        .args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"])
+        .arg(&library)
+        .arg(&code))?;
+    println!("stub of the driver: {} functions", names.len());
+    Ok(())
+}
+
+/// cudarc's bindings of the driver, in the sources that cargo has.
+fn driver_bindings() -> Result<PathBuf> {
+    let mut metadata = cargo()?;
+    metadata.args(["metadata", "--format-version", "1"]);
+    let metadata = output(metadata.args(FEATURES))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let packages = metadata["packages"].as_array().context("no packages")?;
+    let cudarc = packages.iter().find(|package| package["name"] == "cudarc");
+    let manifest = cudarc.and_then(|package| package["manifest_path"].as_str());
+    let manifest = Path::new(manifest.context("cudarc is not among the packages")?);
+    Ok(manifest.with_file_name("src").join("driver/sys/mod.rs"))
+}
+
+/// Names of the functions that bindings declare, each once.
+fn driver_names(source: &str) -> Vec<&str> {
+    let mut names: Vec<_> = source
+        .split("fn ")
+        .filter_map(|rest| rest.split_once('('))
+        .map(|(name, _)| name)
+        .filter(|name| {
+            let upper = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_uppercase());
+            let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+            name.strip_prefix("cu").is_some_and(upper) && name.chars().all(word)
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// A command that finds the toolkit, and cargo a target folder that the other stages keep out of.
+fn with_toolkit(mut command: Command, toolkit: &Path) -> Result<Command> {
+    let lib = toolkit.join("lib");
+    let mut path = vec![toolkit.join("bin")];
+    path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    for name in [
+        "CUDA_HOME",
+        "CUDA_PATH",
+        "CUDA_ROOT",
+        "CUDA_TOOLKIT_ROOT_DIR",
+    ] {
+        command.env(name, toolkit);
+    }
+    let capability = env::var_os("CUDA_COMPUTE_CAP").unwrap_or_else(|| CAPABILITY.into());
+    command
+        .env("PATH", env::join_paths(path)?)
+        .env("CUDA_COMPUTE_CAP", capability)
+        .env("LIBRARY_PATH", &lib)
+        .env("LD_LIBRARY_PATH", &lib)
+        .env("RUSTFLAGS", format!("-L native={}", lib.display()))
+        .env("CARGO_TARGET_DIR", folder("tools")?.join("cuda/target"));
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::driver_names;
+
+    #[test]
+    fn names_of_functions_are_found_once() {
+        let source = "pub unsafe fn cuInit(Flags: u32) { fn cuInit(Flags: u32); } \
+                      fn cuMemAlloc_v2(x: u8); fn culib() {} fn current()";
+        assert_eq!(driver_names(source), ["cuInit", "cuMemAlloc_v2"]);
+    }
+}
