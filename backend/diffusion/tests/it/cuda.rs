@@ -1,7 +1,11 @@
-//! Everything on a CUDA device against the CPU. Nothing here has run yet: no GPU was at hand.
+//! Everything on a CUDA device against the CPU.
+//!
+//! So far it has run on the pretended driver alone (`cargo xtask test --only cuda`): no GPU was at
+//! hand.
 
 use candle_core::{DType, Device, Tensor, Var};
 use diffusion::{
+    checkpoint::Checkpoints,
     cuda, noise,
     ops::{self, Activation, Mask},
     optimizer::{AdamW, AdamWConfig, Ema, clip_gradients},
@@ -211,7 +215,12 @@ fn training_steps_agree_with_the_cpu() {
 }
 
 /// The U-Net of a fixture against diffusers, as `unet.rs` does on the CPU.
-fn agrees_with_diffusers(fixture: &str, dtype: DType, [forward, gradient]: [f32; 2]) {
+fn agrees_with_diffusers(
+    fixture: &str,
+    dtype: DType,
+    checkpoints: Option<Checkpoints>,
+    [forward, gradient]: [f32; 2],
+) {
     let device = device();
     let file = Weights::load(path(&format!("{fixture}.safetensors")), DType::F32, &device).unwrap();
     let expected = file.with_prefix("gradient.");
@@ -219,14 +228,22 @@ fn agrees_with_diffusers(fixture: &str, dtype: DType, [forward, gradient]: [f32;
     let unet = UNet::new(config(fixture), &parameters.weights()).unwrap();
     let input = |name: &str| file.get(name).unwrap().clone();
     let latents = input("latents").to_dtype(dtype).unwrap();
-    let prediction = unet
-        .forward(&latents, &input("timesteps"), &input("context").into())
-        .unwrap();
+    let (timesteps, conditions) = (input("timesteps"), input("context").into());
+    let prediction = match &checkpoints {
+        None => unet.forward(&latents, &timesteps, &conditions),
+        Some(checkpoints) => {
+            unet.forward_checkpointed(&latents, &timesteps, &conditions, checkpoints)
+        }
+    };
+    let prediction = prediction.unwrap();
     let error = relative_error(&on_cpu(&prediction), &on_cpu(&input("prediction")));
     assert!(error < forward, "{fixture} in {dtype:?} is off by {error}");
     let difference = (prediction.to_dtype(DType::F32).unwrap() - input("target")).unwrap();
     let loss = difference.sqr().unwrap().mean_all().unwrap();
-    let gradients = loss.backward().unwrap();
+    let gradients = match checkpoints {
+        None => loss.backward().unwrap(),
+        Some(checkpoints) => checkpoints.backward(&loss).unwrap(),
+    };
     for (name, variable) in parameters.iter() {
         let actual = gradients.get(variable).expect("every weight is trained");
         let error = relative_error(&on_cpu(actual), &on_cpu(expected.get(name).unwrap()));
@@ -238,7 +255,9 @@ fn agrees_with_diffusers(fixture: &str, dtype: DType, [forward, gradient]: [f32;
 #[ignore = "needs cuda"]
 fn unets_agree_with_diffusers() {
     for fixture in ["unet", "unet_linear"] {
-        agrees_with_diffusers(fixture, DType::F32, [2e-5, 2e-4]);
+        agrees_with_diffusers(fixture, DType::F32, None, [2e-5, 2e-4]);
+        let checkpoints = Checkpoints::new().unwrap();
+        agrees_with_diffusers(fixture, DType::F32, Some(checkpoints), [2e-5, 2e-4]);
     }
 }
 
@@ -246,6 +265,6 @@ fn unets_agree_with_diffusers() {
 #[ignore = "needs cuda"]
 fn unets_in_half_precision_are_near_diffusers() {
     for fixture in ["unet", "unet_linear"] {
-        agrees_with_diffusers(fixture, DType::BF16, [5e-2, 0.3]);
+        agrees_with_diffusers(fixture, DType::BF16, None, [5e-2, 0.3]);
     }
 }

@@ -7,6 +7,8 @@
 
 mod autoencoder;
 mod checkpoint;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod families;
 mod gradients;
 mod half_precision;
