@@ -30,6 +30,11 @@ const TEST_NEEDS: &[Need] = &[
         packages: &["curl", "jq"],
     },
     Need {
+        what: "a C++ compiler, for the tests of the CUDA kernels",
+        met: || on_path("g++"),
+        packages: &["g++"],
+    },
+    Need {
         what: "PostgreSQL",
         met: has_postgres,
         packages: &["postgresql"],

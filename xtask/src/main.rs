@@ -13,6 +13,7 @@ mod apt;
 mod cache;
 mod claim;
 mod commands;
+mod cuda;
 mod demo;
 mod http;
 mod server;

@@ -12,13 +12,14 @@ use clap::Args;
 use crate::{
     apt,
     cache::{cargo, folder, run},
-    web,
+    cuda, web,
 };
 
 /// What to check.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, journeys, browser.
+    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, journeys, browser; or one that runs
+    /// only when it is named: cuda (builds with the feature; fetches 1.2 GB once).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
@@ -53,16 +54,24 @@ const STAGES: &[(&str, Stage)] = &[
     ("browser", |totals| end_to_end("browser", totals)),
 ];
 
+/// Stages that run only when they are named: they cost more than every push is worth.
+const OPTIONAL: &[(&str, Stage)] = &[("cuda", |totals| run_tests(&mut cuda::prepare()?, totals))];
+
 const TESTS: [&str; 3] = ["test", "--no-fail-fast", "--workspace"];
 
 /// Runs the stages that were asked for; all of them run, so that one push tells every failure.
 pub(crate) fn check(options: &Options) -> Result<()> {
-    let chosen: Vec<_> = STAGES
-        .iter()
-        .filter(|(name, _)| options.only.as_deref().is_none_or(|only| only == *name))
-        .collect();
+    let chosen: Vec<_> = match options.only.as_deref() {
+        None => STAGES.iter().collect(),
+        Some(only) => STAGES
+            .iter()
+            .chain(OPTIONAL)
+            .filter(|(name, _)| only == *name)
+            .collect(),
+    };
     if chosen.is_empty() {
-        let names: Vec<_> = STAGES.iter().map(|(name, _)| *name).collect();
+        let names = STAGES.iter().chain(OPTIONAL).map(|(name, _)| *name);
+        let names: Vec<_> = names.collect();
         bail!("no such stage; there are {}", names.join(", "));
     }
     let mut totals = Totals::default();

@@ -32,14 +32,15 @@
 //!   memory and accesses out of bounds; breaking a kernel on purpose in sixteen ways, missing
 //!   barriers among them, made a test fail each time.
 //! - `cargo xtask test --only cuda` fetches the toolkit, compiles the kernels to PTX, builds and
-//!   links everything with the feature, and runs the tests of `tests/it/cuda.rs`: every operator
+//!   links this package with the feature, and runs the tests of `tests/it/cuda.rs`: every operator
 //!   through candle on a CUDA device, training steps, and the U-Net fixtures against diffusers,
 //!   plain and checkpointed. Without a GPU the driver and cuBLAS under them are pretended
 //!   (`src/cuda/emulator/driver.cpp`): our kernels run on the processor, candle's by stand-ins.
 //!
-//! Not checked is what a real driver, cuBLAS and the compiled PTX do, streams and events, and
-//! that text encoders and autoencoders run there (they use the same operators). On a machine with
-//! a GPU the same command runs the same tests on it, and `examples/cuda_bench.rs` measures.
+//! Not checked is what a real driver, cuBLAS and the compiled PTX do, streams and events; that text
+//! encoders and autoencoders run there, which use the same operators; and that the packages above
+//! link with the feature, which they only forward. On a machine with a GPU the same command runs
+//! the same tests on it, and `examples/cuda_bench.rs` measures.
 
 pub(crate) mod attention;
 pub(crate) mod convolution;
