@@ -8,6 +8,7 @@ pub mod config;
 pub mod machine;
 pub mod model;
 pub mod node;
+pub mod plan;
 pub mod work;
 
 mod attempt;

@@ -1,5 +1,5 @@
-//! The program `persguard-node`: the node, with `work DIR` the trainer that the node starts, or with `model` what
-//! is told of models on disk.
+//! The program `persguard-node`: the node, with `work DIR` the trainer that the node starts, with `model` what is told
+//! of models on disk, or with `plan` what a training step will take.
 
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
 
@@ -31,6 +31,7 @@ fn main() -> Result<ExitCode> {
             return Ok(node::work::run(&directory));
         }
         Some("model") => return Ok(node::model::run(arguments)),
+        Some("plan") => return Ok(node::plan::run(arguments)),
         _ => {}
     }
     let Arguments { config } = Arguments::parse();

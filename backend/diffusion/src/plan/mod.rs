@@ -4,6 +4,7 @@
 //! keeps, gradients as candle accumulates them, weights, and running means. Time comes from one
 //! number that is measured on the machine ([`Rate::measure`]); without it none is given.
 
+mod folder;
 mod memory;
 mod presets;
 mod rate;
