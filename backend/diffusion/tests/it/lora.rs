@@ -103,7 +103,8 @@ fn checkpoints_reach_the_adapters() {
             gradients.get(variable).expect("a gradient"),
             plain.get(variable).expect("a gradient"),
         );
-        assert!(error < 1e-6, "gradient of {name} is off by {error}");
+        // Blocks add gradients in another order: 1.2e-6 with AVX2, less with AVX-512.
+        assert!(error < 1e-5, "gradient of {name} is off by {error}");
     }
 }
 
