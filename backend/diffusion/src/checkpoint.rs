@@ -49,14 +49,6 @@ impl Checkpoints {
         Ok(gradients)
     }
 
-    /// A tracked tensor on `device`: not a copy of the one on the CPU, which candle would walk to.
-    fn anchor_on(&self, device: &Device) -> Result<Tensor> {
-        if device.is_cpu() {
-            return Ok(self.anchor.as_tensor().clone());
-        }
-        Ok(Var::zeros(1, DType::F32, device)?.as_tensor().clone())
-    }
-
     /// Runs `body` on at most three inputs, remembering those alone.
     ///
     /// Gradient flows to: `inputs` through the graph, everything else that `body` reads through
@@ -69,7 +61,7 @@ impl Checkpoints {
         let detached: Vec<_> = inputs.iter().map(|input| input.detach()).collect();
         let ys = body(&detached)?;
         let anchor = if ys.track_op() {
-            self.anchor_on(ys.device())?
+            self.anchor.as_tensor().clone()
         } else {
             self.anchor.detach()
         };

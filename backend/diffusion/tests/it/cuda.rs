@@ -218,10 +218,11 @@ fn training_steps_agree_with_the_cpu() {
 fn agrees_with_diffusers(
     fixture: &str,
     dtype: DType,
-    checkpoints: Option<Checkpoints>,
+    checkpointed: bool,
     [forward, gradient]: [f32; 2],
 ) {
     let device = device();
+    let checkpoints = checkpointed.then(|| Checkpoints::new(&device).unwrap());
     let file = Weights::load(path(&format!("{fixture}.safetensors")), DType::F32, &device).unwrap();
     let expected = file.with_prefix("gradient.");
     let parameters = Parameters::from_weights(&file.with_prefix("weight.")).unwrap();
@@ -255,9 +256,8 @@ fn agrees_with_diffusers(
 #[ignore = "needs cuda"]
 fn unets_agree_with_diffusers() {
     for fixture in ["unet", "unet_linear"] {
-        agrees_with_diffusers(fixture, DType::F32, None, [2e-5, 2e-4]);
-        let checkpoints = Checkpoints::new().unwrap();
-        agrees_with_diffusers(fixture, DType::F32, Some(checkpoints), [2e-5, 2e-4]);
+        agrees_with_diffusers(fixture, DType::F32, false, [2e-5, 2e-4]);
+        agrees_with_diffusers(fixture, DType::F32, true, [2e-5, 2e-4]);
     }
 }
 
@@ -265,6 +265,6 @@ fn unets_agree_with_diffusers() {
 #[ignore = "needs cuda"]
 fn unets_in_half_precision_are_near_diffusers() {
     for fixture in ["unet", "unet_linear"] {
-        agrees_with_diffusers(fixture, DType::BF16, None, [5e-2, 0.3]);
+        agrees_with_diffusers(fixture, DType::BF16, false, [5e-2, 0.3]);
     }
 }
