@@ -4,4 +4,5 @@ mod demo_project;
 mod interruptions;
 mod isolation;
 mod main_path;
+mod model_import;
 mod readme;
