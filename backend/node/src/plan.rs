@@ -26,6 +26,10 @@ const FACTOR: usize = 8;
 /// Tells what a training step takes: memory by what holds it, multiply-adds, and with --measure time.
 #[derive(Parser)]
 #[command(name = "persguard-node plan", bin_name = "persguard-node plan")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 struct Arguments {
     /// A folder in the diffusers layout; without it a published family.
     #[arg(long, conflicts_with = "family")]
