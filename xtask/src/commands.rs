@@ -35,7 +35,8 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
         "diffusion" => against_pytorch(example("diffusion", "bench")?, arguments),
         "protect" => run(world("bench")?.args(arguments)),
         "step" => run(example("persguard", "step_share")?.args(arguments)),
-        _ => bail!("no benchmark `{name}`; there are diffusion, protect, step"),
+        "plan" => run(&mut example("diffusion", "plan_check")?),
+        _ => bail!("no benchmark `{name}`; there are diffusion, protect, step, plan"),
     }
 }
 

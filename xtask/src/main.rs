@@ -49,8 +49,8 @@ enum Command {
     },
     /// Runs a benchmark.
     Bench {
-        /// `diffusion` (training, sampling, autoencoder and text against `PyTorch`), `protect` (the demo benchmark) or
-        /// `step` (where an injection step spends its time).
+        /// `diffusion` (training, sampling, autoencoder and text against `PyTorch`), `protect` (the demo benchmark),
+        /// `step` (where an injection step spends its time) or `plan` (planned against measured memory and time).
         name: String,
         /// Passed on to the benchmark.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
