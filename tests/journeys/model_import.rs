@@ -92,7 +92,7 @@ async fn an_interrupted_import_becomes_a_model_that_is_protected() -> Result<()>
     assert_eq!((model.name.as_str(), model.resolution), ("My own demo", 32));
     let facts = model.facts.context("it was verified")?;
     ensure!(facts.parameters.unet > 1_000_000, "{facts:?}");
-    assert_eq!(facts.prediction_type, "epsilon");
+    assert_eq!(facts.prediction_type, "v_prediction");
 
     let set = person.sealed_set("violet-dog").await?;
     let mut spec = person.short_spec(&set).await?;
