@@ -274,12 +274,15 @@ impl Conv2d {
         })
     }
 
-    /// The same layer without padding, for inputs padded by the caller.
-    pub(crate) fn unpadded(scope: Scope<'_>, shape: ConvShape) -> Result<Self> {
-        Ok(Self {
-            padding: 0,
-            ..Self::new(scope, shape)?
-        })
+    /// The layer on images padded below and on the right only. Autoencoders take no adapters.
+    pub(crate) fn forward_padded_after(&self, xs: &Tensor) -> Result<Tensor> {
+        let (weight, bias) = (like(xs, &self.weight)?, like(xs, &self.bias)?);
+        Ok(ops::conv2d_padded_after(
+            xs,
+            &weight,
+            Some(&bias),
+            self.stride,
+        )?)
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {

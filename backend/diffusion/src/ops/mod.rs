@@ -32,7 +32,7 @@ pub use activation::{Activation, activation, geglu};
 pub use attention::{Mask, attention};
 pub use channels::add_to_channels;
 pub use concat::concat_channels;
-pub use conv::conv2d;
+pub use conv::{conv2d, conv2d_padded_after};
 pub use group_norm::{group_norm, group_norm_silu};
 pub use half::cast;
 pub use layer_norm::layer_norm;

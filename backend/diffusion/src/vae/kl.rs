@@ -261,7 +261,7 @@ impl Encoder {
                 ..ConvShape::three(outputs, outputs)
             };
             let resample = (level + 1 < channels.len())
-                .then(|| Conv2d::unpadded(block.child("downsamplers.0.conv"), halve));
+                .then(|| Conv2d::new(block.child("downsamplers.0.conv"), halve));
             blocks.push(Block {
                 residuals,
                 resample: resample.transpose()?,
@@ -288,8 +288,7 @@ impl Encoder {
             }
             if let Some(downsample) = &block.resample {
                 // Diffusers pads this convolution on the right and at the bottom only.
-                xs = xs.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?;
-                xs = downsample.forward(&xs)?;
+                xs = downsample.forward_padded_after(&xs)?;
             }
         }
         self.conv_out

@@ -180,6 +180,13 @@ fn convolution_of_stride_two_without_padding() {
 }
 
 #[test]
+fn convolution_of_stride_two_padded_after() {
+    check(&[&[2, 3, 6, 5], &[4, 3, 3, 3], &[4]], |t| {
+        ops::conv2d_padded_after(&t[0], &t[1], Some(&t[2]), 2)
+    });
+}
+
+#[test]
 fn convolution_of_one_by_one() {
     check(&[&[5, 3, 2, 3], &[4, 3, 1, 1], &[4]], |t| {
         ops::conv2d(&t[0], &t[1], Some(&t[2]), 1, 0)

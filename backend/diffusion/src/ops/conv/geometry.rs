@@ -34,21 +34,36 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// Sizes for `xs: [b, c, h, w]` and `weight: [o, c, kh, kw]`.
+    /// Sizes for `xs: [b, c, h, w]` and `weight: [o, c, kh, kw]`, padded by as much on all sides.
+    #[cfg(test)]
     pub(crate) fn new(
         xs: &[usize],
         weight: &[usize],
         stride: usize,
         padding: usize,
     ) -> Result<Self> {
+        Self::padded(xs, weight, stride, (padding, padding))
+    }
+
+    /// Sizes for `xs: [b, c, h, w]` and `weight: [o, c, kh, kw]`, with one padding above and on the left and another
+    /// below and on the right.
+    pub(crate) fn padded(
+        xs: &[usize],
+        weight: &[usize],
+        stride: usize,
+        (padding, after): (usize, usize),
+    ) -> Result<Self> {
         let (&[batch, channels, height, width], &[filters, depth, kernel_height, kernel_width]) =
             (xs, weight)
         else {
             bail!("conv2d takes [b, c, h, w] and [o, c, kh, kw], got {xs:?} and {weight:?}");
         };
-        let fits = height + 2 * padding >= kernel_height && width + 2 * padding >= kernel_width;
+        let added = padding + after;
+        let fits = height + added >= kernel_height && width + added >= kernel_width;
         if channels != depth || !fits || stride == 0 || kernel_height == 0 || kernel_width == 0 {
-            bail!("conv2d of {xs:?} with {weight:?}, stride {stride}, padding {padding}");
+            bail!(
+                "conv2d of {xs:?} with {weight:?}, stride {stride}, padding {padding} and {after}"
+            );
         }
         if batch * channels * filters == 0 {
             bail!("conv2d of an empty tensor: {xs:?} with {weight:?}");
@@ -61,8 +76,8 @@ impl Geometry {
             filters,
             kernel_height,
             kernel_width,
-            out_height: (height + 2 * padding - kernel_height) / stride + 1,
-            out_width: (width + 2 * padding - kernel_width) / stride + 1,
+            out_height: (height + added - kernel_height) / stride + 1,
+            out_width: (width + added - kernel_width) / stride + 1,
             stride,
             padding_top: padding,
             padding_left: padding,

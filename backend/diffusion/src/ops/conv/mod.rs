@@ -35,7 +35,23 @@ pub fn conv2d(
     stride: usize,
     padding: usize,
 ) -> Result<Tensor> {
-    let op = Conv2d { stride, padding };
+    apply(xs, weight, bias, Conv2d::new(stride, (padding, padding)))
+}
+
+/// [`conv2d`] of images padded by one pixel below and on the right only, as encoders of latents
+/// halve them.
+///
+/// Gradient flows to: `xs`, `weight`, `bias`.
+pub fn conv2d_padded_after(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+) -> Result<Tensor> {
+    apply(xs, weight, bias, Conv2d::new(stride, (0, 1)))
+}
+
+fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, op: Conv2d) -> Result<Tensor> {
     let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
     match bias {
         Some(bias) => half::apply3(&xs, &weight, &bias.contiguous()?, op),
@@ -46,12 +62,17 @@ pub fn conv2d(
 #[derive(Clone, Copy, Debug)]
 struct Conv2d {
     stride: usize,
-    padding: usize,
+    /// Above and on the left; below and on the right.
+    padding: (usize, usize),
 }
 
 impl Conv2d {
+    fn new(stride: usize, padding: (usize, usize)) -> Self {
+        Self { stride, padding }
+    }
+
     fn geometry(&self, xs: &[usize], weight: &[usize]) -> Result<Geometry> {
-        Geometry::new(xs, weight, self.stride, self.padding)
+        Geometry::padded(xs, weight, self.stride, self.padding)
     }
 
     /// The geometry, if there is a bias for each filter or none.
