@@ -52,7 +52,7 @@ fn setups() -> Vec<(&'static str, Models, Setup)> {
         ..Setup::default()
     };
     let wide = Setup {
-        batch: 2,
+        batch: 4,
         latent: (32, 32),
         tokens: 77,
         ..small
