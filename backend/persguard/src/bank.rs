@@ -115,7 +115,8 @@ impl TeacherBank {
     }
 }
 
-fn indices(rows: &[usize], like: &Tensor) -> Result<Tensor> {
+/// Rows as `index_select` takes them, on the device of `like`.
+pub(crate) fn indices(rows: &[usize], like: &Tensor) -> Result<Tensor> {
     let rows: Vec<u32> = rows
         .iter()
         .map(|row| u32::try_from(*row).unwrap_or(u32::MAX))

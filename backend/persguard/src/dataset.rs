@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::{job::JobSpec, objective::Objective};
 
-use crate::{Error, Result, event::Reporter, pools::Pools};
+use crate::{Error, Result, bank::indices, event::Reporter, pools::Pools};
 
 /// Every prompt that training uses, embedded once.
 #[derive(Clone, Debug)]
@@ -89,12 +89,7 @@ impl Prompts {
 }
 
 fn select(table: &Conditions, rows: &[usize]) -> Result<Conditions> {
-    let rows: Vec<u32> = rows
-        .iter()
-        .map(|row| u32::try_from(*row).unwrap_or(u32::MAX))
-        .collect();
-    let rows = Tensor::new(rows, table.context.device())?;
-    Ok(table.select(&rows)?)
+    Ok(table.select(&indices(rows, &table.context)?)?)
 }
 
 fn class_prompts(pools: &Pools, class: &str) -> Vec<String> {
