@@ -10,7 +10,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     dispatch::{self, local_node::LocalNode},
-    router,
+    router, sibling,
 };
 
 /// Longest wait for open requests after a stop was asked for.
@@ -91,9 +91,8 @@ fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
 }
 
 fn local_node(app: &App, address: SocketAddr) -> anyhow::Result<LocalNode> {
-    let own = std::env::current_exe().context("the own executable is unknown")?;
     Ok(LocalNode {
-        program: own.with_file_name(format!("persguard-node{}", std::env::consts::EXE_SUFFIX)),
+        program: sibling::program().context("the own executable is unknown")?,
         url: format!("http://{address}"),
         token: app.tokens().issue(Audience::Node, "local", app.now())?,
         directory: app.config().data_dir.join("node"),

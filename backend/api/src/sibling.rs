@@ -38,7 +38,8 @@ pub fn hand_over(command: &OsStr, arguments: &[OsString]) -> io::Error {
     }
 }
 
-fn program() -> io::Result<PathBuf> {
+/// Where that program lies.
+pub(crate) fn program() -> io::Result<PathBuf> {
     let name = format!("{NAME}{}", std::env::consts::EXE_SUFFIX);
     Ok(std::env::current_exe()?.with_file_name(name))
 }

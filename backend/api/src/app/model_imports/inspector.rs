@@ -17,7 +17,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::config::Config;
+use crate::{config::Config, sibling};
 
 /// Longest time to read a model: 16 GiB from a slow disk.
 const TIMEOUT: Duration = Duration::from_mins(15);
@@ -76,11 +76,7 @@ pub(crate) enum InspectionError {
 
 /// The configured program, or the one beside this one.
 pub(crate) fn program(config: &Config) -> io::Result<PathBuf> {
-    if let Some(program) = &config.inspector {
-        return Ok(program.clone());
-    }
-    let name = format!("persguard-node{}", std::env::consts::EXE_SUFFIX);
-    Ok(std::env::current_exe()?.with_file_name(name))
+    config.inspector.clone().map_or_else(sibling::program, Ok)
 }
 
 /// Reads the model at a path.
