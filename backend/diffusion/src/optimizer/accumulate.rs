@@ -48,11 +48,6 @@ impl Accumulator {
                 continue;
             }
             let gradient = gradient.contiguous()?;
-            if !gradient.device().is_cpu() {
-                let sum = (sum + gradient.affine(scale, 0.0)?)?;
-                self.sum.insert(variable, sum);
-                continue;
-            }
             let terms = Reading::new(&gradient)?;
             sum.inplace_op1(&AddScaled {
                 scale: scale as f32,

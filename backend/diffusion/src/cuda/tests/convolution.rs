@@ -7,7 +7,7 @@ use crate::ops::{self, Geometry};
 fn check(xs: [usize; 4], kernel: [usize; 3], [stride, padding]: [usize; 2], budget: usize) {
     let [filters, height, width] = kernel;
     let weight = [filters, xs[1], height, width];
-    let geometry = Geometry::new(&xs, &weight, stride, padding).unwrap();
+    let geometry = Geometry::new(&xs, &weight, stride, (padding, padding)).unwrap();
     let convolution = Convolution { geometry, budget };
     agree(
         &[&xs, &weight, &[filters]],

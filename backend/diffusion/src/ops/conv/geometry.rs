@@ -34,20 +34,9 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// Sizes for `xs: [b, c, h, w]` and `weight: [o, c, kh, kw]`, padded by as much on all sides.
-    #[cfg(test)]
-    pub(crate) fn new(
-        xs: &[usize],
-        weight: &[usize],
-        stride: usize,
-        padding: usize,
-    ) -> Result<Self> {
-        Self::padded(xs, weight, stride, (padding, padding))
-    }
-
     /// Sizes for `xs: [b, c, h, w]` and `weight: [o, c, kh, kw]`, with one padding above and on the left and another
     /// below and on the right.
-    pub(crate) fn padded(
+    pub(crate) fn new(
         xs: &[usize],
         weight: &[usize],
         stride: usize,

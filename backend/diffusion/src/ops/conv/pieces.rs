@@ -133,13 +133,10 @@ pub(super) fn regroup<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::forward::convolve, *};
-
-    fn noise(len: usize) -> Vec<f32> {
-        (0..len)
-            .map(|index| (index * 7919 % 1009) as f32 / 1009.0 - 0.5)
-            .collect()
-    }
+    use super::{
+        super::{forward::convolve, noise},
+        *,
+    };
 
     #[test]
     fn pieces_agree_with_whole_images_for_any_kernel_and_stride() {
@@ -154,7 +151,7 @@ mod tests {
                 &[3, 5, height, width],
                 &[37, 5, kernel, kernel],
                 stride,
-                padding,
+                (padding, padding),
             )
             .expect("the shapes fit");
             let (xs, weight) = (noise(3 * g.in_len()), noise(37 * g.patch_len()));

@@ -186,21 +186,22 @@ fn products<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::forward::convolve, *};
-
-    /// Values between -0.5 and 0.5 without a pattern that an index error would keep.
-    fn noise(len: usize) -> Vec<f32> {
-        (0..len)
-            .map(|index| (index * 7919 % 1009) as f32 / 1009.0 - 0.5)
-            .collect()
-    }
+    use super::{
+        super::{forward::convolve, noise},
+        *,
+    };
 
     #[test]
     fn odd_sizes_and_any_padding_agree_with_patches() {
         for (padding, height, width) in [(0, 5, 8), (1, 7, 3), (2, 2, 6), (1, 40, 38), (2, 11, 60)]
         {
-            let g = Geometry::new(&[3, 17, height, width], &[20, 17, 3, 3], 1, padding)
-                .expect("the shapes fit");
+            let g = Geometry::new(
+                &[3, 17, height, width],
+                &[20, 17, 3, 3],
+                1,
+                (padding, padding),
+            )
+            .expect("the shapes fit");
             let plan = Plan::new(&g).expect("the algorithm applies");
             let (xs, weight) = (noise(3 * g.in_len()), noise(20 * 17 * 9));
             let bias = noise(20);
