@@ -12,6 +12,7 @@ use diffusion::{
     optimizer::MomentPrecision,
     plan::{Models, Rate, Setup, Trial, plan},
     unet::{PerLevel, UNetConfig},
+    vae::{AutoencoderConfig, HaarConfig},
 };
 
 #[global_allocator]
@@ -39,7 +40,7 @@ fn models(channels: [usize; 3], latents: usize) -> Models {
     Models {
         unet,
         texts: Vec::new(),
-        vae: None,
+        vae: AutoencoderConfig::Haar(HaarConfig::default()),
     }
 }
 

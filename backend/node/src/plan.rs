@@ -141,9 +141,7 @@ fn answer(arguments: &Arguments) -> diffusion::Result<String> {
 }
 
 fn setup(arguments: &Arguments, models: &Models) -> diffusion::Result<Setup> {
-    let factor = models.vae.as_ref().map_or(2, |vae| {
-        1 << vae.block_out_channels.len().saturating_sub(1).min(16)
-    });
+    let factor = models.vae.factor()?;
     let side = match arguments.resolution {
         None => models.unet.sample_size.unwrap_or(64),
         Some(pixels) if pixels >= factor && pixels <= 1 << 14 => pixels / factor,

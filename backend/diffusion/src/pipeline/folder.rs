@@ -9,7 +9,14 @@ use super::{
     },
     parts::{Parts, TextPart, VaePart},
 };
-use crate::{Error, Result, schedule::ScheduleConfig, text::Tokenizer, vae::AutoencoderConfig};
+use crate::{
+    Error, Result,
+    plan::Models,
+    schedule::ScheduleConfig,
+    text::{TextConfig, Tokenizer},
+    unet::UNetConfig,
+    vae::AutoencoderConfig,
+};
 
 /// Reads configurations and headers of a folder.
 pub(super) fn parts(source: &dyn Source) -> Result<Parts<'_>> {
@@ -17,23 +24,48 @@ pub(super) fn parts(source: &dyn Source) -> Result<Parts<'_>> {
     let second_text = has(&format!("{SECOND_TEXT}/config.json"))?
         .then(|| text(source, SECOND_TEXT, SECOND_TOKENIZER));
     let model_index = has("model_index.json")?.then(|| parse(source, "model_index.json"));
-    let vae = match AutoencoderConfig::parse(&require(source, "vae/config.json")?)? {
+    let vae = match vae(source)? {
         AutoencoderConfig::Haar(config) => VaePart::Haar(config),
         AutoencoderConfig::Kl(config) => {
             VaePart::Kl(config, weights(source, "vae", MODEL_WEIGHTS)?)
         }
     };
     Ok(Parts {
-        unet: (
-            parse(source, "unet/config.json")?,
-            weights(source, "unet", MODEL_WEIGHTS)?,
-        ),
+        unet: (unet(source)?, weights(source, "unet", MODEL_WEIGHTS)?),
         vae,
         text: text(source, TEXT, TOKENIZER)?,
         second_text: second_text.transpose()?,
         schedule: schedule(source)?,
         model_index: model_index.transpose()?,
     })
+}
+
+/// Reads configurations alone.
+pub(super) fn models(source: &dyn Source) -> Result<Models> {
+    let mut texts = vec![text_config(source, TEXT)?];
+    if source
+        .find(&format!("{SECOND_TEXT}/config.json"))?
+        .is_some()
+    {
+        texts.push(text_config(source, SECOND_TEXT)?);
+    }
+    Ok(Models {
+        unet: unet(source)?,
+        texts,
+        vae: vae(source)?,
+    })
+}
+
+fn unet(source: &dyn Source) -> Result<UNetConfig> {
+    parse(source, "unet/config.json")
+}
+
+fn vae(source: &dyn Source) -> Result<AutoencoderConfig> {
+    AutoencoderConfig::parse(&require(source, "vae/config.json")?)
+}
+
+fn text_config(source: &dyn Source, part: &str) -> Result<TextConfig> {
+    parse(source, &format!("{part}/config.json"))
 }
 
 fn require(source: &dyn Source, name: &str) -> Result<Vec<u8>> {
@@ -61,7 +93,7 @@ fn schedule(source: &dyn Source) -> Result<ScheduleConfig> {
 fn text<'a>(source: &'a dyn Source, part: &str, folder: &str) -> Result<TextPart<'a>> {
     let config = source.find(&format!("{folder}/tokenizer_config.json"))?;
     Ok(TextPart {
-        config: parse(source, &format!("{part}/config.json"))?,
+        config: text_config(source, part)?,
         file: weights(source, part, TEXT_WEIGHTS)?,
         tokenizer: Tokenizer::from_files(
             &require(source, &format!("{folder}/vocab.json"))?,

@@ -19,6 +19,7 @@ use self::fit::Fit;
 pub use self::single_file::{Family, SingleFileOptions};
 use crate::{
     Result,
+    plan::Models,
     schedule::{NoiseSchedule, ScheduleConfig},
     text::{TextEncoder, Tokenizer},
     unet::{UNet, UNetConfig},
@@ -62,6 +63,11 @@ pub(crate) fn list_folder<T>(
     take: impl FnOnce(&parts::Parts<'_>) -> Result<T>,
 ) -> Result<T> {
     take(&folder::parts(&files::Folder(folder))?)
+}
+
+/// The configurations of a folder's models; weights need not be there.
+pub(crate) fn models(folder: &Path) -> Result<Models> {
+    folder::models(&files::Folder(folder))
 }
 
 impl Pipeline {

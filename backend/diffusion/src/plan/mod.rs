@@ -4,12 +4,13 @@
 //! keeps, gradients as candle accumulates them, weights, and running means. Time comes from one
 //! number that is measured on the machine ([`Rate::measure`]); without it none is given.
 
-mod folder;
 mod memory;
 mod presets;
 mod rate;
 
-use candle_core::{DType, Device, Tensor};
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
 use serde::Serialize;
 
 pub use self::{
@@ -19,14 +20,15 @@ pub use self::{
 };
 use crate::{
     Result,
-    nn::{Init, Source},
+    nn::{self, Init, Source},
     optimizer::MomentPrecision,
+    pipeline,
     text::TextConfig,
     unet::{
         UNet, UNetConfig,
         cost::{Pass, Segment, segments},
     },
-    vae::KlConfig,
+    vae::AutoencoderConfig,
 };
 
 /// The models of a pipeline, by their configurations.
@@ -36,8 +38,8 @@ pub struct Models {
     pub unet: UNetConfig,
     /// The text encoders, frozen.
     pub texts: Vec<TextConfig>,
-    /// The autoencoder, frozen, where it has weights.
-    pub vae: Option<KlConfig>,
+    /// The autoencoder, frozen.
+    pub vae: AutoencoderConfig,
 }
 
 /// Which weights are trained.
@@ -142,6 +144,11 @@ impl Setup {
 }
 
 impl Models {
+    /// Reads the configurations of a folder in the diffusers layout, and none of its weights.
+    pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self> {
+        pipeline::models(folder.as_ref())
+    }
+
     /// Values of the denoiser's weights.
     pub fn unet_values(&self) -> Result<usize> {
         count(
@@ -173,7 +180,7 @@ impl Models {
         for text in &self.texts {
             total += count(|source| text.build(source), all)?;
         }
-        if let Some(vae) = &self.vae {
+        if let AutoencoderConfig::Kl(vae) = &self.vae {
             total += count(|source| vae.build(source), all)?;
         }
         Ok(total)
@@ -189,8 +196,7 @@ struct Counter<F> {
 impl<F: Fn(&str, &[usize]) -> usize> Source for Counter<F> {
     fn tensor(&mut self, name: &str, shape: &[usize], _init: Init) -> Result<Tensor> {
         self.total += (self.size)(name, shape);
-        // One value under strides of zero has every shape and takes no memory.
-        Ok(Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?)
+        nn::stand_in(shape)
     }
 }
 

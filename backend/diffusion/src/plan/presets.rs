@@ -4,7 +4,7 @@ use super::Models;
 use crate::{
     text::{HiddenActivation, TextConfig},
     unet::{PerLevel, UNetConfig},
-    vae::KlConfig,
+    vae::{AutoencoderConfig, KlConfig},
 };
 
 /// A published family of models.
@@ -29,7 +29,7 @@ impl Preset {
         Models {
             unet,
             texts,
-            vae: Some(autoencoder()),
+            vae: AutoencoderConfig::Kl(autoencoder()),
         }
     }
 

@@ -79,6 +79,9 @@ const INERT: &[(&str, &[&str])] = &[
 /// Most levels; known models have four.
 const MAX_LEVELS: usize = 16;
 
+/// Most levels below the first that count; a file may claim any number before it is checked.
+const MOST_HALVINGS: usize = 16;
+
 impl KlConfig {
     /// Fresh weights, distributed as `PyTorch` initialises the same layers.
     pub fn initialize(&self, rng: &mut impl Rng) -> Result<Weights> {
@@ -101,7 +104,11 @@ impl KlConfig {
 
     /// Pixels per latent on each side.
     pub fn factor(&self) -> usize {
-        1 << (self.block_out_channels.len() - 1)
+        1 << self
+            .block_out_channels
+            .len()
+            .saturating_sub(1)
+            .min(MOST_HALVINGS)
     }
 
     /// Asks `source` for every tensor.
