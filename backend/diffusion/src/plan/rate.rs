@@ -16,8 +16,9 @@ use crate::{
     weights::Parameters,
 };
 
-/// Steps that are timed, after one that warms caches; the median counts.
-const STEPS: usize = 5;
+/// Steps that are timed, after one that warms caches. The fastest counts: what else a machine does
+/// only slows a step.
+const STEPS: usize = 7;
 
 /// Speed of training one model.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,12 +38,12 @@ impl Rate {
         planned.products / self.products_per_second + self.fixed_seconds + updates
     }
 
-    /// Trains fresh weights of the same denoiser for a few steps under `setup` and under half of
-    /// it, in turns.
+    /// Trains fresh weights of the same denoiser for a few steps under `setup` and under half of its
+    /// height, in turns.
     ///
-    /// `setup` should be as large as time allows: small passes train slower a product. With half of
-    /// the rows, planned times came within 8 % on denoisers of 4 and 7 million values, and within a
-    /// quarter, either way, on one of 105 million. Everything is trained, on the CPU.
+    /// `setup` should have the planned number of rows: work on weights is done once for each of a
+    /// few parts of the batch, and threads share those parts, so that time rises with the height in
+    /// a line but with the rows in stairs. Everything is trained, on the CPU.
     pub fn measure(models: &Models, setup: &Setup, seed: u64) -> Result<Self> {
         let whole = Setup {
             trained: Trained::All,
@@ -63,7 +64,7 @@ impl Rate {
             }
         }
         let planned = plan(models, &whole)?;
-        let [seconds, less] = passes.map(median);
+        let [seconds, less] = passes.map(fastest);
         let difference = planned.products - plan(models, &half)?.products;
         let rate = difference / (seconds - less);
         // Noise may make the smaller pass the slower one; then all time counts as products.
@@ -76,22 +77,22 @@ impl Rate {
         Ok(Self {
             products_per_second,
             fixed_seconds: seconds - planned.products / products_per_second,
-            updates_per_second: planned.trained_values as f64 / median(updates),
+            updates_per_second: planned.trained_values as f64 / fastest(updates),
         })
     }
 }
 
-/// Half of the rows, or of the height where there is one row.
+/// Half of the height, or of the rows where the height is 1.
 fn half(setup: &Setup) -> Setup {
     let (height, width) = setup.latent;
-    if setup.batch > 1 {
+    if height > 1 {
         Setup {
-            batch: setup.batch / 2,
+            latent: (height.div_ceil(2), width),
             ..*setup
         }
     } else {
         Setup {
-            latent: (height.div_ceil(2), width),
+            batch: setup.batch.div_ceil(2),
             ..*setup
         }
     }
@@ -165,9 +166,7 @@ impl Trial {
     }
 }
 
-/// Median of all but the first.
-fn median(mut times: Vec<f64>) -> f64 {
-    times.remove(0);
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+/// Least of all but the first.
+fn fastest(times: Vec<f64>) -> f64 {
+    times.into_iter().skip(1).fold(f64::INFINITY, f64::min)
 }
