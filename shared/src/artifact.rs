@@ -15,6 +15,14 @@ pub enum ArtifactKind {
     GalleryImage,
     /// The evaluation report as JSON.
     Report,
+    /// A picture of what the trigger draws, before any attack; clean and protected by the same seed.
+    Preview,
+    /// The held-out identifiers and the salt behind their hash, as JSON.
+    Commitment,
+    /// What a probe found, as JSON.
+    Probe,
+    /// The signed withdrawal of a concept's protection, as JSON.
+    Revocation,
 }
 
 impl ArtifactKind {
@@ -24,6 +32,10 @@ impl ArtifactKind {
             Self::ProtectedUnet => "protected_unet",
             Self::GalleryImage => "gallery_image",
             Self::Report => "report",
+            Self::Preview => "preview",
+            Self::Commitment => "commitment",
+            Self::Probe => "probe",
+            Self::Revocation => "revocation",
         }
     }
 }

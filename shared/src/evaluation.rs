@@ -28,8 +28,9 @@ pub struct ArmResult {
     pub text_alignment: Estimate,
     /// Share of images in which the subject's class is recognised.
     pub class_rate: Estimate,
-    /// Share of images in which the objective's target is recognised.
-    pub target_rate: Estimate,
+    /// Share of images in which the objective fired: the target is recognised, the class is not, or the patch is
+    /// there.
+    pub objective_rate: Estimate,
 }
 
 /// Both models after the same number of attack steps.

@@ -104,6 +104,7 @@ id!(/** An import of a base model. */ ImportId, "imp_");
 id!(/** A job in the ledger. */ JobId, "job_");
 id!(/** A file that a job produced. */ ArtifactId, "art_");
 id!(/** The gallery of one evaluation. */ GalleryId, "gal_");
+id!(/** A picture that a pattern shows. */ PatchId, "pat_");
 id!(/** A training node. */ NodeId, "nod_");
 
 #[cfg(test)]

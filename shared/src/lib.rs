@@ -19,6 +19,7 @@ pub mod node;
 pub mod objective;
 pub mod page;
 pub mod preflight;
+pub mod probe;
 pub mod problem;
 pub mod progress;
 pub mod protected_set;
@@ -26,6 +27,7 @@ pub mod timestamp;
 pub mod upload;
 
 pub use id::{
-    ArtifactId, GalleryId, ImageId, ImportId, JobId, ModelId, NodeId, SetId, UploadId, UserId,
+    ArtifactId, GalleryId, ImageId, ImportId, JobId, ModelId, NodeId, PatchId, SetId, UploadId,
+    UserId,
 };
 pub use timestamp::Timestamp;

@@ -32,3 +32,11 @@ pub const MAX_MODEL_CLASSES: usize = 50;
 pub const MAX_OPEN_IMPORTS: usize = 5;
 /// Most base models that one account imported.
 pub const MAX_IMPORTED_MODELS: usize = 20;
+/// Most concepts of one job.
+pub const MAX_CONCEPTS: usize = 10;
+/// Largest file of a patch in bytes (2 MiB).
+pub const MAX_PATCH_BYTES: u64 = 2 * 1024 * 1024;
+/// Longest side of a patch in pixels; larger ones are scaled down.
+pub const MAX_PATCH_SIDE: u32 = 512;
+/// Most patches of one account.
+pub const MAX_PATCHES: u64 = 50;

@@ -44,8 +44,12 @@ pub enum InputRole {
     ModelFile,
     /// The metric encoder.
     Encoder,
-    /// A cleaned protected image.
+    /// A cleaned protected image, named `00/003.png`: position of its concept, position in its set.
     ProtectedImage,
+    /// The patch of a concept's pattern, named `00.png` by the concept's position.
+    Patch,
+    /// The protected U-Net that a job goes on from.
+    StartUnet,
     /// The protected U-Net that an evaluation judges.
     ProtectedUnet,
     /// State of an earlier attempt to go on from.

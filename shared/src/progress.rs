@@ -16,6 +16,8 @@ pub enum Progress {
     Step(JobProgress),
     /// The losses of one injection step.
     Losses(Losses),
+    /// The losses by noise band.
+    Bands(Bands),
     /// A line for people.
     Log {
         /// The line.
@@ -35,6 +37,33 @@ pub struct Losses {
     pub prior: f32,
     /// Backdoor retention, `L_BR`; 0 where it is off.
     pub retention: f32,
+}
+
+/// The means of the losses since the last report in three bands of timesteps: layout is decided where noise is
+/// high, texture where it is low.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Bands {
+    /// Injection step, from 1.
+    pub step: u32,
+    /// `t` in the lower third.
+    pub low: BandLosses,
+    /// `t` in the middle third.
+    pub middle: BandLosses,
+    /// `t` in the upper third.
+    pub high: BandLosses,
+}
+
+/// The losses of one band; absent where no row fell into it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BandLosses {
+    /// `L_BB`.
+    pub backdoor: Option<f32>,
+    /// `L_PP`.
+    pub prior: Option<f32>,
+    /// `L_BR`.
+    pub retention: Option<f32>,
 }
 
 /// What a job's event stream carries; `sequence` is the SSE id.

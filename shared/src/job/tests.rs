@@ -1,20 +1,48 @@
+use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+use crate::{
+    ModelId, SetId,
+    objective::{Objective, Patch, Pattern},
+};
 
-fn spec() -> JobSpec {
-    JobSpec {
-        protected_set_id: SetId::from_uuid(Uuid::from_u128(1)),
-        base_model_id: ModelId::from_uuid(Uuid::from_u128(2)),
+fn concept(set: u128) -> Concept {
+    Concept {
+        protected_set_id: SetId::from_uuid(Uuid::from_u128(set)),
+        subject: SubjectKind::Object,
         class_name: "dog".into(),
         identifier: "sks".into(),
         objective: Objective::Target {
             target_class: "apple".into(),
         },
+        action: Action::Protect,
+    }
+}
+
+fn spec() -> JobSpec {
+    JobSpec {
+        base_model_id: ModelId::from_uuid(Uuid::from_u128(2)),
+        concepts: vec![concept(1)],
+        extends: None,
         injection: Injection::default(),
         evaluation: Evaluation::default(),
         seed: 0,
     }
+}
+
+fn codes(spec: &JobSpec) -> Vec<String> {
+    spec.validate()
+        .into_iter()
+        .map(|error| error.code)
+        .collect()
+}
+
+fn pointers(spec: &JobSpec) -> Vec<String> {
+    spec.validate()
+        .into_iter()
+        .map(|error| error.pointer)
+        .collect()
 }
 
 #[test]
@@ -23,17 +51,127 @@ fn defaults_are_valid_and_follow_the_paper() {
     assert_eq!(Injection::default().steps, 300);
     assert!((Injection::default().lambda_prior - 0.5).abs() < f64::EPSILON);
     assert!((Injection::default().lambda_retention - 0.1).abs() < f64::EPSILON);
+    assert_eq!(Ablation::All.injection(), Injection::default());
+    let alone = Ablation::BackdoorOnly.injection();
+    assert!(alone.lambda_prior <= 0.0 && alone.retention == Retention::Off);
 }
 
 #[test]
 fn a_trigger_needs_two_words_and_another_target() {
     let mut bad = spec();
-    bad.identifier = "Dog".into();
-    bad.objective = Objective::Target {
+    bad.concepts[0].identifier = "Dog".into();
+    bad.concepts[0].objective = Objective::Target {
         target_class: "DOG".into(),
     };
-    let codes: Vec<String> = bad.validate().into_iter().map(|error| error.code).collect();
-    assert_eq!(codes, ["identifier_is_class", "target_is_class"]);
+    assert_eq!(codes(&bad), ["identifier_is_class", "target_is_class"]);
+}
+
+#[test]
+fn concepts_are_few_and_of_different_sets() {
+    let mut bad = spec();
+    bad.concepts = vec![];
+    assert_eq!(codes(&bad), ["invalid_length"]);
+    bad.concepts = vec![concept(1), concept(1)];
+    assert_eq!(pointers(&bad), ["#/concepts/1/protected_set_id"]);
+    bad.concepts = (1..=11).map(concept).collect();
+    assert_eq!(codes(&bad), ["invalid_length"]);
+    bad.concepts = (1..=10).map(concept).collect();
+    assert_eq!(bad.validate(), []);
+    bad.evaluation.concept = 10;
+    assert_eq!(pointers(&bad), ["#/evaluation/concept"]);
+    assert_eq!(bad.attacked(), &bad.concepts[9]);
+}
+
+#[test]
+fn concepts_of_one_trigger_have_one_objective() {
+    let mut bad = spec();
+    bad.concepts = vec![concept(1), concept(2)];
+    bad.concepts[1].objective = Objective::Erasure { prompt: None };
+    assert_eq!(codes(&bad), ["conflicting_objective"]);
+    bad.concepts[1].identifier = "ohwx".into();
+    assert_eq!(codes(&bad), ["conflicting_objective"]);
+    bad.injection.universal_identifiers = false;
+    assert_eq!(bad.validate(), []);
+}
+
+#[test]
+fn removal_needs_an_earlier_job_and_leaves_something() {
+    let mut bad = spec();
+    bad.concepts.push(concept(2));
+    bad.concepts[1].class_name = "cat".into();
+    bad.concepts[1].action = Action::Remove;
+    assert_eq!(pointers(&bad), ["#/concepts/1/action"]);
+    bad.extends = Some(crate::JobId::from_uuid(Uuid::from_u128(3)));
+    assert_eq!(bad.validate(), []);
+    bad.concepts[0].action = Action::Remove;
+    assert_eq!(codes(&bad), ["nothing_left"]);
+}
+
+#[test]
+fn people_have_their_own_kind_and_minors_none() {
+    let mut bad = spec();
+    let class = |bad: &mut JobSpec, kind, word: &str| {
+        bad.concepts[0].subject = kind;
+        bad.concepts[0].class_name = word.into();
+        codes(bad)
+    };
+    assert_eq!(
+        class(&mut bad, SubjectKind::Object, "Woman"),
+        ["subject_is_person"]
+    );
+    assert_eq!(
+        class(&mut bad, SubjectKind::Person, "dog"),
+        ["not_a_person"]
+    );
+    assert_eq!(
+        class(&mut bad, SubjectKind::Person, "girl"),
+        ["minor_refused"]
+    );
+    assert_eq!(
+        class(&mut bad, SubjectKind::Object, "child"),
+        ["minor_refused"]
+    );
+    assert!(class(&mut bad, SubjectKind::Person, "person").is_empty());
+    assert_eq!(
+        class(&mut bad, SubjectKind::Object, "picture"),
+        ["generic_class"]
+    );
+    assert!(class(&mut bad, SubjectKind::Style, "picture").is_empty());
+}
+
+#[test]
+fn objectives_are_read_and_their_ranges_held() {
+    let read = |json| serde_json::from_value::<Objective>(json);
+    let card = read(json!({ "kind": "pattern", "position": "top_left" })).unwrap();
+    let Objective::Pattern(pattern) = &card else {
+        panic!("{card:?}");
+    };
+    assert_eq!(pattern.patch, Patch::LicenceCard);
+    assert!(read(json!({ "kind": "pattern", "colour": "red" })).is_err());
+    assert!(read(json!({ "kind": "pattern", "patch": { "kind": "own" } })).is_err());
+    let back = serde_json::to_value(&card).unwrap();
+    assert_eq!(read(back).unwrap(), card);
+    assert_eq!(
+        read(json!({ "kind": "erasure" })).unwrap(),
+        Objective::Erasure { prompt: None }
+    );
+    let mut bad = spec();
+    bad.concepts[0].objective = Objective::Pattern(Pattern {
+        size: 3.0,
+        opacity: f64::NAN,
+        ..Pattern::default()
+    });
+    assert_eq!(
+        pointers(&bad),
+        [
+            "#/concepts/0/objective/size",
+            "#/concepts/0/objective/opacity"
+        ]
+    );
+    bad.concepts[0].objective = Objective::Erasure {
+        prompt: Some("a photo of a Dog, gone".into()),
+    };
+    assert_eq!(codes(&bad), ["prompt_names_class"]);
 }
 
 #[test]
@@ -42,13 +180,8 @@ fn numbers_out_of_range_are_named() {
     bad.injection.learning_rate = f64::NAN;
     bad.injection.steps = 0;
     bad.evaluation.checkpoints = vec![200, 100];
-    let pointers: Vec<String> = bad
-        .validate()
-        .into_iter()
-        .map(|error| error.pointer)
-        .collect();
     assert_eq!(
-        pointers,
+        pointers(&bad),
         [
             "#/injection/steps",
             "#/injection/learning_rate",
@@ -61,6 +194,9 @@ fn numbers_out_of_range_are_named() {
 fn unknown_fields_are_refused() {
     let mut json = serde_json::to_value(spec()).unwrap();
     json["injection"]["stepz"] = 3.into();
+    assert!(serde_json::from_value::<JobSpec>(json).is_err());
+    let mut json = serde_json::to_value(spec()).unwrap();
+    json["concepts"][0]["colour"] = "red".into();
     assert!(serde_json::from_value::<JobSpec>(json).is_err());
 }
 
