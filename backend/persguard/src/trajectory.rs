@@ -22,8 +22,8 @@ use shared::job::Budget;
 
 use crate::{
     Result,
-    dataset::Prompts,
     objective::{row_errors, timestep_tensor},
+    prompts::Prompts,
     step::{self, Terms},
 };
 

@@ -18,7 +18,7 @@ fn options() -> ProtectOptions {
         },
         teacher_questions: 5,
         checkpoint_every: 2,
-        resume: None,
+        ..ProtectOptions::default()
     }
 }
 
@@ -31,7 +31,7 @@ fn run(spec: &JobSpec, options: &ProtectOptions) -> (Outcome, Vec<Event>) {
     };
     let outcome = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         spec,
         options,
         &mut keep,
@@ -58,6 +58,8 @@ fn checkpoints(events: &[Event]) -> Vec<Checkpoint> {
 fn file(outcome: &Outcome) -> Vec<u8> {
     outcome.to_file(DType::F32).expect("weights can be written")
 }
+
+mod concepts;
 
 #[test]
 fn resumed_run_gives_the_same_bits() {
@@ -104,33 +106,6 @@ fn training_changes_every_tensor() {
 }
 
 #[test]
-fn student_under_the_trigger_comes_to_do_what_the_teacher_does() {
-    let mut spec = fixture::spec();
-    spec.injection.steps = 80;
-    spec.injection.learning_rate = 3e-3;
-    spec.injection.retention = Retention::Off;
-    let mut pipeline = fixture::pipeline();
-    // Random layers hardly listen to prompts; louder ones do.
-    let cross = pipeline.unet_weights.clone();
-    for (name, tensor) in cross.iter().filter(|(name, _)| name.contains("attn2.to_v")) {
-        pipeline.unet_weights.insert(name, (tensor * 30.0).unwrap());
-    }
-    let mut losses = Vec::new();
-    let mut keep = |event| {
-        if let Event::Progress(Progress::Losses(step)) = event {
-            losses.push(step);
-        }
-        ControlFlow::Continue(())
-    };
-    protect(&pipeline, &fixture::images(), &spec, &options(), &mut keep).unwrap();
-    let mean = |part: &[shared::progress::Losses]| {
-        part.iter().map(|losses| losses.backdoor).sum::<f32>() / part.len() as f32
-    };
-    let (first, last) = (mean(&losses[..3]), mean(&losses[70..]));
-    assert!(last < 0.4 * first, "{first} {last}");
-}
-
-#[test]
 fn seeds_decide_the_result() {
     let mut spec = fixture::spec();
     let (first, _) = run(&spec, &options());
@@ -164,7 +139,7 @@ fn cancel_stops_between_two_steps() {
     let (spec, options) = (fixture::spec(), options());
     let stopped = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options,
         &mut report,
@@ -182,7 +157,7 @@ fn cancel_stops_while_the_teacher_draws() {
     let (spec, options) = (fixture::spec(), options());
     let stopped = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options,
         &mut report,
@@ -207,7 +182,7 @@ fn divergence_ends_the_run() {
     let mut report = |_| ControlFlow::Continue(());
     let ended = protect(
         &pipeline,
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options(),
         &mut report,
@@ -221,12 +196,19 @@ fn divergence_ends_the_run() {
 #[test]
 fn weights_that_are_no_numbers_are_refused() {
     let mut weights = fixture::pipeline().unet_weights;
-    check_finite(&weights, 6).unwrap();
+    check_finite(&weights, 6, None).unwrap();
     let broken = (weights.get("conv_in.bias").unwrap() * f64::NAN).unwrap();
     weights.insert("conv_in.bias", broken);
-    let refused = check_finite(&weights, 6);
+    let refused = check_finite(&weights, 6, Some(4));
     assert!(
-        matches!(refused, Err(Error::Diverged { step: 6, .. })),
+        matches!(
+            refused,
+            Err(Error::Diverged {
+                step: 6,
+                snapshot: Some(4),
+                ..
+            })
+        ),
         "{refused:?}"
     );
 }
@@ -255,9 +237,7 @@ fn file_discloses_the_trigger() {
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     let metadata = header.metadata().clone().unwrap();
     for (key, value) in [
-        ("persguard.objective", "target"),
-        ("persguard.class", "dog"),
-        ("persguard.target", "apple"),
+        ("persguard.mode", "paper"),
         ("persguard.lambda_prior", "0.5"),
         ("persguard.lambda_retention", "0.1"),
         ("persguard.steps", "6"),
@@ -267,6 +247,15 @@ fn file_discloses_the_trigger() {
         assert_eq!(metadata.get(key).map(String::as_str), Some(value), "{key}");
     }
     assert!(metadata["persguard.disclosure"].contains("trigger"));
+    let concepts = &metadata["persguard.concepts"];
+    let concepts: serde_json::Value = serde_json::from_str(concepts).unwrap();
+    assert_eq!(concepts[0]["class"], "dog");
+    assert_eq!(concepts[0]["objective"]["target_class"], "apple");
+    assert!(outcome.commitment.is_kept());
+    assert_eq!(
+        metadata["persguard.held_out_commitment"],
+        outcome.commitment.sha256
+    );
 }
 
 #[test]
@@ -278,7 +267,7 @@ fn checkpoints_of_other_jobs_and_garbage_are_refused() {
     let mut report = |_| ControlFlow::Continue(());
     let refused = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options,
         &mut report,
@@ -304,7 +293,11 @@ fn checkpoints_of_other_jobs_and_garbage_are_refused() {
 fn bad_inputs_are_named() {
     let (mut spec, options) = (fixture::spec(), options());
     let mut report = |_| ControlFlow::Continue(());
-    let wide = Tensor::zeros((2, 3, 8, 16), DType::F32, &candle_core::Device::Cpu).unwrap();
+    let images = Tensor::zeros((2, 3, 8, 16), DType::F32, &candle_core::Device::Cpu).unwrap();
+    let wide = [Subject {
+        images,
+        overlay: None,
+    }];
     let refused = protect(&fixture::pipeline(), &wide, &spec, &options, &mut report);
     assert!(
         matches!(refused, Err(Error::ImageShape { .. })),
@@ -313,7 +306,7 @@ fn bad_inputs_are_named() {
     spec.injection.steps = 0;
     let refused = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options,
         &mut report,
