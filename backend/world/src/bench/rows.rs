@@ -2,7 +2,7 @@
 //! run the same injection twice: rows that agree share their runs.
 
 use serde::{Deserialize, Serialize};
-use shared::job::{Ablation, Budget, Injection, Mode, Retention};
+use shared::job::{Ablation, Attackers, Budget, Injection, Mode, Retention};
 
 use super::matrix::Unit;
 use super::summary::{Summary, summarise};
@@ -119,7 +119,10 @@ pub fn ablation() -> Vec<Row> {
 
 fn trajectory(budget: Budget, retention: Retention) -> Injection {
     Injection {
-        mode: Mode::Trajectory { budget },
+        mode: Mode::Trajectory {
+            budget,
+            attackers: Attackers::Full,
+        },
         retention,
         ..Injection::default()
     }
