@@ -85,10 +85,6 @@ impl Victim {
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape of every progress callback"
-)]
 fn go_on(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
