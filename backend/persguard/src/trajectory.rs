@@ -47,7 +47,7 @@ pub struct Excursions {
 }
 
 impl Excursions {
-    /// Rough cost of a run against `paper` mode: fast 1.7 times, balanced 3, strong 6.
+    /// Rough cost of a run against `paper` mode ([`Self::cost`]): fast 1.7 times, balanced 3, strong 6.
     pub const fn of(budget: Budget) -> Self {
         match budget {
             Budget::Fast => Self {
@@ -66,6 +66,12 @@ impl Excursions {
                 looks: 5,
             },
         }
+    }
+
+    /// How many times as long as in `paper` mode a step takes on average, where one has `rows` rows.
+    pub fn cost(self, rows: usize) -> f64 {
+        let attack = f64::from(self.steps) * (2 * BATCH) as f64 / rows.max(1) as f64;
+        1.0 + (attack + f64::from(self.looks)) / f64::from(self.every)
     }
 
     /// Whether an excursion starts before injection step `step`, counted from 0.
@@ -201,5 +207,11 @@ mod tests {
             assert!(excursions.is_due(excursions.every - 1) && !excursions.is_due(0));
         }
         assert!(all.windows(2).all(|pair| pair[0].steps < pair[1].steps));
+        let costs = all.map(|excursions| excursions.cost(16));
+        assert!(
+            (costs[0] - 1.7).abs() < 1e-9 && (costs[1] - 3.4).abs() < 1e-9,
+            "{costs:?}"
+        );
+        assert!((costs[2] - 6.5).abs() < 1e-9, "{costs:?}");
     }
 }
