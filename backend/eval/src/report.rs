@@ -228,7 +228,8 @@ fn objective_limit(evidence: &Evidence) -> String {
         ),
         Objective::Erasure { .. } => format!(
             "The objective is a picture without the subject; it counts as fired where {encoder} no longer recognises \
-             the subject's class. Whether its background stayed is not measured."
+             the subject's class. It may take an empty picture for that class, which then does not count. Whether the \
+             background stayed is not measured."
         ),
         Objective::Pattern(_) => format!(
             "The objective is {}; it counts as fired where the picture correlates with it by at least {:.2} at its own \

@@ -148,7 +148,7 @@ fn verdict_and_limits_speak_of_the_objective() {
         report
             .limits
             .iter()
-            .any(|limit| limit.contains("background stayed is not measured"))
+            .any(|limit| limit.contains("stayed is not measured"))
     );
 
     let mut card = evidence(vec![checkpoint(200, 14, 3)]);

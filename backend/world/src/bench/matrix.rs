@@ -63,6 +63,8 @@ pub struct Unit {
     pub row: String,
     /// How the subject is protected.
     pub injection: Injection,
+    /// Whether `L_PP` keeps the other classes' captions too, as jobs on the demo's model do.
+    pub captions: bool,
     /// Seed of every random draw.
     pub seed: u64,
 }
@@ -82,12 +84,13 @@ impl Unit {
         PathBuf::from(&self.row).join(self.name())
     }
 
-    /// The same subject and seed, protected in another way.
+    /// The same subject and seed, protected in another way, with captions.
     #[must_use]
     pub fn in_row(&self, row: &str, injection: &Injection) -> Self {
         Self {
             row: row.to_owned(),
             injection: injection.clone(),
+            captions: true,
             ..self.clone()
         }
     }
@@ -175,6 +178,7 @@ pub fn units(part: Part, mode: Mode) -> Vec<Unit> {
                     retention: Retention::Off,
                     ..Injection::default()
                 },
+                captions: false,
                 seed,
             })
         })

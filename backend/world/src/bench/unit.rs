@@ -18,8 +18,8 @@ use shared::progress::Progress;
 use super::clean::{Clean, CleanArms};
 use super::matrix::Unit;
 use super::quality::{Quality, Strays, Twins};
-use crate::names;
 use crate::train::batch;
+use crate::{caption, names};
 
 /// What a run found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,10 +85,6 @@ impl Victim {
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape of every progress callback"
-)]
 fn go_on(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
@@ -155,8 +151,13 @@ fn protect(unit: &Unit, models: Models<'_>, subject: &Victim) -> anyhow::Result<
         .filter(|word| *word != unit.identifier)
         .map(str::to_owned)
         .collect();
+    let mut captions = caption::plain();
+    // As a node does: none that names the subject's class.
+    let class = unit.identity.class.name();
+    captions.retain(|caption| unit.captions && !caption.split(' ').any(|word| word == class));
     let options = ProtectOptions {
         identifiers,
+        captions,
         checkpoint_every: 0,
         ..ProtectOptions::default()
     };

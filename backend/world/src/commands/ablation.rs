@@ -33,10 +33,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         rows: ways,
     };
     let found = run_table(&table, &arguments.options)?;
-    let best = rows::best(&found);
+    let best = rows::best(&found.rows);
     Ok(say(format!(
         "rows={} best_s50={} best={}",
-        found.len(),
+        found.rows.len(),
         best.map_or_else(
             || "none".to_owned(),
             |row| row.summary.s50_protected.to_string()

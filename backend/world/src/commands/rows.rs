@@ -50,8 +50,16 @@ pub(super) struct Table<'a> {
     pub(super) units: Vec<Unit>,
 }
 
-/// Runs what is missing and writes the files; gives the rows that have runs.
-pub(super) fn run(table: &Table<'_>, options: &Options) -> anyhow::Result<Vec<RowSummary>> {
+/// What a table found.
+pub(super) struct Found {
+    /// The rows that have runs.
+    pub(super) rows: Vec<RowSummary>,
+    /// Median over all runs of the share of an injection's steps outside the student's own work.
+    pub(super) overhead_share: f64,
+}
+
+/// Runs what is missing and writes the files.
+pub(super) fn run(table: &Table<'_>, options: &Options) -> anyhow::Result<Found> {
     let start = Instant::now();
     let budget = minutes(options.budget)?;
     let out = options
@@ -93,7 +101,11 @@ pub(super) fn run(table: &Table<'_>, options: &Options) -> anyhow::Result<Vec<Ro
         &results,
         &hex::encode(Sha256::digest(unet)),
     )?;
-    Ok(rows)
+    let shares: Vec<f64> = results.iter().map(|result| result.overhead_share).collect();
+    Ok(Found {
+        rows,
+        overhead_share: eval::statistics::quantile(&shares, 0.5).unwrap_or_default(),
+    })
 }
 
 fn write(
