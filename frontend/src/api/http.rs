@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 
 use gloo_net::http::{Request, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
-use web_sys::AbortSignal;
+use wasm_bindgen::JsValue;
+use web_sys::{AbortSignal, Blob};
 
 use crate::api::ApiError;
 
@@ -52,9 +53,11 @@ pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
     idempotency_key: Option<&str>,
 ) -> Result<T, ApiError> {
     let body = match body {
-        Some(body) => Some(
-            serde_json::to_string(body).map_err(|error| ApiError::Browser(error.to_string()))?,
-        ),
+        Some(body) => {
+            let text = serde_json::to_string(body)
+                .map_err(|error| ApiError::Browser(error.to_string()))?;
+            Some((JsValue::from(text), "application/json".to_owned()))
+        }
         None => None,
     };
     let mut request = builder(method, path);
@@ -62,6 +65,13 @@ pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
         request = request.header("idempotency-key", key);
     }
     let answer = exchange(request, body).await?;
+    decode(&answer)
+}
+
+/// Posts a file's bytes as they are, under the type that the browser gives them.
+pub(crate) async fn send_file<T: DeserializeOwned>(path: &str, file: &Blob) -> Result<T, ApiError> {
+    let body = Some((JsValue::from(file), file.type_()));
+    let answer = exchange(Request::post(path), body).await?;
     decode(&answer)
 }
 
@@ -77,11 +87,15 @@ fn builder(method: Method, path: &str) -> RequestBuilder {
     }
 }
 
-async fn exchange(request: RequestBuilder, body: Option<String>) -> Result<Answer, ApiError> {
+/// Sends a request; a body comes with its media type.
+async fn exchange(
+    request: RequestBuilder,
+    body: Option<(JsValue, String)>,
+) -> Result<Answer, ApiError> {
     let request = request.header("accept", "application/json, application/problem+json");
     let sent = match body {
-        Some(body) => {
-            let request = request.header("content-type", "application/json");
+        Some((body, media_type)) => {
+            let request = request.header("content-type", &media_type);
             match request.body(body) {
                 Ok(request) => request.send().await,
                 Err(error) => return Err(ApiError::Browser(error.to_string())),

@@ -18,18 +18,18 @@ pub(crate) enum Measure {
     Similarity,
     /// Share of images that show the subject.
     HitRate,
-    /// Share of images that show the target.
-    TargetRate,
+    /// Share of images in which the objective fired.
+    ObjectiveRate,
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 3] = [Self::Similarity, Self::HitRate, Self::TargetRate];
+    pub(crate) const ALL: [Self; 3] = [Self::Similarity, Self::HitRate, Self::ObjectiveRate];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Similarity => "Similarity",
             Self::HitRate => "Shows the subject",
-            Self::TargetRate => "Shows the target",
+            Self::ObjectiveRate => "Objective fired",
         }
     }
 
@@ -37,7 +37,7 @@ impl Measure {
         match self {
             Self::Similarity => arm.similarity,
             Self::HitRate => arm.hit_rate,
-            Self::TargetRate => arm.target_rate,
+            Self::ObjectiveRate => arm.objective_rate,
         }
     }
 }

@@ -10,6 +10,8 @@ use super::{
     failure::Ending,
     feed::{Feed, use_feed},
     log::LogTail,
+    previews::Previews,
+    report::Report,
 };
 use crate::{
     api::{self, ApiError, events::Line},
@@ -24,7 +26,7 @@ use crate::{
     text,
 };
 
-const POLL_MILLISECONDS: u64 = 3_000;
+pub(super) const POLL_MILLISECONDS: u64 = 3_000;
 
 #[component]
 pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
@@ -51,15 +53,35 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
     let title = match kind {
         JobKind::Protect => "Training the trigger",
         JobKind::Evaluate => "Attack and judgement",
+        JobKind::Probe => "Looking at the base model",
     };
+    let succeeded = Memo::new(move |_| {
+        let done = |job: &Option<Job>| {
+            job.as_ref()
+                .is_some_and(|job| job.status == JobStatus::Succeeded)
+        };
+        job.data.with(done)
+    });
     let chart = (kind == JobKind::Protect).then(|| {
         view! {
             <section class="card">
                 <h3>"Losses"</h3>
-                <LossChart losses=feed.losses total=total />
+                <LossChart losses=feed.losses bands=feed.bands total=total />
             </section>
         }
     });
+    let outcome = move || {
+        let concepts = job.data.with_untracked(|job| {
+            let spec = job.as_ref().map(|job| &job.spec);
+            spec.map(|spec| spec.concepts.clone()).unwrap_or_default()
+        });
+        match kind {
+            _ if !succeeded.get() => ().into_any(),
+            JobKind::Protect => view! { <Previews id=id concepts=concepts /> }.into_any(),
+            JobKind::Probe => view! { <Report id=id concepts=concepts /> }.into_any(),
+            JobKind::Evaluate => ().into_any(),
+        }
+    };
     let heading = format!("panel-{}", kind_name(kind));
     let labelled = heading.clone();
     view! {
@@ -67,6 +89,7 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
             <h2 id=heading>{title}</h2>
             <Standing id=id job=job feed=feed />
             <Ending job=job />
+            {outcome}
             {chart}
             <LogTail log=feed.log />
         </section>
@@ -77,15 +100,17 @@ const fn kind_name(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Protect => "protect",
         JobKind::Evaluate => "evaluate",
+        JobKind::Probe => "probe",
     }
 }
 
 /// Whether nothing about this job will change any more.
-fn is_settled(job: &Job) -> bool {
+pub(super) fn is_settled(job: &Job) -> bool {
     let waits_for_more = job.status == JobStatus::Succeeded
         && match job.kind {
             JobKind::Protect => job.evaluation_id.is_none(),
             JobKind::Evaluate => job.gallery_id.is_none(),
+            JobKind::Probe => false,
         };
     job.status.is_final() && !waits_for_more
 }
