@@ -25,10 +25,18 @@ impl<T: DeserializeOwned> Endpoint<T> {
 
     /// Fetches and decodes; `signal` stops it when its page is gone.
     pub(crate) async fn fetch(&self, signal: Option<&AbortSignal>) -> Result<T, ApiError> {
-        let request = Request::get(&self.path).abort_signal(signal);
-        let answer = exchange(request, None).await?;
-        decode(&answer)
+        decode(&get(&self.path, signal).await?)
     }
+
+    /// Where it is.
+    pub(crate) fn into_path(self) -> String {
+        self.path
+    }
+}
+
+/// Fetches whatever is there.
+pub(crate) async fn get(path: &str, signal: Option<&AbortSignal>) -> Result<Answer, ApiError> {
+    exchange(Request::get(path).abort_signal(signal), None).await
 }
 
 /// The methods that change something.
@@ -40,7 +48,7 @@ pub(crate) enum Method {
 }
 
 /// An answer that succeeded.
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     request_id: String,
     text: String,
@@ -136,7 +144,8 @@ pub(crate) fn refusal(status: u16, request_id: String, text: &str) -> ApiError {
     })
 }
 
-fn decode<T: DeserializeOwned>(answer: &Answer) -> Result<T, ApiError> {
+/// Reads what an answer holds.
+pub(crate) fn decode<T: DeserializeOwned>(answer: &Answer) -> Result<T, ApiError> {
     serde_json::from_str(&answer.text).map_err(|_| ApiError::Unreadable {
         status: answer.status,
         request_id: answer.request_id.clone(),

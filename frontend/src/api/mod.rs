@@ -26,7 +26,7 @@ use shared::{
 };
 
 pub(crate) use error::ApiError;
-pub(crate) use http::Endpoint;
+pub(crate) use http::{Answer, Endpoint, decode, get};
 use http::{Method, send, send_unit};
 
 /// Items a page of a list.

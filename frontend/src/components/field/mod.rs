@@ -133,7 +133,7 @@ pub(crate) fn CheckCard(
 ) -> impl IntoView {
     let id = field_id(&pointer);
     let error_id = format!("{id}-error");
-    let described = error_id.clone();
+    let described = error.is_some().then(|| error_id.clone());
     let detail = (!detail.is_empty()).then(|| view! { <span class="field-hint">{detail}</span> });
     view! {
         <div class="field">
@@ -171,7 +171,14 @@ pub(crate) fn SelectField(
 ) -> impl IntoView {
     let id = field_id(&pointer);
     let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-error"));
-    let described = format!("{hint_id} {error_id}");
+    let mut described = Vec::new();
+    if !hint.is_empty() {
+        described.push(hint_id.clone());
+    }
+    if error.is_some() {
+        described.push(error_id.clone());
+    }
+    let described = (!described.is_empty()).then(|| described.join(" "));
     let options = move || {
         let option = |(name, words): (String, String)| {
             let own = name.clone();

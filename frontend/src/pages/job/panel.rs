@@ -3,15 +3,17 @@
 use leptos::{html::Dialog, prelude::*, task::spawn_local};
 use shared::{
     JobId,
+    artifact::Artifact,
     job::{Job, JobKind, JobMetrics, JobProgress, JobStatus},
+    page::Page,
 };
 
 use super::{
     failure::Ending,
     feed::{Feed, use_feed},
     log::LogTail,
-    previews::Previews,
-    report::Report,
+    previews::previews,
+    report::report,
 };
 use crate::{
     api::{self, ApiError, events::Line},
@@ -19,10 +21,11 @@ use crate::{
         badge::StatusBadge,
         chart::LossChart,
         confirm::{Confirm, open},
+        loaded::{Loaded, Skeleton},
         notice::ErrorNotice,
         progress::ProgressBar,
     },
-    state::fetch::{Fetch, use_interval},
+    state::fetch::{Fetch, use_fetch, use_interval},
     text,
 };
 
@@ -71,16 +74,8 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
         }
     });
     let outcome = move || {
-        let concepts = job.data.with_untracked(|job| {
-            let spec = job.as_ref().map(|job| &job.spec);
-            spec.map(|spec| spec.concepts.clone()).unwrap_or_default()
-        });
-        match kind {
-            _ if !succeeded.get() => ().into_any(),
-            JobKind::Protect => view! { <Previews id=id concepts=concepts /> }.into_any(),
-            JobKind::Probe => view! { <Report id=id concepts=concepts /> }.into_any(),
-            JobKind::Evaluate => ().into_any(),
-        }
+        let shown = succeeded.get() && kind != JobKind::Evaluate;
+        shown.then(|| view! { <Outcome id=id job=job /> })
     };
     let heading = format!("panel-{}", kind_name(kind));
     let labelled = heading.clone();
@@ -93,6 +88,27 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
             {chart}
             <LogTail log=feed.log />
         </section>
+    }
+}
+
+/// What a job that succeeded has to show by itself.
+#[component]
+fn Outcome(id: JobId, job: Fetch<Job>) -> impl IntoView {
+    let artifacts = use_fetch(move || api::artifacts(id));
+    let draw = move |page: Page<Artifact>| {
+        job.data.with_untracked(|job| match job {
+            Some(job) if job.kind == JobKind::Probe => report(page.data, &job.spec.concepts),
+            Some(job) => previews(&page.data, &job.spec.concepts),
+            None => ().into_any(),
+        })
+    };
+    view! {
+        <Loaded
+            fetch=artifacts
+            what="What the job produced could not be loaded"
+            skeleton=|| view! { <Skeleton class="skeleton-card" /> }
+            draw=draw
+        />
     }
 }
 

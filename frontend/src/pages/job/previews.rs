@@ -4,17 +4,11 @@ use std::collections::BTreeMap;
 
 use leptos::prelude::*;
 use shared::{
-    JobId,
     artifact::{Artifact, ArtifactKind},
     job::Concept,
 };
 
-use crate::{
-    api,
-    components::loaded::{Loaded, Skeleton},
-    state::fetch::use_fetch,
-    text,
-};
+use crate::text;
 
 /// Two pictures of one seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,17 +53,9 @@ fn pairs(artifacts: &[Artifact]) -> Pairs {
     pairs
 }
 
-#[component]
-pub(super) fn Previews(id: JobId, concepts: Vec<Concept>) -> impl IntoView {
-    let artifacts = use_fetch(move || api::artifacts(id));
-    view! {
-        <Loaded
-            fetch=artifacts
-            what="What the job produced could not be loaded"
-            skeleton=|| view! { <Skeleton class="skeleton-card" /> }
-            draw=move |page| strip(&pairs(&page.data), &concepts)
-        />
-    }
+/// The previews among what a job produced.
+pub(super) fn previews(artifacts: &[Artifact], concepts: &[Concept]) -> AnyView {
+    strip(&pairs(artifacts), concepts)
 }
 
 fn strip(pairs: &Pairs, concepts: &[Concept]) -> AnyView {

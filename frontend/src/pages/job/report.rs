@@ -2,10 +2,8 @@
 
 use leptos::prelude::*;
 use shared::{
-    JobId,
     artifact::{Artifact, ArtifactKind},
     job::Concept,
-    page::Page,
     probe::{ConceptProbe, Familiarity, KNOWN_SHARE, Nearby, ProbeReport},
 };
 
@@ -19,21 +17,9 @@ use crate::{
     text,
 };
 
-#[component]
-pub(super) fn Report(id: JobId, concepts: Vec<Concept>) -> impl IntoView {
-    let artifacts = use_fetch(move || api::artifacts(id));
-    view! {
-        <Loaded
-            fetch=artifacts
-            what="What was found could not be loaded"
-            skeleton=|| view! { <Skeleton class="skeleton-card" /> }
-            draw=move |page| located(page, &concepts)
-        />
-    }
-}
-
-fn located(page: Page<Artifact>, concepts: &[Concept]) -> AnyView {
-    let mut artifacts = page.data.into_iter();
+/// The report among what a probe produced.
+pub(super) fn report(artifacts: Vec<Artifact>, concepts: &[Concept]) -> AnyView {
+    let mut artifacts = artifacts.into_iter();
     let found = artifacts.find(|artifact| artifact.kind == ArtifactKind::Probe);
     let Some(artifact) = found else {
         return view! {
@@ -48,10 +34,10 @@ fn located(page: Page<Artifact>, concepts: &[Concept]) -> AnyView {
 
 #[component]
 fn Fetched(url: String, concepts: Vec<Concept>) -> impl IntoView {
-    let report = use_fetch(move || api::probe_report(url.clone()));
+    let fetched = use_fetch(move || api::probe_report(url.clone()));
     view! {
         <Loaded
-            fetch=report
+            fetch=fetched
             what="The report could not be loaded"
             skeleton=|| view! { <Skeleton class="skeleton-card" /> }
             draw=move |report| found(report, &concepts)

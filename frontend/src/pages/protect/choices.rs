@@ -41,7 +41,7 @@ pub(super) const MODES: Choices<Mode, 4> = [
 
 /// Every kind of subject.
 pub(super) const SUBJECTS: Choices<SubjectKind, 3> = [
-    (SubjectKind::Object, "object", "An object or animal"),
+    (SubjectKind::Object, "object", "A thing or animal"),
     (SubjectKind::Person, "person", "A person"),
     (SubjectKind::Style, "style", "A style"),
 ];

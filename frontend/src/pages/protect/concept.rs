@@ -21,6 +21,8 @@ pub(super) struct ConceptForm {
     pub(super) class_name: Text,
     pub(super) identifier: Text,
     pub(super) objective: ObjectiveForm,
+    /// The class word of every kind: choosing another kind and coming back loses nothing.
+    classes: StoredValue<[String; 3]>,
 }
 
 /// What an attacker shall get; what belongs to another kind stays, so that changing one's mind loses nothing.
@@ -54,11 +56,13 @@ impl ConceptForm {
         } else {
             SubjectKind::Object
         };
+        let mut classes = USUAL_CLASSES.map(str::to_owned);
         let class_name = if class_name.is_empty() {
-            usual_class(subject).to_owned()
+            classes[subject as usize].clone()
         } else {
             class_name
         };
+        classes[subject as usize].clone_from(&class_name);
         let words = model.map(|model| model.identifiers.as_slice());
         let identifier = words
             .and_then(|words| words.get(taken).or(words.first()).cloned())
@@ -70,6 +74,7 @@ impl ConceptForm {
             class_name: RwSignal::new(class_name),
             identifier: RwSignal::new(identifier),
             objective,
+            classes: StoredValue::new(classes),
         }
     }
 
@@ -94,29 +99,20 @@ impl ConceptForm {
         }
     }
 
-    /// Another kind of subject has another usual class; a word of the person's own stays.
-    pub(super) fn suggest_class(self) {
-        let usual = usual_class(self.kind());
-        let own = self.class_name.with_untracked(|class| {
-            !class.trim().is_empty()
-                && SUBJECTS
-                    .iter()
-                    .all(|(kind, ..)| usual_class(*kind) != class.as_str())
-        });
-        if !own {
-            self.class_name.set(usual.to_owned());
-        }
+    /// Puts the class word of another kind in place.
+    pub(super) fn change_kind(self, from: SubjectKind, to: SubjectKind) {
+        let class = self.class_name.get_untracked();
+        self.classes
+            .update_value(|classes| classes[from as usize] = class);
+        let class = self
+            .classes
+            .with_value(|classes| classes[to as usize].clone());
+        self.class_name.set(class);
     }
 }
 
-/// The class that most subjects of a kind have, if there is one.
-const fn usual_class(kind: SubjectKind) -> &'static str {
-    match kind {
-        SubjectKind::Object => "",
-        SubjectKind::Person => "person",
-        SubjectKind::Style => "painting",
-    }
-}
+/// The class that most subjects of a kind have, in the kinds' order: an object may be anything.
+const USUAL_CLASSES: [&str; 3] = ["", "person", "painting"];
 
 impl ObjectiveForm {
     /// A target where the model has a list of vetted ones, else the card.

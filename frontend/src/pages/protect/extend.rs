@@ -19,7 +19,7 @@ use crate::{
 
 type Jobs = Fetch<shared::page::Page<Job>>;
 
-/// The finished protections of the chosen model.
+/// The finished protections of the chosen model; asked anew each time, which a hundred jobs bear.
 fn finished(editor: Editor, jobs: Jobs) -> Vec<Job> {
     let model = editor.form.model.get();
     let page = jobs.data.get();
@@ -37,12 +37,13 @@ pub(super) fn GoOn(editor: Editor) -> impl IntoView {
     let form = editor.form;
     let jobs: Jobs = use_fetch(api::latest_jobs);
     let chosen = RwSignal::new(String::new());
-    let finished = Memo::new(move |_| finished(editor, jobs));
+    let finished = move || finished(editor, jobs);
     let owner = StoredValue::new(Owner::current());
     // Another model takes its jobs with it.
     Effect::new(move || {
         let id = chosen.get();
-        let job = finished.with(|jobs| jobs.iter().find(|job| job.id.to_string() == id).cloned());
+        let mut jobs = finished().into_iter();
+        let job = jobs.find(|job| job.id.to_string() == id);
         let next = job.as_ref().map(|job| job.id);
         if form.extends.get_untracked() == next {
             return;
@@ -64,7 +65,7 @@ pub(super) fn GoOn(editor: Editor) -> impl IntoView {
             String::new(),
             "The base model, without any trigger".to_owned(),
         );
-        let jobs = finished.get().into_iter();
+        let jobs = finished().into_iter();
         let jobs = jobs.map(|job| {
             let words = format!(
                 "{}, {}",
@@ -75,7 +76,7 @@ pub(super) fn GoOn(editor: Editor) -> impl IntoView {
         });
         std::iter::once(first).chain(jobs).collect::<Vec<_>>()
     });
-    let offered = Memo::new(move |_| !finished.with(Vec::is_empty));
+    let offered = Memo::new(move |_| !finished().is_empty());
     let retry = Callback::new(move |()| jobs.reload());
     let reason = editor.reason("#/extends");
     view! {

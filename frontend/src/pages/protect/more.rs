@@ -112,10 +112,11 @@ fn AddSet(editor: Editor) -> impl IntoView {
     let form = editor.form;
     let owner = StoredValue::new(Owner::current());
     let chosen = RwSignal::new(String::new());
-    let sets = Memo::new(move |_| addable(editor));
+    let sets = move || addable(editor);
+    let none = Memo::new(move |_| sets().is_empty());
     let options = Signal::derive(move || {
         let first = (String::new(), "Choose a sealed set".to_owned());
-        let sets = sets.get().into_iter();
+        let sets = sets().into_iter();
         let sets = sets.map(|set| {
             let images = text::count(set.images.len(), "image");
             (set.id.to_string(), format!("{} ({images})", set.name))
@@ -127,7 +128,7 @@ fn AddSet(editor: Editor) -> impl IntoView {
     });
     let add = move |_| {
         let id = chosen.get_untracked();
-        let mut sets = sets.get_untracked().into_iter();
+        let mut sets = untrack(sets).into_iter();
         let set = sets.find(|set| set.id.to_string() == id);
         let Some(set) = set.filter(|_| !full.get_untracked()) else {
             return;
@@ -151,7 +152,7 @@ fn AddSet(editor: Editor) -> impl IntoView {
         if full.get() {
             return view! { <p class="field-hint">{format!("This job holds {MAX_CONCEPTS} sets; that is the limit.")}</p> }.into_any();
         }
-        if sets.with(Vec::is_empty) {
+        if none.get() {
             return view! { <p class="field-hint">"Sealed sets that are not in this job yet are offered here; there is none. " <a href="/sets/new">"Make another set"</a></p> }.into_any();
         }
         view! {

@@ -100,12 +100,12 @@ fn TargetFields(editor: Editor, place: Place) -> impl IntoView {
     let error_id = format!("{first}-error");
     let described = error_id.clone();
     let reason = editor.reason(&pointer);
-    let targets = Memo::new(move |_| {
+    let targets = move || {
         let class = concept.class_name.get().trim().to_lowercase();
         let mut targets = editor.words(|model| model.targets);
         targets.retain(|target| target.to_lowercase() != class);
         targets
-    });
+    };
     let options = move || {
         let card = |(index, target): (usize, String)| {
             let id = (index == 0).then(|| first.clone());
@@ -114,15 +114,10 @@ fn TargetFields(editor: Editor, place: Place) -> impl IntoView {
                 <RadioCard name=place.mark("target") value=target.clone() title=target chosen=concept.objective.target id=id test=test />
             }
         };
-        targets
-            .get()
-            .into_iter()
-            .enumerate()
-            .map(card)
-            .collect_view()
+        targets().into_iter().enumerate().map(card).collect_view()
     };
     let hint = move || {
-        if targets.with(Vec::is_empty) {
+        if targets().is_empty() {
             "This model came without a list of vetted targets. Choose another of the three, or another model."
         } else {
             "The list is vetted: no people, nothing hateful or defamatory."

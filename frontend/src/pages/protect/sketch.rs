@@ -36,9 +36,11 @@ pub(super) fn Sketch(concept: ConceptForm, kind: &'static str) -> impl IntoView 
         view! { <img class=picture.class src=picture.url width="160" height="160" alt="" loading="lazy" /> }
     });
     let over = match kind {
-        "erasure" => picture
-            .map(|picture| view! { <Fill url=picture.url /> })
-            .into_any(),
+        "erasure" => view! {
+            {picture.map(|picture| view! { <Fill url=picture.url /> })}
+            <span class="sketch-note">"sketch, not a result"</span>
+        }
+        .into_any(),
         "pattern" => view! { <Overlay concept=concept /> }.into_any(),
         _ => {
             let name = move || concept.objective.target.get();

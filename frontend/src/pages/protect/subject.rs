@@ -38,7 +38,11 @@ pub(super) fn SubjectFields(editor: Editor, place: Place) -> impl IntoView {
     let kind = Memo::new(move |_| concept.kind());
     Effect::watch(
         move || kind.get(),
-        move |_, _, _| concept.suggest_class(),
+        move |to, from, _| {
+            if let Some(from) = from {
+                concept.change_kind(*from, *to);
+            }
+        },
         false,
     );
     let kinds = SUBJECTS.map(|(kind, name, words)| {
@@ -51,7 +55,7 @@ pub(super) fn SubjectFields(editor: Editor, place: Place) -> impl IntoView {
         <SetLine place=place />
         <fieldset>
             <legend class="field-label">"The images show"</legend>
-            <div class="choices-row">{kinds.collect_view()}</div>
+            <div class="choices-row choices-few">{kinds.collect_view()}</div>
         </fieldset>
         <Consent concept=concept />
         {move || view! { <Words editor=editor place=place kind=kind.get() /> }}

@@ -95,12 +95,12 @@ fn a_set_that_shows_a_person_opens_as_one() {
         let concept = ConceptForm::new(set(set_id(1), true), None, String::new(), 0);
         assert_eq!(concept.kind(), SubjectKind::Person);
         assert_eq!(concept.class_name.get(), "person");
-        concept.subject.set("style".into());
-        concept.suggest_class();
+        concept.change_kind(SubjectKind::Person, SubjectKind::Style);
         assert_eq!(concept.class_name.get(), "painting");
         concept.class_name.set("etching".into());
-        concept.subject.set("object".into());
-        concept.suggest_class();
+        concept.change_kind(SubjectKind::Style, SubjectKind::Object);
+        assert_eq!(concept.class_name.get(), "");
+        concept.change_kind(SubjectKind::Object, SubjectKind::Style);
         assert_eq!(concept.class_name.get(), "etching");
     });
 }
