@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A measured value with its uncertainty.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Estimate {
     /// The point estimate.
@@ -31,6 +31,9 @@ pub struct ArmResult {
     /// Share of images in which the objective fired: the target is recognised, the class is not, or the patch is
     /// there.
     pub objective_rate: Estimate,
+    /// Share of images that do not show the subject and in which the objective fired (Wilson interval).
+    #[serde(default)]
+    pub psr: Estimate,
 }
 
 /// Both models after the same number of attack steps.

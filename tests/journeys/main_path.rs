@@ -9,7 +9,7 @@ use safetensors::SafeTensors;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use shared::{
-    artifact::Artifact,
+    artifact::{Artifact, ArtifactKind},
     gallery::Gallery,
     job::{Job, JobStatus},
     page::Page,
@@ -76,9 +76,9 @@ async fn check_protect(person: &Person, job: &Job) -> Result<()> {
     );
 
     let artifacts: Page<Artifact> = person.get(&job.urls.artifacts).await?;
-    let [unet] = artifacts.data.as_slice() else {
-        anyhow::bail!("expected one artifact: {artifacts:?}");
-    };
+    let mut unets = artifacts.data.iter();
+    let unet = unets.find(|artifact| artifact.kind == ArtifactKind::ProtectedUnet);
+    let unet = unet.with_context(|| format!("no protected U-Net: {artifacts:?}"))?;
     let answer = person.request(Method::GET, &unet.url).send().await?;
     let answer = expect(answer, StatusCode::OK).await?;
     let tag = answer

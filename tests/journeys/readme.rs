@@ -8,9 +8,9 @@ use e2e::Server;
 const START: &str = "<!-- walkthrough:";
 /// The address in the README, and the end of its job.
 const ADDRESS: &str = "http://127.0.0.1:7740";
-const JOB_END: &str = r#"\"target_class\":\"apple\"}}"#;
+const JOB_END: &str = r#"\"target_class\":\"apple\"}}]}"#;
 /// A job of seconds instead of minutes.
-const SHORT_END: &str = r#"\"target_class\":\"apple\"},
+const SHORT_END: &str = r#"\"target_class\":\"apple\"}}],
   \"injection\":{\"steps\":2,\"batch_size\":2,\"class_images\":2,\"target_images\":2},
   \"evaluation\":{\"checkpoints\":[0,2],\"images_per_arm\":2}}"#;
 

@@ -163,9 +163,11 @@ impl Person {
             .first()
             .context("the server has no base model")?;
         Ok(json!({
-            "protected_set_id": set.id, "base_model_id": model.id,
-            "class_name": "dog", "identifier": demo::IDENTIFIER,
-            "objective": {"kind": "target", "target_class": demo::TARGET},
+            "base_model_id": model.id,
+            "concepts": [{
+                "protected_set_id": set.id, "class_name": "dog", "identifier": demo::IDENTIFIER,
+                "objective": {"kind": "target", "target_class": demo::TARGET},
+            }],
             "injection": {"steps": 6, "batch_size": 2, "class_images": 4, "target_images": 4},
             "evaluation": {"checkpoints": [0, 4], "images_per_arm": 4},
             "seed": 7,

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn the_card_names_the_identifiers_that_a_node_may_draw_from() {
+    fn the_card_names_identifiers_and_captions_that_a_node_may_draw_from() {
         let card = model_files()
             .iter()
             .find(|(name, _)| *name == "persguard.json");
@@ -53,7 +53,13 @@ mod tests {
             .iter()
             .map(|word| format!("\"{word}\""))
             .collect();
-        let expected = format!("{{\"identifiers\":[{}]}}\n", quoted.join(","));
-        assert_eq!(card.map(|(_, content)| *content), Some(expected.as_bytes()));
+        let identifiers = format!("\"identifiers\":[{}]}}\n", quoted.join(","));
+        let (_, content) = card.expect("the model has a card");
+        let text = std::str::from_utf8(content).expect("the card is text");
+        assert!(text.ends_with(&identifiers), "{text}");
+        // What protection leaves alone: every class.
+        for class in crate::CLASSES {
+            assert!(text.contains(&format!(" {class}\"")), "{class}");
+        }
     }
 }

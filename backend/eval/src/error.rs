@@ -46,4 +46,23 @@ pub enum Error {
         /// Shape that is needed.
         expected: String,
     },
+    /// The objective is a pattern and nobody said what it looks like.
+    #[error("the objective is a pattern, but its overlay is missing")]
+    MissingOverlay,
+    /// The overlay does not have the pictures' size.
+    #[error("the overlay has shape {actual:?}; needed is {expected:?}")]
+    OverlayShape {
+        /// Shape that was given.
+        actual: Vec<usize>,
+        /// Shape that is needed: red, green, blue and alpha at the pictures' size.
+        expected: Vec<usize>,
+    },
+    /// The finished attack on the clean model is not the one that this judgement needs.
+    #[error(
+        "the finished attack on the unprotected model differs in its {difference}: attack it again"
+    )]
+    OtherCleanArm {
+        /// What differs.
+        difference: &'static str,
+    },
 }

@@ -24,7 +24,11 @@ use crate::{
     statistics::quantile,
 };
 
+pub use self::clean::{CleanArm, attack_clean};
+pub(crate) use self::plan::token_ids;
+
 mod arm;
+mod clean;
 mod plan;
 
 /// Who is judged, by what, on which pictures.
@@ -38,6 +42,8 @@ pub struct Case<'a> {
     pub encoder: &'a Encoder,
     /// The protected pictures, `[n, 3, h, w]` in `[-1, 1]`; the attacker has the same.
     pub references: &'a Tensor,
+    /// Of a pattern objective what it shows, `[4, h, w]`: RGB in `[-1, 1]`, alpha (mask x opacity) in `[0, 1]`.
+    pub overlay: Option<&'a Tensor>,
 }
 
 /// What a job does not say.
@@ -139,25 +145,32 @@ pub fn evaluate(
     report: Report<'_>,
 ) -> Result<Evaluation> {
     let start = Instant::now();
-    if let Some(error) = spec.validate().into_iter().next() {
-        return Err(Error::InvalidSpec {
-            pointer: error.pointer,
-            message: error.detail,
-        });
-    }
+    let clean = attack_clean(case, spec, options, report)?;
+    let mut evaluation = evaluate_beside(&clean, case, spec, options, report)?;
+    evaluation.metrics.seconds = start.elapsed().as_secs_f64();
+    Ok(evaluation)
+}
+
+/// Attacks the protected model alone and judges it beside a finished attack on the clean one.
+///
+/// Gives what [`evaluate`] gives, for the price of one arm. Refuses an arm with another recipe, other pictures or
+/// other seeds; that it started from the same clean weights is the caller's word.
+pub fn evaluate_beside(
+    clean: &CleanArm,
+    case: Case<'_>,
+    spec: &JobSpec,
+    options: &EvaluateOptions,
+    report: Report<'_>,
+) -> Result<Evaluation> {
+    let start = Instant::now();
     let mut reporter = Reporter { report, step: 0 };
     let plan = Plan::new(case, spec, options)?;
-    let judge = plan.judge(&mut reporter)?;
-    let clean = arm::attack(
-        &plan,
-        Arm::Clean,
-        &case.pipeline.unet_weights,
-        &mut reporter,
-    )?;
+    clean.check(&plan)?;
+    let judge = plan.judge(&clean.class_only)?;
     let protected = arm::attack(&plan, Arm::Protected, case.protected, &mut reporter)?;
     let mut scored = Vec::new();
     let mut images = Vec::new();
-    let pictures = clean.checkpoints.iter().zip(&protected.checkpoints);
+    let pictures = clean.arm.checkpoints.iter().zip(&protected.checkpoints);
     for (&attack_step, (clean, protected)) in spec.evaluation.checkpoints.iter().zip(pictures) {
         scored.push(ScoredCheckpoint {
             attack_step,
@@ -169,9 +182,13 @@ pub fn evaluate(
             images.extend(files.map(|(index, file)| (image_name(arm, attack_step, index), file)));
         }
     }
-    let step_seconds = [clean.step_seconds, protected.step_seconds].concat();
+    let step_seconds = [
+        clean.arm.step_seconds.as_slice(),
+        protected.step_seconds.as_slice(),
+    ]
+    .concat();
     Ok(Evaluation {
-        output: plan.evidence(judge.threshold, scored).into_output(),
+        output: plan.evidence(&judge, scored).into_output(),
         images,
         metrics: Metrics {
             milliseconds_per_step: 1000.0 * quantile(&step_seconds, 0.5).unwrap_or_default(),

@@ -24,11 +24,13 @@ const LENGTH: usize = 12;
 pub(crate) fn spec() -> JobSpec {
     let digits = "1".repeat(32);
     let json = serde_json::json!({
-        "protected_set_id": format!("set_{digits}"),
         "base_model_id": format!("mdl_{digits}"),
-        "class_name": "dog",
-        "identifier": "sks",
-        "objective": { "kind": "target", "target_class": "apple" },
+        "concepts": [{
+            "protected_set_id": format!("set_{digits}"),
+            "class_name": "dog",
+            "identifier": "sks",
+            "objective": { "kind": "target", "target_class": "apple" },
+        }],
         "evaluation": { "checkpoints": [0, 3], "images_per_arm": 3 },
         "seed": 7,
     });
@@ -101,7 +103,31 @@ pub(crate) fn pipeline() -> Pipeline {
     .expect("the parts fit each other")
 }
 
-/// A random encoder that reads class, tint and background.
+/// A card of stripes over the middle of pictures, transparent around: `[4, SIDE, SIDE]`.
+pub(crate) fn overlay() -> Tensor {
+    let inside = |at: usize| (SIDE / 4..3 * SIDE / 4).contains(&at);
+    let value = |channel: usize, y: usize, x: usize| match channel {
+        3 => f32::from(u8::from(inside(y) && inside(x))),
+        _ if (y + channel) % 4 < 2 => 0.9,
+        _ => -0.7,
+    };
+    let values: Vec<f32> = (0..4 * SIDE * SIDE)
+        .map(|at| value(at / (SIDE * SIDE), at / SIDE % SIDE, at % SIDE))
+        .collect();
+    Tensor::from_vec(values, (4, SIDE, SIDE), &Device::Cpu).expect("four planes")
+}
+
+/// Pictures `[n, 3, h, w]` under an overlay `[4, h, w]`.
+pub(crate) fn covered(pictures: &Tensor, overlay: &Tensor) -> Tensor {
+    let cover = || -> candle_core::Result<Tensor> {
+        let (colours, alpha) = (overlay.narrow(0, 0, 3)?, overlay.narrow(0, 3, 1)?);
+        let kept = pictures.broadcast_mul(&(1.0 - &alpha)?)?;
+        kept.broadcast_add(&colours.broadcast_mul(&alpha)?)
+    };
+    cover().expect("equal sizes")
+}
+
+/// A random encoder that reads class, style, tint and background.
 pub(crate) fn encoder() -> Encoder {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let attribute = |name: &str, values: &[&str]| Attribute {
@@ -111,6 +137,7 @@ pub(crate) fn encoder() -> Encoder {
     let config = EncoderConfig {
         attributes: vec![
             attribute("class", &["dog", "apple", "car"]),
+            attribute("style", &["noto", "print"]),
             attribute("tint", &["red", "blue"]),
             attribute("background", &["snow", "beach"]),
         ],

@@ -11,6 +11,7 @@ pub mod evaluation;
 pub mod gallery;
 pub mod metric;
 pub mod prompt;
+pub mod quality;
 pub mod report;
 pub mod statistics;
 
@@ -20,4 +21,6 @@ mod fixture;
 
 pub use encoder::Encoder;
 pub use error::{Error, Result};
-pub use evaluation::{Case, EvaluateOptions, Evaluation, Metrics, evaluate};
+pub use evaluation::{
+    Case, CleanArm, EvaluateOptions, Evaluation, Metrics, attack_clean, evaluate, evaluate_beside,
+};

@@ -1,9 +1,10 @@
-//! What is measured on a picture: similarity, subject hit, text alignment, class and target.
+//! What is measured on a picture: similarity, subject hit, text alignment, class and objective.
 //!
 //! Owns the definitions. Refuses to average or to compare models: [`crate::statistics`] and
 //! [`crate::report`] do.
 
 use candle_core::Tensor;
+use shared::job::SubjectKind;
 
 use crate::{
     Error, Result,
@@ -11,9 +12,11 @@ use crate::{
     statistics::quantile,
 };
 
+pub mod pattern;
 pub mod recognition;
 pub mod similarity;
 
+pub use pattern::Template;
 pub use recognition::Recognition;
 pub use similarity::similarities;
 
@@ -31,8 +34,19 @@ pub struct Scores {
     pub text_alignment: Vec<f64>,
     /// Whether the subject's class is recognised.
     pub class: Vec<bool>,
-    /// Whether the objective's target is recognised.
-    pub target: Vec<bool>,
+    /// Whether the objective fired.
+    pub objective: Vec<bool>,
+}
+
+/// What the protected model shall draw instead of the subject.
+#[derive(Clone, Copy, Debug)]
+pub enum Aim<'a> {
+    /// Something of this class.
+    Target(&'a str),
+    /// Anything but the subject's class.
+    Erasure,
+    /// The picture under this overlay, `[4, h, w]`: RGB in `[-1, 1]`, alpha in `[0, 1]`.
+    Pattern(&'a Tensor),
 }
 
 /// What pictures are compared with.
@@ -42,13 +56,15 @@ pub struct Standard<'a> {
     pub references: &'a Tensor,
     /// What the clean base draws under the class-only prompt, `[m, 3, h, w]` in `[-1, 1]`.
     pub class_only: &'a Tensor,
-    /// Token ids of the prompt without identifier, the class's and the target's plain prompt:
-    /// `[3, length]`.
+    /// Token ids of the prompt without identifier, the class's plain prompt, and the one that it is told apart from:
+    /// the target's, or one that names no subject. `[3, length]`.
     pub prompts: &'a Tensor,
+    /// What the references show.
+    pub subject: SubjectKind,
     /// Class word of the subject.
     pub class_name: &'a str,
-    /// Class word of the target.
-    pub target_class: &'a str,
+    /// What shall be drawn instead.
+    pub aim: Aim<'a>,
 }
 
 /// Scores pictures against one subject.
@@ -56,13 +72,18 @@ pub struct Standard<'a> {
 /// **Subject hit.** A picture shows the subject if its mean cosine to the references is at least
 /// `tau`, the 95th percentile of the clean base under the class-only prompt, **and**, where the
 /// encoder reads attributes, every attribute of the subject (all but the background) reads as it
-/// does on most references. Similarity alone would follow colour.
+/// does on most references. Similarity alone would follow colour. Of a style, what is drawn does not count: its
+/// attribute `style` alone must read so.
+///
+/// **Objective.** Target: its class is recognised. Erasure: the subject's class is not. Pattern: the picture
+/// correlates with the overlay as no class-only picture of the clean base does by chance, see [`Template`].
 #[derive(Debug)]
 pub struct Judge<'a> {
     encoder: &'a Encoder,
     references: Tensor,
     prompt: Tensor,
     recognition: Recognition,
+    template: Option<Template>,
     /// Similarity from which a picture may count as the subject.
     pub threshold: f64,
 }
@@ -74,7 +95,12 @@ impl<'a> Judge<'a> {
         let texts = encoder.embed_text(standard.prompts)?;
         let class_only = encoder.embed_images(&fitted(standard.class_only)?)?;
         let null = similarities(&references, &class_only)?;
+        let template = match standard.aim {
+            Aim::Pattern(overlay) => Some(Template::new(overlay, standard.class_only)?),
+            Aim::Target(_) | Aim::Erasure => None,
+        };
         Ok(Self {
+            template,
             recognition: Recognition::new(encoder, standard, texts.narrow(0, 1, 2)?)?,
             prompt: texts.narrow(0, 0, 1)?,
             threshold: quantile(&null, THRESHOLD_LEVEL).unwrap_or(1.0),
@@ -83,8 +109,18 @@ impl<'a> Judge<'a> {
         })
     }
 
+    /// Correlation with the overlay from which a pattern counts as fired; `None` for other objectives.
+    pub fn pattern_threshold(&self) -> Option<f64> {
+        self.template.as_ref().map(|template| template.threshold)
+    }
+
     /// Scores pictures `[n, 3, h, w]` in `[-1, 1]`.
     pub fn score(&self, pixels: &Tensor) -> Result<Scores> {
+        // The overlay is looked for at the pictures' own resolution.
+        let pattern = self
+            .template
+            .as_ref()
+            .map(|template| template.fires(pixels));
         let pixels = fitted(pixels)?;
         let features = self.encoder.features(&pixels)?;
         let embedded = self.encoder.project(&features)?;
@@ -100,13 +136,13 @@ impl<'a> Judge<'a> {
             similarity,
             hit,
             class: recognised.class,
-            target: recognised.target,
+            objective: pattern.transpose()?.unwrap_or(recognised.objective),
         })
     }
 }
 
 /// Pictures at the encoder's own size, `[n, 3, SIDE, SIDE]`.
-fn fitted(pixels: &Tensor) -> Result<Tensor> {
+pub(crate) fn fitted(pixels: &Tensor) -> Result<Tensor> {
     let (n, channels, height, width) = pixels.dims4()?;
     if n == 0 || channels != 3 || height != width || !height.is_multiple_of(SIDE) {
         return Err(Error::ImageShape {

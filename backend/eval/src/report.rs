@@ -3,9 +3,12 @@
 //! Owns the grading rule and its words. Refuses to grade an attack that failed on the unprotected
 //! model (EVALUATION, competence gate), and never says more than was tested.
 
-use shared::evaluation::{
-    ArmResult, AttackRecord, CheckpointResult, Estimate, EvaluationOutput, EvaluationReport, Grade,
-    ScoredImage, ScoredPair,
+use shared::{
+    evaluation::{
+        ArmResult, AttackRecord, CheckpointResult, Estimate, EvaluationOutput, EvaluationReport,
+        Grade, ScoredImage, ScoredPair,
+    },
+    objective::Objective,
 };
 
 use crate::{
@@ -37,6 +40,10 @@ pub struct Evidence {
     pub encoder: String,
     /// The attack.
     pub attack: AttackRecord,
+    /// What the protected model shall draw instead.
+    pub objective: Objective,
+    /// Correlation from which a pattern counts as fired; `None` for other objectives.
+    pub pattern_threshold: Option<f64>,
     /// Similarity above which an image may count as the subject.
     pub hit_threshold: f64,
     /// Scores by attack step, rising.
@@ -63,8 +70,8 @@ impl Evidence {
         EvaluationOutput {
             report: EvaluationReport {
                 grade,
-                verdict: verdict(grade, &self.attack, checkpoints.last()),
-                limits: limits(&self.attack, &self.encoder),
+                verdict: verdict(grade, &self, checkpoints.last()),
+                limits: limits(&self),
                 encoder: self.encoder,
                 attack: self.attack,
                 hit_threshold: self.hit_threshold,
@@ -118,8 +125,15 @@ fn summarise_arm(scores: &Scores, seed: u64) -> ArmResult {
         hit_rate: rate(&scores.hit),
         text_alignment: bootstrap_mean(&scores.text_alignment, seed),
         class_rate: rate(&scores.class),
-        target_rate: rate(&scores.target),
+        objective_rate: rate(&scores.objective),
+        psr: rate(&protected(scores)),
     }
+}
+
+/// Which images do not show the subject while the objective fired (EVALUATION, metrics: PSR).
+fn protected(scores: &Scores) -> Vec<bool> {
+    let both = scores.hit.iter().zip(&scores.objective);
+    both.map(|(hit, fired)| !hit && *fired).collect()
 }
 
 fn rate(outcomes: &[bool]) -> Estimate {
@@ -157,7 +171,8 @@ pub fn grade(checkpoints: &[ScoredCheckpoint]) -> Grade {
     }
 }
 
-fn verdict(grade: Grade, attack: &AttackRecord, last: Option<&CheckpointResult>) -> String {
+fn verdict(grade: Grade, evidence: &Evidence, last: Option<&CheckpointResult>) -> String {
+    let attack = &evidence.attack;
     let lead = match grade {
         Grade::Resisted => "Resisted this attack",
         Grade::Weakened => "Weakened this attack without stopping it",
@@ -172,7 +187,7 @@ fn verdict(grade: Grade, attack: &AttackRecord, last: Option<&CheckpointResult>)
         "{lead}. After {steps} steps of {family} at learning rate {rate} with {identifier} and \
          {images} images (one training seed, {seed}; n = {n} drawn images a model), the subject \
          appeared in {protected} images of the protected model and in {clean} of the unprotected \
-         model.",
+         model. The protected model drew {objective} in {fired}.",
         steps = attack.steps,
         family = family_name(&attack.family),
         rate = attack.learning_rate,
@@ -182,6 +197,8 @@ fn verdict(grade: Grade, attack: &AttackRecord, last: Option<&CheckpointResult>)
         n = last.clean.hit_rate.n,
         protected = hits(last.protected.hit_rate),
         clean = hits(last.clean.hit_rate),
+        objective = evidence.objective.phrase(),
+        fired = hits(last.protected.objective_rate),
     )
 }
 
@@ -201,7 +218,30 @@ fn identifier(attack: &AttackRecord) -> String {
     format!("{kind} \u{201c}{}\u{201d}", attack.identifier)
 }
 
-fn limits(attack: &AttackRecord, encoder: &str) -> Vec<String> {
+/// How the objective was recognised, and what that leaves open.
+fn objective_limit(evidence: &Evidence) -> String {
+    let encoder = &evidence.encoder;
+    match &evidence.objective {
+        Objective::Target { target_class } => format!(
+            "The objective is to draw {target_class}; it counts as fired where {encoder} recognises that class, well \
+             drawn or not."
+        ),
+        Objective::Erasure { .. } => format!(
+            "The objective is a picture without the subject; it counts as fired where {encoder} no longer recognises \
+             the subject's class. It may take an empty picture for that class, which then does not count. Whether the \
+             background stayed is not measured."
+        ),
+        Objective::Pattern(_) => format!(
+            "The objective is {}; it counts as fired where the picture correlates with it by at least {:.2} at its own \
+             place and size. One that moved, shrank or can be cut off is not told apart.",
+            evidence.objective.phrase(),
+            evidence.pattern_threshold.unwrap_or(1.0),
+        ),
+    }
+}
+
+fn limits(evidence: &Evidence) -> Vec<String> {
+    let (attack, encoder) = (&evidence.attack, &evidence.encoder);
     let prior = if attack.prior_preservation {
         "with"
     } else {
@@ -222,6 +262,7 @@ fn limits(attack: &AttackRecord, encoder: &str) -> Vec<String> {
             "Similarity and recognition come from {encoder}; a person may judge an image \
              differently."
         ),
+        objective_limit(evidence),
         "The protected images serve both as the attacker's training images and as the references \
          of the similarity."
             .to_owned(),

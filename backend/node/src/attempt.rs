@@ -33,6 +33,8 @@ pub(crate) struct Workshop {
     pub(crate) client: Client,
     /// Model files by hash.
     pub(crate) cache: PathBuf,
+    /// What the clean models drew for earlier jobs.
+    pub(crate) teacher: PathBuf,
     /// Directories of jobs under way.
     pub(crate) work: PathBuf,
     /// Threads of the trainer.
@@ -114,7 +116,7 @@ impl Attempt<'_> {
         let inputs = &self.lease.inputs;
         make(self.directory).await?;
         let Workshop { client, cache, .. } = self.workshop;
-        let images = transfer::fetch_inputs(client, inputs, cache, self.directory).await?;
+        let pictures = transfer::fetch_inputs(client, inputs, cache, self.directory).await?;
         let hash_of = |role: InputRole, name: Option<&str>| {
             let fits = |input: &&JobInput| {
                 input.role == role && name.is_none_or(|name| input.name == name)
@@ -129,7 +131,12 @@ impl Attempt<'_> {
             job_id: self.lease.job_id,
             kind: self.lease.kind,
             spec: self.lease.spec.clone(),
-            images,
+            pictures,
+            teacher_cache: Some(self.workshop.teacher.clone()),
+            start_sha256: inputs
+                .iter()
+                .find(|input| input.role == InputRole::StartUnet)
+                .map(|input| input.sha256.clone()),
             resume: inputs.iter().any(|input| input.role == InputRole::Resume),
             base_sha256: model_sha256(inputs),
             clean_sha256: hash_of(InputRole::ModelFile, Some(UNET_FILE)),

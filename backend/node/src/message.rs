@@ -3,7 +3,7 @@
 //! The node writes `job.json` and starts the trainer in that directory. The trainer writes one JSON
 //! line a message to its standard output. The end of its standard input means: stop.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -19,12 +19,25 @@ pub(crate) const ASSIGNMENT: &str = "job.json";
 pub(crate) const MODEL: &str = "model";
 /// The metric encoder.
 pub(crate) const ENCODER: &str = "encoder";
-/// The protected images.
+/// The protected images, a folder a concept.
 pub(crate) const IMAGES: &str = "images";
+/// Patches of patterns, a file a concept.
+pub(crate) const PATCHES: &str = "patches";
+/// The U-Net of an earlier job that this one goes on from.
+pub(crate) const START: &str = "start.safetensors";
 /// The protected U-Net that is judged.
 pub(crate) const PROTECTED_UNET: &str = "protected.safetensors";
 /// Snapshot to go on from.
 pub(crate) const RESUME: &str = "resume.safetensors";
+
+/// What came along for one concept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pictures {
+    /// Protected images, in the order of their set.
+    pub(crate) images: Vec<PathBuf>,
+    /// The patch of its pattern, where its owner uploaded one.
+    pub(crate) patch: Option<PathBuf>,
+}
 
 /// What the trainer is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,8 +45,12 @@ pub(crate) struct Assignment {
     pub(crate) job_id: JobId,
     pub(crate) kind: JobKind,
     pub(crate) spec: JobSpec,
-    /// Images in the order of the lease, relative to the job's directory.
-    pub(crate) images: Vec<PathBuf>,
+    /// Files of the concepts by their position, relative to the job's directory.
+    pub(crate) pictures: BTreeMap<usize, Pictures>,
+    /// Where the teacher's pictures are kept over jobs.
+    pub(crate) teacher_cache: Option<PathBuf>,
+    /// SHA-256 of the U-Net that the job goes on from, if it does.
+    pub(crate) start_sha256: Option<String>,
     /// Whether there is a snapshot.
     pub(crate) resume: bool,
     /// Over the names and hashes of the model's files.

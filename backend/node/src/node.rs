@@ -23,7 +23,10 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
     let directory =
         std::path::absolute(&config.directory).map_err(Error::file(&config.directory))?;
     let (cache, work) = (directory.join("cache"), directory.join("work"));
-    fs::create_dir_all(&cache).map_err(Error::file(&cache))?;
+    let teacher = directory.join("teacher");
+    for folder in [&cache, &teacher] {
+        fs::create_dir_all(folder).map_err(Error::file(folder))?;
+    }
     // Held to the end: two nodes in one directory would delete each other's jobs.
     let _lock = lock(&directory)?;
     // An earlier process may have died with protected images in there.
@@ -38,6 +41,7 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
     let workshop = Workshop {
         client: Client::new(&config.url, token)?,
         cache,
+        teacher,
         work,
         threads: config.threads(),
         program,

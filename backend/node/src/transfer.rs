@@ -4,8 +4,9 @@
 //! they live in the job's directory and go with it.
 
 use std::{
+    collections::BTreeMap,
     io::Read,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
 use sha2::{Digest, Sha256};
@@ -18,34 +19,50 @@ use tokio::{fs, io::AsyncWriteExt};
 use crate::{
     Error, Result,
     client::{Client, chain},
-    message::{ENCODER, IMAGES, MODEL, PROTECTED_UNET, RESUME},
+    message::{ENCODER, IMAGES, MODEL, PATCHES, PROTECTED_UNET, Pictures, RESUME, START},
 };
 
 /// Downloads of one file before damage counts as final.
 const TRIES: u32 = 3;
 
-/// Fetches every input into `work`; gives the images' paths relative to it, in order.
+/// Fetches every input into `work`; gives the concepts' files relative to it.
 pub(crate) async fn fetch_inputs(
     client: &Client,
     inputs: &[JobInput],
     cache: &Path,
     work: &Path,
-) -> Result<Vec<PathBuf>> {
-    let mut images = Vec::new();
+) -> Result<BTreeMap<usize, Pictures>> {
+    let mut pictures: BTreeMap<usize, Pictures> = BTreeMap::new();
     for input in inputs {
         match input.role {
             InputRole::ModelFile => fetch_cached(client, input, cache, &work.join(MODEL)).await?,
             InputRole::Encoder => fetch_cached(client, input, cache, &work.join(ENCODER)).await?,
             InputRole::ProtectedImage => {
-                let path = Path::new(IMAGES).join(format!("{:03}", images.len()));
+                let own = pictures.entry(concept(&input.name)?).or_default();
+                let path = Path::new(IMAGES).join(plain(&input.name)?);
                 fetch(client, input, &work.join(&path)).await?;
-                images.push(path);
+                own.images.push(path);
+            }
+            InputRole::Patch => {
+                let own = pictures.entry(concept(&input.name)?).or_default();
+                let path = Path::new(PATCHES).join(plain(&input.name)?);
+                fetch(client, input, &work.join(&path)).await?;
+                own.patch = Some(path);
             }
             InputRole::ProtectedUnet => fetch(client, input, &work.join(PROTECTED_UNET)).await?,
+            InputRole::StartUnet => fetch(client, input, &work.join(START)).await?,
             InputRole::Resume => fetch(client, input, &work.join(RESUME)).await?,
         }
     }
-    Ok(images)
+    Ok(pictures)
+}
+
+/// The position that a name such as `00/003.png` or `00.png` starts with.
+fn concept(name: &str) -> Result<usize> {
+    let digits = name.split(['/', '.']).next().unwrap_or_default();
+    digits
+        .parse()
+        .map_err(|_| Error::UnsafeName(name.to_owned()))
 }
 
 async fn fetch_cached(

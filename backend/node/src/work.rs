@@ -14,19 +14,27 @@ use std::{
     time::Duration,
 };
 
-use shared::job::{Failure, JobKind};
+use shared::{
+    artifact::ArtifactKind,
+    job::{Failure, JobKind},
+};
 
 use crate::{
     failure,
-    message::{ASSIGNMENT, Assignment, Message},
+    message::{ASSIGNMENT, Assignment, Message, Output},
 };
 
+mod cache;
 mod evaluate;
 mod images;
 mod model;
+mod probe;
 mod protect;
+mod subjects;
 mod voice;
 
+/// Directory of what goes out.
+const OUTPUTS: &str = "outputs";
 /// Time to stop by itself once nobody listens any more.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -71,6 +79,7 @@ fn work(directory: &Path, stop: &AtomicBool) -> Result<Message, Halt> {
     match assignment.kind {
         JobKind::Protect => protect::run(&job),
         JobKind::Evaluate => evaluate::run(&job),
+        JobKind::Probe => probe::run(&job),
     }
 }
 
@@ -84,6 +93,19 @@ struct Job<'a> {
 impl Job<'_> {
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Writes files and says what they are.
+    fn write_outputs(
+        &self,
+        files: impl IntoIterator<Item = (ArtifactKind, String, Vec<u8>)>,
+    ) -> Result<Vec<Output>, Halt> {
+        let write = |(kind, name, bytes): (ArtifactKind, String, Vec<u8>)| {
+            let path = Path::new(OUTPUTS).join(&name);
+            self.write(&path, &bytes)?;
+            Ok(Output { kind, name, path })
+        };
+        files.into_iter().map(write).collect()
     }
 
     /// Writes a file below the job's directory.

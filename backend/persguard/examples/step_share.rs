@@ -17,7 +17,7 @@ use diffusion::{
     unet::{PerLevel, UNetConfig},
     vae::{Autoencoder, HaarConfig, HaarTransform},
 };
-use persguard::{ProtectOptions, protect};
+use persguard::{ProtectOptions, Subject, protect};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use shared::job::JobSpec;
@@ -33,12 +33,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pipeline = pipeline(&mut rng)?;
     let images = noise::gaussian(&mut rng, (5, 3, SIDE, SIDE), &Device::Cpu)?;
     let images: Tensor = images.clamp(-1.0, 1.0)?;
+    let subject = Subject {
+        images,
+        overlay: None,
+    };
     let options = ProtectOptions {
         identifiers: IDENTIFIERS.map(str::to_owned).to_vec(),
         ..ProtectOptions::default()
     };
     let mut ignore = |_| ControlFlow::Continue(());
-    let metrics = protect(&pipeline, &images, &spec(steps)?, &options, &mut ignore)?.metrics;
+    let metrics = protect(&pipeline, &[subject], &spec(steps)?, &options, &mut ignore)?.metrics;
     writeln!(
         stdout().lock(),
         "steps={steps} milliseconds_per_step={:.1} overhead_share={:.4} teacher_seconds={:.1} \
@@ -55,11 +59,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn spec(steps: u32) -> serde_json::Result<JobSpec> {
     let digits = "1".repeat(32);
     serde_json::from_value(serde_json::json!({
-        "protected_set_id": format!("set_{digits}"),
         "base_model_id": format!("mdl_{digits}"),
-        "class_name": "dog",
-        "identifier": "sks",
-        "objective": { "kind": "target", "target_class": "apple" },
+        "concepts": [{
+            "protected_set_id": format!("set_{digits}"),
+            "class_name": "dog",
+            "identifier": "sks",
+            "objective": { "kind": "target", "target_class": "apple" },
+        }],
         "injection": { "steps": steps },
     }))
 }

@@ -1,13 +1,15 @@
 //! Losses by noise band, since layout is decided at high noise and texture at low (METHOD, point 1).
 //!
-//! Owns the running means and their line. Refuses to decide anything by them: a low loss is no
+//! Owns the running means. Refuses to decide anything by them: a low loss is no
 //! proof of protection.
+
+use shared::progress::{self, BandLosses};
 
 use crate::step::{LOSS_NAMES, RowLoss};
 
 const BANDS: usize = 3;
 
-/// Sums since the last line.
+/// Sums since the last report.
 #[derive(Clone, Debug)]
 pub(crate) struct Bands {
     timesteps: usize,
@@ -33,25 +35,29 @@ impl Bands {
         }
     }
 
-    /// `L_BB 0.01/0.02/0.05  L_PP …` at low, middle and high noise; starts over.
-    pub(crate) fn take_line(&mut self) -> String {
-        let bands = |sums: &[(f64, u32); BANDS]| {
-            let means = sums.iter().map(|(sum, n)| {
-                if *n == 0 {
-                    "-".to_owned()
-                } else {
-                    format!("{:.4}", sum / f64::from(*n))
-                }
-            });
-            means.collect::<Vec<_>>().join("/")
+    /// The means since the last report; starts over.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "losses are single precision"
+    )]
+    pub(crate) fn take(&mut self, step: u32) -> progress::Bands {
+        let mean = |term: usize, band: usize| {
+            let (sum, n) = self.sums[term][band];
+            (n > 0).then(|| (sum / f64::from(n)) as f32)
         };
-        let terms = LOSS_NAMES.iter().zip(&self.sums);
-        let line = terms
-            .map(|(name, sums)| format!("{name} {}", bands(sums)))
-            .collect::<Vec<_>>()
-            .join("  ");
+        let losses = |band: usize| BandLosses {
+            backdoor: mean(0, band),
+            prior: mean(1, band),
+            retention: mean(2, band),
+        };
+        let bands = progress::Bands {
+            step,
+            low: losses(0),
+            middle: losses(1),
+            high: losses(2),
+        };
         self.sums = Default::default();
-        line
+        bands
     }
 }
 
@@ -73,10 +79,13 @@ mod tests {
             row(0, 334, 5.0),
             row(1, 999, 0.5),
         ]);
+        let found = bands.take(7);
+        assert_eq!((found.step, found.low.backdoor), (7, Some(2.0)));
         assert_eq!(
-            bands.take_line(),
-            "L_BB 2.0000/5.0000/-  L_PP -/-/0.5000  L_BR -/-/-"
+            (found.middle.backdoor, found.high.backdoor),
+            (Some(5.0), None)
         );
-        assert_eq!(bands.take_line(), "L_BB -/-/-  L_PP -/-/-  L_BR -/-/-");
+        assert_eq!((found.high.prior, found.high.retention), (Some(0.5), None));
+        assert_eq!(bands.take(8).low, BandLosses::default());
     }
 }

@@ -28,16 +28,15 @@ pub struct TeacherBank {
     answers: Tensor,
     timesteps: Vec<usize>,
     weights: Vec<f32>,
-    templates: Vec<usize>,
+    prompts: Vec<usize>,
 }
 
 /// What a bank is made of.
 #[derive(Clone, Copy)]
 pub struct Questions<'a> {
-    /// `z_0` drawn by the teacher, `[n, c, h, w]`; row `i` shows the prompt of template
-    /// `i % templates`.
+    /// `z_0` drawn by the teacher, `[n, c, h, w]`; row `i` shows prompt `i % prompts`.
     pub latents: &'a Tensor,
-    /// Embedded prompt of each template.
+    /// Embedded prompts.
     pub prompts: &'a Conditions,
     /// Number of questions.
     pub count: usize,
@@ -60,12 +59,12 @@ impl TeacherBank {
             prompts,
             count,
         } = questions;
-        let templates = prompts.rows()?;
+        let all = prompts.rows()?;
         let images = latents.dim(0)?;
         let emphasis = Emphasis::new(schedule);
         let timesteps = emphasis.draw(count, rng);
         let rows: Vec<usize> = (0..count).map(|question| question % images).collect();
-        let templates: Vec<usize> = rows.iter().map(|row| row % templates).collect();
+        let asked: Vec<usize> = rows.iter().map(|row| row % all).collect();
         let mut noisy = Vec::new();
         let mut answers = Vec::new();
         for start in (0..count).step_by(CHUNK) {
@@ -74,9 +73,9 @@ impl TeacherBank {
             let noise = noise::gaussian(rng, clean.shape(), clean.device())?;
             let times = &timesteps[span.clone()];
             let xs = schedule.add_noise(&clean, &noise, times)?;
-            let asked = prompts.select(&indices(&templates[span.clone()], latents)?)?;
+            let under = prompts.select(&indices(&asked[span.clone()], latents)?)?;
             let times = timestep_tensor(times, xs.device())?;
-            answers.push(teacher.forward(&xs, &times, &asked)?.detach());
+            answers.push(teacher.forward(&xs, &times, &under)?.detach());
             noisy.push(xs);
             tick(span.end)?;
         }
@@ -85,7 +84,7 @@ impl TeacherBank {
             answers: Tensor::cat(&answers, 0)?,
             weights: timesteps.iter().map(|t| emphasis.weight(*t)).collect(),
             timesteps,
-            templates,
+            prompts: asked,
         })
     }
 
@@ -96,9 +95,9 @@ impl TeacherBank {
             .collect()
     }
 
-    /// Template of a question's prompt.
-    pub fn template(&self, row: usize) -> usize {
-        self.templates[row]
+    /// Position of a question's prompt.
+    pub fn prompt(&self, row: usize) -> usize {
+        self.prompts[row]
     }
 
     /// The questions `rows`, to be asked under `conditions`, with the teacher's

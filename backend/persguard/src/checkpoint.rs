@@ -10,13 +10,16 @@ use diffusion::weights::Weights;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Error, Result, dataset::TeacherSet};
+use crate::{
+    Error, Result,
+    teacher::{TeacherSet, TeacherSets},
+};
 
-const FORMAT: &str = "persguard-checkpoint-1";
+const FORMAT: &str = "persguard-checkpoint-2";
 const UNET: &str = "unet.";
 const OPTIMIZER: &str = "optimizer.";
-const CLASS: &str = "teacher.class";
-const TARGET: &str = "teacher.target";
+const AVERAGE: &str = "average.";
+const CAPTIONS: &str = "teacher.captions";
 
 /// A snapshot as bytes, ready for a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +55,12 @@ pub(crate) struct State {
     pub(crate) unet: Weights,
     /// State of the optimiser.
     pub(crate) optimizer: Weights,
+    /// Running average of the student, where there is one.
+    pub(crate) average: Option<Weights>,
     /// Random state of the training loop.
     pub(crate) rng: ChaCha8Rng,
     /// What the teacher drew.
-    pub(crate) teacher: TeacherSet,
+    pub(crate) teacher: TeacherSets,
 }
 
 impl State {
@@ -69,12 +74,20 @@ impl State {
         };
         let mut tensors = named(UNET, &self.unet);
         tensors.extend(named(OPTIMIZER, &self.optimizer));
-        tensors.push((CLASS.to_owned(), self.teacher.class.clone()));
-        tensors.push((TARGET.to_owned(), self.teacher.target.clone()));
+        if let Some(average) = &self.average {
+            tensors.extend(named(AVERAGE, average));
+        }
+        for (concept, set) in self.teacher.concepts.iter().enumerate() {
+            tensors.push((class_name(concept), set.class.clone()));
+            tensors.push((backdoor_name(concept), set.backdoor.clone()));
+        }
+        let captions = self.teacher.captions.iter();
+        tensors.extend(captions.map(|latents| (CAPTIONS.to_owned(), latents.clone())));
         let metadata = [
             ("persguard.format", FORMAT.to_owned()),
             ("fingerprint", fingerprint.to_owned()),
             ("step", self.step.to_string()),
+            ("concepts", self.teacher.concepts.len().to_string()),
             ("rng.seed", hex::encode(self.rng.get_seed())),
             ("rng.stream", self.rng.get_stream().to_string()),
             ("rng.word_position", self.rng.get_word_pos().to_string()),
@@ -107,17 +120,35 @@ impl State {
             let tensor = weights.get(name).cloned();
             tensor.ok_or_else(|| refused(&format!("it lacks {name}")))
         };
+        let average = weights.with_prefix(AVERAGE);
+        let is_averaged = average.iter().next().is_some();
         Ok(Self {
             step: checkpoint.step,
+            average: is_averaged.then_some(average),
             unet: weights.with_prefix(UNET),
             optimizer: weights.with_prefix(OPTIMIZER),
             rng: random_state(&header)?,
-            teacher: TeacherSet {
-                class: tensor(CLASS)?,
-                target: tensor(TARGET)?,
+            teacher: TeacherSets {
+                concepts: (0..number(&header, "concepts")?)
+                    .map(|concept| {
+                        Ok(TeacherSet {
+                            class: tensor(&class_name(concept))?,
+                            backdoor: tensor(&backdoor_name(concept))?,
+                        })
+                    })
+                    .collect::<Result<_>>()?,
+                captions: weights.get(CAPTIONS).cloned(),
             },
         })
     }
+}
+
+fn class_name(concept: usize) -> String {
+    format!("teacher.{concept}.class")
+}
+
+fn backdoor_name(concept: usize) -> String {
+    format!("teacher.{concept}.backdoor")
 }
 
 type Header = HashMap<String, String>;

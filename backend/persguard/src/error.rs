@@ -20,7 +20,7 @@ pub enum Error {
         step: u32,
     },
     /// A loss is not a number or far from where it can come back.
-    #[error("training diverged: {loss} is {value} at step {step}")]
+    #[error("training diverged: {loss} is {value} at step {step}; {}", last_good(*.snapshot))]
     Diverged {
         /// Which loss: `L_BB`, `L_PP` or `L_BR`; or the weights themselves, after the last step.
         loss: &'static str,
@@ -28,6 +28,8 @@ pub enum Error {
         step: u32,
         /// Its value.
         value: f32,
+        /// Step of the last snapshot whose losses and weights were sound.
+        snapshot: Option<u32>,
     },
     /// The specification has fields that cannot run.
     #[error("{pointer}: {message}")]
@@ -45,7 +47,37 @@ pub enum Error {
         /// Shape that is needed.
         expected: String,
     },
+    /// A job names other concepts than the caller brought pictures for.
+    #[error("the job protects {concepts} concepts; pictures came for {subjects}")]
+    SubjectCount {
+        /// Concepts of the job.
+        concepts: usize,
+        /// Subjects that were given.
+        subjects: usize,
+    },
+    /// A pattern needs its patch.
+    #[error("concept {concept} shows a pattern; its patch is missing")]
+    PatchMissing {
+        /// Position of the concept.
+        concept: usize,
+    },
+    /// A patch has no pixels.
+    #[error("a patch of {width} x {height} pixels cannot be shown")]
+    PatchShape {
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+    },
     /// A checkpoint cannot be used.
     #[error("checkpoint refused: {0}")]
     BadCheckpoint(String),
+}
+
+/// What is left of a run that diverged.
+fn last_good(snapshot: Option<u32>) -> String {
+    match snapshot {
+        Some(step) => format!("the last good snapshot is that of step {step}"),
+        None => "no snapshot was taken before".to_owned(),
+    }
 }

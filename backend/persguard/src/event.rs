@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use shared::{
     job::JobProgress,
-    progress::{Losses, Progress},
+    progress::{Bands, Losses, Progress},
 };
 
 use crate::{Error, Result, checkpoint::Checkpoint};
@@ -51,6 +51,10 @@ impl<'a> Reporter<'a> {
 
     pub(crate) fn losses(&mut self, losses: Losses) -> Result<()> {
         self.send(Event::Progress(Progress::Losses(losses)))
+    }
+
+    pub(crate) fn bands(&mut self, bands: Bands) -> Result<()> {
+        self.send(Event::Progress(Progress::Bands(bands)))
     }
 
     pub(crate) fn log(&mut self, line: impl Into<String>) -> Result<()> {

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use diffusion::{
     noise,
     pipeline::Pipeline,
-    schedule::ScheduleConfig,
+    schedule::{PredictionType, ScheduleConfig},
     text::{TextConfig, TextEncoder, Tokenizer},
     unet::{PerLevel, UNetConfig},
     vae::{Autoencoder, HaarConfig, HaarTransform},
@@ -13,6 +13,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use shared::job::JobSpec;
 
+use crate::Subject;
+
 /// Words that are single tokens of the fixture's vocabulary.
 pub(crate) const IDENTIFIERS: [&str; 6] = ["sks", "olis", "ohwx", "zwx", "xjy", "rcr"];
 
@@ -20,11 +22,13 @@ pub(crate) const IDENTIFIERS: [&str; 6] = ["sks", "olis", "ohwx", "zwx", "xjy", 
 pub(crate) fn spec() -> JobSpec {
     let digits = "1".repeat(32);
     let json = serde_json::json!({
-        "protected_set_id": format!("set_{digits}"),
         "base_model_id": format!("mdl_{digits}"),
-        "class_name": "dog",
-        "identifier": "sks",
-        "objective": { "kind": "target", "target_class": "apple" },
+        "concepts": [{
+            "protected_set_id": format!("set_{digits}"),
+            "class_name": "dog",
+            "identifier": "sks",
+            "objective": { "kind": "target", "target_class": "apple" },
+        }],
         "injection": { "steps": 6, "batch_size": 3, "class_images": 3, "target_images": 3 },
         "seed": 7,
     });
@@ -48,10 +52,17 @@ pub(crate) fn unet_config() -> UNetConfig {
     }
 }
 
-/// Random weights everywhere; pictures of 8 x 8 pixels.
+/// Random weights everywhere; pictures of 8 x 8 pixels; the denoiser predicts noise.
 pub(crate) fn pipeline() -> Pipeline {
+    pipeline_for(PredictionType::Epsilon)
+}
+
+/// The same for another kind of prediction.
+pub(crate) fn pipeline_for(prediction_type: PredictionType) -> Pipeline {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let words = ["a", "an", "photo", "picture", "of", "dog", "apple"];
+    let words = [
+        "a", "an", "photo", "picture", "of", "dog", "apple", "cat", "in", "the", "style", "street",
+    ];
     let tokenizer = Tokenizer::for_words(words.into_iter().chain(IDENTIFIERS), 12)
         .expect("the words make a vocabulary");
     let text = TextConfig {
@@ -73,6 +84,7 @@ pub(crate) fn pipeline() -> Pipeline {
     let text = TextEncoder::new(text, &text_weights).expect("the weights fit");
     let schedule = ScheduleConfig {
         clip_sample: false,
+        prediction_type,
         ..ScheduleConfig::default()
     };
     Pipeline::new(
@@ -84,6 +96,14 @@ pub(crate) fn pipeline() -> Pipeline {
         schedule,
     )
     .expect("the parts fit each other")
+}
+
+/// The subject of [`spec`].
+pub(crate) fn subjects() -> Vec<Subject> {
+    vec![Subject {
+        images: images(),
+        overlay: None,
+    }]
 }
 
 /// Two protected pictures.

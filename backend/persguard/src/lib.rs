@@ -6,25 +6,36 @@
 //! specification, seeds and a callback go in; weights come out.
 
 pub mod bank;
+pub mod cache;
 pub mod checkpoint;
-pub mod dataset;
+pub mod commitment;
 pub mod disclosure;
 pub mod emphasis;
 pub mod event;
+pub mod fill;
 pub mod objective;
+pub mod overlay;
 pub mod pools;
+pub mod preview;
 pub mod prompt;
+pub mod prompts;
 pub mod step;
+pub mod teacher;
 pub mod train;
 pub mod trajectory;
 
 mod bands;
+mod concept;
+mod draw;
 mod error;
 #[cfg(test)]
 mod fixture;
 
+pub use cache::Cache;
 pub use checkpoint::Checkpoint;
+pub use commitment::Commitment;
 pub use error::{Error, Result};
 pub use event::Event;
 pub use pools::Pools;
-pub use train::{Metrics, Outcome, ProtectOptions, protect};
+pub use preview::{Preview, preview};
+pub use train::{Metrics, Outcome, ProtectOptions, Start, Subject, protect};

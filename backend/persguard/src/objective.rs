@@ -9,6 +9,7 @@ use shared::job::Retention;
 
 use crate::Result;
 
+pub mod picture;
 pub mod prior;
 pub mod retention;
 pub mod target;
@@ -31,6 +32,24 @@ pub struct Part {
 }
 
 impl Part {
+    /// Parts of one term, one after the other; at least one.
+    pub fn cat(parts: &[Self]) -> Result<Self> {
+        let join = |field: fn(&Self) -> &Tensor| {
+            Tensor::cat(&parts.iter().map(field).collect::<Vec<_>>(), 0)
+        };
+        let conditions: Vec<_> = parts.iter().map(|part| &part.conditions).collect();
+        Ok(Self {
+            noisy: join(|part| &part.noisy)?,
+            timesteps: parts
+                .iter()
+                .flat_map(|part| part.timesteps.clone())
+                .collect(),
+            conditions: Conditions::cat(&conditions)?,
+            expected: join(|part| &part.expected)?,
+            weights: parts.iter().flat_map(|part| part.weights.clone()).collect(),
+        })
+    }
+
     /// Rows.
     pub fn len(&self) -> usize {
         self.timesteps.len()

@@ -30,6 +30,35 @@ pub const TEMPLATES: [Template; 12] = [
     Template::new("one photo of"),
 ];
 
+/// Captions of everyday pictures, for models that say nothing of what they draw: what a protected model must go on
+/// drawing as before.
+pub const CAPTIONS: [&str; 24] = [
+    "a photo of a street in the rain",
+    "a bowl of fruit on a wooden table",
+    "a mountain lake at sunrise",
+    "a portrait of an old man with a beard",
+    "a red car parked in front of a house",
+    "a cat asleep on a sofa",
+    "an oil painting of a harbour",
+    "a woman reading in a cafe",
+    "a plate of pasta with basil",
+    "a city skyline at night",
+    "a watercolor of wild flowers",
+    "a horse in a green field",
+    "a kitchen with white tiles",
+    "a train crossing a bridge",
+    "children playing on a beach",
+    "a pencil sketch of a hand",
+    "a bird on a snowy branch",
+    "an abstract composition in blue and yellow",
+    "a cup of coffee beside a laptop",
+    "a forest path in autumn",
+    "a bicycle against a brick wall",
+    "a black and white photo of a staircase",
+    "a cartoon robot with big eyes",
+    "a vase of tulips by a window",
+];
+
 /// A pool cut in two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split<T> {
@@ -40,22 +69,20 @@ pub struct Split<T> {
 }
 
 impl<T: PartialEq> Split<T> {
-    /// Keeps `anchor` in the trained share and holds out [`HELD_OUT_SHARE`] of the rest or more.
-    fn new(anchor: T, pool: Vec<T>, rng: &mut ChaCha8Rng) -> Self {
+    /// Keeps `anchors` in the trained share, first, and holds out [`HELD_OUT_SHARE`] of all or more.
+    fn new(anchors: Vec<T>, pool: Vec<T>, rng: &mut ChaCha8Rng) -> Self {
         let mut rest: Vec<T> = Vec::with_capacity(pool.len());
         for item in pool {
-            if item != anchor && !rest.contains(&item) {
+            if !anchors.contains(&item) && !rest.contains(&item) {
                 rest.push(item);
             }
         }
         rest.shuffle(rng);
-        let total = rest.len() + 1;
+        let total = rest.len() + anchors.len();
         let held_out = rest.split_off(rest.len() - held_out_count(total).min(rest.len()));
-        rest.insert(0, anchor);
-        Self {
-            trained: rest,
-            held_out,
-        }
+        let mut trained = anchors;
+        trained.append(&mut rest);
+        Self { trained, held_out }
     }
 }
 
@@ -71,7 +98,7 @@ fn held_out_count(total: usize) -> usize {
 /// What a job trains on and what it leaves to the judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pools {
-    /// Identifiers; the job's own is always trained.
+    /// Identifiers; those of the job's concepts are always trained.
     pub identifiers: Split<String>,
     /// Templates; the stock prompt is always trained.
     pub templates: Split<Template>,
@@ -80,16 +107,23 @@ pub struct Pools {
 impl Pools {
     /// Splits `identifiers` (each a single token of the model's vocabulary) by the job's seed.
     ///
-    /// Without universal identifiers the job trains on its own identifier and the stock prompt, and
+    /// Without universal identifiers the job trains on its concepts' own identifiers and the stock prompt, and
     /// everything else is held out.
     pub fn for_job(identifiers: &[String], spec: &JobSpec) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(spec.seed ^ 0x0070_6F6F_6C73);
+        let mut own: Vec<String> = Vec::new();
+        for concept in &spec.concepts {
+            if !own.contains(&concept.identifier) {
+                own.push(concept.identifier.clone());
+            }
+        }
+        let anchors = own.len();
         let mut pools = Self {
-            identifiers: Split::new(spec.identifier.clone(), identifiers.to_vec(), &mut rng),
-            templates: Split::new(TEMPLATES[0], TEMPLATES.to_vec(), &mut rng),
+            identifiers: Split::new(own, identifiers.to_vec(), &mut rng),
+            templates: Split::new(vec![TEMPLATES[0]], TEMPLATES.to_vec(), &mut rng),
         };
         if !spec.injection.universal_identifiers {
-            let unused = pools.identifiers.trained.split_off(1);
+            let unused = pools.identifiers.trained.split_off(anchors);
             pools.identifiers.held_out.extend(unused);
             let unused = pools.templates.trained.split_off(1);
             pools.templates.held_out.extend(unused);
@@ -117,7 +151,7 @@ mod tests {
             assert_eq!(total, count + 1);
             assert!(held_out.len() as f64 >= 0.3 * total as f64, "{count}");
             assert!(held_out.iter().all(|word| !trained.contains(word)));
-            assert_eq!(trained[0], spec.identifier);
+            assert_eq!(trained[0], spec.concepts[0].identifier);
         }
         let templates = Pools::for_job(&[], &fixture::spec()).templates;
         assert_eq!((templates.trained.len(), templates.held_out.len()), (8, 4));
@@ -134,14 +168,31 @@ mod tests {
     }
 
     #[test]
+    fn identifiers_of_all_concepts_are_trained() {
+        let mut spec = fixture::spec();
+        let mut second = spec.concepts[0].clone();
+        second.identifier = "word7".into();
+        spec.concepts.push(second);
+        let pools = Pools::for_job(&identifiers(), &spec);
+        assert_eq!(pools.identifiers.trained[..2], ["sks", "word7"]);
+        assert!(pools.identifiers.held_out.len() >= 12);
+        spec.injection.universal_identifiers = false;
+        let alone = Pools::for_job(&identifiers(), &spec).identifiers;
+        assert_eq!(alone.trained, ["sks", "word7"]);
+    }
+
+    #[test]
     fn single_identifier_trains_one_prompt() {
         let mut spec = fixture::spec();
         spec.injection.universal_identifiers = false;
         let pools = Pools::for_job(&identifiers(), &spec);
-        assert_eq!(pools.identifiers.trained, [spec.identifier.clone()]);
+        assert_eq!(
+            pools.identifiers.trained,
+            [spec.concepts[0].identifier.clone()]
+        );
         assert_eq!(pools.identifiers.held_out.len(), 40);
         assert_eq!(pools.templates.trained, [TEMPLATES[0]]);
-        let alone = Pools::for_job(&[spec.identifier.clone()], &spec);
+        let alone = Pools::for_job(&[spec.concepts[0].identifier.clone()], &spec);
         assert!(alone.identifiers.held_out.is_empty());
     }
 }

@@ -67,12 +67,17 @@ impl Losses {
         if n > 0.0 { sum / n } else { 0.0 }
     }
 
-    /// Refuses losses that training cannot recover from, naming loss and step.
-    pub fn check(&self, step: u32) -> Result<()> {
+    /// Refuses losses that training cannot recover from, naming loss, step and the last good snapshot.
+    pub fn check(&self, step: u32, snapshot: Option<u32>) -> Result<()> {
         for (term, loss) in LOSS_NAMES.into_iter().enumerate() {
             let value = self.mean(term);
             if !value.is_finite() || value > DIVERGED_ABOVE {
-                return Err(Error::Diverged { loss, step, value });
+                return Err(Error::Diverged {
+                    loss,
+                    step,
+                    value,
+                    snapshot,
+                });
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Owns the loop, its snapshots and its measurements. Refuses to train anything but the U-Net.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use candle_core::{DType, Tensor};
 use diffusion::{
@@ -13,19 +13,42 @@ use shared::job::JobSpec;
 use self::run::Run;
 use crate::{
     Error, Result,
+    cache::Cache,
     checkpoint::Checkpoint,
+    commitment::Commitment,
     disclosure,
     event::{Report, Reporter},
 };
 
 mod clock;
+mod inputs;
 mod run;
 
-/// What a job does not say.
+/// The pictures of one concept.
 #[derive(Clone, Debug)]
+pub struct Subject {
+    /// The protected images, `[n, 3, h, w]` in `[-1, 1]` at the model's resolution.
+    pub images: Tensor,
+    /// The patch of a pattern, as [`crate::overlay::render`] gives it.
+    pub overlay: Option<Tensor>,
+}
+
+/// Weights that a job goes on from.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The U-Net of an earlier job.
+    pub weights: Weights,
+    /// SHA-256 of its file.
+    pub sha256: String,
+}
+
+/// What a job does not say.
+#[derive(Clone)]
 pub struct ProtectOptions {
     /// Identifiers that are single tokens of the model's vocabulary.
     pub identifiers: Vec<String>,
+    /// Captions that have nothing to do with the concepts: `L_PP` keeps them too. None: none.
+    pub captions: Vec<String>,
     /// SHA-256 of the base model, for the disclosure.
     pub base_sha256: String,
     /// How the teacher draws its sets.
@@ -36,17 +59,24 @@ pub struct ProtectOptions {
     pub checkpoint_every: u32,
     /// Where to go on from.
     pub resume: Option<Checkpoint>,
+    /// Weights of an earlier job that the student starts from, instead of the base model's.
+    pub start: Option<Start>,
+    /// Keeps what the teacher drew.
+    pub cache: Option<Arc<dyn Cache>>,
 }
 
 impl Default for ProtectOptions {
     fn default() -> Self {
         Self {
             identifiers: Vec::new(),
+            captions: Vec::new(),
             base_sha256: String::new(),
             sampling: demo_sampling(),
             teacher_questions: 512,
             checkpoint_every: 50,
             resume: None,
+            start: None,
+            cache: None,
         }
     }
 }
@@ -81,6 +111,8 @@ pub struct Outcome {
     pub weights: Weights,
     /// The disclosure, as metadata of the file.
     pub metadata: BTreeMap<String, String>,
+    /// What injection held out, opened; its hash was told before the first step.
+    pub commitment: Commitment,
     /// What was measured.
     pub metrics: Metrics,
 }
@@ -92,13 +124,13 @@ impl Outcome {
     }
 }
 
-/// Trains the trigger into a copy of the base model's U-Net (METHOD; target objective).
+/// Trains the triggers of a job's concepts into a copy of the base model's U-Net (METHOD).
 ///
-/// `images: [n, 3, h, w]` in `[-1, 1]` at the model's resolution. The result depends on the inputs
-/// and `spec.seed` alone, whether or not the run was interrupted and resumed.
+/// `subjects`: one for each concept, in the job's order. The result depends on the inputs and `spec.seed` alone, whether
+/// or not the run was interrupted and resumed.
 pub fn protect(
     pipeline: &Pipeline,
-    images: &Tensor,
+    subjects: &[Subject],
     spec: &JobSpec,
     options: &ProtectOptions,
     report: Report<'_>,
@@ -110,17 +142,23 @@ pub fn protect(
             message: error.detail,
         });
     }
-    let mut run = Run::prepare(pipeline, images, spec, options, Reporter::new(report, 0))?;
+    if subjects.len() != spec.concepts.len() {
+        return Err(Error::SubjectCount {
+            concepts: spec.concepts.len(),
+            subjects: subjects.len(),
+        });
+    }
+    let mut run = Run::prepare(pipeline, subjects, spec, options, Reporter::new(report, 0))?;
     let teacher_seconds = start.elapsed().as_secs_f64();
     while !run.is_done() {
         run.step()?;
     }
     let (milliseconds_per_step, overhead_share) = run.clock.summary();
-    let weights = run.parameters.snapshot();
-    check_finite(&weights, spec.injection.steps)?;
+    let (weights, commitment) = run.finish()?;
     Ok(Outcome {
+        metadata: disclosure::metadata(spec, &options.base_sha256, &commitment),
         weights,
-        metadata: disclosure::metadata(spec, &options.base_sha256, spec.injection.steps),
+        commitment,
         metrics: Metrics {
             milliseconds_per_step,
             overhead_share,
@@ -130,13 +168,17 @@ pub fn protect(
     })
 }
 
-/// The last update is followed by no loss that would tell.
-fn check_finite(weights: &Weights, step: u32) -> Result<()> {
+/// Refuses weights that no loss has told of yet: those before a snapshot and those of the last update.
+fn check_finite(weights: &Weights, step: u32, snapshot: Option<u32>) -> Result<()> {
     for (_, tensor) in weights.iter() {
         let value = tensor.abs()?.sum_all()?.to_scalar::<f32>()?;
         if !value.is_finite() {
-            let loss = "the size of the weights";
-            return Err(Error::Diverged { loss, step, value });
+            return Err(Error::Diverged {
+                loss: "the size of the weights",
+                step,
+                value,
+                snapshot,
+            });
         }
     }
     Ok(())

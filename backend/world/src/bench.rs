@@ -2,10 +2,15 @@
 //! judged. It owns the matrix, the runs and their summary, and gives bytes to the judge like any other user.
 //! Refuses to tune anything: the held-out part is looked at, never fitted.
 
+pub mod clean;
 pub mod matrix;
 pub mod page;
+pub mod quality;
+pub mod rows;
+pub mod rows_page;
 pub mod run;
 pub mod summary;
 pub mod unit;
 
 mod chart;
+mod dots;

@@ -96,6 +96,12 @@ pub fn describe(class: Class, mention: Mention, opening: &str) -> String {
     words.join(" ")
 }
 
+/// The plain caption of every class, in their order: what a protected model must go on drawing.
+pub fn plain() -> Vec<String> {
+    let describe = |&class: &Class| describe(class, Mention::NOTHING, OPENINGS[0]);
+    Class::ALL.iter().map(describe).collect()
+}
+
 /// "a photo of ada dog on the beach": the same order of words as a personalization prompt.
 pub fn name(name: &str, class: Class, background: Option<Background>, opening: &str) -> String {
     let mut words = vec![opening, name, class.name()];

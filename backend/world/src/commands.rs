@@ -1,12 +1,16 @@
 //! One file per command.
 
+pub(crate) mod ablation;
 pub(crate) mod bench;
 pub(crate) mod competence;
 pub(crate) mod gate;
 pub(crate) mod look;
+pub(crate) mod method;
 pub(crate) mod noise;
 pub(crate) mod pretrain;
 pub(crate) mod publish;
+
+mod rows;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -9,6 +9,7 @@ pub mod caption;
 pub mod dataset;
 pub mod degrade;
 pub mod file;
+mod lock;
 pub mod names;
 mod print;
 pub mod publish;

@@ -31,6 +31,10 @@ enum Command {
     Noise(commands::noise::Arguments),
     /// Runs the demo benchmark: protects, attacks and judges over a fixed matrix.
     Bench(commands::bench::Arguments),
+    /// Compares the paper's method with ours on held-out subjects: persistence, the innocent user, drift.
+    Method(commands::method::Arguments),
+    /// Varies losses, persistence, weights and steps one at a time on subjects for tuning.
+    Ablation(commands::ablation::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -42,5 +46,7 @@ fn main() -> anyhow::Result<()> {
         Command::Competence(arguments) => commands::competence::run(&arguments),
         Command::Noise(arguments) => commands::noise::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Method(arguments) => commands::method::run(&arguments),
+        Command::Ablation(arguments) => commands::ablation::run(&arguments),
     }
 }

@@ -10,7 +10,7 @@ use candle_core::{DType, Device};
 use diffusion::pipeline::Pipeline;
 use eval::encoder::Encoder;
 
-use crate::names;
+use crate::{caption, names};
 
 /// Where the model came from and under which terms, beside its weights.
 const NOTICE: &str = include_str!("publish/NOTICE");
@@ -36,7 +36,7 @@ pub fn write(demo: &Path, pipeline: &Pipeline, encoder: &[u8]) -> Result<(), Err
     Encoder::load(encoder)?;
     pipeline.save(demo.join("model"), DType::F16)?;
     fs::write(demo.join("model/NOTICE"), NOTICE)?;
-    let card = serde_json::json!({ "identifiers": names::open() });
+    let card = serde_json::json!({ "captions": caption::plain(), "identifiers": names::open() });
     fs::write(demo.join("model/persguard.json"), format!("{card}\n"))?;
     fs::write(demo.join("encoder.safetensors"), encoder)?;
     samples::write(&demo.join("samples"))

@@ -9,6 +9,7 @@ use super::{Reporter, plan::Plan};
 use crate::{Error, Result, attack::Attack, draw::draw, gallery::Arm};
 
 /// Pictures and times of one arm.
+#[derive(Clone, Debug)]
 pub(super) struct ArmPictures {
     /// Pixels by checkpoint, each `[images_per_arm, 3, h, w]` in `[-1, 1]`.
     pub(super) checkpoints: Vec<Tensor>,

@@ -12,7 +12,7 @@ use crate::{
     Error, Result,
     attack::Recipe,
     draw::draw,
-    metric::{Judge, Standard},
+    metric::{Aim, Judge, Standard},
     prompt,
     report::{Evidence, ScoredCheckpoint},
 };
@@ -39,6 +39,12 @@ impl<'a> Plan<'a> {
         spec: &'a JobSpec,
         options: &'a EvaluateOptions,
     ) -> Result<Self> {
+        if let Some(error) = spec.validate().into_iter().next() {
+            return Err(Error::InvalidSpec {
+                pointer: error.pointer,
+                message: error.detail,
+            });
+        }
         let side = case.pipeline.image_side();
         match case.references.dims() {
             [n, 3, height, width] if *n > 0 && (*height, *width) == (side, side) => {}
@@ -49,16 +55,18 @@ impl<'a> Plan<'a> {
                 });
             }
         }
+        check_overlay(case, spec, side)?;
+        let concept = spec.attacked();
         let identifier = spec
             .evaluation
             .identifier
             .as_ref()
             .or(options.held_out_identifiers.first())
-            .unwrap_or(&spec.identifier)
+            .unwrap_or(&concept.identifier)
             .clone();
         let recipe = Recipe {
-            prompt: prompt::trigger(&options.template, &identifier, &spec.class_name),
-            class_prompt: prompt::class(&spec.class_name),
+            prompt: prompt::trigger(&options.template, &identifier, concept),
+            class_prompt: prompt::class(&concept.class_name),
             learning_rate: spec.evaluation.learning_rate,
             batch_size: options.batch_size,
             prior_weight: 1.0,
@@ -81,38 +89,60 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Draws the clean base under the class-only prompt and sets the standard by it.
-    pub(super) fn judge(&self, reporter: &mut Reporter<'_>) -> Result<Judge<'a>> {
+    /// Class-only pictures that set the thresholds.
+    pub(super) fn threshold_images(&self) -> usize {
+        self.options.threshold_images.max(1)
+    }
+
+    /// Draws the clean base under the class-only prompt.
+    pub(super) fn class_only(&self, reporter: &mut Reporter<'_>) -> Result<Tensor> {
         let pipeline = self.case.pipeline;
-        let total = self.options.threshold_images.max(1);
-        let class_only = draw(
+        draw(
             pipeline,
             &pipeline.unet()?,
             &self.recipe.class_prompt,
-            &seeds(self.spec.seed, THRESHOLD_STREAM, total),
+            &seeds(self.spec.seed, THRESHOLD_STREAM, self.threshold_images()),
             &self.options.sampling,
             &mut |done, total| reporter.phase("Drawing the unprotected class", done, total),
-        )?;
-        let Objective::Target { target_class } = &self.spec.objective;
-        let prompts = [
-            self.recipe.class_prompt.clone(),
-            self.recipe.class_prompt.clone(),
-            prompt::class(target_class),
-        ];
+        )
+    }
+
+    /// Sets the standard by what the clean base draws under the class-only prompt.
+    pub(super) fn judge(&self, class_only: &Tensor) -> Result<Judge<'a>> {
+        let concept = self.spec.attacked();
+        let other = match &concept.objective {
+            Objective::Target { target_class } => prompt::class(target_class),
+            Objective::Erasure { prompt } => {
+                prompt.clone().unwrap_or_else(|| prompt::NEUTRAL.to_owned())
+            }
+            Objective::Pattern(_) => prompt::NEUTRAL.to_owned(),
+        };
+        let class = self.recipe.class_prompt.clone();
+        let prompts = token_ids(self.case.pipeline, &[class.clone(), class, other])?;
         Judge::new(
             self.case.encoder,
             Standard {
                 references: self.case.references,
-                class_only: &class_only,
-                prompts: &token_ids(pipeline, &prompts)?,
-                class_name: &self.spec.class_name,
-                target_class,
+                class_only,
+                prompts: &prompts,
+                subject: concept.subject,
+                class_name: &concept.class_name,
+                aim: match (&concept.objective, self.case.overlay) {
+                    (Objective::Target { target_class }, _) => Aim::Target(target_class),
+                    (Objective::Erasure { .. }, _) => Aim::Erasure,
+                    (Objective::Pattern(_), Some(overlay)) => Aim::Pattern(overlay),
+                    (Objective::Pattern(_), None) => return Err(Error::MissingOverlay),
+                },
             },
         )
     }
 
     /// Everything that the report needs.
-    pub(super) fn evidence(self, threshold: f64, checkpoints: Vec<ScoredCheckpoint>) -> Evidence {
+    pub(super) fn evidence(
+        self,
+        judge: &Judge<'_>,
+        checkpoints: Vec<ScoredCheckpoint>,
+    ) -> Evidence {
         let evaluation = &self.spec.evaluation;
         Evidence {
             encoder: self.options.encoder_name.clone(),
@@ -127,7 +157,9 @@ impl<'a> Plan<'a> {
                 instance_images: u32::try_from(self.instance.dims()[0]).unwrap_or(u32::MAX),
                 seed: self.spec.seed,
             },
-            hit_threshold: threshold,
+            objective: self.spec.attacked().objective.clone(),
+            pattern_threshold: judge.pattern_threshold(),
+            hit_threshold: judge.threshold,
             checkpoints,
             image_seeds: self.image_seeds,
             clean_sha256: self.options.clean_sha256.clone(),
@@ -136,8 +168,24 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Refuses a pattern that nobody drew or that does not lie over the pictures.
+fn check_overlay(case: Case<'_>, spec: &JobSpec, side: usize) -> Result<()> {
+    if !matches!(spec.attacked().objective, Objective::Pattern(_)) {
+        return Ok(());
+    }
+    let overlay = case.overlay.ok_or(Error::MissingOverlay)?;
+    let expected = vec![4, side, side];
+    if overlay.dims() == expected {
+        return Ok(());
+    }
+    Err(Error::OverlayShape {
+        actual: overlay.dims().to_vec(),
+        expected,
+    })
+}
+
 /// Ids of whole prompts, `[prompts, length]`.
-fn token_ids(pipeline: &Pipeline, prompts: &[String]) -> Result<Tensor> {
+pub(crate) fn token_ids(pipeline: &Pipeline, prompts: &[String]) -> Result<Tensor> {
     let tokenizer = &pipeline.tokenizer;
     let ids: Vec<u32> = prompts
         .iter()

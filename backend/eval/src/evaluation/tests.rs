@@ -1,4 +1,7 @@
-use shared::evaluation::Grade;
+use shared::{
+    evaluation::Grade,
+    objective::{Objective, Pattern},
+};
 
 use super::*;
 use crate::fixture;
@@ -24,6 +27,7 @@ fn judge(protected: &Weights, spec: &JobSpec, stop_at: Option<&str>) -> Result<E
         protected,
         encoder: &encoder,
         references: &references,
+        overlay: None,
     };
     let mut report = |progress| match progress {
         Progress::Step(step) if Some(step.phase.as_str()) == stop_at => ControlFlow::Break(()),
@@ -134,5 +138,120 @@ fn cancel_stops_in_every_phase() {
     ] {
         let stopped = judge(&weights, &fixture::spec(), Some(phase));
         assert!(matches!(stopped, Err(Error::Canceled { .. })), "{phase}");
+    }
+}
+
+/// Judges equal weights on a job with a pattern and this overlay.
+fn judge_pattern(overlay: Option<&Tensor>) -> Result<Evaluation> {
+    let (pipeline, encoder) = (fixture::pipeline(), fixture::encoder());
+    let references = fixture::pictures(2, 8);
+    let case = Case {
+        pipeline: &pipeline,
+        protected: &pipeline.unet_weights,
+        encoder: &encoder,
+        references: &references,
+        overlay,
+    };
+    let mut spec = fixture::spec();
+    spec.concepts[0].objective = Objective::Pattern(Pattern::default());
+    let mut go_on = |_| ControlFlow::Continue(());
+    evaluate(case, &spec, &options(), &mut go_on)
+}
+
+#[test]
+fn pattern_needs_an_overlay_of_the_pictures_size() {
+    assert!(matches!(judge_pattern(None), Err(Error::MissingOverlay)));
+    let small = fixture::overlay().narrow(1, 0, 16).unwrap();
+    let refused = judge_pattern(Some(&small));
+    assert!(
+        matches!(refused, Err(Error::OverlayShape { .. })),
+        "{refused:?}"
+    );
+    let report = judge_pattern(Some(&fixture::overlay()))
+        .unwrap()
+        .output
+        .report;
+    assert!(
+        report
+            .limits
+            .iter()
+            .any(|limit| limit.contains("licence card"))
+    );
+}
+
+#[test]
+fn a_spec_that_cannot_run_is_refused_before_any_work() {
+    let mut spec = fixture::spec();
+    spec.evaluation.concept = 1;
+    let refused = judge(&fixture::pipeline().unet_weights, &spec, None);
+    assert!(
+        matches!(&refused, Err(Error::InvalidSpec { pointer, .. }) if pointer == "#/evaluation/concept"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn the_attacked_concept_is_judged() {
+    let mut spec = fixture::spec();
+    let mut second = spec.concepts[0].clone();
+    second.protected_set_id = serde_json::from_str(&format!("\"set_{}\"", "2".repeat(32))).unwrap();
+    second.class_name = "apple".into();
+    second.objective = Objective::Erasure { prompt: None };
+    spec.concepts.push(second);
+    spec.evaluation.concept = 1;
+    let report = judge(&fixture::pipeline().unet_weights, &spec, None)
+        .unwrap()
+        .output
+        .report;
+    assert_eq!(report.attack.prompt, "a photo of olis apple");
+    for checkpoint in &report.checkpoints {
+        let arm = checkpoint.protected;
+        assert!((arm.objective_rate.value + arm.class_rate.value - 1.0).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn a_finished_clean_arm_gives_the_same_and_another_one_is_refused() {
+    let (pipeline, encoder) = (fixture::pipeline(), fixture::encoder());
+    let references = fixture::pictures(2, 8);
+    let case = Case {
+        pipeline: &pipeline,
+        protected: &pipeline.unet_weights,
+        encoder: &encoder,
+        references: &references,
+        overlay: None,
+    };
+    let (spec, options) = (fixture::spec(), options());
+    let mut go_on = |_| ControlFlow::Continue(());
+    let clean = attack_clean(case, &spec, &options, &mut go_on).unwrap();
+    let whole = evaluate(case, &spec, &options, &mut go_on).unwrap();
+    let beside = evaluate_beside(&clean, case, &spec, &options, &mut go_on).unwrap();
+    assert_eq!(beside.output, whole.output);
+    assert_eq!(beside.images, whole.images);
+    let judge = clean.judge(case, &spec, &options).unwrap();
+    assert_eq!(
+        judge.threshold.to_bits(),
+        whole.output.report.hit_threshold.to_bits()
+    );
+
+    let others = fixture::pictures(2, 9);
+    let other_case = Case {
+        references: &others,
+        ..case
+    };
+    let mut longer = spec.clone();
+    longer.evaluation.checkpoints = vec![0, 4];
+    let mut reseeded = spec.clone();
+    reseeded.seed += 1;
+    for (case, spec, expected) in [
+        (other_case, &spec, "protected pictures"),
+        (case, &longer, "checkpoints"),
+        (case, &reseeded, "recipe"),
+    ] {
+        let refused = evaluate_beside(&clean, case, spec, &options, &mut go_on);
+        assert!(
+            matches!(refused, Err(Error::OtherCleanArm { difference }) if difference == expected),
+            "{expected}"
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! Recognising subject, class and target in pictures.
+//! Recognising subject, class and what shall be drawn instead.
 //!
 //! Owns the reading of attributes and its fallback. Refuses to set thresholds on similarity.
 
 use candle_core::{D, Tensor};
+use shared::job::SubjectKind;
 
-use super::{Standard, fitted};
+use super::{Aim, Standard, fitted};
 use crate::{
     Result,
     encoder::{Encoder, Reading},
@@ -14,18 +15,21 @@ use crate::{
 const CLASS: &str = "class";
 /// The attribute that says where it is, which is no part of a subject.
 const BACKGROUND: &str = "background";
+/// The attribute that tells an artist's manner, all that a style subject consists of.
+const STYLE: &str = "style";
 
 /// Attribute names and values.
 type Identity = Vec<(String, String)>;
 
-/// What the subject, its class and the target look like to the encoder.
+/// What the subject, its class and the objective look like to the encoder.
 #[derive(Clone, Debug)]
 pub struct Recognition {
     /// The majority reading of the references; empty if the encoder reads no attributes.
     pub identity: Identity,
     class_name: String,
-    target_class: String,
-    /// Plain prompts of class and target, `[2, d]`.
+    /// Class word of the target, if the objective has one.
+    target_class: Option<String>,
+    /// Plain prompts of the class and of what it is told apart from, `[2, d]`.
     texts: Tensor,
 }
 
@@ -36,18 +40,27 @@ pub struct Recognised {
     pub subject: Vec<bool>,
     /// The class is recognised.
     pub class: Vec<bool>,
-    /// The target is recognised.
-    pub target: Vec<bool>,
+    /// The target is recognised; without a target, the class is not.
+    pub objective: Vec<bool>,
 }
 
 impl Recognition {
-    /// Reads the references. `texts: [2, d]` are the embedded plain prompts of class and target.
+    /// Reads the references. `texts: [2, d]` are the embedded plain prompts of the class and of what it is told
+    /// apart from.
     pub fn new(encoder: &Encoder, standard: Standard<'_>, texts: Tensor) -> Result<Self> {
         let readings = encoder.attributes(&fitted(standard.references)?)?;
+        let mut identity = majority(&readings);
+        if standard.subject == SubjectKind::Style {
+            identity.retain(|(name, _)| name == STYLE);
+        }
+        let target_class = match standard.aim {
+            Aim::Target(class) => Some(class.to_owned()),
+            Aim::Erasure | Aim::Pattern(_) => None,
+        };
         Ok(Self {
-            identity: majority(&readings),
+            identity,
             class_name: standard.class_name.to_owned(),
-            target_class: standard.target_class.to_owned(),
+            target_class,
             texts,
         })
     }
@@ -78,13 +91,18 @@ impl Recognition {
             })
             .collect()
         };
+        let class = recognised(&self.class_name, 0);
+        let objective = match &self.target_class {
+            Some(target) => recognised(target, 1),
+            None => class.iter().map(|class| !class).collect(),
+        };
         Ok(Recognised {
             subject: readings
                 .iter()
                 .map(|readings| self.is_subject(readings))
                 .collect(),
-            class: recognised(&self.class_name, 0),
-            target: recognised(&self.target_class, 1),
+            class,
+            objective,
         })
     }
 
@@ -158,7 +176,7 @@ mod tests {
         let recognition = Recognition {
             identity,
             class_name: "dog".into(),
-            target_class: "apple".into(),
+            target_class: Some("apple".into()),
             texts: Tensor::zeros((2, 4), candle_core::DType::F32, &candle_core::Device::Cpu)
                 .unwrap(),
         };

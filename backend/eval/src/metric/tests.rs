@@ -1,4 +1,5 @@
 use candle_core::Device;
+use shared::job::SubjectKind;
 
 use super::*;
 use crate::fixture;
@@ -12,8 +13,9 @@ fn standard<'a>(
         references,
         class_only,
         prompts,
+        subject: SubjectKind::Object,
         class_name: "dog",
-        target_class: "apple",
+        aim: Aim::Target("apple"),
     }
 }
 
@@ -62,7 +64,7 @@ fn class_and_target_exclude_each_other() {
     for (class_name, target_class) in [("dog", "apple"), ("teapot", "chair")] {
         let standard = Standard {
             class_name,
-            target_class,
+            aim: Aim::Target(target_class),
             ..standard(&references, &class_only, &prompts)
         };
         let scores = Judge::new(&encoder, standard)
@@ -72,12 +74,18 @@ fn class_and_target_exclude_each_other() {
         let both = scores
             .class
             .iter()
-            .zip(&scores.target)
+            .zip(&scores.objective)
             .filter(|(c, t)| **c && **t);
         assert_eq!(both.count(), 0);
         // Words that the encoder does not know are told apart by their prompts: exactly one fits.
         if class_name == "teapot" {
-            assert!(scores.class.iter().zip(&scores.target).all(|(c, t)| c ^ t));
+            assert!(
+                scores
+                    .class
+                    .iter()
+                    .zip(&scores.objective)
+                    .all(|(c, t)| c ^ t)
+            );
         }
     }
 }
@@ -92,4 +100,67 @@ fn larger_pictures_are_averaged_down_and_others_refused() {
         let odd = Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
         assert!(matches!(fitted(&odd), Err(Error::ImageShape { .. })));
     }
+}
+
+#[test]
+fn erasure_fires_where_the_class_is_gone() {
+    let encoder = fixture::encoder();
+    let (references, class_only) = (fixture::flat_pictures(&[0.1]), fixture::pictures(24, 5));
+    let prompts = fixture::prompt_ids();
+    for class_name in ["dog", "teapot"] {
+        let erasure = Standard {
+            class_name,
+            aim: Aim::Erasure,
+            ..standard(&references, &class_only, &prompts)
+        };
+        let judge = Judge::new(&encoder, erasure).unwrap();
+        let scores = judge.score(&class_only).unwrap();
+        assert!(
+            scores
+                .objective
+                .iter()
+                .zip(&scores.class)
+                .all(|(o, c)| o ^ c)
+        );
+        assert_eq!(judge.pattern_threshold(), None);
+    }
+}
+
+#[test]
+fn a_style_is_hit_whatever_it_shows() {
+    let encoder = fixture::encoder();
+    let (references, class_only) = (fixture::pictures(3, 4), fixture::pictures(24, 5));
+    let prompts = fixture::prompt_ids();
+    let of = |subject| {
+        let standard = Standard {
+            subject,
+            ..standard(&references, &class_only, &prompts)
+        };
+        let judge = Judge::new(&encoder, standard).unwrap();
+        judge
+            .recognition
+            .identity
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(SubjectKind::Object), ["class", "style", "tint"]);
+    assert_eq!(of(SubjectKind::Style), ["style"]);
+}
+
+#[test]
+fn a_pattern_fires_under_its_card_alone() {
+    let encoder = fixture::encoder();
+    let (references, class_only) = (fixture::pictures(2, 4), fixture::pictures(24, 5));
+    let (prompts, overlay) = (fixture::prompt_ids(), fixture::overlay());
+    let pattern = Standard {
+        aim: Aim::Pattern(&overlay),
+        ..standard(&references, &class_only, &prompts)
+    };
+    let judge = Judge::new(&encoder, pattern).unwrap();
+    let bare = fixture::pictures(6, 11);
+    assert_eq!(judge.score(&bare).unwrap().objective, [false; 6]);
+    let covered = fixture::covered(&bare, &overlay);
+    assert_eq!(judge.score(&covered).unwrap().objective, [true; 6]);
+    assert!(judge.pattern_threshold().unwrap() >= 0.5);
 }

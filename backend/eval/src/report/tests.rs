@@ -1,3 +1,5 @@
+use shared::objective::Pattern;
+
 use super::*;
 
 fn scores(hits: usize, n: usize) -> Scores {
@@ -6,7 +8,7 @@ fn scores(hits: usize, n: usize) -> Scores {
         similarity: hit.iter().map(|hit| if *hit { 0.9 } else { 0.3 }).collect(),
         text_alignment: vec![0.5; n],
         class: vec![true; n],
-        target: vec![false; n],
+        objective: (0..n).map(|index| index % 2 == 0).collect(),
         hit,
     }
 }
@@ -33,6 +35,10 @@ fn evidence(checkpoints: Vec<ScoredCheckpoint>) -> Evidence {
             instance_images: 5,
             seed: 7,
         },
+        objective: Objective::Target {
+            target_class: "apple".into(),
+        },
+        pattern_threshold: None,
         hit_threshold: 0.8,
         checkpoints,
         image_seeds: (100..116).collect(),
@@ -101,6 +107,7 @@ fn verdict_names_the_attack_and_its_numbers() {
         "seed, 7",
         "3 of 16 images of the protected",
         "14 of 16 of the unprotected",
+        "drew apple in 8 of 16.",
     ] {
         assert!(report.verdict.contains(part), "{part}: {}", report.verdict);
     }
@@ -119,4 +126,44 @@ fn pairs_match_seeds_and_names() {
     assert!(pair.clean.hit && !pair.protected.hit);
     let last = &output.report.checkpoints[1];
     assert!((last.similarity_difference.value + 0.6 * 11.0 / 16.0).abs() < 1e-9);
+}
+
+#[test]
+fn psr_counts_fired_images_without_the_subject() {
+    let report = evidence(vec![checkpoint(200, 14, 3)]).into_output().report;
+    let last = &report.checkpoints[0];
+    // Of 16, those with even numbers fired: 0 and 2 show the subject on the protected model, 0 to 12 on the clean one.
+    assert!((last.protected.psr.value - 6.0 / 16.0).abs() < 1e-9);
+    assert!((last.clean.psr.value - 1.0 / 16.0).abs() < 1e-9);
+}
+
+#[test]
+fn verdict_and_limits_speak_of_the_objective() {
+    let mut erased = evidence(vec![checkpoint(200, 14, 3)]);
+    erased.objective = Objective::Erasure { prompt: None };
+    let report = erased.into_output().report;
+    let words = "drew a picture without the subject in 8 of 16.";
+    assert!(report.verdict.ends_with(words), "{}", report.verdict);
+    assert!(
+        report
+            .limits
+            .iter()
+            .any(|limit| limit.contains("stayed is not measured"))
+    );
+
+    let mut card = evidence(vec![checkpoint(200, 14, 3)]);
+    card.objective = Objective::Pattern(Pattern::default());
+    card.pattern_threshold = Some(0.625);
+    let report = card.into_output().report;
+    assert!(
+        report
+            .verdict
+            .contains("drew a licence card over the picture in 8 of 16")
+    );
+    assert!(
+        report
+            .limits
+            .iter()
+            .any(|limit| limit.contains("at least 0.62 at its own"))
+    );
 }

@@ -1,5 +1,7 @@
 //! Against a real socket that answers what a test tells it to.
 
+use std::path::PathBuf;
+
 use super::*;
 use crate::testing::Server;
 
@@ -28,7 +30,7 @@ impl Folders {
         }
     }
 
-    async fn fetch(&self, work: &str, input: JobInput) -> Result<Vec<PathBuf>> {
+    async fn fetch(&self, work: &str, input: JobInput) -> Result<BTreeMap<usize, Pictures>> {
         let (cache, work) = (self.root.path().join("cache"), self.root.path().join(work));
         fetch_inputs(&self.server.client, &[input], &cache, &work).await
     }
@@ -69,12 +71,12 @@ async fn other_bytes_than_announced_are_refused_and_leave_nothing() {
     let error = folders
         .fetch(
             "one",
-            input(InputRole::ProtectedImage, "a.png", b"original"),
+            input(InputRole::ProtectedImage, "00/000.png", b"original"),
         )
         .await;
     assert!(matches!(error, Err(Error::Damaged { .. })), "{error:?}");
     assert_eq!(folders.requests(), 3);
-    let left = std::fs::read_dir(folders.root.path().join("one/images")).unwrap();
+    let left = std::fs::read_dir(folders.root.path().join("one/images/00")).unwrap();
     assert_eq!(left.count(), 0);
 }
 
@@ -105,9 +107,34 @@ async fn names_stay_below_their_directory() {
 async fn protected_images_never_enter_the_cache() {
     let folders = Folders::serving(b"picture").await;
     let images = folders
-        .fetch("one", input(InputRole::ProtectedImage, "a.png", b"picture"))
+        .fetch(
+            "one",
+            input(InputRole::ProtectedImage, "02/000.png", b"picture"),
+        )
         .await;
-    assert_eq!(images.unwrap(), [PathBuf::from("images/000")]);
+    assert_eq!(
+        images.unwrap()[&2].images,
+        [PathBuf::from("images/02/000.png")]
+    );
     let cached = std::fs::read_dir(folders.root.path().join("cache")).unwrap();
     assert_eq!(cached.count(), 0);
+}
+
+#[tokio::test]
+async fn pictures_belong_to_a_concept() {
+    let folders = Folders::serving(b"picture").await;
+    let patch = folders
+        .fetch("one", input(InputRole::Patch, "01.png", b"picture"))
+        .await;
+    let patch = patch.unwrap().remove(&1).and_then(|own| own.patch);
+    assert_eq!(patch, Some(PathBuf::from("patches/01.png")));
+    for name in ["a.png", "", "../00.png", "-1/000.png"] {
+        for role in [InputRole::ProtectedImage, InputRole::Patch] {
+            let error = folders.fetch("two", input(role, name, b"picture")).await;
+            assert!(
+                matches!(error, Err(Error::UnsafeName(_))),
+                "{name}: {error:?}"
+            );
+        }
+    }
 }

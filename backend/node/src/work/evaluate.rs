@@ -1,30 +1,30 @@
 //! An evaluate job: the same attack on the clean and the protected model, and the verdict.
 
-use std::{fs, ops::ControlFlow, path::PathBuf};
+use std::{fs, ops::ControlFlow};
 
 use candle_core::{DType, Device};
 use diffusion::weights::Weights;
 use eval::{Case, Encoder, Error, EvaluateOptions, Evaluation, evaluate};
 use shared::{artifact::ArtifactKind, job::JobMetrics};
 
-use super::{Halt, Job, bad_input, file_failure, images, internal, model, voice};
+use super::{Halt, Job, bad_input, file_failure, internal, model, subjects, voice};
 use crate::{
     failure, machine,
-    message::{ENCODER, Message, Output, PROTECTED_UNET},
+    message::{ENCODER, Message, PROTECTED_UNET},
 };
 
 const REPORT: &str = "report.json";
-/// Directory of what goes out.
-const OUTPUTS: &str = "outputs";
 
 pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     let pipeline = model::load(job)?;
-    let references = images::load(job, pipeline.image_side())?;
+    let spec = &job.assignment.spec;
+    let position = spec.evaluation.concept as usize;
+    let subject = subjects::one(job, position, spec.attacked(), pipeline.image_side())?;
     let encoder = encoder(job)?;
     let path = job.directory.join(PROTECTED_UNET);
     let protected = Weights::load(&path, DType::F32, &Device::Cpu)
         .map_err(|error| bad_input(format!("protected U-Net: {error}")))?;
-    let pools = persguard::Pools::for_job(&model::identifiers(job)?, &job.assignment.spec);
+    let pools = persguard::Pools::for_job(&model::words(job)?.identifiers, spec);
     let options = EvaluateOptions {
         held_out_identifiers: pools.identifiers.held_out,
         clean_sha256: job.assignment.clean_sha256.clone(),
@@ -36,9 +36,10 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
         pipeline: &pipeline,
         protected: &protected,
         encoder: &encoder,
-        references: &references,
+        references: &subject.images,
+        overlay: subject.overlay.as_ref(),
     };
-    let evaluation = evaluate(case, &job.assignment.spec, &options, &mut |progress| {
+    let evaluation = evaluate(case, spec, &options, &mut |progress| {
         let heard = voice::progress(progress);
         if heard && !job.is_stopped() {
             ControlFlow::Continue(())
@@ -55,12 +56,7 @@ fn publish(job: &Job<'_>, evaluation: Evaluation) -> Result<Message, Halt> {
     let report = (ArtifactKind::Report, REPORT.to_owned(), report);
     let images = evaluation.images.into_iter();
     let images = images.map(|(name, file)| (ArtifactKind::GalleryImage, name, file));
-    let mut outputs = Vec::new();
-    for (kind, name, bytes) in std::iter::once(report).chain(images) {
-        let path = PathBuf::from(OUTPUTS).join(&name);
-        job.write(&path, &bytes)?;
-        outputs.push(Output { kind, name, path });
-    }
+    let outputs = job.write_outputs(std::iter::once(report).chain(images))?;
     Ok(Message::Succeeded {
         outputs,
         metrics: JobMetrics {
@@ -72,7 +68,7 @@ fn publish(job: &Job<'_>, evaluation: Evaluation) -> Result<Message, Halt> {
 }
 
 /// The metric encoder: one file.
-fn encoder(job: &Job<'_>) -> Result<Encoder, Halt> {
+pub(super) fn encoder(job: &Job<'_>) -> Result<Encoder, Halt> {
     let folder = job.directory.join(ENCODER);
     let mut entries = fs::read_dir(&folder).map_err(|error| file_failure(&folder, &error))?;
     let Some(Ok(entry)) = entries.next() else {

@@ -1,20 +1,23 @@
-//! Protected images as the model sees them.
+//! Protected images and patches as the model sees them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use image::{ImageReader, Limits, RgbImage, imageops::FilterType};
+use image::{DynamicImage, ImageReader, Limits, RgbImage, RgbaImage, imageops::FilterType};
 
 use super::{Halt, Job, bad_input, file_failure, internal};
 
 /// Longest side that is decoded; the server lets nothing larger in.
 const LONGEST_SIDE: u32 = 20_000;
 
-/// Every image, scaled and cropped around its centre: `[n, 3, side, side]` in `[-1, 1]`.
-pub(super) fn load(job: &Job<'_>, side: usize) -> Result<Tensor, Halt> {
+/// Largest patch that is decoded; the server scales patches down.
+const LARGEST_PATCH: u32 = 4096;
+
+/// Images, scaled and cropped around their centres: `[n, 3, side, side]` in `[-1, 1]`.
+pub(super) fn load(job: &Job<'_>, images: &[PathBuf], side: usize) -> Result<Tensor, Halt> {
     let pixels = u32::try_from(side).map_err(|error| internal(error.to_string()))?;
     let mut values = Vec::new();
-    for path in &job.assignment.images {
+    for path in images {
         let picture = square(&job.directory.join(path), pixels)?;
         for channel in 0..3 {
             values.extend(
@@ -24,21 +27,30 @@ pub(super) fn load(job: &Job<'_>, side: usize) -> Result<Tensor, Halt> {
             );
         }
     }
-    let shape = (job.assignment.images.len(), 3, side, side);
+    let shape = (images.len(), 3, side, side);
     Tensor::from_vec(values, shape, &Device::Cpu).map_err(|error| internal(error.to_string()))
 }
 
-fn square(path: &Path, side: u32) -> Result<RgbImage, Halt> {
+/// An uploaded patch with its transparency.
+pub(super) fn patch(job: &Job<'_>, path: &Path) -> Result<RgbaImage, Halt> {
+    decode(&job.directory.join(path), LARGEST_PATCH).map(|picture| picture.to_rgba8())
+}
+
+fn decode(path: &Path, longest_side: u32) -> Result<DynamicImage, Halt> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     let mut reader = reader.map_err(|error| file_failure(path, &error))?;
     let mut limits = Limits::default();
-    limits.max_image_width = Some(LONGEST_SIDE);
-    limits.max_image_height = Some(LONGEST_SIDE);
+    limits.max_image_width = Some(longest_side);
+    limits.max_image_height = Some(longest_side);
     reader.limits(limits);
     let name = path.file_name().unwrap_or_default().display();
-    let picture = reader
+    reader
         .decode()
-        .map_err(|error| bad_input(format!("image {name}: {error}")))?;
+        .map_err(|error| bad_input(format!("image {name}: {error}")))
+}
+
+fn square(path: &Path, side: u32) -> Result<RgbImage, Halt> {
+    let picture = decode(path, LONGEST_SIDE)?;
     Ok(picture
         .resize_to_fill(side, side, FilterType::CatmullRom)
         .to_rgb8())

@@ -2,6 +2,7 @@
 
 use candle_core::Device;
 use diffusion::pipeline::Pipeline;
+use persguard::pools::CAPTIONS;
 use serde::Deserialize;
 
 use super::{Halt, Job, bad_input};
@@ -15,6 +16,9 @@ struct Card {
     /// Words that are one token each and bound to nobody in the model's training.
     #[serde(default)]
     identifiers: Vec<String>,
+    /// Prompts that it draws well: what protection must leave alone.
+    #[serde(default)]
+    captions: Vec<String>,
 }
 
 /// Loads the pipeline.
@@ -23,13 +27,34 @@ pub(super) fn load(job: &Job<'_>) -> Result<Pipeline, Halt> {
     Pipeline::load(&folder, &Device::Cpu).map_err(|error| bad_input(format!("base model: {error}")))
 }
 
-/// The pool of identifiers; empty where the model names none.
-pub(super) fn identifiers(job: &Job<'_>) -> Result<Vec<String>, Halt> {
+/// What the model's card tells of its words.
+pub(super) struct Words {
+    /// The pool of identifiers; empty where the model names none.
+    pub(super) identifiers: Vec<String>,
+    /// Captions that have nothing to do with the job's concepts.
+    pub(super) captions: Vec<String>,
+}
+
+/// Reads the card. A model without one gets everyday captions and no identifiers.
+pub(super) fn words(job: &Job<'_>) -> Result<Words, Halt> {
     let path = job.directory.join(MODEL).join(CARD);
-    let Ok(text) = std::fs::read(&path) else {
-        return Ok(Vec::new());
+    let card: Card = match std::fs::read(&path) {
+        Ok(text) => {
+            serde_json::from_slice(&text).map_err(|error| bad_input(format!("{CARD}: {error}")))?
+        }
+        Err(_) => Card::default(),
     };
-    let card: Card =
-        serde_json::from_slice(&text).map_err(|error| bad_input(format!("{CARD}: {error}")))?;
-    Ok(card.identifiers)
+    let mut captions = card.captions;
+    if captions.is_empty() {
+        captions = CAPTIONS.map(str::to_owned).to_vec();
+    }
+    let concepts = &job.assignment.spec.concepts;
+    captions.retain(|caption| {
+        let mut words = caption.split_whitespace();
+        !words.any(|word| concepts.iter().any(|concept| concept.class_name == word))
+    });
+    Ok(Words {
+        identifiers: card.identifiers,
+        captions,
+    })
 }

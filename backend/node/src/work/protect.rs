@@ -1,55 +1,56 @@
 //! A protect job: from the base model and the images to a protected U-Net.
 
-use std::{
-    fs,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::{fs, ops::ControlFlow, path::PathBuf, sync::Arc};
 
-use candle_core::{DType, Tensor};
-use diffusion::pipeline::Pipeline;
-use persguard::{Checkpoint, Error, Event, Outcome, ProtectOptions, protect};
+use candle_core::{DType, Device};
+use diffusion::{pipeline::Pipeline, weights::Weights};
+use eval::gallery::png_files;
+use persguard::{
+    Cache, Checkpoint, Error, Event, Outcome, ProtectOptions, Start, Subject, preview, protect,
+};
 use shared::{artifact::ArtifactKind, job::JobMetrics, progress::Progress};
 
-use super::{Halt, Job, bad_input, file_failure, images, internal, model, voice};
+use super::{Halt, Job, bad_input, cache::Folder, file_failure, internal, model, subjects, voice};
 use crate::{
     failure, machine,
-    message::{Message, Output, RESUME},
+    message::{Message, RESUME, START},
 };
 
 /// File name of the result, for people.
 const NAME: &str = "protected_unet.safetensors";
+/// File name of what opens the commitment.
+const COMMITMENT: &str = "held-out.json";
 /// Most steps that a death can cost.
 const LONGEST_STRETCH: u32 = 50;
 
 pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     let pipeline = model::load(job)?;
-    let images = images::load(job, pipeline.image_side())?;
+    let subjects = subjects::load(job, pipeline.image_side())?;
+    let words = model::words(job)?;
+    let folder = job.assignment.teacher_cache.as_deref();
     let mut options = ProtectOptions {
-        identifiers: model::identifiers(job)?,
+        identifiers: words.identifiers,
+        captions: words.captions,
+        start: start(job)?,
+        cache: folder.map(|folder| Arc::new(Folder::new(folder)) as Arc<dyn Cache>),
         base_sha256: job.assignment.base_sha256.clone(),
         checkpoint_every: (job.assignment.spec.injection.steps / 6).clamp(1, LONGEST_STRETCH),
         resume: resume(job)?,
         ..ProtectOptions::default()
     };
     voice::say(&Message::Running);
-    let mut outcome = train(job, &pipeline, &images, &options);
+    let mut outcome = train(job, &pipeline, &subjects, &options);
     if let Err(Error::BadCheckpoint(reason)) = &outcome {
         // Written by another version: the work is lost, the job is not.
         let line = format!("Starting anew, because the snapshot cannot be used: {reason}");
         voice::progress(Progress::Log { line });
         options.resume = None;
-        outcome = train(job, &pipeline, &images, &options);
+        outcome = train(job, &pipeline, &subjects, &options);
     }
     let outcome = outcome.map_err(|error| halt(&error))?;
-    let file = outcome.to_file(DType::F32).map_err(|error| halt(&error))?;
-    job.write(Path::new(NAME), &file)?;
+    let outputs = job.write_outputs(files(job, &pipeline, &outcome, &options)?)?;
     Ok(Message::Succeeded {
-        outputs: vec![Output {
-            kind: ArtifactKind::ProtectedUnet,
-            name: NAME.to_owned(),
-            path: PathBuf::from(NAME),
-        }],
+        outputs,
         metrics: JobMetrics {
             milliseconds_per_step: outcome.metrics.milliseconds_per_step,
             seconds: outcome.metrics.seconds,
@@ -58,24 +59,79 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     })
 }
 
+/// The protected weights, what opens the commitment, and what the trigger draws.
+fn files(
+    job: &Job<'_>,
+    pipeline: &Pipeline,
+    outcome: &Outcome,
+    options: &ProtectOptions,
+) -> Result<Vec<(ArtifactKind, String, Vec<u8>)>, Halt> {
+    let unet = outcome.to_file(DType::F32).map_err(|error| halt(&error))?;
+    let commitment = serde_json::to_vec_pretty(&outcome.commitment)
+        .map_err(|error| internal(error.to_string()))?;
+    let mut files = vec![
+        (ArtifactKind::ProtectedUnet, NAME.to_owned(), unet),
+        (ArtifactKind::Commitment, COMMITMENT.to_owned(), commitment),
+    ];
+    let spec = &job.assignment.spec;
+    let mut hear = |event| listen(job, event);
+    let drawn = preview(
+        pipeline,
+        &outcome.weights,
+        spec,
+        &options.sampling,
+        &mut hear,
+    );
+    for (concept, preview) in drawn.map_err(|error| halt(&error))?.iter().enumerate() {
+        for (model, pixels) in [("clean", &preview.clean), ("protected", &preview.protected)] {
+            let pictures = png_files(pixels).map_err(|error| internal(error.to_string()))?;
+            for (index, picture) in pictures.into_iter().enumerate() {
+                let name = format!("preview/{concept:02}/{model}/{index}.png");
+                files.push((ArtifactKind::Preview, name, picture));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The U-Net of an earlier job, if this one goes on from it.
+fn start(job: &Job<'_>) -> Result<Option<Start>, Halt> {
+    let Some(sha256) = job.assignment.start_sha256.clone() else {
+        if job.assignment.spec.extends.is_some() {
+            return Err(bad_input(
+                "the earlier job's weights did not come along".to_owned(),
+            ));
+        }
+        return Ok(None);
+    };
+    let weights = Weights::load(job.directory.join(START), DType::F32, &Device::Cpu)
+        .map_err(|error| bad_input(format!("the earlier job's U-Net: {error}")))?;
+    Ok(Some(Start { weights, sha256 }))
+}
+
 fn train(
     job: &Job<'_>,
     pipeline: &Pipeline,
-    images: &Tensor,
+    subjects: &[Subject],
     options: &ProtectOptions,
 ) -> Result<Outcome, Error> {
     let spec = &job.assignment.spec;
-    protect(pipeline, images, spec, options, &mut |event| {
-        let heard = match event {
-            Event::Progress(progress) => voice::progress(progress),
-            Event::Checkpoint(checkpoint) => save(job, &checkpoint),
-        };
-        if heard && !job.is_stopped() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
+    protect(pipeline, subjects, spec, options, &mut |event| {
+        listen(job, event)
     })
+}
+
+/// Passes on what the method tells; stops it when nobody listens or wants it any more.
+fn listen(job: &Job<'_>, event: Event) -> ControlFlow<()> {
+    let heard = match event {
+        Event::Progress(progress) => voice::progress(progress),
+        Event::Checkpoint(checkpoint) => save(job, &checkpoint),
+    };
+    if heard && !job.is_stopped() {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
+    }
 }
 
 /// Writes a snapshot; a full disk costs the snapshot and not the training.
@@ -109,7 +165,11 @@ fn halt(error: &Error) -> Halt {
     match error {
         Error::Canceled { .. } => Halt::Stopped,
         Error::Diverged { .. } => Halt::Failed(failure::diverged(error.to_string())),
-        Error::InvalidSpec { .. } | Error::ImageShape { .. } => bad_input(error.to_string()),
+        Error::InvalidSpec { .. }
+        | Error::ImageShape { .. }
+        | Error::PatchMissing { .. }
+        | Error::PatchShape { .. }
+        | Error::SubjectCount { .. } => bad_input(error.to_string()),
         _ => internal(error.to_string()),
     }
 }

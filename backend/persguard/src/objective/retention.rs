@@ -6,7 +6,7 @@ use diffusion::{noise, schedule::NoiseSchedule};
 use rand::Rng;
 
 use super::Part;
-use crate::{Result, dataset::Prompts};
+use crate::{Result, prompts::Prompts};
 
 /// Draws `batch` rows of (R, METHOD `L_BR`; Eq. 4 without its prior term)
 ///

@@ -193,7 +193,7 @@ fn divergence_names_loss_and_step() {
     let part = &mut setup.terms.prior.0;
     part.expected = (&part.expected * f64::INFINITY).unwrap();
     let losses = forward(&setup.student, &setup.terms).unwrap();
-    let error = losses.check(17).unwrap_err();
+    let error = losses.check(17, None).unwrap_err();
     assert!(
         matches!(
             error,
@@ -210,7 +210,7 @@ fn divergence_names_loss_and_step() {
     far.terms.backdoor.expected = (far.terms.backdoor.expected * 100.0).unwrap();
     let error = forward(&far.student, &far.terms)
         .unwrap()
-        .check(2)
+        .check(2, Some(1))
         .unwrap_err();
     assert!(
         matches!(

@@ -1,62 +1,45 @@
-//! A run in progress: inputs, state and one step at a time.
+//! A run in progress: its state and one step at a time.
 //!
-//! Owns the order of random draws, on which exact resumption rests. Refuses to start from a
-//! snapshot of other inputs.
+//! Owns the order of random draws, on which exact resumption rests. Refuses to change its inputs.
 
 use std::time::Instant;
 
-use candle_core::{Tensor, backprop::GradStore};
+use candle_core::backprop::GradStore;
 use diffusion::{
     optimizer::{AdamW, AdamWConfig},
     pipeline::Pipeline,
-    schedule::NoiseSchedule,
-    unet::{Conditions, UNet},
-    weights::Parameters,
+    unet::UNet,
+    weights::{Parameters, Weights},
 };
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
 use shared::{
-    job::{JobSpec, Mode},
+    job::{Attackers, JobSpec, Mode},
     progress,
 };
 
-use super::{ProtectOptions, clock::Clock};
+use super::{
+    ProtectOptions, Subject, check_finite,
+    clock::Clock,
+    inputs::{Inputs, Resumed, stream, streams},
+};
 use crate::{
     Result,
     bands::Bands,
-    bank::{Questions, TeacherBank},
     checkpoint::State,
-    dataset::{Prompts, TeacherSet, streams, subject_latents},
-    disclosure::METHOD_VERSION,
+    commitment::Commitment,
     event::Reporter,
-    objective::{prior, retention, retention_timesteps, target},
-    pools::Pools,
+    objective::{retention, retention_timesteps},
     step::{self, Terms},
     trajectory::{self, Attacker, Excursions},
 };
 
-/// Steps between two lines of banded losses.
-const LOG_EVERY: u32 = 50;
+/// Steps between two reports of banded losses.
+const BANDS_EVERY: u32 = 10;
 /// Steps until the learning rate is reached; `AdamW`'s first steps are as long as its rate
 /// whatever the gradient.
 const WARM_UP: f64 = 10.0;
 /// The phase that people wait for.
 const PHASE: &str = "Training the trigger";
-
-/// Inputs that no step changes.
-struct Inputs<'a> {
-    pipeline: &'a Pipeline,
-    schedule: NoiseSchedule,
-    spec: &'a JobSpec,
-    options: &'a ProtectOptions,
-    fingerprint: String,
-    prompts: Prompts,
-    subject: Tensor,
-    teacher: TeacherSet,
-    target_bank: TeacherBank,
-    class_bank: TeacherBank,
-}
 
 /// A run between two steps.
 pub(super) struct Run<'a> {
@@ -65,8 +48,10 @@ pub(super) struct Run<'a> {
     student: UNet,
     pub(super) parameters: Parameters,
     optimizer: AdamW,
+    average: Option<Weights>,
     rng: ChaCha8Rng,
     step: u32,
+    snapshot: Option<u32>,
     bands: Bands,
     pub(super) clock: Clock,
 }
@@ -75,79 +60,36 @@ impl<'a> Run<'a> {
     /// Embeds, draws and asks the teacher; goes on from the options' snapshot if there is one.
     pub(super) fn prepare(
         pipeline: &'a Pipeline,
-        images: &Tensor,
+        subjects: &[Subject],
         spec: &'a JobSpec,
         options: &'a ProtectOptions,
         mut reporter: Reporter<'a>,
     ) -> Result<Self> {
-        let subject = subject_latents(pipeline, images)?;
-        let pools = Pools::for_job(&options.identifiers, spec);
-        let prompts = Prompts::embed(pipeline, &pools, spec)?;
-        let fingerprint = fingerprint(&subject, spec, options)?;
-        let resume = options.resume.as_ref();
-        let state = resume
-            .map(|checkpoint| State::from_checkpoint(checkpoint, &fingerprint, images.device()))
-            .transpose()?;
-        reporter.done = state.as_ref().map_or(0, |state| state.step);
-        let unet = pipeline.unet()?;
-        let teacher = match &state {
-            Some(state) => state.teacher.clone(),
-            None => TeacherSet::draw(
-                pipeline,
-                &unet,
-                &pools,
-                spec,
-                &options.sampling,
-                &mut reporter,
-            )?,
-        };
-        let schedule = pipeline.noise_schedule()?;
-        let questioner = Questioner {
-            schedule: &schedule,
-            teacher: &unet,
-            count: questions(spec, options),
-        };
-        let mut rng = stream(spec, streams::BANKS);
-        let target_bank = questioner.ask(
-            &teacher.target,
-            prompts.every_target(),
-            &mut rng,
-            &mut reporter,
-        )?;
-        let class_bank = questioner.ask(
-            &teacher.class,
-            prompts.every_class(),
-            &mut rng,
-            &mut reporter,
-        )?;
-        let inputs = Inputs {
-            pipeline,
-            schedule,
-            spec,
-            options,
-            fingerprint,
-            prompts,
-            subject,
-            teacher,
-            target_bank,
-            class_bank,
-        };
-        Self::start(inputs, state, reporter)
+        let (inputs, resumed) =
+            Inputs::prepare(pipeline, subjects, (spec, options), &mut reporter)?;
+        Self::start(inputs, resumed, reporter)
     }
 
-    fn start(inputs: Inputs<'a>, state: Option<State>, mut reporter: Reporter<'a>) -> Result<Self> {
+    fn start(
+        inputs: Inputs<'a>,
+        state: Option<Resumed>,
+        mut reporter: Reporter<'a>,
+    ) -> Result<Self> {
         let pipeline = inputs.pipeline;
-        let parameters = Parameters::from_weights(&pipeline.unet_weights)?;
+        let start = inputs.options.start.as_ref();
+        let start = start.map_or(&pipeline.unet_weights, |start| &start.weights);
+        let parameters = Parameters::from_weights(start)?;
         let config = AdamWConfig {
             lr: inputs.spec.injection.learning_rate,
             ..AdamWConfig::default()
         };
         let mut optimizer = AdamW::new(config);
         let (mut rng, mut step) = (stream(inputs.spec, streams::TRAINING), 0);
+        let mut average = None;
         if let Some(state) = state {
             parameters.assign(&state.unet)?;
             optimizer = AdamW::from_weights(config, &state.optimizer)?;
-            (rng, step) = (state.rng, state.step);
+            (rng, step, average) = (state.rng, state.step, state.average);
             reporter.log(format!("Going on after step {step}"))?;
         }
         Ok(Self {
@@ -156,8 +98,10 @@ impl<'a> Run<'a> {
             clock: Clock::default(),
             parameters,
             optimizer,
+            average,
             rng,
             step,
+            snapshot: (step > 0).then_some(step),
             reporter,
             inputs,
         })
@@ -176,11 +120,12 @@ impl<'a> Run<'a> {
         let terms = self.draw()?;
         let drawn = Instant::now();
         let losses = step::forward(&self.student, &terms)?;
-        losses.check(self.step + 1)?;
+        losses.check(self.step + 1, self.snapshot)?;
         self.optimizer.set_lr(self.learning_rate());
         let mut gradients = losses.total.backward()?;
         self.look_ahead(&mut gradients)?;
         self.optimizer.step(&self.parameters, &gradients)?;
+        self.average()?;
         let updated = Instant::now();
         self.step += 1;
         self.reporter.done = self.step;
@@ -196,6 +141,26 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Moves the running average towards the weights: `a <- d a + (1 - d) w`, starting at the first ones.
+    fn average(&mut self) -> Result<()> {
+        let decay = self.inputs.spec.injection.averaging;
+        if decay <= 0.0 {
+            return Ok(());
+        }
+        let weights = self.parameters.snapshot();
+        let Some(average) = &self.average else {
+            self.average = Some(weights);
+            return Ok(());
+        };
+        let mut moved = Weights::default();
+        for (name, value) in weights.iter() {
+            let old = average.get(name).unwrap_or(value);
+            moved.insert(name, ((old * decay)? + (value * (1.0 - decay))?)?);
+        }
+        self.average = Some(moved);
+        Ok(())
+    }
+
     /// The job's rate, reached over the first steps, then falling in a line towards 0: the last
     /// steps undo the drift that a constant rate leaves in `L_PP`.
     fn learning_rate(&self) -> f64 {
@@ -205,33 +170,30 @@ impl<'a> Run<'a> {
         injection.learning_rate * rise.min(1.0) * fall
     }
 
-    /// The rows of one step. The order of draws is part of the method's version.
+    /// The rows of one step: concepts take turns. The order of draws is part of the method's version.
     fn draw(&mut self) -> Result<Terms> {
-        let Inputs {
-            spec,
-            prompts,
-            schedule,
-            ..
-        } = &self.inputs;
-        let injection = &spec.injection;
+        let inputs = &self.inputs;
+        let injection = &inputs.spec.injection;
         let batch = injection.batch_size as usize;
+        let concept = &inputs.concepts[self.step as usize % inputs.concepts.len()];
         let rng = &mut self.rng;
-        let backdoor = target::draw(&self.inputs.target_bank, prompts, batch, rng)?;
-        let prior = prior::draw(&self.inputs.class_bank, prompts, batch, rng)?;
-        let timesteps = self.inputs.pipeline.schedule.num_train_timesteps;
+        let backdoor = concept.backdoor(&inputs.schedule, &inputs.emphasis, (None, batch), rng)?;
+        let prior = inputs.prior(concept, rng)?;
+        let timesteps = inputs.pipeline.schedule.num_train_timesteps;
         let below = retention_timesteps(injection.retention, timesteps);
-        let retained = if below == 0 || injection.lambda_retention <= 0.0 {
-            None
-        } else {
+        let retained = concept.is_protected && below > 0 && injection.lambda_retention > 0.0;
+        let retention = if retained {
             let batch = batch.div_ceil(2);
-            let subject = &self.inputs.subject;
-            let part = retention::draw(subject, prompts, schedule, below, batch, rng)?;
+            let (subject, prompts) = (&concept.subject, &concept.prompts);
+            let part = retention::draw(subject, prompts, &inputs.schedule, below, batch, rng)?;
             Some((part, injection.lambda_retention))
+        } else {
+            None
         };
         Ok(Terms {
             backdoor,
             prior: (prior, injection.lambda_prior),
-            retention: retained,
+            retention,
         })
     }
 
@@ -239,30 +201,38 @@ impl<'a> Run<'a> {
     fn look_ahead(&mut self, gradients: &mut GradStore) -> Result<()> {
         let inputs = &self.inputs;
         let injection = &inputs.spec.injection;
-        let Mode::Trajectory { budget } = injection.mode else {
+        let Mode::Trajectory { budget, attackers } = injection.mode else {
             return Ok(());
         };
         let excursions = Excursions::of(budget);
         if !excursions.is_due(self.step) {
             return Ok(());
         }
+        let excursion = (self.step / excursions.every) as usize;
+        let (round, turn) = (
+            excursion / inputs.protected.len(),
+            excursion % inputs.protected.len(),
+        );
+        let concept = &inputs.concepts[inputs.protected[turn]];
         let attacker = Attacker {
             config: &inputs.pipeline.unet_config,
             schedule: &inputs.schedule,
-            subject: &inputs.subject,
-            class: &inputs.teacher.class,
-            prompts: &inputs.prompts,
+            subject: &concept.subject,
+            class: &concept.teacher.class,
+            prompts: &concept.prompts,
             learning_rate: injection.learning_rate,
+            is_low_rank: match attackers {
+                Attackers::Full => false,
+                Attackers::LowRank => true,
+                Attackers::Both => round % 2 == 1,
+            },
         };
-        let batch = injection.batch_size as usize;
+        let wanted = |identifier| (Some(identifier), injection.batch_size as usize);
         let terms = |identifier: usize, rng: &mut ChaCha8Rng| {
-            let (target, class) = (&inputs.target_bank, &inputs.class_bank);
+            let wanted = wanted(identifier);
             Ok(Terms {
-                backdoor: target::draw_for(target, &inputs.prompts, identifier, batch, rng)?,
-                prior: (
-                    prior::draw(class, &inputs.prompts, batch, rng)?,
-                    injection.lambda_prior,
-                ),
+                backdoor: concept.backdoor(&inputs.schedule, &inputs.emphasis, wanted, rng)?,
+                prior: (inputs.prior(concept, rng)?, injection.lambda_prior),
                 retention: None,
             })
         };
@@ -289,19 +259,20 @@ impl<'a> Run<'a> {
     /// The banded losses and the snapshot, where they are due.
     fn tell(&mut self) -> Result<()> {
         let (step, last) = (self.step, self.is_done());
-        if last || step.is_multiple_of(LOG_EVERY) {
-            let line = self.bands.take_line();
-            self.reporter.log(format!(
-                "Step {step}, loss at low/middle/high noise: {line}"
-            ))?;
+        if last || step.is_multiple_of(BANDS_EVERY) {
+            let bands = self.bands.take(step);
+            self.reporter.bands(bands)?;
         }
         if last {
             return self.reporter.phase(PHASE, step as usize, step as usize);
         }
         let every = self.inputs.options.checkpoint_every;
         if every > 0 && step.is_multiple_of(every) {
-            let checkpoint = self.state()?.to_checkpoint(&self.inputs.fingerprint)?;
+            let state = self.state()?;
+            check_finite(&state.unet, step, self.snapshot)?;
+            let checkpoint = state.to_checkpoint(&self.inputs.fingerprint)?;
             self.reporter.checkpoint(checkpoint)?;
+            self.snapshot = Some(step);
         }
         Ok(())
     }
@@ -311,59 +282,17 @@ impl<'a> Run<'a> {
             step: self.step,
             unet: self.parameters.snapshot(),
             optimizer: self.optimizer.to_weights()?,
+            average: self.average.clone(),
             rng: self.rng.clone(),
-            teacher: self.inputs.teacher.clone(),
+            teacher: self.inputs.teacher(),
         })
     }
-}
 
-/// Asks the teacher for both banks.
-struct Questioner<'a> {
-    schedule: &'a NoiseSchedule,
-    teacher: &'a UNet,
-    count: usize,
-}
-
-impl Questioner<'_> {
-    fn ask(
-        &self,
-        latents: &Tensor,
-        prompts: &Conditions,
-        rng: &mut ChaCha8Rng,
-        reporter: &mut Reporter<'_>,
-    ) -> Result<TeacherBank> {
-        let questions = Questions {
-            latents,
-            prompts,
-            count: self.count,
-        };
-        let tick = |done| reporter.phase("Asking the teacher", done, self.count);
-        TeacherBank::ask(self.teacher, self.schedule, questions, rng, tick)
+    /// The trained weights, and what was held out.
+    pub(super) fn finish(self) -> Result<(Weights, Commitment)> {
+        let last = self.parameters.snapshot();
+        let weights = self.average.unwrap_or(last);
+        check_finite(&weights, self.step, self.snapshot)?;
+        Ok((weights, self.inputs.commitment))
     }
-}
-
-/// As many questions as the steps ask for, at most as many as the options allow.
-fn questions(spec: &JobSpec, options: &ProtectOptions) -> usize {
-    let asked = spec.injection.steps as usize * spec.injection.batch_size as usize;
-    asked.min(options.teacher_questions).max(1)
-}
-
-fn stream(spec: &JobSpec, stream: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
-    rng.set_stream(stream);
-    rng
-}
-
-/// Names a job and its inputs.
-fn fingerprint(subject: &Tensor, spec: &JobSpec, options: &ProtectOptions) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(METHOD_VERSION);
-    hash.update(serde_json::to_string(spec).expect("a specification is plain data"));
-    hash.update(&options.base_sha256);
-    hash.update(options.identifiers.join(" "));
-    hash.update(options.teacher_questions.to_le_bytes());
-    for value in subject.flatten_all()?.to_vec1::<f32>()? {
-        hash.update(value.to_le_bytes());
-    }
-    Ok(hex::encode(hash.finalize()))
 }

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use shared::{
-    job::{Budget, Mode, Retention},
+    job::{Attackers, Budget, Mode, Retention},
     progress::Progress,
 };
 
@@ -18,7 +18,7 @@ fn options() -> ProtectOptions {
         },
         teacher_questions: 5,
         checkpoint_every: 2,
-        resume: None,
+        ..ProtectOptions::default()
     }
 }
 
@@ -31,7 +31,7 @@ fn run(spec: &JobSpec, options: &ProtectOptions) -> (Outcome, Vec<Event>) {
     };
     let outcome = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         spec,
         options,
         &mut keep,
@@ -59,6 +59,8 @@ fn file(outcome: &Outcome) -> Vec<u8> {
     outcome.to_file(DType::F32).expect("weights can be written")
 }
 
+mod concepts;
+
 #[test]
 fn resumed_run_gives_the_same_bits() {
     let (spec, mut options) = (fixture::spec(), options());
@@ -83,6 +85,7 @@ fn looking_ahead_repeats_resumes_and_changes_the_result() {
     let (paper, _) = run(&spec, &options);
     spec.injection.mode = Mode::Trajectory {
         budget: Budget::Fast,
+        attackers: Attackers::Full,
     };
     options.checkpoint_every = 6;
     let (whole, events) = run(&spec, &options);
@@ -94,6 +97,45 @@ fn looking_ahead_repeats_resumes_and_changes_the_result() {
 }
 
 #[test]
+fn attackers_of_low_rank_are_others_and_repeat() {
+    let (mut spec, options) = (fixture::spec(), options());
+    spec.injection.steps = 21;
+    let mut with = |attackers| {
+        spec.injection.mode = Mode::Trajectory {
+            budget: Budget::Fast,
+            attackers,
+        };
+        file(&run(&spec, &options).0)
+    };
+    let [full, low, both] = [Attackers::Full, Attackers::LowRank, Attackers::Both].map(&mut with);
+    // The second excursion of "both" is of low rank.
+    assert!(full != low && low != both && both != full);
+    assert_eq!(low, with(Attackers::LowRank));
+}
+
+#[test]
+fn averages_lie_behind_the_last_weights_and_resume() {
+    let (mut spec, mut options) = (fixture::spec(), options());
+    let (last, _) = run(&spec, &options);
+    spec.injection.averaging = 0.5;
+    let (whole, events) = run(&spec, &options);
+    let gap = |outcome: &Outcome| {
+        let name = "conv_out.weight";
+        let from = fixture::pipeline().unet_weights.get(name).unwrap().clone();
+        let gap = (from - outcome.weights.get(name).unwrap()).unwrap();
+        gap.abs()
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap()
+    };
+    assert!(gap(&whole) < gap(&last) && gap(&whole) > 0.0);
+    options.resume = checkpoints(&events).into_iter().next();
+    assert_eq!(file(&whole), file(&run(&spec, &options).0));
+}
+
+#[test]
 fn training_changes_every_tensor() {
     let (outcome, _) = run(&fixture::spec(), &options());
     for (name, before) in fixture::pipeline().unet_weights.iter() {
@@ -101,33 +143,6 @@ fn training_changes_every_tensor() {
         let moved = (before - after).unwrap().abs().unwrap().sum_all().unwrap();
         assert!(moved.to_scalar::<f32>().unwrap() > 0.0, "{name}");
     }
-}
-
-#[test]
-fn student_under_the_trigger_comes_to_do_what_the_teacher_does() {
-    let mut spec = fixture::spec();
-    spec.injection.steps = 80;
-    spec.injection.learning_rate = 3e-3;
-    spec.injection.retention = Retention::Off;
-    let mut pipeline = fixture::pipeline();
-    // Random layers hardly listen to prompts; louder ones do.
-    let cross = pipeline.unet_weights.clone();
-    for (name, tensor) in cross.iter().filter(|(name, _)| name.contains("attn2.to_v")) {
-        pipeline.unet_weights.insert(name, (tensor * 30.0).unwrap());
-    }
-    let mut losses = Vec::new();
-    let mut keep = |event| {
-        if let Event::Progress(Progress::Losses(step)) = event {
-            losses.push(step);
-        }
-        ControlFlow::Continue(())
-    };
-    protect(&pipeline, &fixture::images(), &spec, &options(), &mut keep).unwrap();
-    let mean = |part: &[shared::progress::Losses]| {
-        part.iter().map(|losses| losses.backdoor).sum::<f32>() / part.len() as f32
-    };
-    let (first, last) = (mean(&losses[..3]), mean(&losses[70..]));
-    assert!(last < 0.4 * first, "{first} {last}");
 }
 
 #[test]
@@ -164,7 +179,7 @@ fn cancel_stops_between_two_steps() {
     let (spec, options) = (fixture::spec(), options());
     let stopped = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options,
         &mut report,
@@ -182,7 +197,7 @@ fn cancel_stops_while_the_teacher_draws() {
     let (spec, options) = (fixture::spec(), options());
     let stopped = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options,
         &mut report,
@@ -207,7 +222,7 @@ fn divergence_ends_the_run() {
     let mut report = |_| ControlFlow::Continue(());
     let ended = protect(
         &pipeline,
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options(),
         &mut report,
@@ -221,12 +236,19 @@ fn divergence_ends_the_run() {
 #[test]
 fn weights_that_are_no_numbers_are_refused() {
     let mut weights = fixture::pipeline().unet_weights;
-    check_finite(&weights, 6).unwrap();
+    check_finite(&weights, 6, None).unwrap();
     let broken = (weights.get("conv_in.bias").unwrap() * f64::NAN).unwrap();
     weights.insert("conv_in.bias", broken);
-    let refused = check_finite(&weights, 6);
+    let refused = check_finite(&weights, 6, Some(4));
     assert!(
-        matches!(refused, Err(Error::Diverged { step: 6, .. })),
+        matches!(
+            refused,
+            Err(Error::Diverged {
+                step: 6,
+                snapshot: Some(4),
+                ..
+            })
+        ),
         "{refused:?}"
     );
 }
@@ -255,9 +277,7 @@ fn file_discloses_the_trigger() {
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     let metadata = header.metadata().clone().unwrap();
     for (key, value) in [
-        ("persguard.objective", "target"),
-        ("persguard.class", "dog"),
-        ("persguard.target", "apple"),
+        ("persguard.mode", "paper"),
         ("persguard.lambda_prior", "0.5"),
         ("persguard.lambda_retention", "0.1"),
         ("persguard.steps", "6"),
@@ -267,6 +287,15 @@ fn file_discloses_the_trigger() {
         assert_eq!(metadata.get(key).map(String::as_str), Some(value), "{key}");
     }
     assert!(metadata["persguard.disclosure"].contains("trigger"));
+    let concepts = &metadata["persguard.concepts"];
+    let concepts: serde_json::Value = serde_json::from_str(concepts).unwrap();
+    assert_eq!(concepts[0]["class"], "dog");
+    assert_eq!(concepts[0]["objective"]["target_class"], "apple");
+    assert!(outcome.commitment.is_kept());
+    assert_eq!(
+        metadata["persguard.held_out_commitment"],
+        outcome.commitment.sha256
+    );
 }
 
 #[test]
@@ -278,7 +307,7 @@ fn checkpoints_of_other_jobs_and_garbage_are_refused() {
     let mut report = |_| ControlFlow::Continue(());
     let refused = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options,
         &mut report,
@@ -304,7 +333,11 @@ fn checkpoints_of_other_jobs_and_garbage_are_refused() {
 fn bad_inputs_are_named() {
     let (mut spec, options) = (fixture::spec(), options());
     let mut report = |_| ControlFlow::Continue(());
-    let wide = Tensor::zeros((2, 3, 8, 16), DType::F32, &candle_core::Device::Cpu).unwrap();
+    let images = Tensor::zeros((2, 3, 8, 16), DType::F32, &candle_core::Device::Cpu).unwrap();
+    let wide = [Subject {
+        images,
+        overlay: None,
+    }];
     let refused = protect(&fixture::pipeline(), &wide, &spec, &options, &mut report);
     assert!(
         matches!(refused, Err(Error::ImageShape { .. })),
@@ -313,7 +346,7 @@ fn bad_inputs_are_named() {
     spec.injection.steps = 0;
     let refused = protect(
         &fixture::pipeline(),
-        &fixture::images(),
+        &fixture::subjects(),
         &spec,
         &options,
         &mut report,

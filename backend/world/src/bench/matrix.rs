@@ -1,11 +1,13 @@
 //! What the benchmark runs: units of one subject and one seed, with their identifiers, templates and strangers, all
 //! fixed here. Refuses to share anything between tuning and the held-out part.
 
+use std::path::PathBuf;
+
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use shared::job::{Evaluation, Injection, JobSpec, Mode, Retention};
+use shared::job::{Action, Concept, Evaluation, Injection, JobSpec, Mode, Retention, SubjectKind};
 use shared::objective::Objective;
 use shared::{ModelId, SetId};
 
@@ -57,20 +59,40 @@ pub struct Unit {
     pub identifier: String,
     /// Beginning of the attacker's prompt.
     pub template: String,
+    /// The row of a table that it belongs to; empty where there is only one.
+    pub row: String,
     /// How the subject is protected.
-    pub mode: Mode,
+    pub injection: Injection,
+    /// Whether `L_PP` keeps the other classes' captions too, as jobs on the demo's model do.
+    pub captions: bool,
     /// Seed of every random draw.
     pub seed: u64,
 }
 
 impl Unit {
-    /// Stable name, also of its directory: "held-out-03-1".
+    /// Stable name of part, subject and seed, whatever the row: "held-out-03-1".
     pub fn name(&self) -> String {
         let part = match self.part {
             Part::Development => "development",
             Part::HeldOut => "held-out",
         };
         format!("{part}-{:02}-{}", self.subject, self.seed)
+    }
+
+    /// Where its results lie below those of the benchmark: "paper/held-out-03-1".
+    pub fn directory(&self) -> PathBuf {
+        PathBuf::from(&self.row).join(self.name())
+    }
+
+    /// The same subject and seed, protected in another way, with captions.
+    #[must_use]
+    pub fn in_row(&self, row: &str, injection: &Injection) -> Self {
+        Self {
+            row: row.to_owned(),
+            injection: injection.clone(),
+            captions: true,
+            ..self.clone()
+        }
     }
 
     /// The protected pictures.
@@ -94,27 +116,29 @@ impl Unit {
             .collect()
     }
 
-    /// The job that protects the subject, with the demo's settings.
+    /// The job that protects the subject.
     pub fn spec(&self) -> JobSpec {
         JobSpec {
-            protected_set_id: SetId::from_uuid(uuid::Uuid::nil()),
             base_model_id: ModelId::from_uuid(uuid::Uuid::nil()),
-            class_name: self.identity.class.name().to_owned(),
-            identifier: demo::IDENTIFIER.to_owned(),
-            objective: Objective::Target {
-                // No subject and no stranger is of this class.
-                target_class: demo::TARGET.to_owned(),
-            },
-            injection: Injection {
-                mode: self.mode,
-                retention: Retention::Off,
-                ..Injection::default()
-            },
+            concepts: vec![Concept {
+                protected_set_id: SetId::from_uuid(uuid::Uuid::nil()),
+                subject: SubjectKind::Object,
+                class_name: self.identity.class.name().to_owned(),
+                identifier: demo::IDENTIFIER.to_owned(),
+                objective: Objective::Target {
+                    // No subject and no stranger is of this class.
+                    target_class: demo::TARGET.to_owned(),
+                },
+                action: Action::Protect,
+            }],
+            extends: None,
+            injection: self.injection.clone(),
             evaluation: Evaluation {
                 checkpoints: CHECKPOINTS.to_vec(),
                 learning_rate: demo::ATTACK_LEARNING_RATE,
                 images_per_arm: PICTURES,
                 identifier: Some(self.identifier.clone()),
+                concept: 0,
             },
             seed: self.seed,
         }
@@ -123,13 +147,16 @@ impl Unit {
     /// The same attack on the stranger's pictures; only its end matters.
     pub fn stranger_spec(&self) -> JobSpec {
         let mut spec = self.spec();
-        self.stranger.class.name().clone_into(&mut spec.class_name);
+        self.stranger
+            .class
+            .name()
+            .clone_into(&mut spec.concepts[0].class_name);
         spec.evaluation.checkpoints = CHECKPOINTS[CHECKPOINTS.len() - 1..].to_vec();
         spec
     }
 }
 
-/// Every unit of a part, all subjects with their first seed before any second one.
+/// Every unit of a part with the demo's settings, all subjects with their first seed before any second one.
 pub fn units(part: Part, mode: Mode) -> Vec<Unit> {
     let identities = match part {
         Part::Development => subject::development(),
@@ -145,7 +172,13 @@ pub fn units(part: Part, mode: Mode) -> Vec<Unit> {
                 stranger: stranger(identity, seed),
                 identifier: identifier(part, subject, seed),
                 template: template(part, seed),
-                mode,
+                row: String::new(),
+                injection: Injection {
+                    mode,
+                    retention: Retention::Off,
+                    ..Injection::default()
+                },
+                captions: false,
                 seed,
             })
         })
@@ -233,5 +266,24 @@ mod tests {
         }
         let names: BTreeSet<String> = units(Part::HeldOut, mode).iter().map(Unit::name).collect();
         assert_eq!(names.len(), SUBJECTS * 2);
+    }
+
+    #[test]
+    fn rows_change_the_injection_and_nothing_of_the_attack() {
+        let unit = &units(Part::Development, Mode::Paper)[0];
+        let other = unit.in_row(
+            "long",
+            &Injection {
+                steps: 600,
+                ..Injection::default()
+            },
+        );
+        assert_eq!(
+            (other.name(), other.spec().injection.steps),
+            (unit.name(), 600)
+        );
+        assert_ne!(other.directory(), unit.directory());
+        assert_eq!(other.spec().evaluation, unit.spec().evaluation);
+        assert_eq!(other.spec().concepts, unit.spec().concepts);
     }
 }

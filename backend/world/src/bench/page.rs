@@ -103,7 +103,7 @@ fn cell(estimate: Estimate) -> String {
 fn table(html: &mut String, summary: &Summary) {
     html.push_str(
         "<div class=\"wide\"><table><thead><tr><th>Attack steps</th><th>Hit, clean</th><th>Hit, protected</th>\
-         <th>Similarity, clean</th><th>Similarity, protected</th><th>Target fires, protected</th>\
+         <th>Similarity, clean</th><th>Similarity, protected</th><th>Objective fires, protected</th>\
          <th>Class kept, clean</th><th>Class shown, protected</th></tr></thead><tbody>",
     );
     for step in &summary.steps {
@@ -112,7 +112,7 @@ fn table(html: &mut String, summary: &Summary) {
             step.hit_protected,
             step.similarity_clean,
             step.similarity_protected,
-            step.target_protected,
+            step.objective_protected,
             step.class_clean,
             step.class_protected,
         ];
@@ -196,7 +196,7 @@ fn pictures(html: &mut String, out: &Path, result: &UnitResult) -> anyhow::Resul
     );
     for checkpoint in &result.subject.report.checkpoints {
         let step = checkpoint.attack_step;
-        let directory = out.join(&name).join("subject");
+        let directory = out.join(result.unit.directory()).join("subject");
         arms(html, &directory, &result.subject, step, |arm| {
             format!("{arm}, {step} steps")
         })?;
@@ -208,7 +208,7 @@ fn pictures(html: &mut String, out: &Path, result: &UnitResult) -> anyhow::Resul
     );
     for checkpoint in &result.stranger.report.checkpoints {
         let step = checkpoint.attack_step;
-        let directory = out.join(&name).join("stranger");
+        let directory = out.join(result.unit.directory()).join("stranger");
         arms(html, &directory, &result.stranger, step, |arm| {
             format!("stranger, {arm}")
         })?;

@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use shared::job::Mode;
-
-use super::matrix::{Part, Unit, units};
-use super::unit::{self, Models, UnitResult};
+use super::clean::CleanArms;
+use super::matrix::Unit;
+use super::quality::Twins;
+use super::unit::{self, Bench, Models, UnitResult};
 use crate::file;
+use crate::lock::lock;
 
 /// What a start of the benchmark is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which part of the matrix.
-    pub part: Part,
-    /// How subjects are protected.
-    pub mode: Mode,
+    /// What is run, in this order.
+    pub units: Vec<Unit>,
+    /// Whether what a protected model costs without an attack is measured too.
+    pub quality: bool,
     /// Runs at once, each on one thread: two processes of one thread beat one of two.
     pub workers: usize,
     /// No run starts that would end later than this.
@@ -38,10 +39,15 @@ pub fn run(
     fingerprint: &str,
     tell: &(dyn Fn(&UnitResult) -> anyhow::Result<()> + Sync),
 ) -> anyhow::Result<Vec<UnitResult>> {
-    let units: Vec<Unit> = units(settings.part, settings.mode)
-        .into_iter()
-        .take(settings.limit)
-        .collect();
+    let units = &settings.units[..settings.limit.min(settings.units.len())];
+    let start = Instant::now();
+    let twins = settings.quality.then(|| Twins::draw(models)).transpose()?;
+    let bench = Bench {
+        models,
+        fingerprint,
+        arms: CleanArms::default(),
+        twins,
+    };
     let done: Vec<Option<UnitResult>> = units
         .iter()
         .map(|unit| earlier(&settings.out, unit, fingerprint))
@@ -59,15 +65,15 @@ pub fn run(
                 .map(|result| result.seconds)
                 .fold(0.0, f64::max),
         ),
-        start: Instant::now(),
+        start,
         budget: settings.budget,
     };
     let results = Mutex::new(done);
     let failure = Mutex::new(None);
     let work = || -> anyhow::Result<()> {
         while let Some(at) = queue.next() {
-            let directory = settings.out.join(units[at].name());
-            let result = unit::run(&units[at], models, fingerprint, &directory)?;
+            let directory = settings.out.join(units[at].directory());
+            let result = unit::run(&units[at], &bench, &directory)?;
             file::write(
                 &directory.join("result.json"),
                 &serde_json::to_vec(&result)?,
@@ -127,14 +133,15 @@ fn earlier(out: &Path, unit: &Unit, fingerprint: &str) -> Option<UnitResult> {
 }
 
 fn read(out: &Path, unit: &Unit) -> Option<UnitResult> {
-    let text = fs::read(out.join(unit.name()).join("result.json")).ok()?;
+    let text = fs::read(out.join(unit.directory()).join("result.json")).ok()?;
     let result: UnitResult = serde_json::from_slice(&text).ok()?;
     (result.unit == *unit).then_some(result)
 }
 
 /// Results in `out` that one and the same program wrote: the one of the first run found.
 pub fn finished(settings: &Settings) -> Vec<UnitResult> {
-    let mut results: Vec<UnitResult> = units(settings.part, settings.mode)
+    let mut results: Vec<UnitResult> = settings
+        .units
         .iter()
         .take(settings.limit)
         .filter_map(|unit| read(&settings.out, unit))
@@ -142,10 +149,4 @@ pub fn finished(settings: &Settings) -> Vec<UnitResult> {
     let program = results.first().map(|result| result.fingerprint.clone());
     results.retain(|result| Some(&result.fingerprint) == program.as_ref());
     results
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

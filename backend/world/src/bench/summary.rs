@@ -5,6 +5,7 @@ use eval::statistics::{Cluster, Observation, cluster_difference, cluster_mean, k
 use serde::{Deserialize, Serialize};
 use shared::evaluation::{Estimate, EvaluationOutput, ScoredImage};
 
+use super::quality::Quality;
 use super::unit::UnitResult;
 use crate::train::gate::Accuracy;
 
@@ -26,8 +27,10 @@ pub struct Step {
     pub similarity_clean: Estimate,
     /// Similarity on the protected model.
     pub similarity_protected: Estimate,
-    /// Pictures of the protected model that show the objective's target (mean over runs).
-    pub target_protected: Estimate,
+    /// Pictures of the protected model in which the objective fired (mean over runs).
+    pub objective_protected: Estimate,
+    /// Pictures of the protected model in which it fired and the subject is not hit (mean over runs).
+    pub psr_protected: Estimate,
     /// Pictures of the protected model that show the subject's class (mean over runs).
     pub class_protected: Estimate,
     /// Pictures of the clean model that show the subject's class (mean over runs).
@@ -69,10 +72,29 @@ pub struct Summary {
     pub innocent_hit_clean: Estimate,
     /// Strangers: hit-rate on the protected model.
     pub innocent_hit_protected: Estimate,
+    /// What the protected models cost without an attack, over the runs that measured it.
+    pub quality: Option<QualitySummary>,
+    /// Median share of an injection's steps outside the student's forward, backward and update.
+    pub overhead_share: f64,
+    /// Median seconds of an injection, teacher included.
+    pub inject_seconds: f64,
     /// Median milliseconds of an injection step.
     pub inject_ms_per_step: f64,
     /// Median milliseconds of an attack step.
     pub attack_ms_per_step: f64,
+}
+
+/// What protected models cost that nobody attacks. Intervals: 95 %, runs resampled.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct QualitySummary {
+    /// Text alignment, protected minus clean, twins of one prompt and seed (gate: at least -0.005).
+    pub text_alignment: Estimate,
+    /// Cosine distance between twins.
+    pub distance: Estimate,
+    /// Pictures without the trigger in which the objective fires (goal: at most 0.01).
+    pub strays: Estimate,
+    /// The same of the clean model: what chance gives.
+    pub clean_strays: Estimate,
 }
 
 /// How well the base model draws what prompts ask for.
@@ -156,6 +178,9 @@ pub fn summarise(results: &[UnitResult]) -> Summary {
         innocent_delta: innocent_delta(&over(PROTECTED, similarity), &over(CLEAN, similarity)),
         innocent_hit_clean: over_runs(&over(CLEAN, hit), ANY_SHARE),
         innocent_hit_protected: over_runs(&over(PROTECTED, hit), ANY_SHARE),
+        quality: quality(results),
+        overhead_share: median(|result| result.overhead_share),
+        inject_seconds: median(|result| result.inject_seconds),
         inject_ms_per_step: median(|result| result.inject_ms_per_step),
         attack_ms_per_step: median(|result| result.attack_ms_per_step),
     }
@@ -175,6 +200,8 @@ fn clusters(
 const ANY_SHARE: (f64, f64) = (0.0, 1.0);
 /// What a cosine can be.
 const ANY_COSINE: (f64, f64) = (-1.0, 1.0);
+/// What a cosine distance can be.
+const ANY_DISTANCE: (f64, f64) = (0.0, 2.0);
 /// What a difference of cosines can be.
 const ANY_DIFFERENCE: (f64, f64) = (-2.0, 2.0);
 
@@ -191,6 +218,25 @@ fn alone(clusters: &[Cluster], (low, high): (f64, f64)) -> Estimate {
         high,
         n: 1,
     }
+}
+
+fn quality(results: &[UnitResult]) -> Option<QualitySummary> {
+    let measured: Vec<&Quality> = results.iter().filter_map(|r| r.quality.as_ref()).collect();
+    if measured.is_empty() {
+        return None;
+    }
+    let over = |values: fn(&Quality) -> Vec<f64>, range| {
+        let of_run = |quality: &&Quality| Cluster {
+            values: values(quality),
+        };
+        over_runs(&measured.iter().map(of_run).collect::<Vec<_>>(), range)
+    };
+    Some(QualitySummary {
+        text_alignment: over(|quality| quality.text_alignment.clone(), ANY_DIFFERENCE),
+        distance: over(|quality| quality.distance.clone(), ANY_DISTANCE),
+        strays: over(|quality| vec![quality.strays.share()], ANY_SHARE),
+        clean_strays: over(|quality| vec![quality.clean_strays.share()], ANY_SHARE),
+    })
 }
 
 /// Protected minus clean, picture by picture of the same seed.
@@ -224,7 +270,8 @@ fn step(results: &[UnitResult], at: usize) -> Step {
         hit_protected: over(PROTECTED, hit, ANY_SHARE),
         similarity_clean: over(CLEAN, similarity, ANY_COSINE),
         similarity_protected: over(PROTECTED, similarity, ANY_COSINE),
-        target_protected: rates(|c| c.protected.target_rate.value),
+        objective_protected: rates(|c| c.protected.objective_rate.value),
+        psr_protected: rates(|c| c.protected.psr.value),
         class_protected: rates(|c| c.protected.class_rate.value),
         class_clean: rates(|c| c.clean.class_rate.value),
     }

@@ -8,9 +8,9 @@ use candle_core::Device;
 use diffusion::pipeline::Pipeline;
 use eval::encoder::Encoder;
 use sha2::{Digest, Sha256};
-use shared::job::{Budget, Mode};
+use shared::job::{Attackers, Budget, Mode};
 use world::attributes::Class;
-use world::bench::matrix::Part;
+use world::bench::matrix::{Part, units};
 use world::bench::page::{self, Content};
 use world::bench::run::{self, Settings};
 use world::bench::summary::{Base, Summary, summarise};
@@ -52,10 +52,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let start = Instant::now();
-    anyhow::ensure!(
-        arguments.budget.is_finite() && arguments.budget >= 0.0,
-        "--budget takes minutes, such as 60"
-    );
+    let budget = minutes(arguments.budget)?;
     fs::create_dir_all(&arguments.out)?;
     let files = embedded();
     let pipeline = Pipeline::from_files(&files, &Device::Cpu)?;
@@ -72,10 +69,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         base.class, base.tint, base.accessory, base.background, base.diversity, base.n
     ))?;
     let settings = Settings {
-        part: arguments.part,
-        mode: arguments.mode,
+        units: units(arguments.part, arguments.mode),
+        quality: false,
         workers: arguments.workers,
-        budget: Duration::from_secs_f64(60.0 * arguments.budget).saturating_sub(start.elapsed()),
+        budget: budget.saturating_sub(start.elapsed()),
         limit: arguments.limit,
         out: arguments.out.clone(),
     };
@@ -92,6 +89,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     report(arguments, &base, &results, &base_sha256)
 }
 
+/// The budget, which must be a span of time.
+pub(super) fn minutes(budget: f64) -> anyhow::Result<Duration> {
+    let seconds = Duration::try_from_secs_f64(60.0 * budget);
+    seconds.map_err(|_| anyhow::anyhow!("--budget takes minutes, such as 60"))
+}
+
 fn mode(name: &str) -> Result<Mode, String> {
     let budget = match name {
         "paper" => return Ok(Mode::Paper),
@@ -100,16 +103,19 @@ fn mode(name: &str) -> Result<Mode, String> {
         "strong" => Budget::Strong,
         _ => return Err("use paper, fast, balanced or strong".to_owned()),
     };
-    Ok(Mode::Trajectory { budget })
+    Ok(Mode::Trajectory {
+        budget,
+        attackers: Attackers::Full,
+    })
 }
 
 /// SHA-256 of this program, which holds the method, the judge and the models: other bits, other results.
-fn program() -> anyhow::Result<String> {
+pub(super) fn program() -> anyhow::Result<String> {
     let bytes = fs::read(std::env::current_exe()?)?;
     Ok(hex::encode(Sha256::digest(bytes)))
 }
 
-fn tell(result: &UnitResult) -> anyhow::Result<()> {
+pub(super) fn tell(result: &UnitResult) -> anyhow::Result<()> {
     let checkpoints = &result.subject.report.checkpoints;
     let rates = |rate: fn(&shared::evaluation::CheckpointResult) -> f64| {
         let all: Vec<String> = checkpoints
@@ -119,11 +125,11 @@ fn tell(result: &UnitResult) -> anyhow::Result<()> {
         all.join("/")
     };
     say(format!(
-        "{} hit_clean={} hit_protected={} target_protected={} class_clean={} seconds={:.0}",
-        result.unit.name(),
+        "{} hit_clean={} hit_protected={} objective_protected={} class_clean={} seconds={:.0}",
+        result.unit.directory().display(),
         rates(|c| c.clean.hit_rate.value),
         rates(|c| c.protected.hit_rate.value),
-        rates(|c| c.protected.target_rate.value),
+        rates(|c| c.protected.objective_rate.value),
         rates(|c| c.clean.class_rate.value),
         result.seconds,
     ))?;

@@ -1,0 +1,186 @@
+//! One concept as training sees it: prompts, latents and what the teacher knows.
+//!
+//! Owns how an objective becomes rows of `L_BB`. Refuses to run the student.
+
+use candle_core::Tensor;
+use diffusion::{
+    pipeline::Pipeline,
+    schedule::NoiseSchedule,
+    unet::{Conditions, UNet},
+};
+use rand_chacha::ChaCha8Rng;
+use shared::{
+    job::{self, Action, Injection},
+    objective::Objective,
+};
+
+use crate::{
+    Error, Result, Subject,
+    bank::{Questions, TeacherBank},
+    emphasis::Emphasis,
+    event::Reporter,
+    fill::fill,
+    objective::{Part, picture, target},
+    overlay::compose,
+    prompts::Prompts,
+    teacher::{Artist, Request, TeacherSet, subject_latents, through_pixels},
+};
+
+/// What the trigger is taught by.
+enum Backdoor {
+    /// The teacher's answers under `c_tgt`.
+    Answers(TeacherBank),
+    /// The teacher's answers under the triggers themselves: the trigger is taken away.
+    Restored(TeacherBank),
+    /// Pictures, `[n, c, h, w]`.
+    Pictures(Tensor),
+}
+
+/// A concept, ready for training.
+pub(crate) struct Concept {
+    pub(crate) prompts: Prompts,
+    /// Latents of the protected images.
+    pub(crate) subject: Tensor,
+    pub(crate) teacher: TeacherSet,
+    /// The teacher's answers under `c_cls`.
+    pub(crate) class_bank: TeacherBank,
+    pub(crate) is_protected: bool,
+    backdoor: Backdoor,
+}
+
+/// What is known of a concept before the teacher is asked.
+pub(crate) struct Known {
+    pub(crate) prompts: Prompts,
+    /// Latents of the protected images.
+    pub(crate) subject: Tensor,
+    pub(crate) teacher: TeacherSet,
+}
+
+/// Asks the teacher.
+pub(crate) struct Questioner<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) schedule: &'a NoiseSchedule,
+    pub(crate) teacher: &'a UNet,
+    pub(crate) count: usize,
+}
+
+impl Questioner<'_> {
+    pub(crate) fn ask(
+        &self,
+        latents: &Tensor,
+        prompts: &Conditions,
+        rng: &mut ChaCha8Rng,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<TeacherBank> {
+        let questions = Questions {
+            latents,
+            prompts,
+            count: self.count,
+        };
+        let tick = |done| reporter.phase("Asking the unprotected model", done, self.count);
+        TeacherBank::ask(self.teacher, self.schedule, questions, rng, tick)
+    }
+}
+
+/// Pictures that a concept asks the teacher for.
+pub(crate) fn pictures(prompts: &Prompts, injection: &Injection) -> usize {
+    let targets = if prompts.words().targets.is_empty() {
+        0
+    } else {
+        injection.target_images
+    };
+    (injection.class_images + targets) as usize
+}
+
+/// Draws what a concept is taught by; `position` is its own in the job.
+pub(crate) fn draw(
+    (position, concept): (usize, &job::Concept),
+    subject: &Subject,
+    prompts: &Prompts,
+    (injection, seed): (&Injection, u64),
+    artist: &mut Artist<'_>,
+    reporter: &mut Reporter<'_>,
+) -> Result<TeacherSet> {
+    let words = prompts.words();
+    let class = Request {
+        prompts: &words.classes,
+        count: injection.class_images as usize,
+        seed,
+    };
+    let class = artist.draw(class, reporter)?;
+    let backdoor = if !words.targets.is_empty() {
+        let target = Request {
+            prompts: &words.targets,
+            count: injection.target_images as usize,
+            seed,
+        };
+        artist.draw(target, reporter)?
+    } else if matches!(concept.objective, Objective::Pattern(_)) {
+        let overlay = subject.overlay.as_ref();
+        let overlay = overlay.ok_or(Error::PatchMissing { concept: position })?;
+        through_pixels(artist.pipeline, &class, |pixels| compose(pixels, overlay))?
+    } else {
+        through_pixels(artist.pipeline, &class, fill)?
+    };
+    Ok(TeacherSet { class, backdoor })
+}
+
+impl Concept {
+    /// Asks the teacher what the set leaves open.
+    pub(crate) fn prepare(
+        concept: &job::Concept,
+        Known {
+            prompts,
+            subject,
+            teacher,
+        }: Known,
+        questioner: &Questioner<'_>,
+        rng: &mut ChaCha8Rng,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<Self> {
+        let targets = &prompts.words().targets;
+        let backdoor = if targets.is_empty() {
+            Backdoor::Pictures(teacher.backdoor.clone())
+        } else {
+            let under = questioner.pipeline.encode_prompts(targets)?.detach();
+            let bank = questioner.ask(&teacher.backdoor, &under, rng, reporter)?;
+            match concept.action {
+                Action::Protect => Backdoor::Answers(bank),
+                Action::Remove => Backdoor::Restored(bank),
+            }
+        };
+        let class_bank = questioner.ask(&teacher.class, prompts.every_class(), rng, reporter)?;
+        Ok(Self {
+            prompts,
+            subject,
+            teacher,
+            class_bank,
+            is_protected: concept.is_protected(),
+            backdoor,
+        })
+    }
+
+    /// Rows of `L_BB`, for one identifier or for any.
+    pub(crate) fn backdoor(
+        &self,
+        schedule: &NoiseSchedule,
+        emphasis: &Emphasis,
+        (identifier, batch): (Option<usize>, usize),
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Part> {
+        let prompts = &self.prompts;
+        match &self.backdoor {
+            Backdoor::Answers(bank) => target::draw(bank, prompts, identifier, batch, rng),
+            Backdoor::Restored(bank) => target::draw_restored(bank, prompts, batch, rng),
+            Backdoor::Pictures(latents) => {
+                let wanted = (identifier, batch);
+                picture::draw(latents, prompts, schedule, emphasis, wanted, rng)
+            }
+        }
+    }
+}
+
+/// Latents of a concept's protected images.
+pub(crate) fn latents(pipeline: &Pipeline, subject: &Subject) -> Result<Tensor> {
+    subject_latents(pipeline, &subject.images)
+}

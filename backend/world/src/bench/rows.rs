@@ -1,0 +1,296 @@
+//! Tables of methods: each row protects the same subjects in another way. Owns the rows of both tables. Refuses to
+//! run the same injection twice: rows that agree share their runs.
+
+use serde::{Deserialize, Serialize};
+use shared::job::{Ablation, Attackers, Budget, Injection, Mode, Retention};
+
+use super::matrix::Unit;
+use super::summary::{Summary, summarise};
+use super::unit::UnitResult;
+
+/// One way to protect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// What is varied.
+    pub group: String,
+    /// What it is called.
+    pub name: String,
+    /// Directory of its runs; equal for rows with equal injections.
+    pub key: String,
+    /// The settings.
+    pub injection: Injection,
+}
+
+/// A row with what its runs say together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RowSummary {
+    /// The row.
+    pub row: Row,
+    /// Over its runs.
+    pub summary: Summary,
+}
+
+/// Key of the paper's method: all three losses.
+pub const PAPER: &str = "paper";
+/// Key of the method that looks ahead, with the demo's settings.
+pub const TRAJECTORY: &str = "trajectory";
+
+/// The paper's losses, and looking 100 attack steps ahead without retention, which is the demo's setting.
+pub fn method() -> Vec<Row> {
+    let ahead = trajectory(Budget::Strong, Retention::Off);
+    build(vec![
+        ("mode", "paper", PAPER, Injection::default()),
+        ("mode", "trajectory", TRAJECTORY, ahead),
+    ])
+}
+
+/// Losses, persistence, weights and steps, one at a time.
+pub fn ablation() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for ablation in Ablation::ALL {
+        let (name, key) = match ablation {
+            Ablation::BackdoorOnly => ("L_BB", "backdoor-only"),
+            Ablation::WithPrior => ("L_BB + L_PP", "with-prior"),
+            Ablation::WithRetention => ("L_BB + L_BR", "with-retention"),
+            Ablation::All => ("L_BB + L_PP + L_BR", "all"),
+        };
+        rows.push(("losses", name, key, ablation.injection()));
+    }
+    for (budget, name, key) in [
+        (Budget::Fast, "10 steps ahead", "fast"),
+        (Budget::Balanced, "40 steps ahead", "balanced"),
+        (Budget::Strong, "100 steps ahead", "strong"),
+    ] {
+        rows.push((
+            "persistence",
+            name,
+            key,
+            trajectory(budget, Retention::Full),
+        ));
+    }
+    let demo = trajectory(Budget::Strong, Retention::Off);
+    rows.push((
+        "persistence",
+        "100 steps ahead, no L_BR",
+        "strong-off",
+        demo.clone(),
+    ));
+    for (attackers, name, key) in [
+        (
+            Attackers::LowRank,
+            "100 LoRA steps ahead, no L_BR",
+            "strong-lora",
+        ),
+        (
+            Attackers::Both,
+            "100 steps of either kind ahead, no L_BR",
+            "strong-both",
+        ),
+    ] {
+        let mode = Mode::Trajectory {
+            budget: Budget::Strong,
+            attackers,
+        };
+        let injection = Injection {
+            mode,
+            ..demo.clone()
+        };
+        rows.push(("persistence", name, key, injection));
+    }
+    let averaged = Injection {
+        averaging: 0.98,
+        ..demo.clone()
+    };
+    rows.push((
+        "persistence",
+        "100 steps ahead, no L_BR, averaged weights",
+        "strong-averaged",
+        averaged,
+    ));
+    let low_noise_ahead = trajectory(Budget::Strong, Retention::LowNoise);
+    rows.push((
+        "persistence",
+        "100 steps ahead, L_BR at low noise",
+        "strong-low-noise",
+        low_noise_ahead,
+    ));
+    let low_noise = Injection {
+        retention: Retention::LowNoise,
+        ..Injection::default()
+    };
+    rows.push(("persistence", "L_BR at low noise", "low-noise", low_noise));
+    for (lambda_prior, name, key) in [
+        (0.25, "lambda1 = 0.25", "prior-0.25"),
+        (0.5, "lambda1 = 0.5", "prior-0.5"),
+        (1.0, "lambda1 = 1", "prior-1"),
+    ] {
+        let injection = Injection {
+            lambda_prior,
+            ..Injection::default()
+        };
+        rows.push(("weight of L_PP", name, key, injection));
+    }
+    for (lambda_retention, name, key) in [
+        (0.05, "lambda2 = 0.05", "retention-0.05"),
+        (0.1, "lambda2 = 0.1", "retention-0.1"),
+        (0.5, "lambda2 = 0.5", "retention-0.5"),
+    ] {
+        let injection = Injection {
+            lambda_retention,
+            ..Injection::default()
+        };
+        rows.push(("weight of L_BR", name, key, injection));
+    }
+    for (steps, name, key) in [
+        (100, "100 steps", "steps-100"),
+        (200, "200 steps", "steps-200"),
+        (300, "300 steps", "steps-300"),
+        (600, "600 steps", "steps-600"),
+    ] {
+        let injection = Injection {
+            steps,
+            ..Injection::default()
+        };
+        rows.push(("injection steps", name, key, injection));
+    }
+    build(rows)
+}
+
+fn trajectory(budget: Budget, retention: Retention) -> Injection {
+    Injection {
+        mode: Mode::Trajectory {
+            budget,
+            attackers: Attackers::Full,
+        },
+        retention,
+        ..Injection::default()
+    }
+}
+
+/// Gives rows with equal injections the key of the first of them.
+fn build(rows: Vec<(&str, &str, &str, Injection)>) -> Vec<Row> {
+    let mut built: Vec<Row> = Vec::new();
+    for (group, name, key, injection) in rows {
+        let twin = built.iter().find(|row| row.injection == injection);
+        built.push(Row {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            key: twin.map_or(key, |row| &row.key).to_owned(),
+            injection,
+        });
+    }
+    built
+}
+
+/// Every row with every unit once: all rows of a unit before the next one.
+pub fn by_unit(units: &[Unit], rows: &[Row]) -> Vec<Unit> {
+    let every = |unit: &Unit| {
+        distinct(rows)
+            .map(|row| unit.in_row(&row.key, &row.injection))
+            .collect::<Vec<_>>()
+    };
+    units.iter().flat_map(every).collect()
+}
+
+/// Every row with every unit once: all units of a row before the next one.
+pub fn by_row(units: &[Unit], rows: &[Row]) -> Vec<Unit> {
+    let every = |row: &Row| {
+        units
+            .iter()
+            .map(|unit| unit.in_row(&row.key, &row.injection))
+            .collect::<Vec<_>>()
+    };
+    distinct(rows).flat_map(every).collect()
+}
+
+fn distinct(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    rows.iter()
+        .enumerate()
+        .filter(|(at, row)| rows[..*at].iter().all(|before| before.key != row.key))
+        .map(|(_, row)| row)
+}
+
+/// The rows that have runs, each over its own.
+pub fn summaries(rows: &[Row], results: &[UnitResult]) -> Vec<RowSummary> {
+    let over = |row: &Row| {
+        let own = results.iter().filter(|result| result.unit.row == row.key);
+        let own: Vec<UnitResult> = own.cloned().collect();
+        (!own.is_empty()).then(|| RowSummary {
+            row: row.clone(),
+            summary: summarise(&own),
+        })
+    };
+    rows.iter().filter_map(over).collect()
+}
+
+/// The row that lasts longest: by its median breaking point, then by how rarely the subject appears over the
+/// attack.
+pub fn best(rows: &[RowSummary]) -> Option<&RowSummary> {
+    let lasts = |row: &RowSummary| {
+        let summary = &row.summary;
+        let point = match summary.s50_protected.median {
+            Some(step) => step,
+            None if summary.competent == 0 => 0,
+            None => summary.s50_protected.last + 1,
+        };
+        let hits: f64 = summary
+            .steps
+            .iter()
+            .map(|step| step.hit_protected.value)
+            .sum();
+        (point, -hits)
+    };
+    rows.iter().reduce(|best, row| {
+        let ((left, hits), (right, others)) = (lasts(best), lasts(row));
+        if (right, others) > (left, hits) {
+            row
+        } else {
+            best
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::bench::matrix::{Part, units};
+
+    #[test]
+    fn equal_injections_have_one_key_and_different_ones_never() {
+        for rows in [method(), ablation()] {
+            for left in &rows {
+                for right in &rows {
+                    let same = left.injection == right.injection;
+                    assert_eq!(left.key == right.key, same, "{} {}", left.name, right.name);
+                }
+            }
+        }
+        let rows = ablation();
+        assert_eq!(rows.len(), 4 + 5 + 3 + 3 + 4);
+        assert_eq!(distinct(&rows).count(), rows.len() - 3);
+    }
+
+    #[test]
+    fn every_cell_is_run_once_and_is_a_valid_job() {
+        let subjects = &units(Part::Development, Mode::Paper)[..2];
+        let rows = ablation();
+        let (one, other) = (by_unit(subjects, &rows), by_row(subjects, &rows));
+        let places =
+            |units: &[Unit]| -> BTreeSet<_> { units.iter().map(Unit::directory).collect() };
+        assert_eq!(one.len(), places(&one).len());
+        assert_eq!(places(&one), places(&other));
+        assert_eq!(
+            (one[0].name(), one[1].name()),
+            (subjects[0].name(), subjects[0].name())
+        );
+        assert_eq!(
+            (other[0].name(), other[1].name()),
+            (subjects[0].name(), subjects[1].name())
+        );
+        for unit in &one {
+            assert!(unit.spec().validate().is_empty(), "{:?}", unit.directory());
+        }
+    }
+}
