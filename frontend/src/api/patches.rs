@@ -1,20 +1,10 @@
 //! The owner's own pictures for patterns.
 
-use serde::Deserialize;
-use shared::{PatchId, limits, objective::Patch, page::Page, upload::IMAGE_MEDIA_TYPES};
+use shared::{limits, objective::Patch, page::Page, patch::PatchImage, upload::IMAGE_MEDIA_TYPES};
 use web_sys::File;
 
 use super::{ApiError, Endpoint, http::send_file};
 use crate::text;
-
-/// What a list of patches shows of each.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct PatchImage {
-    pub(crate) id: PatchId,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) url: String,
-}
 
 /// Where a patch's picture is.
 pub(crate) fn patch_url(patch: Patch) -> String {

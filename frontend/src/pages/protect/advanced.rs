@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use shared::job::Ablation;
 
 use super::{
-    choices::{MODES, RETENTIONS, options},
+    choices::{ATTACKERS, MODES, RETENTIONS, options},
     editor::Editor,
     form::{Numbers, ProtectForm},
 };
@@ -18,7 +18,7 @@ type Row = (
     &'static str,
 );
 
-const TRAINING: [Row; 8] = [
+const TRAINING: [Row; 9] = [
     (
         "Steps",
         "#/injection/steps",
@@ -67,6 +67,13 @@ const TRAINING: [Row; 8] = [
         |numbers| numbers.target_images,
         "Drawn by the unchanged model.",
         "target-images",
+    ),
+    (
+        "Averaging of weights",
+        "#/injection/averaging",
+        |numbers| numbers.averaging,
+        "0 keeps the last weights; 0.99 keeps a running average of all steps.",
+        "averaging",
     ),
     (
         "Seed",
@@ -119,6 +126,21 @@ const PRESETS: [(Ablation, &str, &str); 4] = [
 #[component]
 pub(super) fn Advanced(editor: Editor) -> impl IntoView {
     let form = editor.form;
+    let ahead = Memo::new(move |_| form.mode.with(|mode| mode != MODES[0].1));
+    let attackers = move || {
+        ahead.get().then(|| {
+            view! {
+                <SelectField
+                    label="Simulated attackers train"
+                    pointer="#/injection/mode/attackers"
+                    hint="What training looks ahead along."
+                    options=options(&ATTACKERS)
+                    value=form.attackers
+                    test="attackers"
+                />
+            }
+        })
+    };
     view! {
         <details class="fold" data-test="advanced">
             <summary>"Advanced: loss weights, steps, attack"</summary>
@@ -142,6 +164,7 @@ pub(super) fn Advanced(editor: Editor) -> impl IntoView {
                         value=form.mode
                         test="mode"
                     />
+                    {attackers}
                </div>
                 <CheckCard
                     pointer="#/injection/universal_identifiers"

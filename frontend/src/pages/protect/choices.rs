@@ -1,7 +1,7 @@
 //! Values that lists and cards offer, each with the name that it has in the form.
 
 use shared::{
-    job::{Budget, Mode, Retention, SubjectKind},
+    job::{Attackers, Budget, Mode, Retention, SubjectKind},
     objective::Position,
 };
 
@@ -19,25 +19,49 @@ pub(super) const RETENTIONS: Choices<Retention, 3> = [
     (Retention::Off, "off", "Off"),
 ];
 
-/// Every mode, `trajectory` once for each budget.
-pub(super) const MODES: Choices<Mode, 4> = [
-    (Mode::Paper, "paper", "As in the paper"),
+/// How far training looks ahead; `None` is the paper's mode, which does not.
+pub(super) const MODES: Choices<Option<Budget>, 4> = [
+    (None, "paper", "As in the paper"),
     (
-        trajectory(Budget::Fast),
+        Some(Budget::Fast),
         "fast",
         "Along simulated attacks, 10 steps ahead",
     ),
     (
-        trajectory(Budget::Balanced),
+        Some(Budget::Balanced),
         "balanced",
         "Along simulated attacks, 40 steps ahead",
     ),
     (
-        trajectory(Budget::Strong),
+        Some(Budget::Strong),
         "strong",
         "Along simulated attacks, 100 steps ahead",
     ),
 ];
+
+/// Who is simulated when training looks ahead.
+pub(super) const ATTACKERS: Choices<Attackers, 3> = [
+    (Attackers::Full, "full", "All weights, as DreamBooth does"),
+    (
+        Attackers::LowRank,
+        "low_rank",
+        "Low-rank corrections, as LoRA does",
+    ),
+    (Attackers::Both, "both", "Both, in turns"),
+];
+
+/// The mode of a budget and the attackers.
+pub(super) fn mode(budget: Option<Budget>, attackers: Attackers) -> Mode {
+    budget.map_or(Mode::Paper, |budget| Mode::Trajectory { budget, attackers })
+}
+
+/// The budget and the attackers of a mode.
+pub(super) fn parts(mode: Mode) -> (Option<Budget>, Attackers) {
+    match mode {
+        Mode::Paper => (None, Attackers::default()),
+        Mode::Trajectory { budget, attackers } => (Some(budget), attackers),
+    }
+}
 
 /// Every kind of subject.
 pub(super) const SUBJECTS: Choices<SubjectKind, 3> = [
@@ -54,10 +78,6 @@ pub(super) const POSITIONS: Choices<Position, 5> = [
     (Position::BottomLeft, "bottom_left", "Lower left"),
     (Position::BottomRight, "bottom_right", "Lower right"),
 ];
-
-const fn trajectory(budget: Budget) -> Mode {
-    Mode::Trajectory { budget }
-}
 
 /// The name of a value.
 pub(super) fn name_of<T: Copy + PartialEq, const N: usize>(
@@ -98,7 +118,20 @@ mod tests {
         holds(&MODES);
         holds(&SUBJECTS);
         holds(&POSITIONS);
-        assert_eq!(chosen(&MODES, "nonsense"), Mode::default());
+        holds(&ATTACKERS);
+        assert_eq!(chosen(&MODES, "nonsense"), None);
         assert_eq!(chosen(&SUBJECTS, ""), SubjectKind::default());
+    }
+
+    #[test]
+    fn a_mode_is_its_parts() {
+        let strong = Mode::Trajectory {
+            budget: Budget::Strong,
+            attackers: Attackers::Both,
+        };
+        for whole in [Mode::Paper, strong] {
+            let (budget, attackers) = parts(whole);
+            assert_eq!(mode(budget, attackers), whole);
+        }
     }
 }

@@ -11,7 +11,7 @@ use shared::{
 };
 
 use super::{
-    choices::{MODES, RETENTIONS, chosen, name_of},
+    choices::{ATTACKERS, MODES, RETENTIONS, chosen, mode, name_of, parts},
     concept::{ConceptForm, Earlier, Text, trimmed},
 };
 
@@ -25,7 +25,10 @@ pub(super) struct ProtectForm {
     pub(super) earlier: RwSignal<Vec<Earlier>>,
     /// The page's own set first.
     pub(super) concepts: RwSignal<Vec<ConceptForm>>,
+    /// How far training looks ahead.
     pub(super) mode: Text,
+    /// Whom it simulates then.
+    pub(super) attackers: Text,
     pub(super) retention: Text,
     pub(super) universal: RwSignal<bool>,
     /// What "Advanced" shows.
@@ -42,6 +45,7 @@ pub(super) struct Numbers {
     pub(super) batch_size: Text,
     pub(super) class_images: Text,
     pub(super) target_images: Text,
+    pub(super) averaging: Text,
     pub(super) seed: Text,
     pub(super) checkpoints: Text,
     pub(super) attack_rate: Text,
@@ -61,6 +65,7 @@ impl Numbers {
             batch_size: text(injection.batch_size.to_string()),
             class_images: text(injection.class_images.to_string()),
             target_images: text(injection.target_images.to_string()),
+            averaging: text(injection.averaging.to_string()),
             seed: text("0".to_owned()),
             checkpoints: text(checkpoints.join(", ")),
             attack_rate: text(evaluation.learning_rate.to_string()),
@@ -74,13 +79,15 @@ impl ProtectForm {
     /// The method's defaults for a model and one concept.
     pub(super) fn new(model: Option<&BaseModel>, concept: ConceptForm) -> Self {
         let injection = Injection::default();
+        let (budget, attackers) = parts(injection.mode);
         let text = |text: String| RwSignal::new(text);
         Self {
             model: text(model.map(|model| model.id.to_string()).unwrap_or_default()),
             extends: RwSignal::new(None),
             earlier: RwSignal::new(Vec::new()),
             concepts: RwSignal::new(vec![concept]),
-            mode: text(name_of(&MODES, injection.mode).to_owned()),
+            mode: text(name_of(&MODES, budget).to_owned()),
+            attackers: text(name_of(&ATTACKERS, attackers).to_owned()),
             retention: text(name_of(&RETENTIONS, injection.retention).to_owned()),
             universal: RwSignal::new(injection.universal_identifiers),
             numbers: StoredValue::new(Numbers::new(&injection, &Evaluation::default())),
@@ -170,7 +177,10 @@ impl ProtectForm {
     fn injection(self, errors: &mut Vec<FieldError>) -> Injection {
         let numbers = self.numbers.get_value();
         Injection {
-            mode: self.mode.with(|name| chosen(&MODES, name)),
+            mode: mode(
+                self.mode.with(|name| chosen(&MODES, name)),
+                self.attackers.with(|name| chosen(&ATTACKERS, name)),
+            ),
             steps: number(numbers.steps, "#/injection/steps", errors),
             learning_rate: number(numbers.learning_rate, "#/injection/learning_rate", errors),
             lambda_prior: number(numbers.lambda_prior, "#/injection/lambda_prior", errors),
@@ -184,6 +194,7 @@ impl ProtectForm {
             class_images: number(numbers.class_images, "#/injection/class_images", errors),
             target_images: number(numbers.target_images, "#/injection/target_images", errors),
             universal_identifiers: self.universal.get(),
+            averaging: number(numbers.averaging, "#/injection/averaging", errors),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A pattern's settings: which picture, where, how large, how strong.
 
 use leptos::{prelude::*, task::spawn_local};
-use shared::{limits, objective::Patch, upload::IMAGE_MEDIA_TYPES};
+use shared::{limits, objective::Patch, page::Page, patch::PatchImage, upload::IMAGE_MEDIA_TYPES};
 use wasm_bindgen::JsCast;
 use web_sys::{Event, HtmlInputElement};
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::{
         self, ApiError,
-        patches::{PatchImage, create_patch, patch_url},
+        patches::{create_patch, patch_url},
     },
     components::{
         field::{FieldError, RadioCard, SelectField, ShareField},
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-type Patches = Fetch<shared::page::Page<PatchImage>>;
+type Patches = Fetch<Page<PatchImage>>;
 
 #[component]
 pub(super) fn PatternFields(editor: Editor, place: Place) -> impl IntoView {
