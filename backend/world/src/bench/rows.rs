@@ -213,6 +213,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::bench::fixture::result;
     use crate::bench::matrix::{Part, units};
 
     #[test]
@@ -250,5 +251,43 @@ mod tests {
         for unit in &one {
             assert!(unit.spec().validate().is_empty(), "{:?}", unit.directory());
         }
+    }
+
+    #[test]
+    fn the_row_that_breaks_later_is_best_and_fewer_hits_decide_a_tie() {
+        let rows = method();
+        assert!(best(&[]).is_none());
+        for (paper, ours, expected) in [
+            ([0.0, 0.6, 0.9], [0.0, 0.2, 0.3], TRAJECTORY),
+            ([0.0, 0.2, 0.4], [0.0, 0.2, 0.6], PAPER),
+            ([0.0, 0.3, 0.6], [0.0, 0.1, 0.6], TRAJECTORY),
+        ] {
+            let results = [(0, paper), (1, ours)].map(|(at, hits)| result(&rows[at], 0, hits));
+            let found = summaries(&rows, &results);
+            assert_eq!(best(&found).map(|row| row.row.key.as_str()), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_row_sums_up_its_own_runs_alone() {
+        let rows = method();
+        let results = [
+            result(&rows[1], 0, [0.0, 0.0, 0.2]),
+            result(&rows[1], 1, [0.0, 0.0, 0.4]),
+        ];
+        let found = summaries(&rows, &results);
+        let [row] = found.as_slice() else {
+            panic!("only one row has runs: {}", found.len());
+        };
+        let (summary, last) = (&row.summary, row.summary.steps.last().unwrap());
+        assert_eq!((summary.runs, summary.competent), (2, 2));
+        assert!((last.hit_protected.value - 0.3).abs() < 1e-9);
+        assert!((last.psr_protected.value - 0.7).abs() < 1e-9);
+        assert!((summary.innocent_delta.value + 0.1).abs() < 1e-9);
+        assert_eq!(summary.s50_protected.median, None);
+        let quality = summary.quality.unwrap();
+        assert!((quality.text_alignment.value + 0.003).abs() < 1e-9);
+        // 1 and 2 of 48.
+        assert!((quality.strays.value - 1.5 / 48.0).abs() < 1e-9);
     }
 }
