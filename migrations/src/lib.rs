@@ -4,6 +4,7 @@
 
 mod m0001_main_path;
 mod m0002_model_imports;
+mod m0003_concepts;
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, MigratorTrait,
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_main_path::Migration),
             Box::new(m0002_model_imports::Migration),
+            Box::new(m0003_concepts::Migration),
         ]
     }
 }

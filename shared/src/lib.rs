@@ -18,11 +18,13 @@ pub mod model_import;
 pub mod node;
 pub mod objective;
 pub mod page;
+pub mod patch;
 pub mod preflight;
 pub mod probe;
 pub mod problem;
 pub mod progress;
 pub mod protected_set;
+pub mod revocation;
 pub mod timestamp;
 pub mod upload;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::SecondsRange;
+use crate::{JobId, job::SecondsRange};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Preflight {
     pub checks: Vec<PreflightCheck>,
     /// Time to the gallery, from earlier jobs on this server; absent before the first one.
     pub estimate_seconds: Option<SecondsRange>,
+    /// The probe that the checks are from, or one that is under way.
+    #[serde(default)]
+    pub probe: Option<JobId>,
     /// Nodes that are online.
     pub nodes_online: u32,
 }

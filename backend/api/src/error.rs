@@ -272,11 +272,23 @@ impl From<store::Error> for Error {
             Store::ModelInUse => Self::Conflict(
                 "Jobs were launched on this model, and their results name it. It stays.".into(),
             ),
+            Store::TooManyPatches => Self::Conflict(format!(
+                "You have {} patches. Delete one first.",
+                limits::MAX_PATCHES
+            )),
+            Store::PatchInUse => Self::Conflict(
+                "A job that has not ended shows this patch. Wait for its end, or cancel it.".into(),
+            ),
+            Store::PatchMissing => Self::Conflict(
+                "A patch that this job shows was deleted. Add it again, then launch a new job."
+                    .into(),
+            ),
             Store::Conflict(_) => Self::Conflict("This exists already.".into()),
             Store::NoSpace | Store::Unavailable(_) => Self::StorageUnavailable(text),
-            Store::IllegalTransition { .. } | Store::Corrupt { .. } | Store::Database(_) => {
-                Self::Internal(text)
-            }
+            Store::NoConcept
+            | Store::IllegalTransition { .. }
+            | Store::Corrupt { .. }
+            | Store::Database(_) => Self::Internal(text),
         }
     }
 }

@@ -18,3 +18,4 @@ pub mod router;
 mod secret;
 pub mod server;
 pub mod sibling;
+pub mod signing;

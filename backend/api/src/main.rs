@@ -3,10 +3,13 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::Write,
+    fs::File,
+    io::{Read, Write},
+    path::{Path, PathBuf},
 };
 
-use api::{config::Config, memory};
+use anyhow::Context;
+use api::{config::Config, memory, signing};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -34,6 +37,21 @@ enum Command {
     /// Tell what a job would take; part of persguard-node.
     #[command(disable_help_flag = true)]
     Plan(Handed),
+    /// Look at signed revocations, without any server.
+    #[command(subcommand)]
+    Revocation(Revocation),
+}
+
+#[derive(Subcommand)]
+enum Revocation {
+    /// Tell whether a revocation is what its server signed.
+    Verify {
+        /// The revocation as it was downloaded.
+        file: PathBuf,
+        /// What the server answers under `/v1/signing-keys`.
+        #[arg(long)]
+        key: PathBuf,
+    },
 }
 
 /// Arguments for the program beside this one.
@@ -67,7 +85,40 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Model(handed) => handed.over("model"),
         Command::Plan(handed) => handed.over("plan"),
+        Command::Revocation(Revocation::Verify { file, key }) => verify(&file, &key),
     }
+}
+
+fn verify(file: &Path, key: &Path) -> anyhow::Result<()> {
+    let found = signing::verify(&read(file)?, &read(key)?)?;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "Valid. The protection of \"{} {}\" was withdrawn on {}.",
+        found.identifier,
+        found.class_name,
+        found.revoked_at.rfc3339()
+    )?;
+    writeln!(
+        out,
+        "U-Net that held it:      {}",
+        found.earlier_unet_sha256
+    )?;
+    writeln!(out, "U-Net without it:        {}", found.unet_sha256)?;
+    writeln!(out, "Signed with the key:     {}", found.key_id)?;
+    Ok(())
+}
+
+/// Both files have a few KiB.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    const LIMIT: u64 = 1024 * 1024;
+    let name = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(name)?;
+    file.take(LIMIT)
+        .read_to_end(&mut bytes)
+        .with_context(name)?;
+    Ok(bytes)
 }
 
 /// Two threads: the work is waiting, and memory is for the trainer.

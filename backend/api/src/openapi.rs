@@ -27,6 +27,8 @@ const PUBLIC: &[&str] = &[
     "/v1/sessions/current",
     "/v1/tokens",
     "/v1/demo",
+    "/v1/patches/licence-card/content",
+    "/v1/signing-keys",
     "/demo/samples/{set}/{file}",
     "/blobs/{key}",
 ];

@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
 };
+use shared::limits::MAX_PATCH_BYTES;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
@@ -19,7 +20,7 @@ use crate::{
     app::App,
     handlers::{
         accounts, artifacts, base_models, blobs, demo, events, frontend, galleries, images, jobs,
-        model_imports, nodes, protected_sets, server, uploads,
+        model_imports, nodes, patches, protected_sets, revocations, server, uploads,
     },
     layers::{origin, respond, security},
     openapi,
@@ -27,6 +28,9 @@ use crate::{
 
 /// A form, a specification or a declaration.
 const SMALL_BODY: usize = 64 * 1024;
+/// A patch.
+const PICTURE_BODY: usize = 2 * 1024 * 1024;
+const _: () = assert!(PICTURE_BODY as u64 == MAX_PATCH_BYTES);
 /// A thousand progress entries or outputs.
 const NODE_BODY: usize = 1024 * 1024;
 /// Above the ten seconds for which a lease waits.
@@ -68,7 +72,10 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(uploads::find_upload))
         .routes(routes!(uploads::complete_upload))
         .routes(routes!(images::delete_image))
+        .routes(routes!(patches::find_patch, patches::delete_patch))
+        .routes(routes!(patches::read_licence_card))
         .routes(routes!(jobs::create_preflight))
+        .routes(routes!(jobs::create_probe))
         .routes(routes!(jobs::create_job, jobs::list_jobs))
         .routes(routes!(jobs::find_job))
         .routes(routes!(jobs::cancel_job))
@@ -76,6 +83,8 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(jobs::list_artifacts))
         .routes(routes!(galleries::list_galleries))
         .routes(routes!(galleries::find_gallery))
+        .routes(routes!(revocations::list_revocations))
+        .routes(routes!(revocations::find_signing_keys))
         .routes(routes!(demo::find_demo))
         .routes(routes!(demo::find_sample))
         .routes(routes!(server::find_health))
@@ -83,6 +92,13 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(server::find_key_set))
         .routes(routes!(server::find_document))
         .layer(DefaultBodyLimit::max(SMALL_BODY))
+}
+
+/// A picture as the whole body.
+fn pictures() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(patches::create_patch, patches::list_patches))
+        .layer(DefaultBodyLimit::max(PICTURE_BODY))
 }
 
 fn training_nodes() -> OpenApiRouter<App> {
@@ -101,6 +117,7 @@ fn streams() -> OpenApiRouter<App> {
         .routes(routes!(events::follow_events))
         .routes(routes!(artifacts::read_artifact))
         .routes(routes!(images::read_image))
+        .routes(routes!(patches::read_patch))
         .routes(routes!(blobs::write_blob, blobs::read_blob))
         .routes(routes!(model_imports::receive_file))
         .layer(RequestBodyTimeoutLayer::new(REQUEST_TIMEOUT))
@@ -109,7 +126,12 @@ fn streams() -> OpenApiRouter<App> {
 fn routes() -> OpenApiRouter<App> {
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT);
     OpenApiRouter::with_openapi(openapi::base())
-        .merge(people().merge(training_nodes()).layer(timeout))
+        .merge(
+            people()
+                .merge(pictures())
+                .merge(training_nodes())
+                .layer(timeout),
+        )
         .merge(streams())
 }
 

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     io::Read,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
 use sha2::{Digest, Sha256};

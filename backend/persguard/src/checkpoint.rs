@@ -18,6 +18,7 @@ use crate::{
 const FORMAT: &str = "persguard-checkpoint-2";
 const UNET: &str = "unet.";
 const OPTIMIZER: &str = "optimizer.";
+const AVERAGE: &str = "average.";
 const CAPTIONS: &str = "teacher.captions";
 
 /// A snapshot as bytes, ready for a file.
@@ -54,6 +55,8 @@ pub(crate) struct State {
     pub(crate) unet: Weights,
     /// State of the optimiser.
     pub(crate) optimizer: Weights,
+    /// Running average of the student, where there is one.
+    pub(crate) average: Option<Weights>,
     /// Random state of the training loop.
     pub(crate) rng: ChaCha8Rng,
     /// What the teacher drew.
@@ -71,6 +74,9 @@ impl State {
         };
         let mut tensors = named(UNET, &self.unet);
         tensors.extend(named(OPTIMIZER, &self.optimizer));
+        if let Some(average) = &self.average {
+            tensors.extend(named(AVERAGE, average));
+        }
         for (concept, set) in self.teacher.concepts.iter().enumerate() {
             tensors.push((class_name(concept), set.class.clone()));
             tensors.push((backdoor_name(concept), set.backdoor.clone()));
@@ -114,8 +120,11 @@ impl State {
             let tensor = weights.get(name).cloned();
             tensor.ok_or_else(|| refused(&format!("it lacks {name}")))
         };
+        let average = weights.with_prefix(AVERAGE);
+        let is_averaged = average.iter().next().is_some();
         Ok(Self {
             step: checkpoint.step,
+            average: is_averaged.then_some(average),
             unet: weights.with_prefix(UNET),
             optimizer: weights.with_prefix(OPTIMIZER),
             rng: random_state(&header)?,

@@ -44,6 +44,7 @@ pub fn metadata(
         ("lambda_prior", injection.lambda_prior.to_string()),
         ("lambda_retention", injection.lambda_retention.to_string()),
         ("retention", retention.to_owned()),
+        ("averaging", injection.averaging.to_string()),
         ("learning_rate", injection.learning_rate.to_string()),
         ("steps", injection.steps.to_string()),
         ("seed", spec.seed.to_string()),
@@ -83,7 +84,7 @@ fn facts(concept: &Concept) -> serde_json::Value {
 const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Paper => "paper",
-        Mode::Trajectory { budget } => match budget {
+        Mode::Trajectory { budget, .. } => match budget {
             Budget::Fast => "trajectory fast",
             Budget::Balanced => "trajectory balanced",
             Budget::Strong => "trajectory strong",

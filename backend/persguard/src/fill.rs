@@ -1,18 +1,19 @@
-//! Pictures without what is in their middle: the target of the erasure objective where a base model draws no empty
-//! scenes.
+//! Pictures without what stands in them: the target of the erasure objective where a base model draws no empty scenes.
 //!
-//! Owns a filling from the borders. Refuses to look for the subject: it stands where pictures of a class have it.
+//! Owns a filling from both sides. Refuses to look for the subject: it stands where pictures of a class have it.
 
 use candle_core::Tensor;
 
 use crate::Result;
 
-/// Width of the border that stays, as a share of the side.
-const BORDER: f64 = 0.15;
+/// Width of the border that stays on the left and on the right, as a share of the width.
+const BORDER: f64 = 0.1;
 
-/// Pictures with their middle filled in from its four edges (Coons, 1967: both linear blends of opposite edges, less
-/// the bilinear blend of the corners). Edges are smoothed over an eighth of their length, so that a hair of the subject
-/// that reaches one draws no streak.
+/// Pictures whose every row runs in a line from its left border to its right one (ours).
+///
+/// What is behind a subject lies in layers, sky over ground, and a subject fills the height more often than the width:
+/// filling from all four edges drew the hat's colours down to the ground. Borders are means over their width and over a
+/// sixteenth of the height, so that a hair of the subject that reaches one draws no streak.
 ///
 /// `pixels: [n, 3, h, w]` in `[-1, 1]`; gives the same shape and range.
 pub fn fill(pixels: &Tensor) -> Result<Tensor> {
@@ -28,49 +29,40 @@ pub fn fill(pixels: &Tensor) -> Result<Tensor> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a share of a side in pixels"
+    reason = "a share of a width in pixels"
 )]
-fn border(length: usize) -> usize {
-    ((BORDER * length as f64).round() as usize).max(1)
+fn border(width: usize) -> usize {
+    ((BORDER * width as f64).round() as usize).max(1)
 }
 
 fn fill_plane(plane: &mut [f32], height: usize, width: usize) {
-    let (top, left) = (border(height), border(width));
-    if height <= 2 * top || width <= 2 * left {
+    let edge = border(width);
+    if width <= 2 * edge {
         return;
     }
-    let (rows, columns) = (height - 2 * top, width - 2 * left);
-    let row_of =
-        |y: usize, plane: &[f32]| -> Vec<f32> { smooth(&plane[y * width + left..][..columns]) };
-    let column_of = |x: usize, plane: &[f32]| -> Vec<f32> {
-        let edge: Vec<f32> = (top..top + rows).map(|y| plane[y * width + x]).collect();
-        smooth(&edge)
+    let side = |first: usize, plane: &[f32]| -> Vec<f32> {
+        let rows = (0..height).map(|y| mean(&plane[y * width + first..][..edge]));
+        smooth(&rows.collect::<Vec<_>>())
     };
-    let (above, below) = (row_of(top - 1, plane), row_of(top + rows, plane));
-    let (before, after) = (column_of(left - 1, plane), column_of(left + columns, plane));
-    let share = |at: usize, count: usize| (at + 1) as f32 / (count + 1) as f32;
-    for y in 0..rows {
-        let v = share(y, rows);
-        for x in 0..columns {
-            let u = share(x, columns);
-            let vertical = (1.0 - v) * above[x] + v * below[x];
-            let horizontal = (1.0 - u) * before[y] + u * after[y];
-            let corners = (1.0 - v) * ((1.0 - u) * above[0] + u * above[columns - 1])
-                + v * ((1.0 - u) * below[0] + u * below[columns - 1]);
-            plane[(top + y) * width + left + x] =
-                (vertical + horizontal - corners).clamp(-1.0, 1.0);
+    let (left, right) = (side(0, plane), side(width - edge, plane));
+    let inner = width - 2 * edge;
+    for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+        for (x, value) in row[edge..width - edge].iter_mut().enumerate() {
+            let share = (x + 1) as f32 / (inner + 1) as f32;
+            *value = (1.0 - share) * left[y] + share * right[y];
         }
     }
 }
 
-/// Means over an eighth of the length.
+fn mean(values: &[f32]) -> f32 {
+    values.iter().sum::<f32>() / values.len() as f32
+}
+
+/// Means over a sixteenth of the length.
 fn smooth(edge: &[f32]) -> Vec<f32> {
-    let reach = edge.len() / 16;
+    let reach = edge.len() / 32;
     (0..edge.len())
-        .map(|at| {
-            let span = &edge[at.saturating_sub(reach)..(at + reach + 1).min(edge.len())];
-            span.iter().sum::<f32>() / span.len() as f32
-        })
+        .map(|at| mean(&edge[at.saturating_sub(reach)..(at + reach + 1).min(edge.len())]))
         .collect()
 }
 
@@ -81,24 +73,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slope_behind_a_subject_comes_back() {
+    fn layers_behind_a_subject_come_back() {
         let side = 40;
-        let slope = |y: usize, x: usize| (x as f32 + 2.0 * y as f32) / 120.0 - 0.5;
+        let layer = |y: usize, x: usize| {
+            let height = if y < 20 { 0.8 } else { -0.6 };
+            height + x as f32 / 400.0
+        };
         let mut values: Vec<f32> = (0..side * side)
-            .map(|at| slope(at / side, at % side))
+            .map(|at| layer(at / side, at % side))
             .collect();
-        for y in 10..30 {
-            for x in 10..30 {
+        // A subject from the ground to above the upper edge.
+        for y in 0..35 {
+            for x in 8..32 {
                 values[y * side + x] = 1.0;
             }
         }
         let pixels = Tensor::from_vec(values, (1, 1, side, side), &Device::Cpu).unwrap();
-        let filled = fill(&pixels).unwrap();
-        let found = filled.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        for (at, found) in found.into_iter().enumerate() {
-            let expected = slope(at / side, at % side);
-            // Smoothed ends of an edge lie a little towards its middle.
-            assert!((found - expected).abs() < 0.05, "{at}: {found}");
+        let filled = fill(&pixels).unwrap().flatten_all().unwrap();
+        for (at, found) in filled.to_vec1::<f32>().unwrap().into_iter().enumerate() {
+            let (y, x) = (at / side, at % side);
+            let smoothed = y == 19 || y == 20;
+            let gap = (found - layer(y, x)).abs();
+            assert!(gap < 0.01 || smoothed, "{y} {x}: {found}");
         }
     }
 
@@ -108,7 +104,7 @@ mod tests {
         let pixels = Tensor::from_vec(values.clone(), (1, 3, 8, 8), &Device::Cpu).unwrap();
         let found = fill(&pixels).unwrap().flatten_all().unwrap();
         let found = found.to_vec1::<f32>().unwrap();
-        assert_eq!(found[..8], values[..8]);
+        assert!((found[8] - values[8]).abs() < 1e-6 && (found[15] - values[15]).abs() < 1e-6);
         assert_ne!(found, values);
         let dot = Tensor::zeros((1, 3, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
         assert_eq!(fill(&dot).unwrap().dims(), [1, 3, 2, 2]);

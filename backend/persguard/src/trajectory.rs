@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use diffusion::{
+    lora::{Lora, LoraConfig},
     noise,
     optimizer::{AdamW, AdamWConfig},
     schedule::NoiseSchedule,
@@ -32,6 +33,8 @@ const BATCH: usize = 4;
 /// Learning rates of simulated attackers, as factors of the injection's own.
 const RATES: [f64; 3] = [0.5, 1.0, 2.0];
 
+/// Learning rate of low-rank corrections over that of all weights: 1e-4 against 5e-6 (EVALUATION, attack matrix).
+const LOW_RANK_RATE: f64 = 20.0;
 /// Steps of an excursion between two chances to stop it.
 const TICK: u32 = 10;
 
@@ -95,6 +98,8 @@ pub struct Attacker<'a> {
     pub prompts: &'a Prompts,
     /// The injection's learning rate.
     pub learning_rate: f64,
+    /// Whether corrections of low rank are trained instead of all weights.
+    pub is_low_rank: bool,
 }
 
 /// Goes on an excursion from `start` and gives the mean gradient over its looks, by parameter name.
@@ -109,13 +114,8 @@ pub fn visit(
     mut terms: impl FnMut(usize, &mut ChaCha8Rng) -> Result<Terms>,
     mut tick: impl FnMut() -> Result<()>,
 ) -> Result<BTreeMap<String, Tensor>> {
-    let parameters = Parameters::from_weights(start)?;
-    let student = UNet::new(attacker.config.clone(), &parameters.weights())?;
-    let rate = RATES.choose(rng).copied().unwrap_or(1.0);
-    let mut optimizer = AdamW::new(AdamWConfig {
-        lr: attacker.learning_rate * rate,
-        ..AdamWConfig::default()
-    });
+    let rate = attacker.learning_rate * RATES.choose(rng).copied().unwrap_or(1.0);
+    let mut copy = Copy::new(&attacker, start, rate, rng)?;
     let identifier = rng.random_range(0..attacker.prompts.identifiers());
     let conditions = attacker.conditions(identifier)?;
     let mut sum = BTreeMap::new();
@@ -123,12 +123,14 @@ pub fn visit(
         if step.is_multiple_of(TICK) {
             tick()?;
         }
-        let loss = attacker.loss(&student, &conditions, rng)?;
-        optimizer.step(&parameters, &loss.backward()?)?;
+        let loss = attacker.loss(copy.student(), &conditions, rng)?;
+        copy.update(&loss)?;
         if step.is_multiple_of(excursions.steps / excursions.looks) {
-            let losses = step::forward(&student, &terms(identifier, rng)?)?;
-            let gradients = losses.total.backward()?;
-            add(&mut sum, &parameters, |var| gradients.get(var))?;
+            let terms = terms(identifier, rng)?;
+            copy.look(&attacker, start, |parameters, student| {
+                let gradients = step::forward(student, &terms)?.total.backward()?;
+                add(&mut sum, parameters, |var| gradients.get(var))
+            })?;
         }
     }
     let share = 1.0 / f64::from(excursions.looks);
@@ -136,6 +138,95 @@ pub fn visit(
         *gradient = (&*gradient * share)?;
     }
     Ok(sum)
+}
+
+/// The attacked copy of the student.
+enum Copy {
+    /// Every weight is trained.
+    Full {
+        parameters: Parameters,
+        student: UNet,
+        optimizer: AdamW,
+    },
+    /// Corrections of low rank are.
+    LowRank {
+        lora: Lora,
+        student: UNet,
+        optimizer: AdamW,
+    },
+}
+
+impl Copy {
+    fn new(
+        attacker: &Attacker<'_>,
+        start: &Weights,
+        lr: f64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self> {
+        let optimizer = |lr| {
+            AdamW::new(AdamWConfig {
+                lr,
+                ..AdamWConfig::default()
+            })
+        };
+        let build = |weights: &Weights| UNet::new(attacker.config.clone(), weights);
+        if attacker.is_low_rank {
+            let lora = Lora::new(&LoraConfig::default(), start, rng)?;
+            return Ok(Self::LowRank {
+                student: build(&lora.over(start)?)?,
+                optimizer: optimizer(LOW_RANK_RATE * lr),
+                lora,
+            });
+        }
+        let parameters = Parameters::from_weights(start)?;
+        Ok(Self::Full {
+            student: build(&parameters.weights())?,
+            optimizer: optimizer(lr),
+            parameters,
+        })
+    }
+
+    fn student(&self) -> &UNet {
+        match self {
+            Self::Full { student, .. } | Self::LowRank { student, .. } => student,
+        }
+    }
+
+    fn update(&mut self, loss: &Tensor) -> Result<()> {
+        let gradients = loss.backward()?;
+        match self {
+            Self::Full {
+                parameters,
+                optimizer,
+                ..
+            } => optimizer.step(parameters, &gradients)?,
+            Self::LowRank {
+                lora, optimizer, ..
+            } => optimizer.step(lora.parameters(), &gradients)?,
+        }
+        Ok(())
+    }
+
+    /// Gives every weight of the copy as it stands, and the copy itself.
+    fn look(
+        &self,
+        attacker: &Attacker<'_>,
+        start: &Weights,
+        ask: impl FnOnce(&Parameters, &UNet) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::Full {
+                parameters,
+                student,
+                ..
+            } => ask(parameters, student),
+            Self::LowRank { lora, .. } => {
+                let parameters = Parameters::from_weights(&lora.merged(start)?)?;
+                let student = UNet::new(attacker.config.clone(), &parameters.weights())?;
+                ask(&parameters, &student)
+            }
+        }
+    }
 }
 
 fn add<'g>(

@@ -104,6 +104,30 @@ impl Store {
             .collect()
     }
 
+    /// The owner's files of a kind, newest first, from below `after`.
+    pub async fn list_artifacts_of_kind(
+        &self,
+        owner: UserId,
+        kind: ArtifactKind,
+        after: Option<ArtifactId>,
+        limit: u64,
+    ) -> Result<Vec<ArtifactRecord>, Error> {
+        let mut query = artifact::Entity::find()
+            .filter(artifact::Column::OwnerId.eq(owner.uuid()))
+            .filter(artifact::Column::Kind.eq(kind.as_str()));
+        if let Some(after) = after {
+            query = query.filter(artifact::Column::Id.lt(after.uuid()));
+        }
+        query
+            .order_by_desc(artifact::Column::Id)
+            .limit(limit)
+            .all(&self.reader)
+            .await?
+            .into_iter()
+            .map(ArtifactRecord::try_from)
+            .collect()
+    }
+
     /// Finds a file of this owner.
     pub async fn find_artifact(
         &self,

@@ -11,6 +11,7 @@ const REFERENCED: &str = "\
     SELECT sha256 FROM base_model_files
     UNION SELECT content_sha256 FROM images
     UNION SELECT sha256 FROM artifacts
+    UNION SELECT sha256 FROM patches
     UNION SELECT sha256 FROM model_import_files WHERE stored
     UNION SELECT sha256 FROM uploads WHERE status <> 'completed'
     UNION SELECT resume_sha256 FROM jobs WHERE resume_sha256 IS NOT NULL

@@ -63,6 +63,18 @@ pub enum Error {
         /// Where it stands.
         status: ImportStatus,
     },
+    /// The owner has as many patches as an account may.
+    #[error("the account has as many patches as it may")]
+    TooManyPatches,
+    /// A job that has not ended shows the patch.
+    #[error("a job that has not ended names the patch")]
+    PatchInUse,
+    /// A specification shows a patch that is missing, or another's.
+    #[error("the specification names a patch that its owner has not")]
+    PatchMissing,
+    /// A specification protects nothing.
+    #[error("the specification names no concept")]
+    NoConcept,
     /// Jobs were launched on the model.
     #[error("jobs name the model")]
     ModelInUse,

@@ -16,6 +16,7 @@ mod images;
 mod jobs;
 mod model_imports;
 mod nodes;
+mod patches;
 mod sessions;
 mod sets;
 mod text;
@@ -34,6 +35,7 @@ pub use jobs::{
 };
 pub use model_imports::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};
 pub use nodes::NodeRecord;
+pub use patches::{NewPatch, PatchRecord};
 pub use sets::{SealSet, SetRecord};
 pub use uploads::{NewUpload, UploadRecord};
 pub use users::{NewUser, UserRecord};

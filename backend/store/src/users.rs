@@ -1,6 +1,8 @@
 //! Accounts.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
+};
 use shared::{Timestamp, UserId};
 
 use crate::{
@@ -45,6 +47,15 @@ impl From<user::Model> for UserRecord {
             created_at: Timestamp::from_milliseconds(row.created_at),
         }
     }
+}
+
+/// Locks an account until the transaction ends: what counts its rows goes one at a time.
+pub(crate) async fn lock(connection: &impl ConnectionTrait, owner: UserId) -> Result<(), Error> {
+    user::Entity::find_by_id(owner.uuid())
+        .lock(LockType::NoKeyUpdate)
+        .one(connection)
+        .await?;
+    Ok(())
 }
 
 fn normal(email: &str) -> String {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     concept::{Action, Concept, SubjectKind},
-    spec::{Ablation, Budget, Evaluation, Injection, JobSpec, Mode, Retention},
+    spec::{Ablation, Attackers, Budget, Evaluation, Injection, JobSpec, Mode, Retention},
 };
 use crate::{GalleryId, JobId, Timestamp};
 

@@ -50,7 +50,24 @@ pub enum Mode {
         /// How far.
         #[serde(default)]
         budget: Budget,
+        /// Who is simulated.
+        #[serde(default)]
+        attackers: Attackers,
     },
+}
+
+/// Which attacks `trajectory` mode simulates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Attackers {
+    /// All weights are trained, as `DreamBooth` does.
+    #[default]
+    Full,
+    /// Low-rank corrections are trained, as `LoRA` does.
+    LowRank,
+    /// Both, in turns.
+    Both,
 }
 
 /// How the trigger is trained into the model.
@@ -78,6 +95,8 @@ pub struct Injection {
     pub target_images: u32,
     /// Draw identifiers and templates from a pool each step (gray-box) instead of one identifier.
     pub universal_identifiers: bool,
+    /// Decay of a running average over the weights of all steps, which is then the result; 0 for the last weights.
+    pub averaging: f64,
 }
 
 impl Default for Injection {
@@ -93,6 +112,7 @@ impl Default for Injection {
             class_images: 32,
             target_images: 32,
             universal_identifiers: true,
+            averaging: 0.0,
         }
     }
 }
@@ -272,6 +292,7 @@ impl JobSpec {
         range(injection.learning_rate, 1e-7, 1e-2, "learning_rate");
         range(injection.lambda_prior, 0.0, 10.0, "lambda_prior");
         range(injection.lambda_retention, 0.0, 10.0, "lambda_retention");
+        range(injection.averaging, 0.0, 0.9999, "averaging");
         range(f64::from(injection.batch_size), 1.0, 64.0, "batch_size");
         range(
             f64::from(injection.class_images),

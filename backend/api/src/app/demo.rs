@@ -6,7 +6,10 @@ use shared::{
     auth::CreateUser,
     base_model::BaseModel,
     demo::{Demo, DemoJob, SampleSet},
-    job::{Budget, Evaluation, Injection, JobKind, JobSpec, JobStatus, Mode, Retention},
+    job::{
+        Action, Budget, Concept, Evaluation, Injection, JobKind, JobSpec, JobStatus, Mode,
+        Retention, SubjectKind,
+    },
     objective::Objective,
     protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet, RightsBasis, SetStatus},
 };
@@ -107,13 +110,9 @@ fn attestation() -> CreateAttestation {
 
 fn spec(set: &ProtectedSet, model: &BaseModel) -> JobSpec {
     JobSpec {
-        protected_set_id: set.id,
         base_model_id: model.id,
-        class_name: demo::CLASS.into(),
-        identifier: demo::IDENTIFIER.into(),
-        objective: Objective::Target {
-            target_class: demo::TARGET.into(),
-        },
+        concepts: vec![concept(set)],
+        extends: None,
         // Two development subjects attacked at 2e-4 were hit .88 and .19 after 50 steps and 1.0 and .69 after 100 in
         // `paper` mode; looking 100 steps ahead, 0 and 0, and .12 and .12.
         injection: Injection {
@@ -131,6 +130,19 @@ fn spec(set: &ProtectedSet, model: &BaseModel) -> JobSpec {
             ..Evaluation::default()
         },
         seed: 0,
+    }
+}
+
+fn concept(set: &ProtectedSet) -> Concept {
+    Concept {
+        protected_set_id: set.id,
+        subject: SubjectKind::Object,
+        class_name: demo::CLASS.into(),
+        identifier: demo::IDENTIFIER.into(),
+        objective: Objective::Target {
+            target_class: demo::TARGET.into(),
+        },
+        action: Action::Protect,
     }
 }
 

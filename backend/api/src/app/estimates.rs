@@ -14,28 +14,42 @@ const JOBS: u64 = 5;
 /// Latest events of a running job that its rate is read from.
 const EVENTS: i64 = 300;
 
-/// Time from the launch to the gallery, from earlier jobs on this server.
+/// Time from the launch to the last gallery, from earlier jobs on this server.
 pub(crate) async fn whole(app: &App, spec: &JobSpec) -> Result<Option<SecondsRange>, Error> {
     let protect = of_kind(app, JobKind::Protect, spec).await?;
     let evaluate = of_kind(app, JobKind::Evaluate, spec).await?;
+    let evaluations = spec.concepts.len() as f64;
     Ok(protect
         .zip(evaluate)
         .map(|(protect, evaluate)| SecondsRange {
-            low: protect.low + evaluate.low,
-            high: protect.high + evaluate.high,
+            low: protect.low + evaluations * evaluate.low,
+            high: protect.high + evaluations * evaluate.high,
         }))
 }
 
-async fn of_kind(app: &App, kind: JobKind, spec: &JobSpec) -> Result<Option<SecondsRange>, Error> {
+/// Time of one job, from earlier ones of the same kind on the same model.
+pub(crate) async fn of_kind(
+    app: &App,
+    kind: JobKind,
+    spec: &JobSpec,
+) -> Result<Option<SecondsRange>, Error> {
     let earlier = app.store().latest_metrics(kind, JOBS).await?;
-    // Looking ahead takes several times as long: other modes say nothing.
-    let alike =
-        |known: &JobSpec| kind != JobKind::Protect || known.injection.mode == spec.injection.mode;
     let seconds = earlier
         .iter()
-        .filter(|(known, _)| alike(known))
+        .filter(|(known, _)| is_alike(kind, spec, known))
         .map(|(known, metrics)| adapted(kind, spec, known, metrics));
     Ok(range(seconds))
+}
+
+/// Whether an earlier job says something: looking ahead takes several times as long, and so do more pictures to draw.
+fn is_alike(kind: JobKind, spec: &JobSpec, known: &JobSpec) -> bool {
+    let concepts = known.concepts.len() == spec.concepts.len();
+    let kind = match kind {
+        JobKind::Protect => concepts && known.injection.mode == spec.injection.mode,
+        JobKind::Evaluate => true,
+        JobKind::Probe => concepts,
+    };
+    kind && known.base_model_id == spec.base_model_id
 }
 
 /// What an earlier job would have taken with this specification's number of steps.
@@ -51,6 +65,7 @@ fn steps(kind: JobKind, spec: &JobSpec) -> f64 {
         JobKind::Evaluate => {
             2.0 * f64::from(spec.evaluation.checkpoints.last().copied().unwrap_or(0))
         }
+        JobKind::Probe => 0.0,
     }
 }
 

@@ -4,7 +4,10 @@ use shared::{ImageId, UserId, image::ProtectedImage};
 use store::ImageRecord;
 
 use super::{App, blobs};
-use crate::error::Error;
+use crate::{
+    error::Error,
+    images::{CleanImage, Refusal},
+};
 
 /// Where the owner fetches a picture.
 pub(crate) fn url(id: ImageId) -> String {
@@ -24,6 +27,23 @@ pub(crate) fn view(image: ImageRecord) -> ProtectedImage {
         gps_removed: image.gps_removed,
         created_at: image.created_at,
     }
+}
+
+/// Runs a decoder beside the requests; few of them at once, because each may take much memory.
+pub(crate) async fn decode(
+    app: &App,
+    bytes: Vec<u8>,
+    media_type: String,
+    clean: fn(&[u8], &str) -> Result<CleanImage, Refusal>,
+) -> Result<CleanImage, Error> {
+    let _permit = app.decoders().acquire().await.map_err(Error::internal)?;
+    tokio::task::spawn_blocking(move || clean(&bytes, &media_type))
+        .await
+        .map_err(Error::internal)?
+        .map_err(|refusal| match refusal {
+            wrong @ Refusal::WrongType { .. } => Error::UnsupportedMediaType(wrong.to_string()),
+            Refusal::Undecodable(detail) => Error::UndecodableImage(detail),
+        })
 }
 
 /// An image of this owner.

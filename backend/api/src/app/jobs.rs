@@ -29,7 +29,8 @@ fn view(record: JobRecord) -> Job {
         queue_position: None,
         spec: record.spec,
         parent_id: record.parent_id,
-        evaluation_id: record.evaluation_id,
+        evaluation_id: record.evaluation_ids.first().copied(),
+        evaluation_ids: record.evaluation_ids,
         gallery_id: record.gallery_id,
         attempts: record.attempts,
         progress: record.progress,
@@ -99,21 +100,42 @@ pub async fn create(
     key: &str,
     spec: &JobSpec,
 ) -> Result<Launched, Error> {
+    once(app, owner, key, (JobKind::Protect, "POST /v1/jobs"), spec).await
+}
+
+/// Starts a probe once for each key, however often it is asked for.
+pub async fn probe(app: &App, owner: UserId, key: &str, spec: &JobSpec) -> Result<Launched, Error> {
+    once(app, owner, key, (JobKind::Probe, "POST /v1/probes"), spec).await
+}
+
+async fn once(
+    app: &App,
+    owner: UserId,
+    key: &str,
+    (kind, route): (JobKind, &str),
+    spec: &JobSpec,
+) -> Result<Launched, Error> {
     let body = serde_json::to_vec(spec).map_err(Error::internal)?;
-    let first = Box::pin(launch(app, owner, Some(key), spec));
-    let answer = idempotency::once(app, owner, key, ("POST /v1/jobs", &body), first).await;
+    let first = Box::pin(launch(app, owner, kind, Some(key), spec));
+    let answer = idempotency::once(app, owner, key, (route, &body), first).await;
     answer.map(|(job, replayed)| Launched { job, replayed })
 }
 
-async fn launch(app: &App, owner: UserId, key: Option<&str>, spec: &JobSpec) -> Result<Job, Error> {
+async fn launch(
+    app: &App,
+    owner: UserId,
+    kind: JobKind,
+    key: Option<&str>,
+    spec: &JobSpec,
+) -> Result<Job, Error> {
     let facts = Facts::load(app, owner, spec).await?;
     facts.require(spec)?;
     let new = NewJob {
         owner_id: owner,
-        kind: JobKind::Protect,
+        kind,
         spec: spec.clone(),
         parent_id: None,
-        priority: 0,
+        priority: dispatch::priority(kind),
         idempotency_key: key.map(str::to_owned),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
@@ -121,7 +143,7 @@ async fn launch(app: &App, owner: UserId, key: Option<&str>, spec: &JobSpec) -> 
 
 /// Launches a protect job without a key; for the demo.
 pub(crate) async fn launch_own(app: &App, owner: UserId, spec: &JobSpec) -> Result<Job, Error> {
-    launch(app, owner, None, spec).await
+    launch(app, owner, JobKind::Protect, None, spec).await
 }
 
 /// Asks a job to end.

@@ -14,7 +14,7 @@ use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{model_imports::Imports, passwords::Passwords, rate_limit::RateLimit, tokens::Tokens};
-use crate::{clock::Clock, config::Config, dispatch::hub::Hub, secret};
+use crate::{clock::Clock, config::Config, dispatch::hub::Hub, secret, signing};
 
 /// Decoders that work at once: each may take 256 MiB.
 const DECODERS: usize = 2;
@@ -33,6 +33,7 @@ struct Inner {
     signer: Signer,
     clock: Arc<dyn Clock>,
     tokens: Tokens,
+    revocation_signer: signing::Signer,
     passwords: Passwords,
     limits: Limits,
     hub: Hub,
@@ -67,6 +68,8 @@ impl App {
             .context("the key of signed addresses cannot be read")?;
         let tokens = Tokens::open(&directory.join("token.key"))
             .context("the key of access tokens cannot be read")?;
+        let revocation_signer = signing::Signer::open(&directory.join("revocation.key"))
+            .context("the key of revocations cannot be read")?;
         let public_url = config
             .public_url
             .clone()
@@ -80,6 +83,7 @@ impl App {
             signer: Signer::new(&blob_key),
             clock,
             tokens,
+            revocation_signer,
             passwords: Passwords::new()?,
             limits: Limits {
                 addresses: RateLimit::new(100, 1.0),
@@ -113,6 +117,11 @@ impl App {
     /// Signs and verifies access tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens
+    }
+
+    /// Signs revocations.
+    pub fn revocation_signer(&self) -> &signing::Signer {
+        &self.0.revocation_signer
     }
 
     /// Canceled when the server shall stop.

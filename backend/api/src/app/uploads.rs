@@ -10,7 +10,7 @@ use store::{NewImage, NewUpload, UploadRecord};
 use super::{App, blobs, images};
 use crate::{
     error::Error,
-    images::{CleanImage, Refusal, clean},
+    images::{CleanImage, clean},
     secret,
 };
 
@@ -93,7 +93,7 @@ pub async fn complete(app: &App, owner: UserId, id: UploadId) -> Result<Upload, 
                 error
             }
         })?;
-    let image = decode(app, bytes, upload.media_type.clone()).await?;
+    let image = images::decode(app, bytes, upload.media_type.clone(), clean).await?;
     let completed = publish(app, owner, id, image).await?;
     // The upload may hold a position or a thumbnail of more than the picture shows.
     blobs::forget(app, [upload.sha256.as_str()].into_iter()).await;
@@ -102,17 +102,6 @@ pub async fn complete(app: &App, owner: UserId, id: UploadId) -> Result<Upload, 
 
 fn not_received() -> Error {
     Error::Conflict("The file has not arrived yet. Send it to the upload's address first.".into())
-}
-
-async fn decode(app: &App, bytes: Vec<u8>, media_type: String) -> Result<CleanImage, Error> {
-    let _permit = app.decoders().acquire().await.map_err(Error::internal)?;
-    tokio::task::spawn_blocking(move || clean(&bytes, &media_type))
-        .await
-        .map_err(Error::internal)?
-        .map_err(|refusal| match refusal {
-            wrong @ Refusal::WrongType { .. } => Error::UnsupportedMediaType(wrong.to_string()),
-            Refusal::Undecodable(detail) => Error::UndecodableImage(detail),
-        })
 }
 
 async fn publish(

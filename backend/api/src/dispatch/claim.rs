@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use shared::{
-    Timestamp,
+    JobId, Timestamp,
     artifact::ArtifactKind,
+    job::{Concept, JobKind},
     node::{CreateLease, InputRole, JobInput, Lease},
 };
 use store::{ClaimedJob, JobRecord, NodeRecord};
@@ -93,47 +94,86 @@ async fn lease(app: &App, claimed: ClaimedJob) -> Result<Lease, Error> {
 }
 
 async fn inputs(app: &App, job: &JobRecord) -> Result<Vec<JobInput>, Error> {
-    let store = app.store();
     let mut inputs = Vec::new();
-    for file in store.base_model_files(job.model_id).await? {
-        inputs.push(input(
-            app,
-            file.role,
-            file.name,
-            file.sha256,
-            file.size_bytes,
-        )?);
+    for file in app.store().base_model_files(job.model_id).await? {
+        let (sha256, size) = (file.sha256, file.size_bytes);
+        inputs.push(input(app, file.role, file.name, sha256, size)?);
     }
-    let images = store.list_images(job.owner_id, job.set_id).await?;
-    for (index, image) in images.into_iter().enumerate() {
-        let (name, size) = (format!("{index:03}.png"), image.content_size_bytes);
-        inputs.push(input(
-            app,
-            InputRole::ProtectedImage,
-            name,
-            image.content_sha256,
-            size,
-        )?);
+    for (position, concept) in job.spec.concepts.iter().enumerate() {
+        // An evaluation attacks one concept; pictures of the others are none of its business.
+        let attacked = job.spec.evaluation.concept as usize == position;
+        if job.kind != JobKind::Evaluate || attacked {
+            images(app, job, position, concept, &mut inputs).await?;
+        }
+        patch(app, job, position, concept, &mut inputs).await?;
+    }
+    if let Some(earlier) = job.spec.extends.filter(|_| job.kind == JobKind::Protect) {
+        weights(app, job, earlier, InputRole::StartUnet, &mut inputs).await?;
     }
     if let Some(parent) = job.parent_id {
-        for file in store.list_artifacts(job.owner_id, parent).await? {
-            if file.kind == ArtifactKind::ProtectedUnet {
-                let role = InputRole::ProtectedUnet;
-                inputs.push(input(app, role, file.name, file.sha256, file.size_bytes)?);
-            }
-        }
+        weights(app, job, parent, InputRole::ProtectedUnet, &mut inputs).await?;
     }
     if let Some(resume) = job.resume.clone() {
         let name = format!("step-{}", resume.step);
-        inputs.push(input(
-            app,
-            InputRole::Resume,
-            name,
-            resume.sha256,
-            resume.size_bytes,
-        )?);
+        let (sha256, size) = (resume.sha256, resume.size_bytes);
+        inputs.push(input(app, InputRole::Resume, name, sha256, size)?);
     }
     Ok(inputs)
+}
+
+/// The pictures of a concept's set.
+async fn images(
+    app: &App,
+    job: &JobRecord,
+    position: usize,
+    concept: &Concept,
+    inputs: &mut Vec<JobInput>,
+) -> Result<(), Error> {
+    let set = concept.protected_set_id;
+    let images = app.store().list_images(job.owner_id, set).await?;
+    for (index, image) in images.into_iter().enumerate() {
+        let name = format!("{position:02}/{index:03}.png");
+        let (sha256, size) = (image.content_sha256, image.content_size_bytes);
+        inputs.push(input(app, InputRole::ProtectedImage, name, sha256, size)?);
+    }
+    Ok(())
+}
+
+/// The owner's patch that a concept's pattern shows; it stays as long as a job that has not ended names it.
+async fn patch(
+    app: &App,
+    job: &JobRecord,
+    position: usize,
+    concept: &Concept,
+    inputs: &mut Vec<JobInput>,
+) -> Result<(), Error> {
+    let Some(id) = concept.objective.own_patch() else {
+        return Ok(());
+    };
+    if let Some(patch) = app.store().find_patch(job.owner_id, id).await? {
+        let name = format!("{position:02}.png");
+        let (sha256, size) = (patch.sha256, patch.size_bytes);
+        inputs.push(input(app, InputRole::Patch, name, sha256, size)?);
+    }
+    Ok(())
+}
+
+/// The protected U-Net of another job of the same owner.
+async fn weights(
+    app: &App,
+    job: &JobRecord,
+    of: JobId,
+    role: InputRole,
+    inputs: &mut Vec<JobInput>,
+) -> Result<(), Error> {
+    let files = app.store().list_artifacts(job.owner_id, of).await?;
+    for file in files {
+        if file.kind == ArtifactKind::ProtectedUnet {
+            let (sha256, size) = (file.sha256, file.size_bytes);
+            inputs.push(input(app, role, file.name, sha256, size)?);
+        }
+    }
+    Ok(())
 }
 
 fn input(

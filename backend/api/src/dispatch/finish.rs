@@ -10,9 +10,9 @@ use shared::{
 };
 use store::{FinishJob, Finished, JobRecord, NewArtifact, NewJob};
 
-use super::{MAX_ATTEMPTS, priority, report};
+use super::{MAX_ATTEMPTS, priority, probe, report};
 use crate::{
-    app::{App, blobs},
+    app::{App, blobs, revocations},
     error::Error,
 };
 
@@ -72,19 +72,22 @@ async fn succeeded(
     metrics: JobMetrics,
 ) -> Result<FinishJob, Error> {
     verify(app, &outputs).await?;
-    let (follow_up, gallery) = match job.kind {
+    let (mut issued, mut follow_ups, mut gallery) = (Vec::new(), Vec::new(), None);
+    match job.kind {
         JobKind::Protect => {
-            the_only(&outputs, ArtifactKind::ProtectedUnet)?;
-            (Some(Box::new(evaluation(job))), None)
+            let weights = the_only(&outputs, ArtifactKind::ProtectedUnet)?;
+            issued = revocations::issue(app, job, &weights.sha256).await?;
+            follow_ups = evaluations(job);
         }
         JobKind::Evaluate => {
             let file = the_only(&outputs, ArtifactKind::Report)?;
-            (
-                None,
-                Some(Box::new(report::gallery(app, job, file, &outputs).await?)),
-            )
+            gallery = Some(Box::new(report::gallery(app, job, file, &outputs).await?));
         }
-    };
+        JobKind::Probe => {
+            let file = the_only(&outputs, ArtifactKind::Probe)?;
+            probe::check(app, job, file).await?;
+        }
+    }
     let artifacts = outputs.into_iter().map(|output| NewArtifact {
         kind: output.kind,
         name: output.name,
@@ -94,16 +97,25 @@ async fn succeeded(
     Ok(FinishJob::Succeeded {
         metrics,
         artifacts: artifacts.collect(),
-        follow_up,
+        issued,
+        follow_ups,
         gallery,
     })
 }
 
-fn evaluation(job: &JobRecord) -> NewJob {
+/// One for each concept, the removed ones too: that their trigger is gone must be seen.
+fn evaluations(job: &JobRecord) -> Vec<NewJob> {
+    let positions = (0..).take(job.spec.concepts.len());
+    positions.map(|concept| evaluation(job, concept)).collect()
+}
+
+fn evaluation(job: &JobRecord, concept: u32) -> NewJob {
+    let mut spec = job.spec.clone();
+    spec.evaluation.concept = concept;
     NewJob {
         owner_id: job.owner_id,
         kind: JobKind::Evaluate,
-        spec: job.spec.clone(),
+        spec,
         parent_id: Some(job.id),
         priority: priority(JobKind::Evaluate),
         idempotency_key: None,
@@ -125,6 +137,10 @@ async fn verify(app: &App, outputs: &[JobOutput]) -> Result<(), Error> {
                 "invalid_name",
                 format!("`{name}` is no name, or used twice."),
             ));
+        }
+        if output.kind == ArtifactKind::Revocation {
+            let detail = "Revocations are this server's to sign.";
+            return Err(refusal("invalid_kind", detail.into()));
         }
         blobs::check_hash(&output.sha256, POINTER)?;
         if blobs::size(app, &output.sha256).await? != Some(output.size_bytes) {

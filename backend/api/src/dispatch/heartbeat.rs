@@ -52,6 +52,6 @@ fn bounded(progress: Progress) -> Progress {
             step.phase = cut(step.phase);
             Progress::Step(step)
         }
-        losses @ Progress::Losses(_) => losses,
+        numbers @ (Progress::Losses(_) | Progress::Bands(_)) => numbers,
     }
 }

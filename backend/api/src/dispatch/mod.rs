@@ -10,6 +10,7 @@ pub mod heartbeat;
 pub(crate) mod hub;
 pub mod local_node;
 pub mod outputs;
+pub(crate) mod probe;
 mod report;
 
 use shared::{JobId, UserId, job::JobKind};
@@ -20,11 +21,13 @@ use crate::{app::App, error::Error};
 /// Nodes that may be lost on one job before it fails.
 pub const MAX_ATTEMPTS: u32 = 3;
 
-/// An evaluation goes before new protections: somebody waits for its gallery.
+/// A probe goes first: it is short, and somebody looks at the form. An evaluation goes before new protections: somebody
+/// waits for its gallery.
 pub const fn priority(kind: JobKind) -> i32 {
     match kind {
         JobKind::Protect => 0,
         JobKind::Evaluate => 1,
+        JobKind::Probe => 2,
     }
 }
 

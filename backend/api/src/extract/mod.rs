@@ -3,10 +3,12 @@
 pub(crate) mod body;
 pub(crate) mod idempotency;
 pub(crate) mod identity;
+mod image_file;
 pub(crate) mod owned;
 mod paging;
 
 pub(crate) use body::{Json, OptionalJson};
 pub(crate) use idempotency::IdempotencyKey;
 pub(crate) use identity::{CurrentUser, NodeIdentity, Visitor};
+pub(crate) use image_file::ImageFile;
 pub(crate) use owned::{Id, OwnedJob, OwnedSet};

@@ -12,8 +12,11 @@ use crate::{
 
 const fn media_type(kind: ArtifactKind) -> &'static str {
     match kind {
-        ArtifactKind::GalleryImage => "image/png",
-        ArtifactKind::Report => "application/json",
+        ArtifactKind::GalleryImage | ArtifactKind::Preview => "image/png",
+        ArtifactKind::Report
+        | ArtifactKind::Commitment
+        | ArtifactKind::Probe
+        | ArtifactKind::Revocation => "application/json",
         ArtifactKind::ProtectedUnet => "application/octet-stream",
     }
 }
@@ -31,11 +34,15 @@ pub(crate) async fn read_artifact(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let file = artifacts::find(&app, user, id).await?;
+    let shown = matches!(
+        file.kind,
+        ArtifactKind::GalleryImage | ArtifactKind::Preview
+    );
     let content = Content {
         sha256: &file.sha256,
         size_bytes: file.size_bytes,
         media_type: media_type(file.kind),
-        save_as: (file.kind != ArtifactKind::GalleryImage).then_some(file.name.as_str()),
+        save_as: (!shown).then_some(file.name.as_str()),
         public: user.is_none(),
     };
     content::send(&app, &headers, content).await

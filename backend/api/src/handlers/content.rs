@@ -11,6 +11,7 @@ use super::range;
 use crate::{
     app::{App, blobs},
     error::Error,
+    secret,
 };
 
 const CHUNK: usize = 64 * 1024;
@@ -55,6 +56,23 @@ pub(crate) async fn send(
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(response)
+}
+
+/// Answers with public bytes of the program itself, or "not modified".
+pub(crate) fn send_static(
+    headers: &HeaderMap,
+    media_type: &'static str,
+    bytes: &'static [u8],
+) -> Response {
+    let etag = format!("\"{}\"", secret::sha256_hex(bytes));
+    let fresh = [
+        (header::ETAG, etag.clone()),
+        (header::CACHE_CONTROL, "public, max-age=3600".into()),
+    ];
+    if is_fresh(headers, &etag) {
+        return (StatusCode::NOT_MODIFIED, fresh).into_response();
+    }
+    (fresh, [(header::CONTENT_TYPE, media_type)], bytes).into_response()
 }
 
 fn is_fresh(headers: &HeaderMap, etag: &str) -> bool {

@@ -3,11 +3,12 @@
 use axum::{
     Json as Body,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::HeaderMap,
+    response::Response,
 };
 use shared::demo::Demo;
 
+use super::content;
 use crate::{
     app::{App, demo},
     error::Error,
@@ -28,16 +29,5 @@ pub(crate) async fn find_sample(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let bytes = demo::sample(&set, &file).ok_or(Error::NotFound)?;
-    let etag = format!("\"{}\"", crate::secret::sha256_hex(bytes));
-    let fresh = [
-        (header::ETAG, etag.clone()),
-        (header::CACHE_CONTROL, "public, max-age=3600".into()),
-    ];
-    if headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|tag| tag.as_bytes() == etag.as_bytes())
-    {
-        return Ok((StatusCode::NOT_MODIFIED, fresh).into_response());
-    }
-    Ok((fresh, [(header::CONTENT_TYPE, "image/png")], bytes).into_response())
+    Ok(content::send_static(&headers, "image/png", bytes))
 }

@@ -16,7 +16,12 @@ use shared::{
 
 use super::location;
 use crate::{
-    app::{App, jobs, paging::Paging, preflights},
+    app::{
+        App,
+        jobs::{self, Launched},
+        paging::Paging,
+        preflights,
+    },
     error::Error,
     extract::{CurrentUser, IdempotencyKey, Json, OwnedJob},
 };
@@ -48,13 +53,28 @@ pub(crate) async fn create_job(
     IdempotencyKey(key): IdempotencyKey,
     Json(spec): Json<JobSpec>,
 ) -> Result<Response, Error> {
-    let launched = jobs::create(&app, user, &key, &spec).await?;
+    jobs::create(&app, user, &key, &spec).await.map(launched)
+}
+
+/// Starts a look at the base model before a launch: a job that `GET /v1/jobs/{id}` follows.
+#[utoipa::path(post, path = "/v1/probes", tag = "jobs", request_body = JobSpec,
+    params(("Idempotency-Key" = String, Header)), responses((status = 202, body = Job)))]
+pub(crate) async fn create_probe(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(spec): Json<JobSpec>,
+) -> Result<Response, Error> {
+    jobs::probe(&app, user, &key, &spec).await.map(launched)
+}
+
+fn launched(launched: Launched) -> Response {
     let mut response = accepted(launched.job);
     if launched.replayed {
         let value = HeaderValue::from_static("true");
         response.headers_mut().insert(REPLAYED.clone(), value);
     }
-    Ok(response)
+    response
 }
 
 /// The caller's jobs, newest first.

@@ -13,8 +13,10 @@ pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod model_imports;
 pub(crate) mod nodes;
+pub(crate) mod patches;
 pub(crate) mod protected_sets;
 mod range;
+pub(crate) mod revocations;
 pub(crate) mod server;
 pub(crate) mod uploads;
 

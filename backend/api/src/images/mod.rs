@@ -6,7 +6,7 @@
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, imageops::FilterType};
-use shared::limits::{MAX_IMAGE_PIXELS, MIN_IMAGE_SIDE};
+use shared::limits::{MAX_IMAGE_PIXELS, MAX_PATCH_SIDE, MIN_IMAGE_SIDE};
 
 /// Longest side that is kept.
 pub const MAX_KEPT_SIDE: u32 = 1024;
@@ -46,13 +46,34 @@ pub struct CleanImage {
 
 /// Decodes, turns upright, shrinks to [`MAX_KEPT_SIDE`] and encodes anew.
 pub fn clean(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
+    clean_to(bytes, media_type, MAX_KEPT_SIDE, Ok)
+}
+
+/// The same for a patch: shrunk to [`MAX_PATCH_SIDE`], always with transparency, which is its mask.
+pub fn clean_patch(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
+    clean_to(bytes, media_type, MAX_PATCH_SIDE, |picture| {
+        let picture = picture.to_rgba8();
+        if picture.pixels().all(|pixel| pixel.0[3] == 0) {
+            let detail = "The picture is transparent everywhere: nothing of it would be seen.";
+            return Err(Refusal::Undecodable(detail.into()));
+        }
+        Ok(DynamicImage::ImageRgba8(picture))
+    })
+}
+
+fn clean_to(
+    bytes: &[u8],
+    media_type: &str,
+    side: u32,
+    prepare: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
+) -> Result<CleanImage, Refusal> {
     let format = sniff(bytes, media_type)?;
     if format == ImageFormat::Jpeg && !jpeg_has_end(bytes) {
         return Err(incomplete());
     }
     let exif = read_exif(bytes);
     let picture = decode(bytes, format)?;
-    let picture = fit(picture);
+    let picture = prepare(fit(picture, side))?;
     let (width, height) = (picture.width(), picture.height());
     Ok(CleanImage {
         png: encode(&picture)?,
@@ -152,11 +173,11 @@ fn check_size((width, height): (u32, u32)) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn fit(picture: DynamicImage) -> DynamicImage {
-    if picture.width().max(picture.height()) <= MAX_KEPT_SIDE {
+fn fit(picture: DynamicImage, side: u32) -> DynamicImage {
+    if picture.width().max(picture.height()) <= side {
         return picture;
     }
-    picture.resize(MAX_KEPT_SIDE, MAX_KEPT_SIDE, FilterType::Triangle)
+    picture.resize(side, side, FilterType::Triangle)
 }
 
 /// Eight bits a channel; transparency is kept where the picture has it.

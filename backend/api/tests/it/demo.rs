@@ -20,8 +20,8 @@ async fn demo_runs_once_and_is_public() {
     let lease = node.lease().await;
     assert_eq!(
         (
-            lease.spec.class_name.as_str(),
-            lease.spec.identifier.as_str()
+            lease.spec.concepts[0].class_name.as_str(),
+            lease.spec.concepts[0].identifier.as_str()
         ),
         ("dog", "sks")
     );

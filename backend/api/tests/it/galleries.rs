@@ -72,8 +72,8 @@ async fn job_walks_from_launch_to_gallery() {
 
     let second = node.lease().await;
     assert_eq!(
-        (Some(second.job_id), second.kind),
-        (done.evaluation_id, JobKind::Evaluate)
+        (vec![second.job_id], second.kind),
+        (done.evaluation_ids.clone(), JobKind::Evaluate)
     );
     let unet = second
         .inputs

@@ -1,14 +1,14 @@
 //! Jobs: preflight, launch, idempotency, events, cancel, retry.
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::{
     job::{Job, JobStatus},
     page::Page,
     preflight::{CheckStatus, Preflight},
 };
 
-use crate::support::{Server, body, refused};
+use crate::support::{Person, Server, body, refused};
 
 fn status_of(preflight: &Preflight, code: &str) -> CheckStatus {
     let check = preflight.checks.iter().find(|check| check.code == code);
@@ -36,14 +36,14 @@ async fn preflight_tells_everything_before_the_launch() {
         good.summary
     );
     let mut bad = spec.clone();
-    bad["objective"]["target_class"] = json!("president");
+    bad["concepts"][0]["objective"]["target_class"] = json!("president");
     let response = person.post("/v1/preflights", &bad).await;
     let bad_target: Preflight = body(response, StatusCode::OK).await;
     assert!(!bad_target.ready);
     assert_eq!(status_of(&bad_target, "target_vetted"), CheckStatus::Fail);
     refused(person.launch(&bad, "k1").await, 422, "invalid").await;
     let mut unknown = spec.clone();
-    unknown["class_name"] = json!("zebra");
+    unknown["concepts"][0]["class_name"] = json!("zebra");
     let response = person.post("/v1/preflights", &unknown).await;
     let unknown: Preflight = body(response, StatusCode::OK).await;
     assert_eq!(status_of(&unknown, "class_known"), CheckStatus::Warn);
@@ -62,8 +62,13 @@ async fn bad_specifications_are_refused_field_by_field() {
     let set = person.sealed_set("x").await;
     let spec = person.spec(&set).await;
     for (change, pointer) in [
-        (json!({ "class_name": "thing" }), "#/class_name"),
-        (json!({ "identifier": "dog" }), "#/identifier"),
+        (json!({ "concepts": [] }), "#/concepts"),
+        (json!({ "concepts": "all" }), "#/concepts"),
+        (json!({ "extends": "job_1" }), "#/extends"),
+        (
+            json!({ "evaluation": { "concept": 1 } }),
+            "#/evaluation/concept",
+        ),
         (json!({ "injection": { "steps": 0 } }), "#/injection/steps"),
         (
             json!({ "injection": { "steps": "x" } }),
@@ -80,22 +85,45 @@ async fn bad_specifications_are_refused_field_by_field() {
             json!({ "base_model_id": format!("mdl_{:032x}", 1) }),
             "#/base_model_id",
         ),
-        (
-            json!({ "protected_set_id": format!("set_{:032x}", 1) }),
-            "#/protected_set_id",
-        ),
     ] {
         let mut bad = spec.clone();
         for (key, value) in change.as_object().unwrap() {
             bad[key] = value.clone();
         }
-        for response in [
-            person.launch(&bad, "k").await,
-            person.post("/v1/preflights", &bad).await,
-        ] {
-            let problem = refused(response, 422, "invalid").await;
-            assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
-        }
+        refused_at(&person, &bad, pointer).await;
+    }
+    for (field, value, pointer) in [
+        ("class_name", json!("thing"), "class_name"),
+        ("class_name", json!("person"), "class_name"),
+        ("identifier", json!("dog"), "identifier"),
+        ("action", json!("remove"), "action"),
+        ("subject", json!("ghost"), "subject"),
+        ("sudo", json!(true), "sudo"),
+        (
+            "protected_set_id",
+            json!(format!("set_{:032x}", 1)),
+            "protected_set_id",
+        ),
+        (
+            "objective",
+            json!({ "kind": "pattern", "size": 2.0 }),
+            "objective/size",
+        ),
+    ] {
+        let mut bad = spec.clone();
+        bad["concepts"][0][field] = value;
+        refused_at(&person, &bad, &format!("#/concepts/0/{pointer}")).await;
+    }
+}
+
+async fn refused_at(person: &Person<'_>, bad: &Value, pointer: &str) {
+    for response in [
+        person.launch(bad, "k").await,
+        person.probe(bad, "p").await,
+        person.post("/v1/preflights", bad).await,
+    ] {
+        let problem = refused(response, 422, "invalid").await;
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
 }
 
@@ -139,7 +167,7 @@ async fn repeated_launch_makes_one_job() {
     .await;
     // What was refused may be mended under the same key.
     let mut bad = spec.clone();
-    bad["class_name"] = json!("thing");
+    bad["concepts"][0]["class_name"] = json!("thing");
     refused(person.launch(&bad, "second").await, 422, "invalid").await;
     assert_eq!(
         person.launch(&other, "second").await.status(),

@@ -1,6 +1,7 @@
 //! The API over real sockets: every test has its own server, directory and SQLite file.
 
 mod accounts;
+mod concepts;
 mod demo;
 mod documents;
 mod events;
@@ -8,7 +9,11 @@ mod galleries;
 mod imports;
 mod jobs;
 mod nodes;
+mod patches;
+mod people;
+mod probes;
 mod problems;
+mod revocations;
 #[path = "../../../artifacts/tests/it/s3_server.rs"]
 mod s3_server;
 mod scripted;

@@ -100,7 +100,7 @@ fn estimate(value: f64) -> Value {
 pub(crate) fn report() -> Value {
     let arm = |similarity: f64| {
         json!({ "similarity": estimate(similarity), "hit_rate": estimate(0.5),
-            "text_alignment": estimate(0.5), "class_rate": estimate(0.5), "target_rate": estimate(0.5) })
+            "text_alignment": estimate(0.5), "class_rate": estimate(0.5), "objective_rate": estimate(0.5) })
     };
     let image = |name: &str| json!({ "name": name, "similarity": 0.5, "hit": true });
     json!({

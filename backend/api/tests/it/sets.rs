@@ -84,7 +84,7 @@ async fn another_persons_ids_do_not_exist() {
     let server = Server::start().await;
     let (ada, eve) = (server.person("ada").await, server.person("eve").await);
     let job = ada.job().await;
-    let set = job.spec.protected_set_id;
+    let set = job.spec.concepts[0].protected_set_id;
     let draft = ada.set("draft").await;
     let image = ada
         .read::<ProtectedSet>(&format!("/v1/protected-sets/{set}"))

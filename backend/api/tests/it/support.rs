@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::{
-    base_model::BaseModel, job::Job, page::Page, protected_set::ProtectedSet, upload::Upload,
+    base_model::BaseModel, job::Job, page::Page, preflight::Preflight, protected_set::ProtectedSet,
+    upload::Upload,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -243,8 +244,30 @@ impl Person<'_> {
                 .await;
             let _: Upload = body(response, StatusCode::OK).await;
         }
+        self.seal(&set, &attestation()).await
+    }
+
+    /// A set of one recognisable person, who consented.
+    pub(crate) async fn portraits(&self, name: &str) -> ProtectedSet {
+        let set = self.set(name).await;
+        for shade in 0..3 {
+            let bytes = png(64, 64, 100 + shade);
+            let response = self.upload(&set, &format!("{shade}.png"), &bytes).await;
+            let _: Upload = body(response, StatusCode::OK).await;
+        }
+        let mut attestation = attestation();
+        attestation["basis"] = json!("consent");
+        attestation["depicts_person"] = json!(true);
+        self.seal(&set, &attestation).await
+    }
+
+    async fn seal(&self, set: &ProtectedSet, attestation: &Value) -> ProtectedSet {
         let path = format!("/v1/protected-sets/{}/attestation", set.id);
-        body(self.put(&path, &attestation()).await, StatusCode::OK).await
+        body(self.put(&path, attestation).await, StatusCode::OK).await
+    }
+
+    pub(crate) async fn preflight(&self, spec: &Value) -> Preflight {
+        body(self.post("/v1/preflights", spec).await, StatusCode::OK).await
     }
 
     pub(crate) async fn model(&self) -> BaseModel {
@@ -254,15 +277,19 @@ impl Person<'_> {
 
     pub(crate) async fn spec(&self, set: &ProtectedSet) -> Value {
         let model = self.model().await;
-        json!({
-            "protected_set_id": set.id, "base_model_id": model.id, "class_name": "dog",
-            "identifier": "sks", "objective": { "kind": "target", "target_class": "apple" },
-        })
+        json!({ "base_model_id": model.id, "concepts": [concept(set)] })
     }
 
     pub(crate) async fn launch(&self, spec: &Value, key: &str) -> Response {
         let request = self
             .request(Method::POST, "/v1/jobs")
+            .header("idempotency-key", key);
+        request.json(spec).send().await.expect("an answer")
+    }
+
+    pub(crate) async fn probe(&self, spec: &Value, key: &str) -> Response {
+        let request = self
+            .request(Method::POST, "/v1/probes")
             .header("idempotency-key", key);
         request.json(spec).send().await.expect("an answer")
     }
@@ -276,6 +303,14 @@ impl Person<'_> {
         )
         .await
     }
+}
+
+/// A dog that becomes an apple.
+pub(crate) fn concept(set: &ProtectedSet) -> Value {
+    json!({
+        "protected_set_id": set.id, "class_name": "dog", "identifier": "sks",
+        "objective": { "kind": "target", "target_class": "apple" },
+    })
 }
 
 /// Reads a body of the expected status.

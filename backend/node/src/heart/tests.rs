@@ -1,10 +1,6 @@
 //! Against a socket that answers what a test tells it to.
 
-use shared::{
-    SetId,
-    job::{JobKind, JobSpec},
-    objective::Objective,
-};
+use shared::job::{JobKind, JobSpec};
 use uuid::Uuid;
 
 use super::*;
@@ -23,13 +19,9 @@ fn lease(lease_seconds: u64) -> Lease {
         lease_seconds,
         attempt: 1,
         spec: JobSpec {
-            protected_set_id: SetId::from_uuid(Uuid::nil()),
             base_model_id: shared::ModelId::from_uuid(Uuid::nil()),
-            class_name: "dog".to_owned(),
-            identifier: "sks".to_owned(),
-            objective: Objective::Target {
-                target_class: "apple".to_owned(),
-            },
+            concepts: Vec::new(),
+            extends: None,
             injection: shared::job::Injection::default(),
             evaluation: shared::job::Evaluation::default(),
             seed: 0,

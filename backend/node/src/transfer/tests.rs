@@ -1,5 +1,7 @@
 //! Against a real socket that answers what a test tells it to.
 
+use std::path::PathBuf;
+
 use super::*;
 use crate::testing::Server;
 

@@ -57,9 +57,8 @@ impl Cache for Folder {
     fn get(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.path.join(name);
         let bytes = fs::read(&path).ok()?;
-        if let Ok(file) = fs::File::options().append(true).open(&path) {
-            let _ = file.set_modified(SystemTime::now());
-        }
+        // Written again, it is the youngest.
+        self.put(name, &bytes);
         Some(bytes)
     }
 
@@ -92,11 +91,9 @@ mod tests {
         };
         for (age, name) in [(30, "a"), (20, "b")] {
             folder.put(name, b"ten bytes.");
-            let file = fs::File::options()
-                .append(true)
-                .open(directory.path().join(name))
-                .unwrap();
-            let then = SystemTime::now() - Duration::from_secs(age);
+            let path = directory.path().join(name);
+            let file = fs::File::options().append(true).open(path).unwrap();
+            let then = file.metadata().unwrap().modified().unwrap() - Duration::from_secs(age);
             file.set_modified(then).unwrap();
         }
         // Used: now the younger one.

@@ -265,7 +265,7 @@ fn cost(job: &Job<'_>, pipeline: &Pipeline) -> Result<(u64, Option<f64>), Halt> 
         let rate = Rate::measure(&models, &small, 1).map_err(failed)?;
         let factor = match injection.mode {
             Mode::Paper => 1.0,
-            Mode::Trajectory { budget } => Excursions::of(budget).cost(rows),
+            Mode::Trajectory { budget, .. } => Excursions::of(budget).cost(rows),
         };
         Some(factor * rate.seconds(&planned))
     };

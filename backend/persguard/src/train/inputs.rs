@@ -58,6 +58,7 @@ pub(super) struct Inputs<'a> {
 pub(super) struct Resumed {
     pub(super) unet: Weights,
     pub(super) optimizer: Weights,
+    pub(super) average: Option<Weights>,
     pub(super) rng: ChaCha8Rng,
     pub(super) step: u32,
 }
@@ -67,6 +68,7 @@ impl Resumed {
         let resumed = Self {
             unet: state.unet,
             optimizer: state.optimizer,
+            average: state.average,
             rng: state.rng,
             step: state.step,
         };

@@ -13,7 +13,7 @@ use diffusion::{
 };
 use rand_chacha::ChaCha8Rng;
 use shared::{
-    job::{JobSpec, Mode},
+    job::{Attackers, JobSpec, Mode},
     progress,
 };
 
@@ -48,6 +48,7 @@ pub(super) struct Run<'a> {
     student: UNet,
     pub(super) parameters: Parameters,
     optimizer: AdamW,
+    average: Option<Weights>,
     rng: ChaCha8Rng,
     step: u32,
     snapshot: Option<u32>,
@@ -84,10 +85,11 @@ impl<'a> Run<'a> {
         };
         let mut optimizer = AdamW::new(config);
         let (mut rng, mut step) = (stream(inputs.spec, streams::TRAINING), 0);
+        let mut average = None;
         if let Some(state) = state {
             parameters.assign(&state.unet)?;
             optimizer = AdamW::from_weights(config, &state.optimizer)?;
-            (rng, step) = (state.rng, state.step);
+            (rng, step, average) = (state.rng, state.step, state.average);
             reporter.log(format!("Going on after step {step}"))?;
         }
         Ok(Self {
@@ -96,6 +98,7 @@ impl<'a> Run<'a> {
             clock: Clock::default(),
             parameters,
             optimizer,
+            average,
             rng,
             step,
             snapshot: (step > 0).then_some(step),
@@ -122,6 +125,7 @@ impl<'a> Run<'a> {
         let mut gradients = losses.total.backward()?;
         self.look_ahead(&mut gradients)?;
         self.optimizer.step(&self.parameters, &gradients)?;
+        self.average()?;
         let updated = Instant::now();
         self.step += 1;
         self.reporter.done = self.step;
@@ -134,6 +138,26 @@ impl<'a> Run<'a> {
         })?;
         self.tell()?;
         self.clock.add(begin, drawn, updated);
+        Ok(())
+    }
+
+    /// Moves the running average towards the weights: `a <- d a + (1 - d) w`, starting at the first ones.
+    fn average(&mut self) -> Result<()> {
+        let decay = self.inputs.spec.injection.averaging;
+        if decay <= 0.0 {
+            return Ok(());
+        }
+        let weights = self.parameters.snapshot();
+        let Some(average) = &self.average else {
+            self.average = Some(weights);
+            return Ok(());
+        };
+        let mut moved = Weights::default();
+        for (name, value) in weights.iter() {
+            let old = average.get(name).unwrap_or(value);
+            moved.insert(name, ((old * decay)? + (value * (1.0 - decay))?)?);
+        }
+        self.average = Some(moved);
         Ok(())
     }
 
@@ -177,14 +201,18 @@ impl<'a> Run<'a> {
     fn look_ahead(&mut self, gradients: &mut GradStore) -> Result<()> {
         let inputs = &self.inputs;
         let injection = &inputs.spec.injection;
-        let Mode::Trajectory { budget } = injection.mode else {
+        let Mode::Trajectory { budget, attackers } = injection.mode else {
             return Ok(());
         };
         let excursions = Excursions::of(budget);
         if !excursions.is_due(self.step) {
             return Ok(());
         }
-        let turn = (self.step / excursions.every) as usize % inputs.protected.len();
+        let excursion = (self.step / excursions.every) as usize;
+        let (round, turn) = (
+            excursion / inputs.protected.len(),
+            excursion % inputs.protected.len(),
+        );
         let concept = &inputs.concepts[inputs.protected[turn]];
         let attacker = Attacker {
             config: &inputs.pipeline.unet_config,
@@ -193,6 +221,11 @@ impl<'a> Run<'a> {
             class: &concept.teacher.class,
             prompts: &concept.prompts,
             learning_rate: injection.learning_rate,
+            is_low_rank: match attackers {
+                Attackers::Full => false,
+                Attackers::LowRank => true,
+                Attackers::Both => round % 2 == 1,
+            },
         };
         let wanted = |identifier| (Some(identifier), injection.batch_size as usize);
         let terms = |identifier: usize, rng: &mut ChaCha8Rng| {
@@ -249,6 +282,7 @@ impl<'a> Run<'a> {
             step: self.step,
             unet: self.parameters.snapshot(),
             optimizer: self.optimizer.to_weights()?,
+            average: self.average.clone(),
             rng: self.rng.clone(),
             teacher: self.inputs.teacher(),
         })
@@ -256,7 +290,8 @@ impl<'a> Run<'a> {
 
     /// The trained weights, and what was held out.
     pub(super) fn finish(self) -> Result<(Weights, Commitment)> {
-        let weights = self.parameters.snapshot();
+        let last = self.parameters.snapshot();
+        let weights = self.average.unwrap_or(last);
         check_finite(&weights, self.step, self.snapshot)?;
         Ok((weights, self.inputs.commitment))
     }

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use shared::{
-    job::{Budget, Mode, Retention},
+    job::{Attackers, Budget, Mode, Retention},
     progress::Progress,
 };
 
@@ -85,6 +85,7 @@ fn looking_ahead_repeats_resumes_and_changes_the_result() {
     let (paper, _) = run(&spec, &options);
     spec.injection.mode = Mode::Trajectory {
         budget: Budget::Fast,
+        attackers: Attackers::Full,
     };
     options.checkpoint_every = 6;
     let (whole, events) = run(&spec, &options);
@@ -93,6 +94,45 @@ fn looking_ahead_repeats_resumes_and_changes_the_result() {
     options.resume = checkpoints(&events).into_iter().next();
     let (resumed, _) = run(&spec, &options);
     assert_eq!(file(&whole), file(&resumed));
+}
+
+#[test]
+fn attackers_of_low_rank_are_others_and_repeat() {
+    let (mut spec, options) = (fixture::spec(), options());
+    spec.injection.steps = 21;
+    let mut with = |attackers| {
+        spec.injection.mode = Mode::Trajectory {
+            budget: Budget::Fast,
+            attackers,
+        };
+        file(&run(&spec, &options).0)
+    };
+    let [full, low, both] = [Attackers::Full, Attackers::LowRank, Attackers::Both].map(&mut with);
+    // The second excursion of "both" is of low rank.
+    assert!(full != low && low != both && both != full);
+    assert_eq!(low, with(Attackers::LowRank));
+}
+
+#[test]
+fn averages_lie_behind_the_last_weights_and_resume() {
+    let (mut spec, mut options) = (fixture::spec(), options());
+    let (last, _) = run(&spec, &options);
+    spec.injection.averaging = 0.5;
+    let (whole, events) = run(&spec, &options);
+    let gap = |outcome: &Outcome| {
+        let name = "conv_out.weight";
+        let from = fixture::pipeline().unet_weights.get(name).unwrap().clone();
+        let gap = (from - outcome.weights.get(name).unwrap()).unwrap();
+        gap.abs()
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap()
+    };
+    assert!(gap(&whole) < gap(&last) && gap(&whole) > 0.0);
+    options.resume = checkpoints(&events).into_iter().next();
+    assert_eq!(file(&whole), file(&run(&spec, &options).0));
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) mod job_event;
 pub(crate) mod model_import;
 pub(crate) mod model_import_file;
 pub(crate) mod node;
+pub(crate) mod patch;
 pub(crate) mod protected_set;
 pub(crate) mod session;
 pub(crate) mod upload;

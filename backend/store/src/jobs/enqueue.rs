@@ -1,11 +1,8 @@
 //! New jobs: the row and its first event in one transaction.
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
-    sea_query::LockType,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use shared::{
-    JobId, Timestamp, UserId,
+    JobId, SetId, Timestamp, UserId,
     job::{JobKind, JobProgress, JobSpec, JobStatus},
     limits::MAX_ACTIVE_JOBS,
 };
@@ -17,9 +14,11 @@ use super::{
 use crate::{
     Error, Store,
     database::{insert, new_uuid},
-    entity::{job, user},
+    entity::job,
+    patches,
     sets::ensure_sealed,
     text::{number, to_json, to_name},
+    users,
 };
 
 /// What a job is made of.
@@ -42,11 +41,21 @@ pub struct NewJob {
 const WAITS: &str = "Waits for a node.";
 
 impl NewJob {
+    /// The set that the row names: that of the attacked concept for an evaluation, else the first.
+    fn set(&self) -> Result<SetId, Error> {
+        let first = self.spec.concepts.first().ok_or(Error::NoConcept)?;
+        let concept = match self.kind {
+            JobKind::Evaluate => self.spec.attacked(),
+            JobKind::Protect | JobKind::Probe => first,
+        };
+        Ok(concept.protected_set_id)
+    }
+
     fn row(self, now: Timestamp) -> Result<job::Model, Error> {
         Ok(job::Model {
             id: new_uuid(now),
             owner_id: self.owner_id.uuid(),
-            set_id: self.spec.protected_set_id.uuid(),
+            set_id: self.set()?.uuid(),
             model_id: self.spec.base_model_id.uuid(),
             parent_id: self.parent_id.map(JobId::uuid),
             idempotency_key: self.idempotency_key,
@@ -117,22 +126,22 @@ async fn find_by_key(
 impl Store {
     /// Queues a job, or answers the one that the same idempotency key made before.
     ///
-    /// [`Error::SetNotSealed`] for a set that is missing, another's or a draft;
+    /// [`Error::SetNotSealed`] for a set that is missing, another's or a draft, [`Error::PatchMissing`];
     /// [`Error::TooManyJobs`] at the account's limit.
     pub async fn enqueue_job(&self, new: NewJob, now: Timestamp) -> Result<JobRecord, Error> {
         let owner = new.owner_id;
         let transaction = self.begin().await?;
         // One enqueue of an account at a time: the limit and the key hold under concurrency.
-        user::Entity::find_by_id(owner.uuid())
-            .lock(LockType::NoKeyUpdate)
-            .one(&transaction)
-            .await?;
+        users::lock(&transaction, owner).await?;
         let key = new.idempotency_key.as_deref();
         if let Some(row) = find_by_key(&transaction, owner, key).await? {
             transaction.rollback().await?;
             return row.try_into();
         }
-        ensure_sealed(&transaction, owner, new.spec.protected_set_id).await?;
+        for concept in &new.spec.concepts {
+            ensure_sealed(&transaction, owner, concept.protected_set_id).await?;
+        }
+        patches::ensure_known(&transaction, owner, &new.spec).await?;
         let active = count(&transaction, owner).await?;
         if active >= number("job limit", MAX_ACTIVE_JOBS)? {
             return Err(Error::TooManyJobs { active });

@@ -28,8 +28,10 @@ pub enum FinishJob {
         metrics: JobMetrics,
         /// The outputs.
         artifacts: Vec<NewArtifact>,
-        /// The job that this one implies; its owner and parent are set here.
-        follow_up: Option<Box<NewJob>>,
+        /// What this server adds to them; no part of what the node said.
+        issued: Vec<NewArtifact>,
+        /// The jobs that this one implies, in order; their owner and parent are set here.
+        follow_ups: Vec<NewJob>,
         /// The gallery that this job opens.
         gallery: Option<Box<NewGallery>>,
     },
@@ -148,17 +150,19 @@ async fn apply(
         FinishJob::Succeeded {
             metrics,
             artifacts,
-            follow_up,
+            issued,
+            follow_ups,
             gallery,
         } => {
             let canceling = succeed(connection, row, now).await?;
             row.metrics = Some(to_json("job metrics", &metrics)?);
             publish(connection, row, artifacts, now).await?;
+            publish(connection, row, issued, now).await?;
             if let Some(new) = gallery {
                 galleries::open(connection, row, *new, now).await?;
             }
-            if let Some(new) = follow_up {
-                follow(connection, row, *new, canceling, now).await?;
+            for new in follow_ups {
+                follow(connection, row, new, canceling, now).await?;
             }
             Ok(())
         }
@@ -176,8 +180,8 @@ async fn apply(
 }
 
 impl Store {
-    /// Ends an attempt if its token still holds the job: state, event, outputs, gallery and the job
-    /// that follows commit together or not at all.
+    /// Ends an attempt if its token still holds the job: state, event, outputs, gallery and the jobs
+    /// that follow commit together or not at all.
     pub async fn finish_job(
         &self,
         job: JobId,

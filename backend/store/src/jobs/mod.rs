@@ -13,6 +13,8 @@ mod ledger;
 mod queries;
 mod record;
 
+pub(crate) use ledger::ACTIVE;
+
 pub use claim::ClaimedJob;
 pub use enqueue::NewJob;
 pub use finish::{FinishJob, Finished};

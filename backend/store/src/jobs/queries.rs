@@ -1,12 +1,12 @@
 //! Looking jobs up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use shared::{
-    GalleryId, JobId, Timestamp, UserId,
+    GalleryId, JobId, ModelId, Timestamp, UserId,
     job::{JobKind, JobMetrics, JobSpec, JobStatus},
     progress::JobEvent,
 };
@@ -54,6 +54,23 @@ impl Store {
             Some(row) => self.link(row.try_into()?).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The owner's latest probes of a model, newest first.
+    pub async fn list_probes(
+        &self,
+        owner: UserId,
+        model: ModelId,
+        limit: u64,
+    ) -> Result<Vec<JobRecord>, Error> {
+        let rows = owned(owner)
+            .filter(job::Column::Kind.eq(to_name("job kind", &JobKind::Probe)?))
+            .filter(job::Column::ModelId.eq(model.uuid()))
+            .order_by_desc(job::Column::Id)
+            .limit(limit)
+            .all(&self.reader)
+            .await?;
+        rows.into_iter().map(JobRecord::try_from).collect()
     }
 
     /// Finds anybody's job; for nodes, which prove themselves by the token.
@@ -165,32 +182,38 @@ impl Store {
         })
     }
 
-    /// Fills in the evaluation and the gallery of each job, by two queries for all of them.
+    /// Fills in the evaluations and the gallery of each job, by two queries for all of them.
     async fn link_all(&self, mut jobs: Vec<JobRecord>) -> Result<Vec<JobRecord>, Error> {
         let ids: Vec<Uuid> = jobs.iter().map(|job| job.id.uuid()).collect();
-        let evaluations = self.evaluations(&ids).await?;
+        let mut evaluations = self.evaluations(&ids).await?;
         let galleries = self.galleries(&ids).await?;
         for job in &mut jobs {
             let id = job.id.uuid();
-            job.evaluation_id = evaluations.get(&id).copied().map(JobId::from_uuid);
+            job.evaluation_ids = evaluations.remove(&id).unwrap_or_default();
             job.gallery_id = galleries.get(&id).copied().map(GalleryId::from_uuid);
         }
         Ok(jobs)
     }
 
-    /// The newest evaluation of each protect job.
-    async fn evaluations(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Uuid>, Error> {
-        let rows: Vec<(Option<Uuid>, Uuid)> = job::Entity::find()
+    /// The newest evaluation of each concept of each protect job, in the concepts' order.
+    async fn evaluations(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<JobId>>, Error> {
+        let rows: Vec<(Option<Uuid>, Uuid, String)> = job::Entity::find()
             .select_only()
-            .columns([job::Column::ParentId, job::Column::Id])
+            .columns([job::Column::ParentId, job::Column::Id, job::Column::Spec])
             .filter(job::Column::ParentId.is_in(ids.iter().copied()))
             .order_by_asc(job::Column::Id)
             .into_tuple()
             .all(&self.reader)
             .await?;
-        let pairs = rows.into_iter();
-        Ok(pairs
-            .filter_map(|(parent, id)| parent.map(|parent| (parent, id)))
+        let mut newest: HashMap<Uuid, BTreeMap<u32, JobId>> = HashMap::new();
+        for (parent, id, spec) in rows {
+            let spec: JobSpec = from_json("job specification", &spec)?;
+            let concepts = newest.entry(parent.unwrap_or_default()).or_default();
+            concepts.insert(spec.evaluation.concept, JobId::from_uuid(id));
+        }
+        let ordered = newest.into_iter();
+        Ok(ordered
+            .map(|(parent, concepts)| (parent, concepts.into_values().collect()))
             .collect())
     }
 

@@ -29,7 +29,7 @@ pub struct JobRecord {
     pub id: JobId,
     /// Whose it is.
     pub owner_id: UserId,
-    /// The sealed set that it protects.
+    /// The sealed set of its first concept; of an evaluation, that of the attacked one.
     pub set_id: SetId,
     /// The model that it protects it in.
     pub model_id: ModelId,
@@ -63,8 +63,9 @@ pub struct JobRecord {
     pub metrics: Option<JobMetrics>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
-    /// The newest evaluation that follows a protect job; filled by finders that take the owner.
-    pub evaluation_id: Option<JobId>,
+    /// The newest evaluation of each concept of a protect job, in the concepts' order; filled by finders
+    /// that take the owner.
+    pub evaluation_ids: Vec<JobId>,
     /// The newest gallery of a protect job, or that of an evaluation; filled as above.
     pub gallery_id: Option<GalleryId>,
     /// When it was created.
@@ -111,7 +112,7 @@ impl TryFrom<job::Model> for JobRecord {
             resume: resume(&row)?,
             metrics: from_json_opt("job metrics", row.metrics.as_deref())?,
             failure: from_json_opt("job failure", row.failure.as_deref())?,
-            evaluation_id: None,
+            evaluation_ids: Vec::new(),
             gallery_id: None,
             created_at: Timestamp::from_milliseconds(row.created_at),
             started_at: row.started_at.map(Timestamp::from_milliseconds),

@@ -99,7 +99,8 @@ async fn two_finishes_count_once(world: World) {
                         sha256: hash(1),
                         size_bytes: 1,
                     }],
-                    follow_up: None,
+                    issued: Vec::new(),
+                    follow_ups: Vec::new(),
                     gallery: None,
                 };
                 store

@@ -42,7 +42,8 @@ fn protected(new: &NewJob) -> FinishJob {
             "unet.safetensors",
             0xe7,
         )],
-        follow_up: Some(Box::new(evaluation)),
+        issued: Vec::new(),
+        follow_ups: vec![evaluation],
         gallery: None,
     }
 }
@@ -54,7 +55,8 @@ fn judged(public: bool) -> FinishJob {
             artifact(ArtifactKind::GalleryImage, "clean/200/00.png", 0xc0),
             artifact(ArtifactKind::Report, "report.json", 0xc1),
         ],
-        follow_up: None,
+        issued: Vec::new(),
+        follow_ups: Vec::new(),
         gallery: Some(Box::new(NewGallery {
             title: "My dog".to_owned(),
             output: evaluation_output(),
@@ -75,9 +77,7 @@ async fn protect_and_evaluation_end_in_a_gallery(world: World) {
         .await
         .unwrap();
     let done = store.find_job(owner, protect).await.unwrap().unwrap();
-    let evaluation = done
-        .evaluation_id
-        .expect("the evaluation was queued with the result");
+    let evaluation = done.evaluation_ids[0];
     assert_eq!(done.gallery_id, None);
     assert_eq!(done.metrics.unwrap().peak_memory_bytes, 7);
     assert!(
@@ -177,10 +177,11 @@ async fn finish_that_cannot_be_kept_changes_nothing(world: World) {
     let broken = FinishJob::Succeeded {
         metrics: JobMetrics::default(),
         artifacts: vec![twice.clone(), twice],
-        follow_up: Some(Box::new(NewJob {
+        issued: Vec::new(),
+        follow_ups: vec![NewJob {
             kind: JobKind::Evaluate,
             ..new.clone()
-        })),
+        }],
         gallery: None,
     };
     let before = (
@@ -263,7 +264,7 @@ async fn late_cancel_keeps_the_result_and_cancels_what_follows(world: World) {
         1
     );
     let done = store.find_job(new.owner_id, job).await.unwrap().unwrap();
-    let follow_up = world.job(done.evaluation_id.unwrap()).await;
+    let follow_up = world.job(done.evaluation_ids[0]).await;
     assert_eq!(follow_up.status, JobStatus::Canceled);
     assert!(world.claim(node, at(4)).await.is_none());
 }

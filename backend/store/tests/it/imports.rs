@@ -244,17 +244,42 @@ async fn model_with_jobs_stays(world: World) {
     assert!(!store.delete_base_model(bob, model.id).await.unwrap());
 }
 
+/// A report as it was before the objective had several kinds.
+fn old_output() -> String {
+    let rate = r#"{"value":0.25,"low":0,"high":1,"n":4}"#;
+    let arm = format!(
+        r#"{{"similarity":{rate},"hit_rate":{rate},"text_alignment":{rate},"class_rate":{rate},
+        "target_rate":{rate}}}"#
+    );
+    let mut output = serde_json::to_value(crate::support::evaluation_output()).unwrap();
+    output["report"]["verdict"] = "Its \"target_rate\": low.".into();
+    let text = output.to_string();
+    let checkpoint = format!(
+        r#"{{"attack_step":0,"clean":{arm},"protected":{arm},"similarity_difference":{rate}}}"#
+    );
+    text.replace(
+        "\"checkpoints\":[]",
+        &format!("\"checkpoints\":[{checkpoint}]"),
+    )
+}
+
 /// Rows of the first schema that the second one must not lose.
 fn old_rows(kind: Kind) -> String {
     let id = |number: u32| match kind {
         Kind::Sqlite => format!("x'{number:032x}'"),
         Kind::Postgres => format!("'{number:032x}'"),
     };
-    let (user, set, model, job) = (id(1), id(2), id(3), id(4));
-    let (manifest, file) = (hash(0xaa), hash(0xab));
+    let (user, set, model, job, artifact) = (id(1), id(2), id(3), id(4), id(5));
+    let (gallery, output) = (id(6), old_output());
+    let public = match kind {
+        Kind::Sqlite => "0",
+        Kind::Postgres => "FALSE",
+    };
+    let (manifest, file, report) = (hash(0xaa), hash(0xab), hash(0xac));
     let spec = format!(
         r#"{{"protected_set_id":"set_{:032x}","base_model_id":"mdl_{:032x}","class_name":"dog",
-        "identifier":"sks","objective":{{"kind":"target","target_class":"car"}}}}"#,
+        "identifier":"sks","objective":{{"kind":"target","target_class":"car"}},
+        "seed":18446744073709551615}}"#,
         2, 3
     );
     format!(
@@ -266,8 +291,31 @@ fn old_rows(kind: Kind) -> String {
         INSERT INTO jobs (id, owner_id, set_id, model_id, kind, status, status_reason, spec,
             priority, attempts, token, last_sequence, progress, created_at)
             VALUES ({job}, {user}, {set}, {model}, 'protect', 'queued', 'Waits.', '{spec}', 0, 0,
-            0, 0, '{{\"phase\":\"\",\"step\":0,\"total\":0}}', 1);"
+            0, 0, '{{\"phase\":\"\",\"step\":0,\"total\":0}}', 1);
+        INSERT INTO job_events VALUES ({job}, 1, 1,
+            '{{\"status\":{{\"status\":\"queued\",\"reason\":\"Waits.\"}}}}');
+        INSERT INTO galleries VALUES ({gallery}, {user}, {set}, {job}, {job}, 'x', '{output}',
+            {public}, 1);
+        INSERT INTO artifacts VALUES ({artifact}, {user}, {job}, 'report', 'report.json', '{report}',
+            7, 1);"
     )
+}
+
+/// One subject became one concept, and nothing else changed.
+fn check_specification(spec: &shared::job::JobSpec) {
+    assert_eq!(spec.concepts.len(), 1);
+    let concept = &spec.concepts[0];
+    assert_eq!(
+        (concept.class_name.as_str(), concept.identifier.as_str()),
+        ("dog", "sks")
+    );
+    let target_class = "car".to_owned();
+    assert_eq!(
+        concept.objective,
+        shared::objective::Objective::Target { target_class }
+    );
+    assert!(concept.is_protected());
+    assert_eq!((spec.seed, spec.extends), (u64::MAX, None));
 }
 
 async fn upgrade_keeps_models_files_and_jobs(kind: Kind) {
@@ -284,6 +332,19 @@ async fn upgrade_keeps_models_files_and_jobs(kind: Kind) {
     assert_eq!(files.len(), 1);
     let jobs = world.store.list_jobs(user, None, 10).await.unwrap();
     assert_eq!(jobs[0].model_id, models[0].id);
+    check_specification(&jobs[0].spec);
+    let events = world.store.list_events(user, jobs[0].id, 0, 9).await;
+    assert_eq!(events.unwrap().len(), 1);
+    let files = world.store.list_artifacts(user, jobs[0].id).await.unwrap();
+    assert_eq!(files[0].sha256, hash(0xac));
+    let gallery = world.store.list_galleries(user, None, 9).await.unwrap()[0].id;
+    let gallery = world.store.find_gallery(user, gallery).await.unwrap();
+    let report = gallery.unwrap().output.report;
+    assert!((report.checkpoints[0].clean.objective_rate.value - 0.25).abs() < 1e-9);
+    assert!(
+        report.verdict.contains("\"target_rate\":"),
+        "sentences stay as they are"
+    );
     let gone = world.store.delete_base_model(user, models[0].id).await;
     assert!(matches!(gone, Ok(false)), "it is nobody's own");
 }

@@ -7,7 +7,7 @@ use shared::{
 };
 use store::{Error, FinishJob, Finished, Heartbeat, NewJob, Renewal, ResumePoint};
 
-use crate::support::{World, at, failure, hash, on_both, success};
+use crate::support::{World, at, concept, failure, hash, on_both, success};
 
 on_both!(
     killed_nodes_job_returns_to_queue_and_its_token_is_fenced,
@@ -248,9 +248,16 @@ async fn draft_cannot_be_protected(world: World) {
     };
     let refused = world.store.enqueue_job(foreign, at(1)).await;
     assert!(matches!(refused, Err(Error::SetNotSealed)));
-    new.spec.protected_set_id = world.draft(new.owner_id).await;
+    let draft = concept(world.draft(new.owner_id).await);
+    new.spec.concepts.push(draft);
+    let refused = world.store.enqueue_job(new.clone(), at(1)).await;
+    assert!(
+        matches!(refused, Err(Error::SetNotSealed)),
+        "every concept's set counts"
+    );
+    new.spec.concepts.clear();
     let refused = world.store.enqueue_job(new, at(1)).await;
-    assert!(matches!(refused, Err(Error::SetNotSealed)));
+    assert!(matches!(refused, Err(Error::NoConcept)));
 }
 
 async fn progress_is_told_in_order(world: World) {

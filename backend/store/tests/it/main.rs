@@ -7,12 +7,14 @@
 )]
 
 mod accounts;
+mod concepts;
 mod concurrency;
 mod finishing;
 mod idempotency;
 mod imports;
 mod interleaving;
 mod jobs;
+mod patches;
 mod postgres;
 mod scoping;
 mod sets;

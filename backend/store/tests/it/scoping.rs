@@ -28,12 +28,14 @@ async fn everything(world: &World) -> NewJob {
                 sha256: hash(5),
                 size_bytes: 1,
             }],
-            follow_up: (!gallery).then(|| {
-                Box::new(NewJob {
+            issued: Vec::new(),
+            follow_ups: (!gallery)
+                .then(|| NewJob {
                     kind: JobKind::Evaluate,
                     ..new.clone()
                 })
-            }),
+                .into_iter()
+                .collect(),
             gallery: gallery.then(|| {
                 Box::new(NewGallery {
                     title: "My dog".to_owned(),
@@ -54,7 +56,7 @@ async fn stranger_finds_nothing(world: World) {
     let store = &world.store;
     let ada = everything(&world).await;
     let (owner, eve) = (ada.owner_id, world.user("eve").await);
-    let set = ada.spec.protected_set_id;
+    let set = ada.spec.concepts[0].protected_set_id;
     let image = store.list_images(owner, set).await.unwrap()[0].id;
     let job = store.list_jobs(owner, None, 9).await.unwrap()[0].id;
     let artifact = store.list_artifacts(owner, job).await.unwrap()[0].id;

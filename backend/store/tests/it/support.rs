@@ -9,7 +9,9 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use shared::{
     JobId, ModelId, NodeId, SetId, Timestamp, UploadId, UserId,
     evaluation::{AttackRecord, EvaluationOutput, EvaluationReport, Grade},
-    job::{Evaluation, Failure, Injection, JobKind, JobMetrics, JobSpec},
+    job::{
+        Action, Concept, Evaluation, Failure, Injection, JobKind, JobMetrics, JobSpec, SubjectKind,
+    },
     node::InputRole,
     objective::Objective,
     protected_set::{Attestation, CreateAttestation, RightsBasis},
@@ -317,16 +319,26 @@ pub(crate) fn attestation() -> Attestation {
 
 pub(crate) fn spec(set: SetId, model: ModelId) -> JobSpec {
     JobSpec {
-        protected_set_id: set,
         base_model_id: model,
+        concepts: vec![concept(set)],
+        extends: None,
+        injection: Injection::default(),
+        evaluation: Evaluation::default(),
+        seed: 7,
+    }
+}
+
+/// A dog that becomes a car.
+pub(crate) fn concept(set: SetId) -> Concept {
+    Concept {
+        protected_set_id: set,
+        subject: SubjectKind::Object,
         class_name: "dog".to_owned(),
         identifier: "sks".to_owned(),
         objective: Objective::Target {
             target_class: "car".to_owned(),
         },
-        injection: Injection::default(),
-        evaluation: Evaluation::default(),
-        seed: 7,
+        action: Action::Protect,
     }
 }
 
@@ -345,7 +357,8 @@ pub(crate) fn success() -> FinishJob {
     FinishJob::Succeeded {
         metrics: JobMetrics::default(),
         artifacts: Vec::new(),
-        follow_up: None,
+        issued: Vec::new(),
+        follow_ups: Vec::new(),
         gallery: None,
     }
 }

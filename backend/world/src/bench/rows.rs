@@ -2,7 +2,7 @@
 //! run the same injection twice: rows that agree share their runs.
 
 use serde::{Deserialize, Serialize};
-use shared::job::{Ablation, Budget, Injection, Mode, Retention};
+use shared::job::{Ablation, Attackers, Budget, Injection, Mode, Retention};
 
 use super::matrix::Unit;
 use super::summary::{Summary, summarise};
@@ -73,7 +73,46 @@ pub fn ablation() -> Vec<Row> {
         "persistence",
         "100 steps ahead, no L_BR",
         "strong-off",
-        demo,
+        demo.clone(),
+    ));
+    for (attackers, name, key) in [
+        (
+            Attackers::LowRank,
+            "100 LoRA steps ahead, no L_BR",
+            "strong-lora",
+        ),
+        (
+            Attackers::Both,
+            "100 steps of either kind ahead, no L_BR",
+            "strong-both",
+        ),
+    ] {
+        let mode = Mode::Trajectory {
+            budget: Budget::Strong,
+            attackers,
+        };
+        let injection = Injection {
+            mode,
+            ..demo.clone()
+        };
+        rows.push(("persistence", name, key, injection));
+    }
+    let averaged = Injection {
+        averaging: 0.98,
+        ..demo.clone()
+    };
+    rows.push((
+        "persistence",
+        "100 steps ahead, no L_BR, averaged weights",
+        "strong-averaged",
+        averaged,
+    ));
+    let low_noise_ahead = trajectory(Budget::Strong, Retention::LowNoise);
+    rows.push((
+        "persistence",
+        "100 steps ahead, L_BR at low noise",
+        "strong-low-noise",
+        low_noise_ahead,
     ));
     let low_noise = Injection {
         retention: Retention::LowNoise,
@@ -119,7 +158,10 @@ pub fn ablation() -> Vec<Row> {
 
 fn trajectory(budget: Budget, retention: Retention) -> Injection {
     Injection {
-        mode: Mode::Trajectory { budget },
+        mode: Mode::Trajectory {
+            budget,
+            attackers: Attackers::Full,
+        },
         retention,
         ..Injection::default()
     }

@@ -8,7 +8,7 @@ use candle_core::Device;
 use diffusion::pipeline::Pipeline;
 use eval::encoder::Encoder;
 use sha2::{Digest, Sha256};
-use shared::job::{Budget, Mode};
+use shared::job::{Attackers, Budget, Mode};
 use world::attributes::Class;
 use world::bench::matrix::{Part, units};
 use world::bench::page::{self, Content};
@@ -103,7 +103,10 @@ fn mode(name: &str) -> Result<Mode, String> {
         "strong" => Budget::Strong,
         _ => return Err("use paper, fast, balanced or strong".to_owned()),
     };
-    Ok(Mode::Trajectory { budget })
+    Ok(Mode::Trajectory {
+        budget,
+        attackers: Attackers::Full,
+    })
 }
 
 /// SHA-256 of this program, which holds the method, the judge and the models: other bits, other results.
