@@ -118,6 +118,7 @@ fn spec(set: &ProtectedSet, model: &BaseModel) -> JobSpec {
         injection: Injection {
             mode: Mode::Trajectory {
                 budget: Budget::Strong,
+                attackers: shared::job::Attackers::Full,
             },
             retention: Retention::Off,
             ..Injection::default()
