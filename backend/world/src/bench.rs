@@ -14,3 +14,5 @@ pub mod unit;
 
 mod chart;
 mod dots;
+#[cfg(test)]
+mod fixture;

@@ -8,7 +8,7 @@ use shared::evaluation::Estimate;
 use super::summary::Step;
 
 const WIDTH: f64 = 640.0;
-const LABEL: f64 = 190.0;
+const LABEL: f64 = 200.0;
 const RIGHT: f64 = 90.0;
 const ROW: f64 = 24.0;
 const TOP: f64 = 12.0;

@@ -44,116 +44,120 @@ pub fn method() -> Vec<Row> {
     ])
 }
 
+/// What is varied, the row's name, its key and its settings.
+type Entry = (&'static str, &'static str, &'static str, Injection);
+
 /// Losses, persistence, weights and steps, one at a time.
 pub fn ablation() -> Vec<Row> {
-    let mut rows = Vec::new();
-    for ablation in Ablation::ALL {
+    build([losses(), persistence(), weights(), steps()].concat())
+}
+
+fn losses() -> Vec<Entry> {
+    let entry = |ablation: &Ablation| {
         let (name, key) = match ablation {
             Ablation::BackdoorOnly => ("L_BB", "backdoor-only"),
             Ablation::WithPrior => ("L_BB + L_PP", "with-prior"),
             Ablation::WithRetention => ("L_BB + L_BR", "with-retention"),
             Ablation::All => ("L_BB + L_PP + L_BR", "all"),
         };
-        rows.push(("losses", name, key, ablation.injection()));
-    }
-    for (budget, name, key) in [
-        (Budget::Fast, "10 steps ahead", "fast"),
-        (Budget::Balanced, "40 steps ahead", "balanced"),
-        (Budget::Strong, "100 steps ahead", "strong"),
-    ] {
-        rows.push((
-            "persistence",
-            name,
-            key,
-            trajectory(budget, Retention::Full),
-        ));
-    }
+        ("losses", name, key, ablation.injection())
+    };
+    Ablation::ALL.iter().map(entry).collect()
+}
+
+fn persistence() -> Vec<Entry> {
+    let ahead = |budget| trajectory(budget, Retention::Full);
     let demo = trajectory(Budget::Strong, Retention::Off);
-    rows.push((
-        "persistence",
-        "100 steps ahead, no L_BR",
-        "strong-off",
-        demo.clone(),
-    ));
-    for (attackers, name, key) in [
-        (
-            Attackers::LowRank,
-            "100 LoRA steps ahead, no L_BR",
-            "strong-lora",
-        ),
-        (
-            Attackers::Both,
-            "100 steps of either kind ahead, no L_BR",
-            "strong-both",
-        ),
-    ] {
-        let mode = Mode::Trajectory {
+    let against = |attackers| Injection {
+        mode: Mode::Trajectory {
             budget: Budget::Strong,
             attackers,
-        };
-        let injection = Injection {
-            mode,
-            ..demo.clone()
-        };
-        rows.push(("persistence", name, key, injection));
-    }
-    let averaged = Injection {
-        averaging: 0.98,
+        },
         ..demo.clone()
     };
-    rows.push((
-        "persistence",
-        "100 steps ahead, no L_BR, averaged weights",
-        "strong-averaged",
-        averaged,
-    ));
-    let low_noise_ahead = trajectory(Budget::Strong, Retention::LowNoise);
-    rows.push((
-        "persistence",
-        "100 steps ahead, L_BR at low noise",
-        "strong-low-noise",
-        low_noise_ahead,
-    ));
     let low_noise = Injection {
         retention: Retention::LowNoise,
         ..Injection::default()
     };
-    rows.push(("persistence", "L_BR at low noise", "low-noise", low_noise));
-    for (lambda_prior, name, key) in [
-        (0.25, "lambda1 = 0.25", "prior-0.25"),
-        (0.5, "lambda1 = 0.5", "prior-0.5"),
-        (1.0, "lambda1 = 1", "prior-1"),
-    ] {
-        let injection = Injection {
-            lambda_prior,
-            ..Injection::default()
-        };
-        rows.push(("weight of L_PP", name, key, injection));
-    }
-    for (lambda_retention, name, key) in [
-        (0.05, "lambda2 = 0.05", "retention-0.05"),
-        (0.1, "lambda2 = 0.1", "retention-0.1"),
-        (0.5, "lambda2 = 0.5", "retention-0.5"),
-    ] {
-        let injection = Injection {
-            lambda_retention,
-            ..Injection::default()
-        };
-        rows.push(("weight of L_BR", name, key, injection));
-    }
-    for (steps, name, key) in [
+    let averaged = Injection {
+        averaging: 0.98,
+        ..demo.clone()
+    };
+    let (lora, both) = (against(Attackers::LowRank), against(Attackers::Both));
+    let strong_low = trajectory(Budget::Strong, Retention::LowNoise);
+    [
+        ("10 ahead", "fast", ahead(Budget::Fast)),
+        ("40 ahead", "balanced", ahead(Budget::Balanced)),
+        ("100 ahead", "strong", ahead(Budget::Strong)),
+        ("100 ahead, no L_BR", "strong-off", demo.clone()),
+        ("100 ahead, no L_BR, LoRA", "strong-lora", lora),
+        ("100 ahead, no L_BR, either", "strong-both", both),
+        ("100 ahead, no L_BR, averaged", "strong-averaged", averaged),
+        (
+            "100 ahead, L_BR at low noise",
+            "strong-low-noise",
+            strong_low,
+        ),
+        ("paper, L_BR at low noise", "low-noise", low_noise),
+    ]
+    .map(|(name, key, injection)| ("persistence", name, key, injection))
+    .into()
+}
+
+fn weights() -> Vec<Entry> {
+    let prior = |lambda_prior| Injection {
+        lambda_prior,
+        ..Injection::default()
+    };
+    let retention = |lambda_retention| Injection {
+        lambda_retention,
+        ..Injection::default()
+    };
+    vec![
+        (
+            "weight of L_PP",
+            "lambda1 = 0.25",
+            "prior-0.25",
+            prior(0.25),
+        ),
+        ("weight of L_PP", "lambda1 = 0.5", "prior-0.5", prior(0.5)),
+        ("weight of L_PP", "lambda1 = 1", "prior-1", prior(1.0)),
+        (
+            "weight of L_BR",
+            "lambda2 = 0.05",
+            "retention-0.05",
+            retention(0.05),
+        ),
+        (
+            "weight of L_BR",
+            "lambda2 = 0.1",
+            "retention-0.1",
+            retention(0.1),
+        ),
+        (
+            "weight of L_BR",
+            "lambda2 = 0.5",
+            "retention-0.5",
+            retention(0.5),
+        ),
+    ]
+}
+
+fn steps() -> Vec<Entry> {
+    [
         (100, "100 steps", "steps-100"),
         (200, "200 steps", "steps-200"),
         (300, "300 steps", "steps-300"),
         (600, "600 steps", "steps-600"),
-    ] {
+    ]
+    .map(|(steps, name, key)| {
         let injection = Injection {
             steps,
             ..Injection::default()
         };
-        rows.push(("injection steps", name, key, injection));
-    }
-    build(rows)
+        ("injection steps", name, key, injection)
+    })
+    .into()
 }
 
 fn trajectory(budget: Budget, retention: Retention) -> Injection {
@@ -168,7 +172,7 @@ fn trajectory(budget: Budget, retention: Retention) -> Injection {
 }
 
 /// Gives rows with equal injections the key of the first of them.
-fn build(rows: Vec<(&str, &str, &str, Injection)>) -> Vec<Row> {
+fn build(rows: Vec<Entry>) -> Vec<Row> {
     let mut built: Vec<Row> = Vec::new();
     for (group, name, key, injection) in rows {
         let twin = built.iter().find(|row| row.injection == injection);
@@ -255,6 +259,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::bench::fixture::result;
     use crate::bench::matrix::{Part, units};
 
     #[test]
@@ -268,8 +273,12 @@ mod tests {
             }
         }
         let rows = ablation();
-        assert_eq!(rows.len(), 4 + 5 + 3 + 3 + 4);
+        // The whole method stands in the table as itself and as three of its weights and steps.
+        let whole = Injection::default();
+        assert_eq!(rows.iter().filter(|row| row.injection == whole).count(), 4);
         assert_eq!(distinct(&rows).count(), rows.len() - 3);
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names.len(), rows.len());
     }
 
     #[test]
@@ -292,5 +301,43 @@ mod tests {
         for unit in &one {
             assert!(unit.spec().validate().is_empty(), "{:?}", unit.directory());
         }
+    }
+
+    #[test]
+    fn the_row_that_breaks_later_is_best_and_fewer_hits_decide_a_tie() {
+        let rows = method();
+        assert!(best(&[]).is_none());
+        for (paper, ours, expected) in [
+            ([0.0, 0.6, 0.9], [0.0, 0.2, 0.3], TRAJECTORY),
+            ([0.0, 0.2, 0.4], [0.0, 0.2, 0.6], PAPER),
+            ([0.0, 0.3, 0.6], [0.0, 0.1, 0.6], TRAJECTORY),
+        ] {
+            let results = [(0, paper), (1, ours)].map(|(at, hits)| result(&rows[at], 0, hits));
+            let found = summaries(&rows, &results);
+            assert_eq!(best(&found).map(|row| row.row.key.as_str()), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_row_sums_up_its_own_runs_alone() {
+        let rows = method();
+        let results = [
+            result(&rows[1], 0, [0.0, 0.0, 0.2]),
+            result(&rows[1], 1, [0.0, 0.0, 0.4]),
+        ];
+        let found = summaries(&rows, &results);
+        let [row] = found.as_slice() else {
+            panic!("only one row has runs: {}", found.len());
+        };
+        let (summary, last) = (&row.summary, row.summary.steps.last().unwrap());
+        assert_eq!((summary.runs, summary.competent), (2, 2));
+        assert!((last.hit_protected.value - 0.3).abs() < 1e-9);
+        assert!((last.psr_protected.value - 0.7).abs() < 1e-9);
+        assert!((summary.innocent_delta.value + 0.1).abs() < 1e-9);
+        assert_eq!(summary.s50_protected.median, None);
+        let quality = summary.quality.unwrap();
+        assert!((quality.text_alignment.value + 0.003).abs() < 1e-9);
+        // 1 and 2 of 48.
+        assert!((quality.strays.value - 1.5 / 48.0).abs() < 1e-9);
     }
 }

@@ -7,7 +7,7 @@ use shared::evaluation::Estimate;
 
 use super::dots::{self, Panel};
 use super::rows::RowSummary;
-use super::summary::Summary;
+use super::summary::{BreakingPoint, Summary};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -117,6 +117,11 @@ fn fine_cell(estimate: Option<Estimate>) -> String {
     )
 }
 
+/// A breaking point in HTML.
+fn point(point: &BreakingPoint) -> String {
+    point.to_string().replace('>', "&gt;")
+}
+
 /// Starts a table whose first columns are group and row.
 fn open(html: &mut String, columns: &[String]) {
     html.push_str("<div class=\"wide\"><table><thead><tr><th>Varied</th><th>Row</th>");
@@ -165,8 +170,8 @@ fn table(html: &mut String, rows: &[RowSummary]) {
             summary.runs,
             summary.competent,
             dots::curves(&summary.steps),
-            summary.s50_clean,
-            summary.s50_protected,
+            point(&summary.s50_clean),
+            point(&summary.s50_protected),
         );
         let hits = summary.steps.iter().map(|step| cell(step.hit_protected));
         html.extend(hits);
@@ -213,4 +218,50 @@ fn costs(html: &mut String, rows: &[RowSummary]) {
         );
     }
     html.push_str("</tbody></table></div>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::fixture::result;
+    use crate::bench::rows::{method, summaries};
+
+    #[test]
+    fn the_page_shows_every_row_and_loads_nothing() {
+        let rows = method();
+        let mut results = vec![
+            result(&rows[0], 0, [0.0, 0.6, 0.9]),
+            result(&rows[1], 0, [0.0, 0.0, 0.2]),
+            result(&rows[1], 1, [0.0, 0.0, 0.4]),
+        ];
+        let show = |results: &[crate::bench::unit::UnitResult]| {
+            let rows = summaries(&rows, results);
+            page(Content {
+                title: "Method",
+                lead: "Two rows.",
+                rows: &rows,
+                base_sha256: "0123456789abcdef",
+            })
+        };
+        let html = show(&results);
+        for part in [
+            ">paper</th>",
+            ">trajectory</th>",
+            "Hit at 200",
+            ">50</td>",
+            "&gt;200",
+            "0.30",
+            "n=2",
+            "0123456789ab.",
+        ] {
+            assert!(html.contains(part), "{part}");
+        }
+        assert!(
+            !html.contains("NaN") && !html.contains("src=\"http") && !html.contains("not measured")
+        );
+        for result in &mut results {
+            result.quality = None;
+        }
+        assert!(show(&results).contains("not measured"));
+    }
 }

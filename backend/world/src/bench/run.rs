@@ -1,6 +1,7 @@
 //! Working through the matrix: several runs at once, within a budget of time, going on where an earlier start
 //! stopped. Refuses to start a run that would not end in time.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -59,26 +60,22 @@ pub fn run(
                 .filter(|&at| done[at].is_none())
                 .collect(),
         ),
-        longest: Mutex::new(
-            done.iter()
-                .flatten()
-                .map(|result| result.seconds)
-                .fold(0.0, f64::max),
-        ),
+        longest: Mutex::default(),
         start,
         budget: settings.budget,
     };
+    done.iter().flatten().for_each(|result| queue.took(result));
     let results = Mutex::new(done);
     let failure = Mutex::new(None);
     let work = || -> anyhow::Result<()> {
-        while let Some(at) = queue.next() {
+        while let Some(at) = queue.next(units) {
             let directory = settings.out.join(units[at].directory());
             let result = unit::run(&units[at], &bench, &directory)?;
             file::write(
                 &directory.join("result.json"),
                 &serde_json::to_vec(&result)?,
             )?;
-            queue.took(result.seconds);
+            queue.took(&result);
             tell(&result)?;
             lock(&results)[at] = Some(result);
         }
@@ -107,24 +104,29 @@ pub fn run(
 struct Queue {
     /// Positions in the matrix, the next one last.
     waiting: Mutex<Vec<usize>>,
-    /// Seconds of the longest run so far.
-    longest: Mutex<f64>,
+    /// Seconds of the longest run so far, by row.
+    longest: Mutex<BTreeMap<String, f64>>,
     start: Instant,
     budget: Duration,
 }
 
 impl Queue {
-    fn next(&self) -> Option<usize> {
-        let expected = Duration::from_secs_f64(*lock(&self.longest));
+    /// The next position, unless a run of its row would end too late. None is skipped: rows keep abreast.
+    fn next(&self, units: &[Unit]) -> Option<usize> {
+        let mut waiting = lock(&self.waiting);
+        let row = &units[*waiting.last()?].row;
+        let seconds = lock(&self.longest).get(row).copied().unwrap_or_default();
+        let expected = Duration::from_secs_f64(seconds);
         if self.start.elapsed() + expected > self.budget {
             return None;
         }
-        lock(&self.waiting).pop()
+        waiting.pop()
     }
 
-    fn took(&self, seconds: f64) {
+    fn took(&self, result: &UnitResult) {
         let mut longest = lock(&self.longest);
-        *longest = longest.max(seconds);
+        let longest = longest.entry(result.unit.row.clone()).or_default();
+        *longest = longest.max(result.seconds);
     }
 }
 
@@ -149,4 +151,33 @@ pub fn finished(settings: &Settings) -> Vec<UnitResult> {
     let program = results.first().map(|result| result.fingerprint.clone());
     results.retain(|result| Some(&result.fingerprint) == program.as_ref());
     results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::fixture::result;
+    use crate::bench::rows::{by_unit, method};
+
+    #[test]
+    fn a_row_that_would_end_too_late_stops_the_queue_and_another_does_not() {
+        let rows = method();
+        let one = result(&rows[0], 0, [0.0; 3]);
+        let units = by_unit(std::slice::from_ref(&one.unit), &rows);
+        let queue = |waiting: Vec<usize>| Queue {
+            waiting: Mutex::new(waiting),
+            longest: Mutex::default(),
+            start: Instant::now(),
+            budget: Duration::from_secs(50),
+        };
+        let fresh = queue(vec![1, 0]);
+        // The fixture's runs take 100 seconds.
+        fresh.took(&one);
+        assert_eq!(fresh.next(&units), None);
+        let other = queue(vec![0, 1]);
+        other.took(&one);
+        assert_eq!(other.next(&units), Some(1));
+        assert_eq!(other.next(&units), None);
+        assert_eq!(queue(Vec::new()).next(&units), None);
+    }
 }

@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         name: "ablation",
         title: "Demo benchmark: ablation",
         about: "Losses, persistence, weights and steps, one at a time, on subjects for tuning; rows with equal \
-                settings share their runs.",
+                settings share their runs. Persistence: how many attack steps training looks ahead (all weights, LoRA, or \
+                either), and whether the result is the average of the weights.",
         units: rows::by_row(subjects, &ways),
         rows: ways,
     };
