@@ -2,12 +2,11 @@
 
 use leptos::prelude::*;
 use shared::{
-    base_model::BaseModel, demo::SampleSet, page::Page, problem::FieldError,
-    protected_set::ProtectedSet,
+    base_model::BaseModel, demo::SampleSet, problem::FieldError, protected_set::ProtectedSet,
 };
 
 use super::{concept::ConceptForm, form::ProtectForm};
-use crate::state::{fetch::Fetch, form::detail_of};
+use crate::state::{form::detail_of, pages::Pages};
 
 /// The form and what it knows.
 #[derive(Clone, Copy)]
@@ -16,7 +15,7 @@ pub(super) struct Editor {
     pub(super) models: StoredValue<Vec<BaseModel>>,
     pub(super) samples: StoredValue<Vec<SampleSet>>,
     /// The person's newest sets.
-    pub(super) sets: Fetch<Page<ProtectedSet>>,
+    pub(super) sets: Pages<ProtectedSet>,
     pub(super) errors: Signal<Vec<FieldError>>,
 }
 

@@ -13,17 +13,14 @@ use crate::{
         field::{CheckCard, SelectField},
         notice::ErrorNotice,
     },
-    state::fetch::{Fetch, use_fetch},
+    state::pages::Pages,
     text,
 };
 
-type Jobs = Fetch<shared::page::Page<Job>>;
-
 /// The finished protections of the chosen model; asked anew each time, which a hundred jobs bear.
-fn finished(editor: Editor, jobs: Jobs) -> Vec<Job> {
+fn finished(editor: Editor, jobs: Pages<Job>) -> Vec<Job> {
     let model = editor.form.model.get();
-    let page = jobs.data.get();
-    let jobs = page.map(|page| page.data).unwrap_or_default();
+    let jobs = jobs.items.get().unwrap_or_default();
     let fits = |job: &Job| {
         job.kind == JobKind::Protect
             && job.status == JobStatus::Succeeded
@@ -35,7 +32,7 @@ fn finished(editor: Editor, jobs: Jobs) -> Vec<Job> {
 #[component]
 pub(super) fn GoOn(editor: Editor) -> impl IntoView {
     let form = editor.form;
-    let jobs: Jobs = use_fetch(api::latest_jobs);
+    let jobs = Pages::new(|_| api::latest_jobs());
     let chosen = RwSignal::new(String::new());
     let finished = move || finished(editor, jobs);
     let owner = StoredValue::new(Owner::current());
@@ -77,7 +74,7 @@ pub(super) fn GoOn(editor: Editor) -> impl IntoView {
         std::iter::once(first).chain(jobs).collect::<Vec<_>>()
     });
     let offered = Memo::new(move |_| !finished().is_empty());
-    let retry = Callback::new(move |()| jobs.reload());
+    let retry = Callback::new(move |()| jobs.more());
     let reason = editor.reason("#/extends");
     view! {
         {move || jobs.error.get().map(|error| view! { <ErrorNotice error=error what="Your earlier jobs could not be loaded" retry=retry /> })}
@@ -122,8 +119,8 @@ fn EarlierList(editor: Editor, earlier: Vec<Earlier>) -> impl IntoView {
 
 /// The name of a set, if it is among those that were loaded.
 fn set_name(editor: Editor, id: SetId) -> Option<String> {
-    editor.sets.data.with(|page| {
-        let mut sets = page.as_ref()?.data.iter();
+    editor.sets.items.with(|sets| {
+        let mut sets = sets.as_ref()?.iter();
         sets.find(|set| set.id == id).map(|set| set.name.clone())
     })
 }

@@ -38,6 +38,7 @@ use crate::{
         browser::random_key,
         fetch::use_fetch,
         form::{FormState, focus_first},
+        pages::Pages,
     },
 };
 use advanced::Advanced;
@@ -141,7 +142,7 @@ fn LaunchForm(set: ProtectedSet, models: Vec<BaseModel>, samples: Vec<SampleSet>
         form,
         models: StoredValue::new(models),
         samples: StoredValue::new(samples),
-        sets: use_fetch(api::latest_sets),
+        sets: Pages::new(|_| api::latest_sets()),
         errors,
     };
     // What the API refused belongs to the specification that it saw.

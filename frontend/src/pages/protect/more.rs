@@ -101,8 +101,7 @@ fn addable(editor: Editor) -> Vec<ProtectedSet> {
             .chain(own.into_iter().map(ConceptForm::set_id))
             .collect()
     });
-    let page = editor.sets.data.get();
-    let sets = page.map(|page| page.data).unwrap_or_default();
+    let sets = editor.sets.items.get().unwrap_or_default();
     let fits = |set: &ProtectedSet| set.status == SetStatus::Sealed && !named.contains(&set.id);
     sets.into_iter().filter(fits).collect()
 }
@@ -147,7 +146,7 @@ fn AddSet(editor: Editor) -> impl IntoView {
         form.concepts.update(|concepts| concepts.push(concept));
         chosen.set(String::new());
     };
-    let retry = Callback::new(move |()| editor.sets.reload());
+    let retry = Callback::new(move |()| editor.sets.more());
     let picker = move || {
         if full.get() {
             return view! { <p class="field-hint">{format!("This job holds {MAX_CONCEPTS} sets; that is the limit.")}</p> }.into_any();

@@ -42,28 +42,35 @@ pub(super) fn ProbeOffer(
     });
     move || {
         let looked = known.get()?;
-        let fate = looked.probe.and_then(|probe| {
-            ended.with(|ended| ended.iter().find(|(id, _)| *id == probe).map(|fate| fate.1))
-        });
-        Some(match (looked.probe, looked.missing, fate) {
-            (Some(id), false, _) => view! {
+        let fate = ended.with(|ended| ended.last().copied());
+        let over = |id| ended.with(|ended| ended.iter().any(|(other, _)| *other == id));
+        Some(match (looked.probe, looked.missing) {
+            (Some(id), false) => view! {
                 <p class="small"><a href=format!("/jobs/{id}") data-test="probe-report">"What the look at the base model found"</a></p>
             }
             .into_any(),
-            (Some(id), true, None) => view! { <Underway id=id end=end /> }.into_any(),
-            (Some(id), true, Some(JobStatus::Failed)) => view! {
-                <Notice tone=Tone::Warn title="The look at the base model failed">
-                    <p>"Nothing is known of what the base model already draws. " <a href=format!("/jobs/{id}")>"See why"</a>"; you can launch without it or look again."</p>
-                </Notice>
-                <Start spec=spec again=again />
-            }
-            .into_any(),
-            (Some(_), true, Some(JobStatus::Succeeded)) if answer.with(Option::is_none) => {
+            (None, false) => ().into_any(),
+            (Some(id), true) if !over(id) => view! { <Underway id=id end=end /> }.into_any(),
+            _ if fate.is_some_and(|fate| fate.1 == JobStatus::Succeeded)
+                && answer.with(Option::is_none) =>
+            {
                 view! { <p class="field-hint">"Reading what was found…"</p> }.into_any()
             }
-            (_, true, _) => view! { <Start spec=spec again=again /> }.into_any(),
-            (None, false, _) => ().into_any(),
+            _ => {
+                let failed = fate.filter(|fate| fate.1 == JobStatus::Failed);
+                let failed = failed.map(|(id, _)| view! { <Failed id=id /> });
+                view! { {failed} <Start spec=spec again=again /> }.into_any()
+            }
         })
+    }
+}
+
+#[component]
+fn Failed(id: JobId) -> impl IntoView {
+    view! {
+        <Notice tone=Tone::Warn title="The look at the base model failed">
+            <p>"Nothing is known of what the base model already draws. " <a href=format!("/jobs/{id}")>"See why"</a>"; you can launch without it or look again."</p>
+        </Notice>
     }
 }
 

@@ -132,7 +132,7 @@ impl Looked {
 fn Unfinished(errors: Vec<FieldError>) -> impl IntoView {
     let items = errors
         .into_iter()
-        .map(|error| view! { <CheckLine status=CheckStatus::Fail title="To fix".to_owned() detail=error.detail pointer=Some(error.pointer) /> })
+        .map(|error| view! { <CheckLine status=CheckStatus::Fail title=to_fix(&error.pointer) detail=error.detail pointer=Some(error.pointer) /> })
         .collect_view();
     view! { <ul class="checks">{items}</ul> }
 }
@@ -141,6 +141,14 @@ fn Unfinished(errors: Vec<FieldError>) -> impl IntoView {
 fn concept_of(pointer: Option<&str>) -> Option<usize> {
     let rest = pointer?.strip_prefix("#/concepts/")?;
     rest.split('/').next()?.parse().ok()
+}
+
+/// Names the set where there are several.
+fn to_fix(pointer: &str) -> String {
+    match concept_of(Some(pointer)) {
+        Some(position) if position > 0 => format!("To fix in set {}", position + 1),
+        _ => "To fix".to_owned(),
+    }
 }
 
 /// Checks by concept, those of the whole job first; one concept needs no headings.
