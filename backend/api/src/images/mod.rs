@@ -5,7 +5,9 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, imageops::FilterType};
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbaImage, imageops::FilterType,
+};
 use shared::limits::{MAX_IMAGE_PIXELS, MAX_PATCH_SIDE, MIN_IMAGE_SIDE};
 
 /// Longest side that is kept.
@@ -46,25 +48,24 @@ pub struct CleanImage {
 
 /// Decodes, turns upright, shrinks to [`MAX_KEPT_SIDE`] and encodes anew.
 pub fn clean(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
-    clean_to(bytes, media_type, MAX_KEPT_SIDE, Ok)
+    clean_with(bytes, media_type, |picture| Ok(fit(picture, MAX_KEPT_SIDE)))
 }
 
 /// The same for a patch: shrunk to [`MAX_PATCH_SIDE`], always with transparency, which is its mask.
 pub fn clean_patch(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
-    clean_to(bytes, media_type, MAX_PATCH_SIDE, |picture| {
-        let picture = picture.to_rgba8();
+    clean_with(bytes, media_type, |picture| {
+        let picture = picture.into_rgba8();
         if picture.pixels().all(|pixel| pixel.0[3] == 0) {
             let detail = "The picture is transparent everywhere: nothing of it would be seen.";
             return Err(Refusal::Undecodable(detail.into()));
         }
-        Ok(DynamicImage::ImageRgba8(picture))
+        Ok(fit_mask(picture, MAX_PATCH_SIDE))
     })
 }
 
-fn clean_to(
+fn clean_with(
     bytes: &[u8],
     media_type: &str,
-    side: u32,
     prepare: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
 ) -> Result<CleanImage, Refusal> {
     let format = sniff(bytes, media_type)?;
@@ -72,8 +73,7 @@ fn clean_to(
         return Err(incomplete());
     }
     let exif = read_exif(bytes);
-    let picture = decode(bytes, format)?;
-    let picture = prepare(fit(picture, side))?;
+    let picture = prepare(decode(bytes, format)?)?;
     let (width, height) = (picture.width(), picture.height());
     Ok(CleanImage {
         png: encode(&picture)?,
@@ -178,6 +178,27 @@ fn fit(picture: DynamicImage, side: u32) -> DynamicImage {
         return picture;
     }
     picture.resize(side, side, FilterType::Triangle)
+}
+
+/// Shrinks colours weighted by their alpha: what a transparent pixel hides must not tint the edge beside it.
+fn fit_mask(mut picture: RgbaImage, side: u32) -> DynamicImage {
+    if picture.width().max(picture.height()) <= side {
+        return picture.into();
+    }
+    recolour(&mut picture, |colour, alpha| colour * alpha / 255);
+    let mut picture = fit(picture.into(), side).into_rgba8();
+    recolour(&mut picture, |colour, alpha| {
+        (colour * 255 / alpha.max(1)).min(255)
+    });
+    picture.into()
+}
+
+fn recolour(picture: &mut RgbaImage, change: impl Fn(u32, u32) -> u32) {
+    for pixel in picture.pixels_mut() {
+        let [red, green, blue, alpha] = pixel.0;
+        let channel = |colour| change(u32::from(colour), u32::from(alpha)).to_le_bytes()[0];
+        pixel.0 = [channel(red), channel(green), channel(blue), alpha];
+    }
 }
 
 /// Eight bits a channel; transparency is kept where the picture has it.

@@ -25,6 +25,18 @@ async fn add(person: &Person<'_>, bytes: Vec<u8>) -> PatchImage {
     body(send(person, "image/png", bytes).await, StatusCode::CREATED).await
 }
 
+/// Red on the left; on the right transparent, and black below that.
+fn half(side: u32) -> Vec<u8> {
+    let picture = image::RgbaImage::from_fn(side, side, |x, _| {
+        if x * 2 < side + 3 {
+            image::Rgba([255, 0, 0, 255])
+        } else {
+            image::Rgba([0, 0, 0, 0])
+        }
+    });
+    encoded(&picture.into(), image::ImageFormat::Png)
+}
+
 /// A disc that fades out towards its edge.
 fn disc(side: u32) -> Vec<u8> {
     let picture = image::RgbaImage::from_fn(side, side, |x, y| {
@@ -109,6 +121,17 @@ async fn patch_keeps_its_transparency_and_nothing_else() {
     let picture = picture.to_rgba8();
     assert!(picture.get_pixel(256, 256).0[3] > 250);
     assert!(picture.get_pixel(0, 0).0[3] < 5);
+
+    // What was hidden does not tint the edge.
+    let shrunk = add(&person, half(900)).await;
+    let bytes = person.get(&shrunk.url).await.bytes().await.unwrap();
+    let picture = image::load_from_memory(&bytes).unwrap().to_rgba8();
+    let mut edge = 0;
+    for pixel in picture.pixels().filter(|pixel| pixel.0[3] > 8) {
+        assert!(pixel.0[0] > 220, "{pixel:?}");
+        edge += u32::from(pixel.0[3] < 255);
+    }
+    assert!(edge > 0, "the edge is soft");
 
     // A picture without transparency gets a mask that covers all of it.
     let opaque = add(&person, png(64, 32, 1)).await;

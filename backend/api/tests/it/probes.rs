@@ -223,7 +223,7 @@ async fn report_that_no_probe_writes_is_refused() {
     let bad = [two, share, flood, long, huge].map(|bad| bad.to_string());
     for report in bad.into_iter().chain([cut, "{}".into(), "[]".into()]) {
         let status = finish(&node, &lease, "probe.json", report.as_bytes()).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{:.200}", report);
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{report:.200}");
     }
     let named = finish(&node, &lease, "other.json", text.as_bytes()).await;
     assert_eq!(named, StatusCode::UNPROCESSABLE_ENTITY);

@@ -190,7 +190,9 @@ impl Store {
         for job in &mut jobs {
             let id = job.id.uuid();
             job.evaluation_ids = evaluations.remove(&id).unwrap_or_default();
-            job.gallery_id = galleries.get(&id).copied().map(GalleryId::from_uuid);
+            let evaluations = job.evaluation_ids.iter().map(|id| id.uuid());
+            let gallery = evaluations.chain([id]).find_map(|id| galleries.get(&id));
+            job.gallery_id = gallery.copied().map(GalleryId::from_uuid);
         }
         Ok(jobs)
     }
@@ -217,7 +219,7 @@ impl Store {
             .collect())
     }
 
-    /// The newest gallery of each job, be it the protect job or the evaluation.
+    /// The galleries of these jobs and of their evaluations, by either.
     async fn galleries(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Uuid>, Error> {
         let either = Condition::any()
             .add(gallery::Column::ProtectJobId.is_in(ids.iter().copied()))

@@ -66,7 +66,7 @@ pub struct JobRecord {
     /// The newest evaluation of each concept of a protect job, in the concepts' order; filled by finders
     /// that take the owner.
     pub evaluation_ids: Vec<JobId>,
-    /// The newest gallery of a protect job, or that of an evaluation; filled as above.
+    /// The gallery of an evaluation, or of a protect job's first concept that has one; filled as above.
     pub gallery_id: Option<GalleryId>,
     /// When it was created.
     pub created_at: Timestamp,

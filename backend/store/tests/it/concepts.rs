@@ -112,10 +112,16 @@ async fn gallery_belongs_to_the_attacked_set(world: World) {
             .finish_job(claim.job.id, claim.token, finish, at(4));
         done.await.unwrap();
     }
-    let found = world.store.find_job(new.owner_id, job).await.unwrap();
-    for (position, id) in found.unwrap().evaluation_ids.into_iter().enumerate() {
+    let found = world
+        .store
+        .find_job(new.owner_id, job)
+        .await
+        .unwrap()
+        .unwrap();
+    for (position, id) in found.evaluation_ids.into_iter().enumerate() {
         let evaluation = world.store.find_job(new.owner_id, id).await.unwrap();
         let gallery = evaluation.unwrap().gallery_id.unwrap();
+        assert_eq!(found.gallery_id == Some(gallery), position == 0);
         let gallery = world.store.find_gallery(new.owner_id, gallery).await;
         let set = new.spec.concepts[position].protected_set_id;
         assert_eq!(gallery.unwrap().unwrap().set_id, set);
