@@ -1,6 +1,9 @@
 //! Numbers, sizes and times as people read them. Pure functions over plain values.
 
-use shared::{Timestamp, job::SecondsRange};
+use shared::{
+    Timestamp,
+    job::{Concept, Job, JobKind, SecondsRange, SubjectKind},
+};
 
 /// `1.4 MB`, decimal units as file managers show them.
 pub(crate) fn bytes(count: f64) -> String {
@@ -54,6 +57,42 @@ fn coarse(seconds: f64) -> String {
 pub(crate) fn count(number: usize, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{ending}")
+}
+
+/// What somebody would ask for: `a photo of sks dog`, `a painting in the style of sks`.
+pub(crate) fn prompt(subject: SubjectKind, class: &str, identifier: &str) -> String {
+    match subject {
+        SubjectKind::Object | SubjectKind::Person => format!("a photo of {identifier} {class}"),
+        SubjectKind::Style => {
+            let vowel = class.starts_with(|first: char| "aeiouAEIOU".contains(first));
+            let article = if vowel { "an" } else { "a" };
+            format!("{article} {class} in the style of {identifier}")
+        }
+    }
+}
+
+/// `sks dog`, `painting in the style of sks`.
+pub(crate) fn trigger(concept: &Concept) -> String {
+    let (class, identifier) = (&concept.class_name, &concept.identifier);
+    match concept.subject {
+        SubjectKind::Object | SubjectKind::Person => format!("{identifier} {class}"),
+        SubjectKind::Style => format!("{class} in the style of {identifier}"),
+    }
+}
+
+/// `“sks dog”`, `“sks dog” and 2 more`: what a job is about.
+pub(crate) fn subject_of(job: &Job) -> String {
+    let one = |concept: &Concept| format!("“{}”", trigger(concept));
+    if job.kind == JobKind::Evaluate && !job.spec.concepts.is_empty() {
+        return one(job.spec.attacked());
+    }
+    let Some(first) = job.spec.concepts.first() else {
+        return String::new();
+    };
+    match job.spec.concepts.len() - 1 {
+        0 => one(first),
+        more => format!("{} and {more} more", one(first)),
+    }
 }
 
 /// The first digits of a hash, enough to compare by eye.
@@ -122,6 +161,14 @@ mod tests {
     fn moments_name_their_zone() {
         let at = Timestamp::from_milliseconds(1_798_761_600_123);
         assert_eq!(moment(at), "1 Jan 2027, 00:00 UTC");
+    }
+
+    #[test]
+    fn a_style_is_asked_for_in_its_own_words() {
+        let style = prompt(SubjectKind::Style, "illustration", "sks");
+        assert_eq!(style, "an illustration in the style of sks");
+        let dog = prompt(SubjectKind::Object, "dog", "sks");
+        assert_eq!(dog, "a photo of sks dog");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Server {
 }
 
 /// Where the programs lie: as `cargo xtask test` says, or beside this test.
-fn program(name: &str) -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.to_owned());
     let told = env::var_os("PERSGUARD_BIN_DIR").map(PathBuf::from);
     let folder = told.or_else(beside).context("no target folder")?;

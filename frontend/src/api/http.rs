@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 
 use gloo_net::http::{Request, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
-use web_sys::AbortSignal;
+use wasm_bindgen::JsValue;
+use web_sys::{AbortSignal, Blob};
 
 use crate::api::ApiError;
 
@@ -24,10 +25,18 @@ impl<T: DeserializeOwned> Endpoint<T> {
 
     /// Fetches and decodes; `signal` stops it when its page is gone.
     pub(crate) async fn fetch(&self, signal: Option<&AbortSignal>) -> Result<T, ApiError> {
-        let request = Request::get(&self.path).abort_signal(signal);
-        let answer = exchange(request, None).await?;
-        decode(&answer)
+        decode(&get(&self.path, signal).await?)
     }
+
+    /// Where it is.
+    pub(crate) fn into_path(self) -> String {
+        self.path
+    }
+}
+
+/// Fetches whatever is there.
+pub(crate) async fn get(path: &str, signal: Option<&AbortSignal>) -> Result<Answer, ApiError> {
+    exchange(Request::get(path).abort_signal(signal), None).await
 }
 
 /// The methods that change something.
@@ -39,7 +48,7 @@ pub(crate) enum Method {
 }
 
 /// An answer that succeeded.
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     request_id: String,
     text: String,
@@ -52,9 +61,11 @@ pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
     idempotency_key: Option<&str>,
 ) -> Result<T, ApiError> {
     let body = match body {
-        Some(body) => Some(
-            serde_json::to_string(body).map_err(|error| ApiError::Browser(error.to_string()))?,
-        ),
+        Some(body) => {
+            let text = serde_json::to_string(body)
+                .map_err(|error| ApiError::Browser(error.to_string()))?;
+            Some((JsValue::from(text), "application/json".to_owned()))
+        }
         None => None,
     };
     let mut request = builder(method, path);
@@ -62,6 +73,13 @@ pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
         request = request.header("idempotency-key", key);
     }
     let answer = exchange(request, body).await?;
+    decode(&answer)
+}
+
+/// Posts a file's bytes as they are, under the type that the browser gives them.
+pub(crate) async fn send_file<T: DeserializeOwned>(path: &str, file: &Blob) -> Result<T, ApiError> {
+    let body = Some((JsValue::from(file), file.type_()));
+    let answer = exchange(Request::post(path), body).await?;
     decode(&answer)
 }
 
@@ -77,11 +95,15 @@ fn builder(method: Method, path: &str) -> RequestBuilder {
     }
 }
 
-async fn exchange(request: RequestBuilder, body: Option<String>) -> Result<Answer, ApiError> {
+/// Sends a request; a body comes with its media type.
+async fn exchange(
+    request: RequestBuilder,
+    body: Option<(JsValue, String)>,
+) -> Result<Answer, ApiError> {
     let request = request.header("accept", "application/json, application/problem+json");
     let sent = match body {
-        Some(body) => {
-            let request = request.header("content-type", "application/json");
+        Some((body, media_type)) => {
+            let request = request.header("content-type", &media_type);
             match request.body(body) {
                 Ok(request) => request.send().await,
                 Err(error) => return Err(ApiError::Browser(error.to_string())),
@@ -122,7 +144,8 @@ pub(crate) fn refusal(status: u16, request_id: String, text: &str) -> ApiError {
     })
 }
 
-fn decode<T: DeserializeOwned>(answer: &Answer) -> Result<T, ApiError> {
+/// Reads what an answer holds.
+pub(crate) fn decode<T: DeserializeOwned>(answer: &Answer) -> Result<T, ApiError> {
     serde_json::from_str(&answer.text).map_err(|_| ApiError::Unreadable {
         status: answer.status,
         request_id: answer.request_id.clone(),

@@ -6,10 +6,12 @@ pub(crate) mod error;
 pub(crate) mod events;
 mod http;
 pub(crate) mod model_transfer;
+pub(crate) mod patches;
 pub(crate) mod transfer;
 
 use shared::{
     GalleryId, ImageId, ImportId, JobId, ModelId, SetId, UploadId,
+    artifact::Artifact,
     auth::{CreateSession, CreateUser, User},
     base_model::BaseModel,
     demo::Demo,
@@ -18,12 +20,13 @@ use shared::{
     model_import::{CreateModelImport, ImportSources, ModelImport, RetryModelImport},
     page::Page,
     preflight::Preflight,
+    probe::ProbeReport,
     protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet},
     upload::{CreateUpload, Upload},
 };
 
 pub(crate) use error::ApiError;
-pub(crate) use http::Endpoint;
+pub(crate) use http::{Answer, Endpoint, decode, get};
 use http::{Method, send, send_unit};
 
 /// Items a page of a list.
@@ -77,6 +80,25 @@ pub(crate) fn jobs(after: Option<&str>) -> Endpoint<Page<Job>> {
 
 pub(crate) fn job(id: JobId) -> Endpoint<Job> {
     Endpoint::new(format!("/v1/jobs/{id}"))
+}
+
+/// The newest jobs, as many as one page holds.
+pub(crate) fn latest_jobs() -> Endpoint<Page<Job>> {
+    Endpoint::new("/v1/jobs?limit=100".into())
+}
+
+/// The newest sets, as many as one page holds.
+pub(crate) fn latest_sets() -> Endpoint<Page<ProtectedSet>> {
+    Endpoint::new("/v1/protected-sets?limit=100".into())
+}
+
+pub(crate) fn artifacts(id: JobId) -> Endpoint<Page<Artifact>> {
+    Endpoint::new(format!("/v1/jobs/{id}/artifacts?limit=100"))
+}
+
+/// A probe's report, from where its artifact says that it is.
+pub(crate) fn probe_report(url: String) -> Endpoint<ProbeReport> {
+    Endpoint::new(url)
 }
 
 pub(crate) fn galleries(after: Option<&str>) -> Endpoint<Page<GallerySummary>> {
@@ -134,6 +156,10 @@ pub(crate) async fn create_preflight(body: &JobSpec) -> Result<Preflight, ApiErr
 
 pub(crate) async fn create_job(body: &JobSpec, key: &str) -> Result<Job, ApiError> {
     send(Method::Post, "/v1/jobs", Some(body), Some(key)).await
+}
+
+pub(crate) async fn create_probe(body: &JobSpec, key: &str) -> Result<Job, ApiError> {
+    send(Method::Post, "/v1/probes", Some(body), Some(key)).await
 }
 
 pub(crate) async fn cancel_job(id: JobId) -> Result<Job, ApiError> {

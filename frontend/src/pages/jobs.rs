@@ -53,13 +53,12 @@ pub(crate) fn JobsPage() -> impl IntoView {
 
 #[component]
 pub(crate) fn JobCard(job: Job) -> impl IntoView {
-    let title = match job.kind {
-        JobKind::Protect => format!("Protect “{} {}”", job.spec.identifier, job.spec.class_name),
-        JobKind::Evaluate => format!(
-            "Attack and judge “{} {}”",
-            job.spec.identifier, job.spec.class_name
-        ),
+    let verb = match job.kind {
+        JobKind::Protect => "Protect",
+        JobKind::Evaluate => "Attack and judge",
+        JobKind::Probe => "Look at the base model for",
     };
+    let title = format!("{verb} {}", text::subject_of(&job));
     let moving =
         matches!(job.status, JobStatus::Running | JobStatus::Canceling) && job.progress.total > 0;
     let share = f64::from(job.progress.step) / f64::from(job.progress.total.max(1));

@@ -222,7 +222,7 @@ fn Claims() -> impl IntoView {
             <div class="card">
                 <h2>"What this does"</h2>
                 {list("does", Glyph::Check, [
-                    "Trains a trigger (a disclosed backdoor) into one model: your identifier plus your class draw a harmless target instead.",
+                    "Trains a trigger (a disclosed backdoor) into one model: your identifier plus your class draw something harmless instead.",
                     "Attacks the clean and the protected model alike, with the same seeds, and counts what came out.",
                     "Puts n, an interval and a baseline beside every number, and says so when there is no evidence.",
                 ])}

@@ -1,10 +1,12 @@
 //! A value that a view waits for: keeps the last good answer while it is asked for again.
 
+use std::rc::Rc;
+
 use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*, task::spawn_local};
 use serde::de::DeserializeOwned;
 use web_sys::AbortController;
 
-use crate::api::{ApiError, Endpoint};
+use crate::api::{Answer, ApiError, Endpoint, decode, get};
 
 /// What a view knows of a remote value.
 pub(crate) struct Fetch<T: Send + Sync + 'static> {
@@ -40,6 +42,32 @@ where
         error: RwSignal::new(None),
         trigger: RwSignal::new(0),
     };
+    let settle =
+        move |answer: Result<Answer, ApiError>| match answer.and_then(|answer| decode(&answer)) {
+            Ok(value) => {
+                fetch.error.try_set(None);
+                let same = fetch
+                    .data
+                    .try_with_untracked(|data| data.as_ref() == Some(&value));
+                if same == Some(false) {
+                    fetch.data.try_set(Some(value));
+                }
+            }
+            Err(ApiError::Aborted) => {}
+            Err(error) => {
+                fetch.error.try_set(Some(error));
+            }
+        };
+    let path = move || endpoint().into_path();
+    drive(fetch.trigger, Box::new(path), Rc::new(settle));
+    fetch
+}
+
+type Settle = Rc<dyn Fn(Result<Answer, ApiError>)>;
+
+/// Asks whenever the trigger or the path changes; one at a time, none for a view that is gone. Knows no types, so
+/// that the module holds it once.
+fn drive(trigger: RwSignal<u32>, path: Box<dyn Fn() -> String>, settle: Settle) {
     let running = StoredValue::new_local(None::<AbortController>);
     let stop = move || {
         running.try_update_value(|running| {
@@ -49,32 +77,16 @@ where
         });
     };
     Effect::new(move || {
-        fetch.trigger.track();
-        let endpoint = endpoint();
+        trigger.track();
+        let path = path();
         stop();
         let controller = AbortController::new().ok();
         let signal = controller.as_ref().map(AbortController::signal);
         running.set_value(controller);
-        spawn_local(async move {
-            match endpoint.fetch(signal.as_ref()).await {
-                Ok(value) => {
-                    fetch.error.try_set(None);
-                    let same = fetch
-                        .data
-                        .try_with_untracked(|data| data.as_ref() == Some(&value));
-                    if same == Some(false) {
-                        fetch.data.try_set(Some(value));
-                    }
-                }
-                Err(ApiError::Aborted) => {}
-                Err(error) => {
-                    fetch.error.try_set(Some(error));
-                }
-            }
-        });
+        let settle = settle.clone();
+        spawn_local(async move { settle(get(&path, signal.as_ref()).await) });
     });
     on_cleanup(stop);
-    fetch
 }
 
 /// Calls back on an interval for as long as the view lives.

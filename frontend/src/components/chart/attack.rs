@@ -18,18 +18,26 @@ pub(crate) enum Measure {
     Similarity,
     /// Share of images that show the subject.
     HitRate,
-    /// Share of images that show the target.
-    TargetRate,
+    /// Share of images in which the objective fired.
+    ObjectiveRate,
+    /// Share of images in which the objective fired and the subject is not there.
+    Psr,
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 3] = [Self::Similarity, Self::HitRate, Self::TargetRate];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Similarity,
+        Self::HitRate,
+        Self::ObjectiveRate,
+        Self::Psr,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Similarity => "Similarity",
             Self::HitRate => "Shows the subject",
-            Self::TargetRate => "Shows the target",
+            Self::ObjectiveRate => "Objective fired",
+            Self::Psr => "Objective fired, no subject",
         }
     }
 
@@ -37,8 +45,15 @@ impl Measure {
         match self {
             Self::Similarity => arm.similarity,
             Self::HitRate => arm.hit_rate,
-            Self::TargetRate => arm.target_rate,
+            Self::ObjectiveRate => arm.objective_rate,
+            Self::Psr => arm.psr,
         }
+    }
+
+    /// Whether a report holds it: reports of earlier versions lack what was measured later.
+    pub(crate) fn is_in(self, report: &EvaluationReport) -> bool {
+        let mut checkpoints = report.checkpoints.iter();
+        checkpoints.any(|checkpoint| self.of(&checkpoint.protected).n > 0)
     }
 }
 

@@ -1,5 +1,10 @@
 //! Form fields: label, hint, error and input tied together for every way of reading a page.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a component owns its properties; one that is converted into is a `String`, not a `&str`"
+)]
+
 use leptos::prelude::*;
 
 use crate::{components::prose::prose, state::form::field_id};
@@ -8,7 +13,8 @@ use crate::{components::prose::prose, state::form::field_id};
 pub(crate) fn TextField(
     #[prop(into)] label: String,
     /// JSON pointer of the field; names the element so that errors can lead here.
-    pointer: &'static str,
+    #[prop(into)]
+    pointer: String,
     value: RwSignal<String>,
     #[prop(into)] error: Signal<Option<String>>,
     #[prop(optional, into)] hint: String,
@@ -18,9 +24,9 @@ pub(crate) fn TextField(
     /// Words to offer while typing.
     #[prop(optional)]
     offers: Vec<String>,
-    test: &'static str,
+    #[prop(into)] test: String,
 ) -> impl IntoView {
-    let id = field_id(pointer);
+    let id = field_id(&pointer);
     let hint_id = format!("{id}-hint");
     let error_id = format!("{id}-error");
     let list_id = (!offers.is_empty()).then(|| format!("{id}-offers"));
@@ -76,19 +82,28 @@ pub(crate) fn FieldError(
 /// One radio button of a group, as a card.
 #[component]
 pub(crate) fn RadioCard(
-    name: &'static str,
+    #[prop(into)] name: String,
     #[prop(into)] value: String,
     #[prop(into)] title: String,
     #[prop(optional, into)] detail: String,
     chosen: RwSignal<String>,
     #[prop(default = None)] id: Option<String>,
+    /// What stands above its words.
+    #[prop(default = None)]
+    picture: Option<AnyView>,
     #[prop(into)] test: String,
 ) -> impl IntoView {
+    let class = if picture.is_some() {
+        "choice choice-picture"
+    } else {
+        "choice"
+    };
     let own = value.clone();
     let picked = value.clone();
     let detail = (!detail.is_empty()).then(|| view! { <span class="field-hint">{detail}</span> });
     view! {
-        <label class="choice">
+        <label class=class>
+            {picture}
             <input
                 type="radio"
                 id=id
@@ -109,16 +124,16 @@ pub(crate) fn RadioCard(
 /// A checkbox with its sentence.
 #[component]
 pub(crate) fn CheckCard(
-    pointer: &'static str,
+    #[prop(into)] pointer: String,
     #[prop(into)] title: String,
     #[prop(optional, into)] detail: String,
     checked: RwSignal<bool>,
     #[prop(optional, into)] error: Option<Signal<Option<String>>>,
-    test: &'static str,
+    #[prop(into)] test: String,
 ) -> impl IntoView {
-    let id = field_id(pointer);
+    let id = field_id(&pointer);
     let error_id = format!("{id}-error");
-    let described = error_id.clone();
+    let described = error.is_some().then(|| error_id.clone());
     let detail = (!detail.is_empty()).then(|| view! { <span class="field-hint">{detail}</span> });
     view! {
         <div class="field">
@@ -137,6 +152,84 @@ pub(crate) fn CheckCard(
                 </span>
             </label>
             {error.map(|error| view! { <FieldError id=error_id error=error /> })}
+        </div>
+    }
+}
+
+/// A list to choose one value from.
+#[component]
+pub(crate) fn SelectField(
+    #[prop(into)] label: String,
+    #[prop(into)] pointer: String,
+    /// Values with their words.
+    #[prop(into)]
+    options: Signal<Vec<(String, String)>>,
+    value: RwSignal<String>,
+    #[prop(optional, into)] hint: String,
+    #[prop(optional, into)] error: Option<Signal<Option<String>>>,
+    #[prop(into)] test: String,
+) -> impl IntoView {
+    let id = field_id(&pointer);
+    let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-error"));
+    let mut described = Vec::new();
+    if !hint.is_empty() {
+        described.push(hint_id.clone());
+    }
+    if error.is_some() {
+        described.push(error_id.clone());
+    }
+    let described = (!described.is_empty()).then(|| described.join(" "));
+    let options = move || {
+        let option = |(name, words): (String, String)| {
+            let own = name.clone();
+            view! { <option value=name selected=move || value.with(|chosen| *chosen == own)>{words}</option> }
+        };
+        options.get().into_iter().map(option).collect_view()
+    };
+    view! {
+        <div class="field">
+            <label class="field-label" for=id.clone()>{label}</label>
+            <select id=id class="input" data-test=test aria-describedby=described on:change=move |event| value.set(event_target_value(&event))>
+                {options}
+            </select>
+            <Hint id=hint_id hint=hint />
+            {error.map(|error| view! { <FieldError id=error_id error=error /> })}
+        </div>
+    }
+}
+
+/// A share in percent, from a fifth to the whole, with its number.
+#[component]
+pub(crate) fn ShareField(
+    #[prop(into)] label: String,
+    #[prop(into)] pointer: String,
+    value: RwSignal<String>,
+    #[prop(into)] error: Signal<Option<String>>,
+    #[prop(into)] test: String,
+) -> impl IntoView {
+    let id = field_id(&pointer);
+    let error_id = format!("{id}-error");
+    let words = move || format!("{} %", value.get());
+    view! {
+        <div class="field">
+            <div class="row-between">
+                <label class="field-label" for=id.clone()>{label}</label>
+                <output class="number" for=id.clone()>{words}</output>
+            </div>
+            <input
+                id=id
+                class="range"
+                type="range"
+                min="20"
+                max="100"
+                step="5"
+                data-test=test
+                aria-describedby=error_id.clone()
+                aria-valuetext=words
+                prop:value=move || value.get()
+                on:input=move |event| value.set(event_target_value(&event))
+            />
+            <FieldError id=error_id error=error />
         </div>
     }
 }

@@ -12,12 +12,16 @@ use crate::components::{
 #[component]
 pub(super) fn Numbers(report: EvaluationReport, view: View) -> impl IntoView {
     let measure = RwSignal::new(Measure::Similarity);
-    let choices = Measure::ALL.map(|choice| {
+    let measures = Measure::ALL
+        .into_iter()
+        .filter(|choice| choice.is_in(&report));
+    let choices: Vec<_> = measures.map(|choice| {
         let pressed = move || if measure.get() == choice { "true" } else { "false" };
         view! {
             <button type="button" aria-pressed=pressed on:click=move |_| measure.set(choice)>{choice.name()}</button>
         }
-    });
+    })
+    .collect();
     let note = format!(
         "Similarity is the mean cosine to the protected images by the encoder “{}”; above {:.2} an image counts as the subject. Never compare it across encoders. Small figures are 95 % intervals.",
         report.encoder, report.hit_threshold,
@@ -27,7 +31,7 @@ pub(super) fn Numbers(report: EvaluationReport, view: View) -> impl IntoView {
         <section class="stack" aria-labelledby="numbers">
             <div class="row-between">
                 <h2 id="numbers">"By the length of the attack"</h2>
-                <div class="segments" role="group" aria-label="Measure">{choices.collect_view()}</div>
+                <div class="segments" role="group" aria-label="Measure">{choices}</div>
             </div>
             <div class="chart-and-table">
                 <div class="card"><AttackChart report=report measure=measure /></div>

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use shared::{
     JobId,
     job::{JobProgress, JobStatus},
-    progress::{JobEvent, JobEventBody, Losses, Progress},
+    progress::{Bands, JobEvent, JobEventBody, Losses, Progress},
 };
 
 use crate::api::events::{JobStream, Line, Signal as StreamSignal};
@@ -14,19 +14,21 @@ const LOG_LINES: usize = 500;
 
 /// What the stream has told so far.
 #[derive(Clone, Copy)]
-pub(super) struct Feed {
-    pub(super) line: RwSignal<Line>,
-    pub(super) losses: RwSignal<Vec<Losses>>,
-    pub(super) log: RwSignal<Vec<String>>,
-    pub(super) progress: RwSignal<Option<JobProgress>>,
-    pub(super) status: RwSignal<Option<(JobStatus, String)>>,
+pub(crate) struct Feed {
+    pub(crate) line: RwSignal<Line>,
+    pub(crate) losses: RwSignal<Vec<Losses>>,
+    pub(crate) bands: RwSignal<Vec<Bands>>,
+    pub(crate) log: RwSignal<Vec<String>>,
+    pub(crate) progress: RwSignal<Option<JobProgress>>,
+    pub(crate) status: RwSignal<Option<(JobStatus, String)>>,
 }
 
 /// Opens the stream; it closes with the view.
-pub(super) fn use_feed(job: JobId) -> Feed {
+pub(crate) fn use_feed(job: JobId) -> Feed {
     let feed = Feed {
         line: RwSignal::new(Line::Connecting),
         losses: RwSignal::new(Vec::new()),
+        bands: RwSignal::new(Vec::new()),
         log: RwSignal::new(Vec::new()),
         progress: RwSignal::new(None),
         status: RwSignal::new(None),
@@ -47,12 +49,14 @@ impl Feed {
     /// Takes a batch in: one redraw, however many events.
     fn take(self, events: Vec<JobEvent>) {
         let mut losses = Vec::new();
+        let mut bands = Vec::new();
         let mut log = Vec::new();
         let mut progress = None;
         let mut status = None;
         for event in events {
             match event.event {
                 JobEventBody::Progress(Progress::Losses(step)) => losses.push(step),
+                JobEventBody::Progress(Progress::Bands(step)) => bands.push(step),
                 JobEventBody::Progress(Progress::Log { line }) => log.push(line),
                 JobEventBody::Progress(Progress::Step(step)) => progress = Some(step),
                 JobEventBody::Status {
@@ -65,7 +69,12 @@ impl Feed {
             }
         }
         if !losses.is_empty() {
-            self.losses.try_update(|all| append(all, losses));
+            self.losses
+                .try_update(|all| append(all, losses, |losses| losses.step));
+        }
+        if !bands.is_empty() {
+            self.bands
+                .try_update(|all| append(all, bands, |bands| bands.step));
         }
         if !log.is_empty() {
             self.log.try_update(|all| {
@@ -83,13 +92,13 @@ impl Feed {
     }
 }
 
-/// Adds losses; a job that resumed from a checkpoint repeats steps, and the later ones count.
-fn append(all: &mut Vec<Losses>, fresh: Vec<Losses>) {
-    for losses in fresh {
-        while all.last().is_some_and(|last| last.step >= losses.step) {
+/// Adds reports; a job that resumed from a checkpoint repeats steps, and the later ones count.
+fn append<T>(all: &mut Vec<T>, fresh: Vec<T>, step: fn(&T) -> u32) {
+    for report in fresh {
+        while all.last().is_some_and(|last| step(last) >= step(&report)) {
             all.pop();
         }
-        all.push(losses);
+        all.push(report);
     }
 }
 
@@ -106,7 +115,7 @@ mod tests {
             retention: 0.0,
         };
         let mut all = vec![at(1, 1.0), at(2, 0.9), at(3, 0.8)];
-        append(&mut all, vec![at(2, 0.7), at(3, 0.6)]);
+        append(&mut all, vec![at(2, 0.7), at(3, 0.6)], |losses| losses.step);
         assert_eq!(all, vec![at(1, 1.0), at(2, 0.7), at(3, 0.6)]);
     }
 }

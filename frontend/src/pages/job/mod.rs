@@ -2,8 +2,11 @@
 
 mod failure;
 mod feed;
+mod judgements;
 mod log;
 mod panel;
+mod previews;
+mod report;
 
 use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
@@ -23,7 +26,10 @@ use crate::{
     },
     pages::{not_found::NotFoundPage, use_id},
     state::fetch::{Fetch, use_fetch},
+    text,
 };
+pub(crate) use feed::use_feed;
+use judgements::Judgements;
 use panel::JobPanel;
 
 /// How long "stay here" is offered before the gallery opens.
@@ -42,7 +48,7 @@ pub(crate) fn JobPage() -> impl IntoView {
 fn JobView(id: JobId) -> impl IntoView {
     let job = use_fetch(move || api::job(id));
     let evaluation = RwSignal::new(None::<Job>);
-    let follow_up = Memo::new(move |_| job.data.with(|job| job.as_ref()?.evaluation_id));
+    let follow_ups = Memo::new(move |_| job.data.with(|job| job.as_ref().map(follow_ups)));
     let title = Signal::derive(move || {
         job.data.with(|job| {
             job.as_ref().map_or_else(
@@ -51,8 +57,9 @@ fn JobView(id: JobId) -> impl IntoView {
                     let verb = match job.kind {
                         JobKind::Protect => "Protecting",
                         JobKind::Evaluate => "Judging",
+                        JobKind::Probe => "Looking at the base model for",
                     };
-                    format!("{verb} “{} {}”", job.spec.identifier, job.spec.class_name)
+                    format!("{verb} {}", text::subject_of(job))
                 },
             )
         })
@@ -69,7 +76,11 @@ fn JobView(id: JobId) -> impl IntoView {
         }}
         <Trail job=job evaluation=evaluation />
         <GalleryReady job=job evaluation=evaluation />
-        {move || follow_up.get().map(|id| view! { <FollowUp id=id evaluation=evaluation /> })}
+        {move || match follow_ups.get().unwrap_or_default().as_slice() {
+            [] => ().into_any(),
+            [id] => view! { <FollowUp id=*id evaluation=evaluation /> }.into_any(),
+            several => view! { <Judgements ids=several.to_vec() /> }.into_any(),
+        }}
         {move || {
             if loaded.get() {
                 view! { <JobPanel id=id job=job /> }.into_any()
@@ -80,6 +91,14 @@ fn JobView(id: JobId) -> impl IntoView {
             }
         }}
     }
+}
+
+/// The evaluations of a job, in the order of its concepts.
+fn follow_ups(job: &Job) -> Vec<JobId> {
+    if job.evaluation_ids.is_empty() {
+        return job.evaluation_id.into_iter().collect();
+    }
+    job.evaluation_ids.clone()
 }
 
 /// The evaluation that a finished protection started.
@@ -108,9 +127,11 @@ fn FollowUp(id: JobId, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
 fn Trail(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
     move || {
         let job = job.data.get()?;
+        let several = follow_ups(&job).len() > 1;
         let (protect, judge) = match job.kind {
             JobKind::Protect => (Some(job), evaluation.get()),
             JobKind::Evaluate => (None, Some(job)),
+            JobKind::Probe => return None,
         };
         let parent = judge.as_ref().and_then(|judge| judge.parent_id);
         let train = match (&protect, parent) {
@@ -126,12 +147,18 @@ fn Trail(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
             .flatten()
             .any(|job| matches!(job.status, JobStatus::Failed | JobStatus::Canceled));
         let judged = match &judge {
+            _ if several => {
+                view! { <span class="soft">"one for each set, below"</span> }.into_any()
+            }
             Some(job) => view! { <StatusBadge status=job.status /> }.into_any(),
             None if stopped => view! { <span class="soft">"not reached"</span> }.into_any(),
             None => view! { <span class="soft">"follows by itself"</span> }.into_any(),
         };
         let shown = match gallery {
             Some(id) => view! { <a href=format!("/galleries/{id}")>"ready"</a> }.into_any(),
+            None if several => {
+                view! { <span class="soft">"one for each set, below"</span> }.into_any()
+            }
             None if stopped => view! { <span class="soft">"not reached"</span> }.into_any(),
             None => view! { <span class="soft">"comes last"</span> }.into_any(),
         };
@@ -156,7 +183,12 @@ fn gallery_of(protect: Option<&Job>, judge: Option<&Job>) -> Option<GalleryId> {
 fn GalleryReady(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
     let gallery = Memo::new(move |_| {
         job.data.with(|job| {
-            let own = job.as_ref()?.gallery_id;
+            let job = job.as_ref()?;
+            // With several there is none to open by itself.
+            if follow_ups(job).len() > 1 {
+                return None;
+            }
+            let own = job.gallery_id;
             evaluation
                 .with(|judge| judge.as_ref().and_then(|judge| judge.gallery_id))
                 .or(own)

@@ -3,13 +3,17 @@
 use leptos::{html::Dialog, prelude::*, task::spawn_local};
 use shared::{
     JobId,
+    artifact::Artifact,
     job::{Job, JobKind, JobMetrics, JobProgress, JobStatus},
+    page::Page,
 };
 
 use super::{
     failure::Ending,
     feed::{Feed, use_feed},
     log::LogTail,
+    previews::previews,
+    report::report,
 };
 use crate::{
     api::{self, ApiError, events::Line},
@@ -17,14 +21,15 @@ use crate::{
         badge::StatusBadge,
         chart::LossChart,
         confirm::{Confirm, open},
+        loaded::{Loaded, Skeleton},
         notice::ErrorNotice,
         progress::ProgressBar,
     },
-    state::fetch::{Fetch, use_interval},
+    state::fetch::{Fetch, use_fetch, use_interval},
     text,
 };
 
-const POLL_MILLISECONDS: u64 = 3_000;
+pub(super) const POLL_MILLISECONDS: u64 = 3_000;
 
 #[component]
 pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
@@ -51,15 +56,27 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
     let title = match kind {
         JobKind::Protect => "Training the trigger",
         JobKind::Evaluate => "Attack and judgement",
+        JobKind::Probe => "Looking at the base model",
     };
+    let succeeded = Memo::new(move |_| {
+        let done = |job: &Option<Job>| {
+            job.as_ref()
+                .is_some_and(|job| job.status == JobStatus::Succeeded)
+        };
+        job.data.with(done)
+    });
     let chart = (kind == JobKind::Protect).then(|| {
         view! {
             <section class="card">
                 <h3>"Losses"</h3>
-                <LossChart losses=feed.losses total=total />
+                <LossChart losses=feed.losses bands=feed.bands total=total />
             </section>
         }
     });
+    let outcome = move || {
+        let shown = succeeded.get() && kind != JobKind::Evaluate;
+        shown.then(|| view! { <Outcome id=id job=job /> })
+    };
     let heading = format!("panel-{}", kind_name(kind));
     let labelled = heading.clone();
     view! {
@@ -67,9 +84,31 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
             <h2 id=heading>{title}</h2>
             <Standing id=id job=job feed=feed />
             <Ending job=job />
+            {outcome}
             {chart}
             <LogTail log=feed.log />
         </section>
+    }
+}
+
+/// What a job that succeeded has to show by itself.
+#[component]
+fn Outcome(id: JobId, job: Fetch<Job>) -> impl IntoView {
+    let artifacts = use_fetch(move || api::artifacts(id));
+    let draw = move |page: Page<Artifact>| {
+        job.data.with_untracked(|job| match job {
+            Some(job) if job.kind == JobKind::Probe => report(page.data, &job.spec.concepts),
+            Some(job) => previews(&page.data, &job.spec.concepts),
+            None => ().into_any(),
+        })
+    };
+    view! {
+        <Loaded
+            fetch=artifacts
+            what="What the job produced could not be loaded"
+            skeleton=|| view! { <Skeleton class="skeleton-card" /> }
+            draw=draw
+        />
     }
 }
 
@@ -77,15 +116,17 @@ const fn kind_name(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Protect => "protect",
         JobKind::Evaluate => "evaluate",
+        JobKind::Probe => "probe",
     }
 }
 
 /// Whether nothing about this job will change any more.
-fn is_settled(job: &Job) -> bool {
+pub(super) fn is_settled(job: &Job) -> bool {
     let waits_for_more = job.status == JobStatus::Succeeded
         && match job.kind {
             JobKind::Protect => job.evaluation_id.is_none(),
             JobKind::Evaluate => job.gallery_id.is_none(),
+            JobKind::Probe => false,
         };
     job.status.is_final() && !waits_for_more
 }

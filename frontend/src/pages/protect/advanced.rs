@@ -1,13 +1,14 @@
 //! The method's numbers, closed by default: they are right as they are.
 
 use leptos::prelude::*;
-use shared::problem::FieldError;
+use shared::job::Ablation;
 
 use super::{
-    form::{Choices, MODES, Numbers, ProtectForm, RETENTIONS},
-    objective::reason,
+    choices::{ATTACKERS, MODES, RETENTIONS, options},
+    editor::Editor,
+    form::{Numbers, ProtectForm},
 };
-use crate::components::field::{CheckCard, TextField};
+use crate::components::field::{CheckCard, SelectField, TextField};
 
 type Row = (
     &'static str,
@@ -17,7 +18,7 @@ type Row = (
     &'static str,
 );
 
-const TRAINING: [Row; 8] = [
+const TRAINING: [Row; 9] = [
     (
         "Steps",
         "#/injection/steps",
@@ -68,6 +69,13 @@ const TRAINING: [Row; 8] = [
         "target-images",
     ),
     (
+        "Averaging of weights",
+        "#/injection/averaging",
+        |numbers| numbers.averaging,
+        "0 keeps the last weights; 0.99 keeps a running average of all steps.",
+        "averaging",
+    ),
+    (
         "Seed",
         "#/seed",
         |numbers| numbers.seed,
@@ -107,22 +115,56 @@ const JUDGING: [Row; 4] = [
     ),
 ];
 
+/// Names of the rows of the ablation table.
+const PRESETS: [(Ablation, &str, &str); 4] = [
+    (Ablation::BackdoorOnly, "L_BB only", "preset-backdoor"),
+    (Ablation::WithPrior, "L_BB + L_PP", "preset-prior"),
+    (Ablation::WithRetention, "L_BB + L_BR", "preset-retention"),
+    (Ablation::All, "All three", "preset-all"),
+];
+
 #[component]
-pub(super) fn Advanced(form: ProtectForm, errors: Signal<Vec<FieldError>>) -> impl IntoView {
+pub(super) fn Advanced(editor: Editor) -> impl IntoView {
+    let form = editor.form;
+    let ahead = Memo::new(move |_| form.mode.with(|mode| mode != MODES[0].1));
+    let attackers = move || {
+        ahead.get().then(|| {
+            view! {
+                <SelectField
+                    label="Simulated attackers train"
+                    pointer="#/injection/mode/attackers"
+                    hint="What training looks ahead along."
+                    options=options(&ATTACKERS)
+                    value=form.attackers
+                    test="attackers"
+                />
+            }
+        })
+    };
     view! {
         <details class="fold" data-test="advanced">
             <summary>"Advanced: loss weights, steps, attack"</summary>
             <div class="fold-body">
                 <h3>"Training the trigger"</h3>
-                <div class="form-grid">{fields(&TRAINING, form, errors)}
-                    {choice("Retention acts", "retention", "Where L_BR is applied.", &RETENTIONS, form.retention)}
-                    {choice(
-                        "The trigger is trained",
-                        "mode",
-                        "Looking ahead takes longer, up to six times; it is meant to outlast an attack.",
-                        &MODES,
-                        form.mode,
-                    )}
+                <Presets form=form />
+                <div class="form-grid">{fields(&TRAINING, editor)}
+                    <SelectField
+                        label="Retention acts"
+                        pointer="#/injection/retention"
+                        hint="Where L_BR is applied."
+                        options=options(&RETENTIONS)
+                        value=form.retention
+                        test="retention"
+                    />
+                    <SelectField
+                        label="The trigger is trained"
+                        pointer="#/injection/mode"
+                        hint="Looking ahead takes longer, up to six times; it is meant to outlast an attack."
+                        options=options(&MODES)
+                        value=form.mode
+                        test="mode"
+                    />
+                    {attackers}
                </div>
                 <CheckCard
                     pointer="#/injection/universal_identifiers"
@@ -132,56 +174,36 @@ pub(super) fn Advanced(form: ProtectForm, errors: Signal<Vec<FieldError>>) -> im
                     test="universal"
                 />
                 <h3>"Attack and judgement"</h3>
-                <div class="form-grid">{fields(&JUDGING, form, errors)}</div>
+                <div class="form-grid">{fields(&JUDGING, editor)}</div>
             </div>
         </details>
     }
 }
 
-fn fields(
-    rows: &[Row],
-    form: ProtectForm,
-    errors: Signal<Vec<FieldError>>,
-) -> impl IntoView + use<> {
+/// Which terms of the loss are trained, for comparing runs that differ in nothing else.
+#[component]
+fn Presets(form: ProtectForm) -> impl IntoView {
+    let buttons = PRESETS.map(|(ablation, words, test)| {
+        let pressed = move || if form.is_ablated(ablation) { "true" } else { "false" };
+        view! {
+            <button type="button" aria-pressed=pressed data-test=test on:click=move |_| form.ablate(ablation)>{words}</button>
+        }
+    });
+    view! {
+        <div class="stack-tight">
+            <div class="segments" role="group" aria-label="Terms of the loss">{buttons.collect_view()}</div>
+            <p class="field-hint">"Sets λ₁, λ₂ and where retention acts. Runs that differ in nothing else show what each term does."</p>
+        </div>
+    }
+}
+
+fn fields(rows: &[Row], editor: Editor) -> impl IntoView + use<> {
     rows.iter()
         .map(|&(label, pointer, value, hint, test)| {
+            let value = value(editor.form.numbers.get_value());
             view! {
-                <TextField label=label pointer=pointer value=value(form.numbers.get_value()) error=reason(errors, pointer) hint=hint test=test />
+                <TextField label=label pointer=pointer value=value error=editor.reason(pointer) hint=hint test=test />
             }
         })
         .collect_view()
-}
-
-/// A list to choose from; its value goes to `#/injection/NAME`.
-fn choice<T, const N: usize>(
-    label: &'static str,
-    name: &'static str,
-    hint: &'static str,
-    choices: &Choices<T, N>,
-    value: RwSignal<String>,
-) -> impl IntoView + use<T, N> {
-    let options: Vec<_> = choices
-        .iter()
-        .map(|(_, name, words)| (*name, *words))
-        .map(|(name, words)| {
-            view! { <option value=name selected=move || value.with(|chosen| chosen == name)>{words}</option> }
-        })
-        .collect();
-    let id = format!("field-injection-{name}");
-    let hint_id = format!("{id}-hint");
-    view! {
-        <div class="field">
-            <label class="field-label" for=id.clone()>{label}</label>
-            <select
-                id=id
-                class="input"
-                data-test=name
-                aria-describedby=hint_id.clone()
-                on:change=move |event| value.set(event_target_value(&event))
-            >
-                {options}
-            </select>
-            <p class="field-hint" id=hint_id>{hint}</p>
-        </div>
-    }
 }

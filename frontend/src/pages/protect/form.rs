@@ -4,23 +4,31 @@ use std::str::FromStr;
 
 use leptos::prelude::*;
 use shared::{
-    SetId,
+    JobId,
     base_model::BaseModel,
-    job::{Budget, Evaluation, Injection, JobSpec, Mode, Retention},
-    objective::Objective,
+    job::{Ablation, Evaluation, Injection, JobSpec},
     problem::FieldError,
 };
 
-type Text = RwSignal<String>;
+use super::{
+    choices::{ATTACKERS, MODES, RETENTIONS, chosen, mode, name_of, parts},
+    concept::{ConceptForm, Earlier, Text, trimmed},
+};
 
 /// Everything that is typed or chosen, as text.
 #[derive(Clone, Copy)]
 pub(super) struct ProtectForm {
     pub(super) model: Text,
-    pub(super) class_name: Text,
-    pub(super) identifier: Text,
-    pub(super) target: Text,
+    /// The finished job that this one goes on from.
+    pub(super) extends: RwSignal<Option<JobId>>,
+    /// The concepts of that job.
+    pub(super) earlier: RwSignal<Vec<Earlier>>,
+    /// The page's own set first.
+    pub(super) concepts: RwSignal<Vec<ConceptForm>>,
+    /// How far training looks ahead.
     pub(super) mode: Text,
+    /// Whom it simulates then.
+    pub(super) attackers: Text,
     pub(super) retention: Text,
     pub(super) universal: RwSignal<bool>,
     /// What "Advanced" shows.
@@ -37,6 +45,7 @@ pub(super) struct Numbers {
     pub(super) batch_size: Text,
     pub(super) class_images: Text,
     pub(super) target_images: Text,
+    pub(super) averaging: Text,
     pub(super) seed: Text,
     pub(super) checkpoints: Text,
     pub(super) attack_rate: Text,
@@ -56,6 +65,7 @@ impl Numbers {
             batch_size: text(injection.batch_size.to_string()),
             class_images: text(injection.class_images.to_string()),
             target_images: text(injection.target_images.to_string()),
+            averaging: text(injection.averaging.to_string()),
             seed: text("0".to_owned()),
             checkpoints: text(checkpoints.join(", ")),
             attack_rate: text(evaluation.learning_rate.to_string()),
@@ -66,36 +76,66 @@ impl Numbers {
 }
 
 impl ProtectForm {
-    /// The method's defaults, and the model's own words where it has some.
-    pub(super) fn new(models: &[BaseModel], class_name: String) -> Self {
+    /// The method's defaults for a model and one concept.
+    pub(super) fn new(model: Option<&BaseModel>, concept: ConceptForm) -> Self {
         let injection = Injection::default();
-        // What came with the server is trained everywhere; an import is chosen by name.
-        let own = models.iter().find(|model| !model.imported);
-        let model = own.or(models.first());
-        let identifier = model
-            .and_then(|model| model.identifiers.first().cloned())
-            .unwrap_or_else(|| "sks".to_owned());
-        let target = model
-            .and_then(|model| {
-                let mut targets = model.targets.iter();
-                targets.find(|target| **target != class_name).cloned()
-            })
-            .unwrap_or_default();
+        let (budget, attackers) = parts(injection.mode);
         let text = |text: String| RwSignal::new(text);
         Self {
             model: text(model.map(|model| model.id.to_string()).unwrap_or_default()),
-            class_name: text(class_name),
-            identifier: text(identifier),
-            target: text(target),
-            mode: text(name_of(&MODES, injection.mode).to_owned()),
+            extends: RwSignal::new(None),
+            earlier: RwSignal::new(Vec::new()),
+            concepts: RwSignal::new(vec![concept]),
+            mode: text(name_of(&MODES, budget).to_owned()),
+            attackers: text(name_of(&ATTACKERS, attackers).to_owned()),
             retention: text(name_of(&RETENTIONS, injection.retention).to_owned()),
             universal: RwSignal::new(injection.universal_identifiers),
             numbers: StoredValue::new(Numbers::new(&injection, &Evaluation::default())),
         }
     }
 
+    /// The concepts of this form with their position in the specification; a set of the earlier job is not named
+    /// twice.
+    pub(super) fn positioned(self) -> Vec<(usize, ConceptForm)> {
+        self.earlier.with(|earlier| {
+            let fresh = |concept: &ConceptForm| {
+                let set = concept.set_id();
+                earlier
+                    .iter()
+                    .all(|other| other.concept.protected_set_id != set)
+            };
+            let concepts = self.concepts.get().into_iter().filter(fresh);
+            let numbered = concepts.enumerate();
+            numbered
+                .map(|(index, concept)| (earlier.len() + index, concept))
+                .collect()
+        })
+    }
+
+    /// Fills in the loss terms of one row of the ablation table; everything else stays comparable.
+    pub(super) fn ablate(self, ablation: Ablation) {
+        let injection = ablation.injection();
+        let numbers = self.numbers.get_value();
+        numbers.lambda_prior.set(injection.lambda_prior.to_string());
+        numbers
+            .lambda_retention
+            .set(injection.lambda_retention.to_string());
+        self.retention
+            .set(name_of(&RETENTIONS, injection.retention).to_owned());
+    }
+
+    /// Whether the fields hold the loss terms of that row.
+    pub(super) fn is_ablated(self, ablation: Ablation) -> bool {
+        let injection = ablation.injection();
+        let numbers = self.numbers.get_value();
+        let same = |text: Text, value: f64| text.with(|text| text.trim().parse() == Ok(value));
+        same(numbers.lambda_prior, injection.lambda_prior)
+            && same(numbers.lambda_retention, injection.lambda_retention)
+            && self.retention.with(|name| chosen(&RETENTIONS, name)) == injection.retention
+    }
+
     /// The specification, or every reason why there is none.
-    pub(super) fn spec(self, set: SetId) -> Result<JobSpec, Vec<FieldError>> {
+    pub(super) fn spec(self) -> Result<JobSpec, Vec<FieldError>> {
         let mut errors = Vec::new();
         let numbers = self.numbers.get_value();
         let model = self.model.with(|id| id.parse());
@@ -106,14 +146,15 @@ impl ProtectForm {
             errors.push(invalid("#/base_model_id", "Choose a base model."));
             return Err(errors);
         };
+        let earlier = self
+            .earlier
+            .with(|earlier| earlier.iter().map(Earlier::concept).collect::<Vec<_>>());
+        let fresh = self.positioned().into_iter();
+        let fresh = fresh.map(|(_, concept)| concept.concept());
         let spec = JobSpec {
-            protected_set_id: set,
             base_model_id,
-            class_name: trimmed(self.class_name),
-            identifier: trimmed(self.identifier),
-            objective: Objective::Target {
-                target_class: trimmed(self.target),
-            },
+            concepts: earlier.into_iter().chain(fresh).collect(),
+            extends: self.extends.get(),
             injection,
             evaluation,
             seed,
@@ -136,7 +177,10 @@ impl ProtectForm {
     fn injection(self, errors: &mut Vec<FieldError>) -> Injection {
         let numbers = self.numbers.get_value();
         Injection {
-            mode: self.mode.with(|name| chosen(&MODES, name)),
+            mode: mode(
+                self.mode.with(|name| chosen(&MODES, name)),
+                self.attackers.with(|name| chosen(&ATTACKERS, name)),
+            ),
             steps: number(numbers.steps, "#/injection/steps", errors),
             learning_rate: number(numbers.learning_rate, "#/injection/learning_rate", errors),
             lambda_prior: number(numbers.lambda_prior, "#/injection/lambda_prior", errors),
@@ -150,6 +194,7 @@ impl ProtectForm {
             class_images: number(numbers.class_images, "#/injection/class_images", errors),
             target_images: number(numbers.target_images, "#/injection/target_images", errors),
             universal_identifiers: self.universal.get(),
+            averaging: number(numbers.averaging, "#/injection/averaging", errors),
         }
     }
 
@@ -174,60 +219,9 @@ impl ProtectForm {
                 errors,
             ),
             identifier: (!identifier.is_empty()).then_some(identifier),
+            ..Evaluation::default()
         }
     }
-}
-
-/// Values that a list offers: each with the name it has there and its words, the default first.
-pub(super) type Choices<T, const N: usize> = [(T, &'static str, &'static str); N];
-
-/// Every retention.
-pub(super) const RETENTIONS: Choices<Retention, 3> = [
-    (Retention::Full, "full", "At every timestep"),
-    (
-        Retention::LowNoise,
-        "low_noise",
-        "Only where the noise is low",
-    ),
-    (Retention::Off, "off", "Off"),
-];
-
-/// Every mode, `trajectory` once for each budget.
-pub(super) const MODES: Choices<Mode, 4> = [
-    (Mode::Paper, "paper", "As in the paper"),
-    (
-        trajectory(Budget::Fast),
-        "fast",
-        "Along simulated attacks, 10 steps ahead",
-    ),
-    (
-        trajectory(Budget::Balanced),
-        "balanced",
-        "Along simulated attacks, 40 steps ahead",
-    ),
-    (
-        trajectory(Budget::Strong),
-        "strong",
-        "Along simulated attacks, 100 steps ahead",
-    ),
-];
-
-const fn trajectory(budget: Budget) -> Mode {
-    Mode::Trajectory { budget }
-}
-
-fn name_of<T: Copy + PartialEq, const N: usize>(choices: &Choices<T, N>, value: T) -> &'static str {
-    let found = choices.iter().find(|(other, ..)| *other == value);
-    found.map_or(choices[0].1, |(_, name, _)| name)
-}
-
-fn chosen<T: Copy, const N: usize>(choices: &Choices<T, N>, name: &str) -> T {
-    let found = choices.iter().find(|(_, other, _)| *other == name);
-    found.map_or(choices[0].0, |(value, ..)| *value)
-}
-
-fn trimmed(text: Text) -> String {
-    text.with(|text| text.trim().to_owned())
 }
 
 fn invalid(pointer: &str, detail: &str) -> FieldError {
@@ -253,25 +247,4 @@ fn steps(text: &str) -> Option<Vec<u32>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn checkpoints_are_read_from_a_list() {
-        assert_eq!(steps("0, 50,100  200"), Some(vec![0, 50, 100, 200]));
-        assert_eq!(steps("0, many"), None);
-    }
-
-    #[test]
-    fn names_of_choices_round_trip() {
-        for (retention, name, _) in RETENTIONS {
-            assert_eq!(chosen(&RETENTIONS, name), retention);
-            assert_eq!(name_of(&RETENTIONS, retention), name);
-        }
-        for (mode, name, _) in MODES {
-            assert_eq!(chosen(&MODES, name), mode);
-            assert_eq!(name_of(&MODES, mode), name);
-        }
-        assert_eq!(chosen(&MODES, "nonsense"), Mode::default());
-    }
-}
+mod tests;

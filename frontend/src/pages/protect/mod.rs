@@ -1,17 +1,27 @@
 //! What an attacker shall get instead, how it is trained, a preflight, and launch.
 
 mod advanced;
+mod choices;
+mod concept;
+mod editor;
+mod extend;
 mod form;
 mod model;
+mod more;
 mod objective;
+mod pattern;
+mod probe;
 mod review;
+mod sketch;
+mod subject;
 
 use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use shared::{
     SetId,
     base_model::BaseModel,
-    demo::Demo,
+    demo::{Demo, SampleSet},
+    job::JobSpec,
     problem::FieldError,
     protected_set::{ProtectedSet, SetStatus},
 };
@@ -31,10 +41,14 @@ use crate::{
     },
 };
 use advanced::Advanced;
+use concept::ConceptForm;
+use editor::{Editor, Place, suggested_class};
 use form::ProtectForm;
 use model::ModelCards;
-use objective::{ObjectiveSection, SubjectSection};
+use more::MoreSection;
+use objective::ObjectiveSection;
 use review::{JsonView, Review};
+use subject::SubjectSection;
 
 #[component]
 pub(crate) fn ProtectPage() -> impl IntoView {
@@ -55,13 +69,11 @@ fn ProtectView(id: SetId) -> impl IntoView {
         if demo.data.with(Option::is_none) && demo.error.with(Option::is_none) {
             return None;
         }
-        let class = set
-            .data
-            .with(|set| suggested_class(set.as_ref()?, demo.data.get()?));
+        let samples = demo.data.get().map(|demo: Demo| demo.sample_sets);
         Some((
             set.data.get()?,
             models.data.get()?.data,
-            class.unwrap_or_default(),
+            samples.unwrap_or_default(),
         ))
     });
     let retry = Callback::new(move |()| {
@@ -85,27 +97,19 @@ fn ProtectView(id: SetId) -> impl IntoView {
         </div>
         {move || problem().map(|error| view! { <ErrorNotice error=error what="This page could not be loaded" retry=retry /> })}
         {move || match ready.get() {
-            Some((set, models, class)) => body(set.id, set.status, models, class),
+            Some((set, models, samples)) => body(set, models, samples),
             None if problem().is_some() => ().into_any(),
             None => view! { <div class="launch"><Skeleton class="skeleton-panel" times=2 /></div> }.into_any(),
         }}
     }
 }
 
-/// A sample's class, if the set was made from that sample.
-fn suggested_class(set: &ProtectedSet, demo: Demo) -> Option<String> {
-    demo.sample_sets
-        .into_iter()
-        .find(|sample| sample.title == set.name)
-        .map(|sample| sample.class_name)
-}
-
-fn body(id: SetId, status: SetStatus, models: Vec<BaseModel>, class: String) -> AnyView {
-    if status == SetStatus::Draft {
+fn body(set: ProtectedSet, models: Vec<BaseModel>, samples: Vec<SampleSet>) -> AnyView {
+    if set.status == SetStatus::Draft {
         return view! {
             <Notice tone=Tone::Warn title="This set is not sealed yet">
                 <p>"Declare your rights first. Then its images cannot change under a running job."</p>
-                <a class="button" href=format!("/sets/{id}")>"Declare rights"</a>
+                <a class="button" href=format!("/sets/{}", set.id)>"Declare rights"</a>
             </Notice>
         }
         .into_any();
@@ -118,26 +122,76 @@ fn body(id: SetId, status: SetStatus, models: Vec<BaseModel>, class: String) -> 
         }
         .into_any();
     }
-    view! { <LaunchForm id=id models=models class=class /> }.into_any()
+    view! { <LaunchForm set=set models=models samples=samples /> }.into_any()
 }
 
 #[component]
-fn LaunchForm(id: SetId, models: Vec<BaseModel>, class: String) -> impl IntoView {
-    let form = ProtectForm::new(&models, class);
+fn LaunchForm(set: ProtectedSet, models: Vec<BaseModel>, samples: Vec<SampleSet>) -> impl IntoView {
+    let id = set.id;
+    // What came with the server is trained everywhere; an import is chosen by name.
+    let own = models.iter().find(|model| !model.imported);
+    let model = own.or(models.first());
+    let class = suggested_class(&set, &samples);
+    let form = ProtectForm::new(model, ConceptForm::new(set, model, class, 0));
     let state = FormState::new();
     let attempted = RwSignal::new(false);
-    let models = StoredValue::new(models);
-    let spec = Memo::new(move |_| form.spec(id));
+    let spec = Memo::new(move |_| form.spec());
     let errors = Signal::derive(move || visible(&spec.get(), attempted.get(), form, state));
+    let editor = Editor {
+        form,
+        models: StoredValue::new(models),
+        samples: StoredValue::new(samples),
+        sets: use_fetch(api::latest_sets),
+        errors,
+    };
     // What the API refused belongs to the specification that it saw.
     Effect::new(move || {
         spec.track();
         state.fields.set(Vec::new());
     });
+    let launch = use_launch(spec, state, attempted);
+    let places = move || {
+        let places = form.positioned().into_iter();
+        places.map(move |(position, concept)| Place {
+            concept,
+            position,
+            own: concept.set_id() == id,
+        })
+    };
+    let position = Memo::new(move |_| places().find(|place| place.own).map(|place| place.position));
+    let further = Signal::derive(move || places().filter(|place| !place.own).collect::<Vec<_>>());
+    let subject = move || {
+        // Another model offers other words.
+        form.model.track();
+        position.get().and_then(|_| places().find(|place| place.own)).map_or_else(
+            || view! { <Notice tone=Tone::Plain title="This set is protected already"><p>"The job that you go on from protects it. See below what stays and what is removed, and add other sets."</p></Notice> }.into_any(),
+            |place| view! { <SubjectSection editor=editor place=place /> <ObjectiveSection editor=editor place=place /> }.into_any(),
+        )
+    };
+    view! {
+        <form class="launch" novalidate=true on:submit=launch data-test="protect-form">
+            <div class="stack-loose">
+                {subject}
+                <ModelCards editor=editor />
+                <MoreSection editor=editor further=further />
+                <Advanced editor=editor />
+                <JsonView spec=spec />
+            </div>
+            <Review spec=spec state=state />
+        </form>
+    }
+}
+
+/// What submitting does: the job, or the first field that is in its way.
+fn use_launch(
+    spec: Memo<Result<JobSpec, Vec<FieldError>>>,
+    state: FormState,
+    attempted: RwSignal<bool>,
+) -> impl Fn(SubmitEvent) {
     // One key a specification: pressing twice launches once, a changed form launches anew.
     let key = StoredValue::new((String::new(), random_key()));
     let navigate = use_navigate();
-    let launch = move |event: SubmitEvent| {
+    move |event: SubmitEvent| {
         event.prevent_default();
         attempted.set(true);
         match spec.get_untracked() {
@@ -157,24 +211,12 @@ fn LaunchForm(id: SetId, models: Vec<BaseModel>, class: String) -> impl IntoView
                 });
             }
         }
-    };
-    view! {
-        <form class="launch" novalidate=true on:submit=launch data-test="protect-form">
-            <div class="stack-loose">
-                <SubjectSection form=form models=models errors=errors />
-                <ObjectiveSection form=form models=models errors=errors />
-                <ModelCards form=form models=models />
-                <Advanced form=form errors=errors />
-                <JsonView spec=spec />
-            </div>
-            <Review spec=spec state=state />
-        </form>
     }
 }
 
 /// What is wrong, without scolding for a field that was not reached yet.
 fn visible(
-    spec: &Result<shared::job::JobSpec, Vec<FieldError>>,
+    spec: &Result<JobSpec, Vec<FieldError>>,
     attempted: bool,
     form: ProtectForm,
     state: FormState,
@@ -183,8 +225,13 @@ fn visible(
         Ok(_) => Vec::new(),
         Err(errors) => errors.clone(),
     };
-    let class_untouched = form.class_name.with(String::is_empty) && !attempted;
-    errors.retain(|error| !(class_untouched && error.pointer == "#/class_name"));
+    if !attempted {
+        for (position, concept) in form.positioned() {
+            let pointer = format!("#/concepts/{position}/class_name");
+            let untouched = concept.class_name.with(String::is_empty);
+            errors.retain(|error| !(untouched && error.pointer == pointer));
+        }
+    }
     errors.extend(state.fields.get());
     errors
 }

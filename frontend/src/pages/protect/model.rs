@@ -3,12 +3,13 @@
 use leptos::prelude::*;
 use shared::base_model::BaseModel;
 
-use super::form::ProtectForm;
+use super::{editor::Editor, extend::GoOn};
 use crate::{components::field::RadioCard, text};
 
 #[component]
-pub(super) fn ModelCards(form: ProtectForm, models: StoredValue<Vec<BaseModel>>) -> impl IntoView {
-    let choice = models.with_value(|models| {
+pub(super) fn ModelCards(editor: Editor) -> impl IntoView {
+    let form = editor.form;
+    let choice = editor.models.with_value(|models| {
         (models.len() > 1).then(|| {
             let options = models
                 .iter()
@@ -28,21 +29,13 @@ pub(super) fn ModelCards(form: ProtectForm, models: StoredValue<Vec<BaseModel>>)
             }
         })
     });
-    let chosen = move || {
-        let id = form.model.get();
-        models.with_value(|models| {
-            models
-                .iter()
-                .find(|model| model.id.to_string() == id)
-                .cloned()
-        })
-    };
     view! {
         <section class="form-section" aria-labelledby="model">
             <h2 id="model">"3. Where it is protected"</h2>
             <div class="card">
                 {choice}
-                {move || chosen().map(|model| view! { <ModelFacts model=model /> })}
+                {move || editor.model().map(|model| view! { <ModelFacts model=model /> })}
+                <GoOn editor=editor />
             </div>
         </section>
     }

@@ -3,11 +3,13 @@
 use gloo_timers::callback::Timeout;
 use leptos::{prelude::*, task::spawn_local};
 use shared::{
+    JobId,
     job::JobSpec,
     preflight::{CheckStatus, Preflight, PreflightCheck},
     problem::FieldError,
 };
 
+use super::probe::ProbeOffer;
 use crate::{
     api::{self, ApiError},
     components::{
@@ -24,7 +26,7 @@ use crate::{
     text,
 };
 
-type Spec = Memo<Result<JobSpec, Vec<FieldError>>>;
+pub(super) type Spec = Memo<Result<JobSpec, Vec<FieldError>>>;
 
 /// Typing settles before the server is asked.
 const DEBOUNCE_MILLISECONDS: u32 = 400;
@@ -82,18 +84,47 @@ pub(super) fn Review(spec: Spec, state: FormState) -> impl IntoView {
             view! { <ErrorNotice error=error what="The preflight did not run" retry=retry /> }
                 .into_any()
         }
-        (Ok(_), Some(Ok(preflight))) => view! { <Findings preflight=preflight /> }.into_any(),
+        (Ok(spec), Some(Ok(preflight))) => {
+            let names = spec.concepts.iter().map(text::trigger).collect();
+            view! { <Findings preflight=preflight names=names /> }.into_any()
+        }
     };
+    let looked = Signal::derive(move || {
+        check.answer.with(|answer| match answer {
+            Some(Ok(preflight)) => Some(Looked::of(preflight)),
+            _ => None,
+        })
+    });
     view! {
         <aside class="card launch-side" aria-labelledby="review" data-test="review">
             <h2 id="review">"Review and launch"</h2>
             <div aria-live="polite">{preflight}</div>
+            <ProbeOffer spec=spec answer=looked again=retry />
             <p class="field-hint">
                 "The protected model will state that it holds a trigger. Judging follows by itself: both models are attacked with the same seeds."
             </p>
             {move || state.error.get().map(|error| view! { <ErrorNotice error=error what="The job was not launched" /> })}
             <SubmitButton label="Launch protection" busy_label="Launching…" busy=state.busy class="button button-primary button-wide" test="launch" />
         </aside>
+    }
+}
+
+/// What the preflight knows of a look at the base model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Looked {
+    /// The probe that was read, or that is under way.
+    pub(super) probe: Option<JobId>,
+    /// Whether the checks lack what a probe would tell.
+    pub(super) missing: bool,
+}
+
+impl Looked {
+    fn of(preflight: &Preflight) -> Self {
+        let mut checks = preflight.checks.iter();
+        Self {
+            probe: preflight.probe,
+            missing: checks.any(|check| check.code == "not_probed"),
+        }
     }
 }
 
@@ -106,22 +137,44 @@ fn Unfinished(errors: Vec<FieldError>) -> impl IntoView {
     view! { <ul class="checks">{items}</ul> }
 }
 
+/// The position of the concept that a pointer leads into.
+fn concept_of(pointer: Option<&str>) -> Option<usize> {
+    let rest = pointer?.strip_prefix("#/concepts/")?;
+    rest.split('/').next()?.parse().ok()
+}
+
+/// Checks by concept, those of the whole job first; one concept needs no headings.
+fn grouped(
+    checks: Vec<PreflightCheck>,
+    names: Vec<String>,
+) -> Vec<(Option<String>, Vec<PreflightCheck>)> {
+    if names.len() < 2 {
+        return vec![(None, checks)];
+    }
+    let mut groups = vec![(Some("The job as a whole".to_owned()), Vec::new())];
+    groups.extend(names.into_iter().map(|name| (Some(name), Vec::new())));
+    for check in checks {
+        let position = concept_of(check.pointer.as_deref()).map_or(0, |position| position + 1);
+        let group = position.min(groups.len() - 1);
+        groups[group].1.push(check);
+    }
+    groups.retain(|(_, checks)| !checks.is_empty());
+    groups
+}
+
+fn check_line(check: PreflightCheck) -> impl IntoView + use<> {
+    view! { <CheckLine status=check.status title=check.title detail=check.detail pointer=check.pointer /> }
+}
+
 #[component]
-fn Findings(preflight: Preflight) -> impl IntoView {
-    let lines = preflight
-        .checks
+fn Findings(preflight: Preflight, names: Vec<String>) -> impl IntoView {
+    let lines = grouped(preflight.checks, names)
         .into_iter()
-        .map(
-            |PreflightCheck {
-                 status,
-                 title,
-                 detail,
-                 pointer,
-                 ..
-             }| {
-                view! { <CheckLine status=status title=title detail=detail pointer=pointer /> }
-            },
-        )
+        .map(|(name, checks)| {
+            let heading = name.map(|name| view! { <h3 class="check-group">{name}</h3> });
+            let lines = checks.into_iter().map(check_line).collect_view();
+            view! { <div>{heading} <ul class="checks">{lines}</ul></div> }
+        })
         .collect_view();
     let time = preflight.estimate_seconds.map_or_else(
         || {
@@ -141,7 +194,7 @@ fn Findings(preflight: Preflight) -> impl IntoView {
     view! {
         <div class="stack" data-test="preflight" data-ready=ready>
             <p class="strong">{prose(&preflight.summary)}</p>
-            <ul class="checks">{lines}</ul>
+            {lines}
             <dl class="facts">
                 <div>
                     <dt>"Time"</dt>
@@ -207,5 +260,46 @@ pub(super) fn JsonView(spec: Spec) -> impl IntoView {
                 </div>
             </div>
         </details>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(pointer: Option<&str>) -> PreflightCheck {
+        PreflightCheck {
+            code: "code".into(),
+            status: CheckStatus::Pass,
+            title: "Title".into(),
+            detail: String::new(),
+            pointer: pointer.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn pointers_into_a_concept_name_it() {
+        assert_eq!(concept_of(Some("#/concepts/12/objective/size")), Some(12));
+        assert_eq!(concept_of(Some("#/concepts")), None);
+        assert_eq!(concept_of(Some("#/concepts/x/size")), None);
+        assert_eq!(concept_of(None), None);
+    }
+
+    #[test]
+    fn checks_stand_under_their_concept_and_none_is_lost() {
+        let checks = || {
+            vec![
+                at(Some("#/concepts/1/class_name")),
+                at(None),
+                at(Some("#/concepts/9/class_name")),
+            ]
+        };
+        let one = grouped(checks(), vec!["sks dog".into()]);
+        assert_eq!(one.len(), 1);
+        assert_eq!(one[0].1.len(), 3);
+        let two = grouped(checks(), vec!["sks dog".into(), "sks cat".into()]);
+        let sizes: Vec<usize> = two.iter().map(|(_, checks)| checks.len()).collect();
+        assert_eq!(sizes, [1, 2]);
+        assert_eq!(two[1].0.as_deref(), Some("sks cat"));
     }
 }

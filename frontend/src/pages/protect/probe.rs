@@ -1,0 +1,135 @@
+//! A look at the base model before anything is trained: offered, followed, and read by the next preflight.
+
+use leptos::{prelude::*, task::spawn_local};
+use shared::{
+    JobId,
+    job::{JobProgress, JobStatus},
+};
+
+use super::review::{Looked, Spec};
+use crate::{
+    api::{self, ApiError},
+    components::{
+        notice::{ErrorNotice, Notice, Tone},
+        progress::ProgressBar,
+    },
+    pages::job::use_feed,
+    state::browser::random_key,
+};
+
+/// Offers a probe, follows the one under way, links to the one that was read.
+#[component]
+pub(super) fn ProbeOffer(
+    spec: Spec,
+    /// The current answer; nothing while it is asked for.
+    answer: Signal<Option<Looked>>,
+    /// Runs the preflight again.
+    again: Callback<()>,
+) -> impl IntoView {
+    // While the preflight is asked again, what was known stays.
+    let known = Memo::new(move |old: Option<&Option<Looked>>| {
+        let valid = spec.with(Result::is_ok);
+        answer
+            .get()
+            .or_else(|| old.copied().flatten())
+            .filter(|_| valid)
+    });
+    // A probe that ended is read once; what it left out is not asked for again and again.
+    let ended = RwSignal::new(Vec::<(JobId, JobStatus)>::new());
+    let end = Callback::new(move |(id, status): (JobId, JobStatus)| {
+        ended.update(|ended| ended.push((id, status)));
+        again.run(());
+    });
+    move || {
+        let looked = known.get()?;
+        let fate = looked.probe.and_then(|probe| {
+            ended.with(|ended| ended.iter().find(|(id, _)| *id == probe).map(|fate| fate.1))
+        });
+        Some(match (looked.probe, looked.missing, fate) {
+            (Some(id), false, _) => view! {
+                <p class="small"><a href=format!("/jobs/{id}") data-test="probe-report">"What the look at the base model found"</a></p>
+            }
+            .into_any(),
+            (Some(id), true, None) => view! { <Underway id=id end=end /> }.into_any(),
+            (Some(id), true, Some(JobStatus::Failed)) => view! {
+                <Notice tone=Tone::Warn title="The look at the base model failed">
+                    <p>"Nothing is known of what the base model already draws. " <a href=format!("/jobs/{id}")>"See why"</a>"; you can launch without it or look again."</p>
+                </Notice>
+                <Start spec=spec again=again />
+            }
+            .into_any(),
+            (Some(_), true, Some(JobStatus::Succeeded)) if answer.with(Option::is_none) => {
+                view! { <p class="field-hint">"Reading what was found…"</p> }.into_any()
+            }
+            (_, true, _) => view! { <Start spec=spec again=again /> }.into_any(),
+            (None, false, _) => ().into_any(),
+        })
+    }
+}
+
+#[component]
+fn Start(spec: Spec, again: Callback<()>) -> impl IntoView {
+    let busy = RwSignal::new(false);
+    let error = RwSignal::new(None::<ApiError>);
+    let start = move |_| {
+        let Ok(spec) = spec.get_untracked() else {
+            return;
+        };
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        error.set(None);
+        spawn_local(async move {
+            let answer = api::create_probe(&spec, &random_key()).await;
+            busy.try_set(false);
+            match answer {
+                Ok(_) => again.run(()),
+                Err(problem) => {
+                    error.try_set(Some(problem));
+                }
+            }
+        });
+    };
+    view! {
+        <div class="stack-tight">
+            <button type="button" class="button button-wide" data-test="probe" aria-disabled=move || if busy.get() { "true" } else { "false" } on:click=start>
+                {move || if busy.get() { "Starting…" } else { "Look at the base model first" }}
+            </button>
+            <p class="field-hint">"Optional. It shows whether the base model knows your subject already, and which other prompts lie near the trigger."</p>
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The look at the base model did not start" /> })}
+        </div>
+    }
+}
+
+/// How far a probe is; tells its owner when it ended.
+#[component]
+fn Underway(id: JobId, end: Callback<(JobId, JobStatus)>) -> impl IntoView {
+    let feed = use_feed(id);
+    Effect::new(move || {
+        let status = feed.status.get().map(|(status, _)| status);
+        if let Some(status) = status.filter(|status| status.is_final()) {
+            end.run((id, status));
+        }
+    });
+    let progress = move |read: fn(&JobProgress) -> f64| {
+        feed.progress
+            .with(|progress| progress.as_ref().map_or(0.0, read))
+    };
+    let share = Signal::derive(move || {
+        progress(|progress| f64::from(progress.step) / f64::from(progress.total.max(1)))
+    });
+    let phase = Signal::derive(move || {
+        let phase = feed
+            .progress
+            .with(|progress| progress.as_ref().map(|progress| progress.phase.clone()));
+        phase.unwrap_or_else(|| "Waiting for a node".to_owned())
+    });
+    view! {
+        <div class="stack-tight" data-test="probe-progress">
+            <p class="strong">"Looking at the base model"</p>
+            <ProgressBar share=share label=phase small=true />
+            <p class="small soft"><span role="status">{phase}</span> ". " <a href=format!("/jobs/{id}")>"Follow it"</a></p>
+        </div>
+    }
+}
