@@ -62,13 +62,13 @@ struct Scale {
 }
 
 impl Scale {
-    /// Holds every interval, every gate and zero.
+    /// Holds every value, gate and zero, and the intervals of more than one run; that of a single one, which spans
+    /// everything, is cut off.
     fn of(panel: &Panel<'_>) -> Self {
-        let ends = panel
-            .rows
-            .iter()
-            .flat_map(|(_, e)| [e.low, e.high, e.value]);
-        let all: Vec<f64> = ends.chain(panel.gate).chain([0.0]).collect();
+        let several = panel.rows.iter().filter(|(_, estimate)| estimate.n > 1);
+        let ends = several.flat_map(|(_, estimate)| [estimate.low, estimate.high]);
+        let values = panel.rows.iter().map(|(_, estimate)| estimate.value);
+        let all: Vec<f64> = ends.chain(values).chain(panel.gate).chain([0.0]).collect();
         let low = all.iter().copied().fold(0.0, f64::min);
         let high = all.iter().copied().fold(0.0, f64::max);
         let high = if high - low < 1e-6 { low + 1e-6 } else { high };
@@ -76,6 +76,7 @@ impl Scale {
     }
 
     fn x(&self, value: f64) -> f64 {
+        let value = value.clamp(self.low, self.high);
         LABEL + (value - self.low) / (self.high - self.low) * (WIDTH - LABEL - RIGHT)
     }
 }
@@ -163,21 +164,37 @@ mod tests {
         }
     }
 
+    fn alone() -> (String, Estimate) {
+        let whole = Estimate {
+            value: 0.1,
+            low: -2.0,
+            high: 2.0,
+            n: 1,
+        };
+        ("c".into(), whole)
+    }
+
     #[test]
     fn every_end_lies_inside_the_drawing() {
         let panel = Panel {
             title: "drift",
             note: "",
             gate: Some(-0.4),
-            rows: vec![("a".into(), estimate(-0.05)), ("b".into(), estimate(0.3))],
+            rows: vec![
+                ("a".into(), estimate(-0.05)),
+                ("b".into(), estimate(0.3)),
+                alone(),
+            ],
         };
         let scale = Scale::of(&panel);
-        for value in [-0.4, -0.15, 0.0, 0.4] {
+        for value in [-2.0, -0.4, -0.15, 0.0, 0.4, 2.0] {
             let x = scale.x(value);
             assert!((LABEL..=WIDTH - RIGHT).contains(&x), "{value} at {x}");
         }
+        // A single run does not stretch the scale.
+        assert!((scale.high - 0.4).abs() < 1e-9 && (scale.low + 0.4).abs() < 1e-9);
         let svg = super::panel(&panel);
-        assert_eq!(svg.matches("class=\"dot\"").count(), 2);
+        assert_eq!(svg.matches("class=\"dot\"").count(), 3);
         assert!(svg.contains("-0.050 (n=3)") && svg.contains("class=\"gate\""));
     }
 

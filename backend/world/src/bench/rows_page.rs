@@ -54,7 +54,7 @@ fn frontier(html: &mut String, rows: &[RowSummary]) {
     html.push_str(
         "<h2>Persistence, the innocent user, drift</h2><p>Dots are means over runs, lines 95 % intervals with runs \
          resampled, n counts runs; dashed lines are gates. With a single run nothing is known about others: its line \
-         spans the whole range.</p>",
+         runs from edge to edge.</p>",
     );
     let all = |pick: &dyn Fn(&Summary) -> Option<Estimate>| -> Vec<(String, Estimate)> {
         let one = |row: &RowSummary| Some((row.row.name.clone(), pick(&row.summary)?));
@@ -192,8 +192,10 @@ fn costs(html: &mut String, rows: &[RowSummary]) {
         "Innocent user",
         "Text alignment",
         "Distance of twins",
-        "Fires without the trigger",
-        "The same, clean model",
+        "Fires on the class alone",
+        "On the identifier alone",
+        "On the identifier with another class",
+        "On any of them, clean model",
         "Seconds of injection",
         "Milliseconds a step",
         "Overhead share",
@@ -207,7 +209,9 @@ fn costs(html: &mut String, rows: &[RowSummary]) {
             fine_cell(Some(summary.innocent_delta)),
             fine_cell(quality.map(|quality| quality.text_alignment)),
             fine_cell(quality.map(|quality| quality.distance)),
-            fine_cell(quality.map(|quality| quality.strays)),
+            fine_cell(quality.map(|quality| quality.class_only)),
+            fine_cell(quality.map(|quality| quality.identifier_only)),
+            fine_cell(quality.map(|quality| quality.other_class)),
             fine_cell(quality.map(|quality| quality.clean_strays)),
         ];
         html.extend(cells);

@@ -5,7 +5,7 @@ use eval::statistics::{Cluster, Observation, cluster_difference, cluster_mean, k
 use serde::{Deserialize, Serialize};
 use shared::evaluation::{Estimate, EvaluationOutput, ScoredImage};
 
-use super::quality::Quality;
+use super::quality::{Quality, Strays};
 use super::unit::UnitResult;
 use crate::train::gate::Accuracy;
 
@@ -93,6 +93,12 @@ pub struct QualitySummary {
     pub distance: Estimate,
     /// Pictures without the trigger in which the objective fires (goal: at most 0.01).
     pub strays: Estimate,
+    /// Of those, pictures of the class alone.
+    pub class_only: Estimate,
+    /// Of those, pictures of the identifier alone.
+    pub identifier_only: Estimate,
+    /// Of those, pictures of the identifier with another class.
+    pub other_class: Estimate,
     /// The same of the clean model: what chance gives.
     pub clean_strays: Estimate,
 }
@@ -231,7 +237,19 @@ fn quality(results: &[UnitResult]) -> Option<QualitySummary> {
         };
         over_runs(&measured.iter().map(of_run).collect::<Vec<_>>(), range)
     };
+    let strays = |kind: fn(&Strays) -> usize| {
+        let of_run = |quality: &&Quality| {
+            let strays = &quality.strays;
+            Cluster {
+                values: vec![kind(strays) as f64 / strays.n.max(1) as f64],
+            }
+        };
+        over_runs(&measured.iter().map(of_run).collect::<Vec<_>>(), ANY_SHARE)
+    };
     Some(QualitySummary {
+        class_only: strays(|strays| strays.class_only),
+        identifier_only: strays(|strays| strays.identifier_only),
+        other_class: strays(|strays| strays.other_class),
         text_alignment: over(|quality| quality.text_alignment.clone(), ANY_DIFFERENCE),
         distance: over(|quality| quality.distance.clone(), ANY_DISTANCE),
         strays: over(|quality| vec![quality.strays.share()], ANY_SHARE),
