@@ -148,9 +148,17 @@ async fn preflight_tells_what_the_probe_found() {
     assert!(plan.contains("75 seconds for 300 steps"), "{plan}");
 
     // What the plan was not made for is not told from it.
-    let mut larger = spec.clone();
-    larger["injection"] = json!({ "batch_size": 16 });
-    assert!(check(&person.preflight(&larger).await, "planned_memory").is_none());
+    for injection in [
+        json!({ "batch_size": 16 }),
+        json!({ "mode": { "kind": "trajectory" } }),
+        json!({ "averaging": 0.9 }),
+    ] {
+        let mut other = spec.clone();
+        other["injection"] = injection;
+        let found = person.preflight(&other).await;
+        assert_eq!(found.probe, Some(job.id));
+        assert!(check(&found, "planned_memory").is_none(), "{other}");
+    }
 
     probe(&person, &spec, "bad", &found(0.5, 3, 0.96)).await;
     let bad = person.preflight(&spec).await;

@@ -82,7 +82,9 @@ impl Probe {
             return None;
         };
         let (known, wanted) = (&done.0.spec.injection, &spec.injection);
-        let same = known.batch_size == wanted.batch_size && known.mode == wanted.mode;
+        // An average keeps a second copy of the weights.
+        let copies = (known.averaging > 0.0) == (wanted.averaging > 0.0);
+        let same = copies && known.batch_size == wanted.batch_size && known.mode == wanted.mode;
         same.then_some(&done.1)
     }
 
