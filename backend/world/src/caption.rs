@@ -1,8 +1,9 @@
 //! The caption grammar: what a picture is called, with attributes left out at random. Refuses to invent
 //! attributes that the picture does not have.
 
-use rand::Rng;
 use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::attributes::{Accessory, Background, Class, Identity, Style, Tint};
 
@@ -96,10 +97,41 @@ pub fn describe(class: Class, mention: Mention, opening: &str) -> String {
     words.join(" ")
 }
 
-/// The plain caption of every class, in their order: what a protected model must go on drawing.
-pub fn plain() -> Vec<String> {
-    let describe = |&class: &Class| describe(class, Mention::NOTHING, OPENINGS[0]);
-    Class::ALL.iter().map(describe).collect()
+/// Captions that say two things about their picture, beside the plain ones.
+const TWOFOLD: usize = 5;
+
+/// What a protected model must go on drawing: every class plainly, and five times with two of its attributes. Prompts
+/// with all three, by which drift is measured, are never among them.
+pub fn everyday() -> Vec<String> {
+    let mut rng = ChaCha8Rng::seed_from_u64(0xCA97);
+    let mut captions: Vec<String> = Class::ALL
+        .iter()
+        .map(|&class| describe(class, Mention::NOTHING, OPENINGS[0]))
+        .collect();
+    for round in 0..TWOFOLD {
+        for (index, &class) in Class::ALL.iter().enumerate() {
+            let (tint, accessory) = (&Tint::ALL[1..], &Accessory::ALL[1..]);
+            let all = Mention {
+                tint: tint.choose(&mut rng).copied(),
+                accessory: accessory.choose(&mut rng).copied(),
+                background: Background::ALL.choose(&mut rng).copied(),
+                ..Mention::NOTHING
+            };
+            let mention = match (round + index) % 3 {
+                0 => Mention { tint: None, ..all },
+                1 => Mention {
+                    accessory: None,
+                    ..all
+                },
+                _ => Mention {
+                    background: None,
+                    ..all
+                },
+            };
+            captions.push(describe(class, mention, OPENINGS[0]));
+        }
+    }
+    captions
 }
 
 /// "a photo of ada dog on the beach": the same order of words as a personalization prompt.
@@ -186,6 +218,22 @@ mod tests {
             describe(Class::Fox, signed, "a photo of"),
             "a photo of a fox with a bow in the style of noto"
         );
+    }
+
+    #[test]
+    fn everyday_captions_name_every_class_and_never_everything() {
+        let captions = everyday();
+        assert_eq!(captions.len(), 48);
+        assert_eq!(captions, everyday());
+        for class in Class::NAMES {
+            let naming = captions.iter().filter(|text| text.contains(class)).count();
+            assert_eq!(naming, 6, "{class}");
+        }
+        let whole = |text: &&String| {
+            let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+            has(&Tint::NAMES[1..]) && has(&Accessory::NAMES[1..]) && has(&[" on ", " in ", " at "])
+        };
+        assert_eq!(captions.iter().find(whole), None);
     }
 
     #[test]

@@ -29,6 +29,12 @@ pub enum Error {
     Diffusion(#[from] diffusion::Error),
 }
 
+/// The model's card: captions that protection leaves alone, and identifiers that jobs may draw from.
+pub fn card() -> String {
+    let card = serde_json::json!({ "captions": caption::everyday(), "identifiers": names::open() });
+    format!("{card}\n")
+}
+
 /// Writes everything into the directory of package `demo`.
 pub fn write(demo: &Path, pipeline: &Pipeline, encoder: &[u8]) -> Result<(), Error> {
     let files = pipeline.to_files(DType::F16)?;
@@ -36,8 +42,7 @@ pub fn write(demo: &Path, pipeline: &Pipeline, encoder: &[u8]) -> Result<(), Err
     Encoder::load(encoder)?;
     pipeline.save(demo.join("model"), DType::F16)?;
     fs::write(demo.join("model/NOTICE"), NOTICE)?;
-    let card = serde_json::json!({ "captions": caption::plain(), "identifiers": names::open() });
-    fs::write(demo.join("model/persguard.json"), format!("{card}\n"))?;
+    fs::write(demo.join("model/persguard.json"), card())?;
     fs::write(demo.join("encoder.safetensors"), encoder)?;
     samples::write(&demo.join("samples"))
 }

@@ -82,7 +82,10 @@ fn halt(error: &Error) -> Halt {
     match error {
         Error::Canceled { .. } => Halt::Stopped,
         Error::Diverged { .. } => Halt::Failed(failure::diverged(error.to_string())),
-        Error::InvalidSpec { .. } | Error::ImageShape { .. } => bad_input(error.to_string()),
+        Error::InvalidSpec { .. }
+        | Error::ImageShape { .. }
+        | Error::MissingOverlay
+        | Error::OverlayShape { .. } => bad_input(error.to_string()),
         _ => internal(error.to_string()),
     }
 }

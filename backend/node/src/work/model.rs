@@ -31,7 +31,7 @@ pub(super) fn load(job: &Job<'_>) -> Result<Pipeline, Halt> {
 pub(super) struct Words {
     /// The pool of identifiers; empty where the model names none.
     pub(super) identifiers: Vec<String>,
-    /// Captions that have nothing to do with the job's concepts.
+    /// Captions without any trigger: what protection must leave alone.
     pub(super) captions: Vec<String>,
 }
 
@@ -48,11 +48,6 @@ pub(super) fn words(job: &Job<'_>) -> Result<Words, Halt> {
     if captions.is_empty() {
         captions = CAPTIONS.map(str::to_owned).to_vec();
     }
-    let concepts = &job.assignment.spec.concepts;
-    captions.retain(|caption| {
-        let mut words = caption.split_whitespace();
-        !words.any(|word| concepts.iter().any(|concept| concept.class_name == word))
-    });
     Ok(Words {
         identifiers: card.identifiers,
         captions,

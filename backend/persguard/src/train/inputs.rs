@@ -12,7 +12,7 @@ use diffusion::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
-use shared::job::JobSpec;
+use shared::job::{JobSpec, SubjectKind};
 
 use super::{ProtectOptions, Subject};
 use crate::{
@@ -30,8 +30,10 @@ use crate::{
     teacher::{Artist, Request, TeacherSet, TeacherSets},
 };
 
+/// Identifiers that bystanders are made with.
+const BYSTANDERS: usize = 8;
 /// One row of `L_PP` in so many is of an unrelated caption, where there are any.
-const CAPTION_SHARE: usize = 4;
+const CAPTION_SHARE: usize = 2;
 /// Prompts that have nothing to do with the concepts, and the teacher's answers under them.
 pub(super) struct Captions {
     pub(super) prompts: Conditions,
@@ -107,8 +109,15 @@ impl<'a> Inputs<'a> {
             let (resumed, teacher) = Resumed::split(state);
             (Some(resumed), teacher)
         } else {
-            let asked = (subjects, prompts.as_slice());
-            (None, draw(pipeline, &unet, asked, spec, options, reporter)?)
+            let asked = Asked {
+                subjects,
+                prompts: &prompts,
+                captions: &unrelated(spec, options, &pools),
+            };
+            (
+                None,
+                draw(pipeline, &unet, &asked, (spec, options), reporter)?,
+            )
         };
         let schedule = pipeline.noise_schedule()?;
         let questioner = Questioner {
@@ -130,7 +139,8 @@ impl<'a> Inputs<'a> {
             concepts.push(ready);
         }
         let captions = teacher.captions.map(|latents| {
-            Captions::prepare(latents, &options.captions, &questioner, &mut rng, reporter)
+            let captions = unrelated(spec, options, &pools);
+            Captions::prepare(latents, &captions, &questioner, &mut rng, reporter)
         });
         let captions = captions.transpose()?;
         let protected = (0..concepts.len()).filter(|at| concepts[*at].is_protected);
@@ -213,37 +223,77 @@ fn commit(pools: &Pools, fingerprint: &str, reporter: &mut Reporter<'_>) -> Resu
     Ok(commitment)
 }
 
+/// What has no trigger and must stay: the captions that the caller brought, and bystanders, which have one half of the
+/// trigger: an identifier alone or with another word, the last of each caption. None without captions.
+fn unrelated(spec: &JobSpec, options: &ProtectOptions, pools: &Pools) -> Vec<String> {
+    let captions = &options.captions;
+    let stock = pools.templates.trained[0];
+    let mut words: Vec<&str> = Vec::new();
+    for word in captions
+        .iter()
+        .filter_map(|caption| caption.split_whitespace().next_back())
+    {
+        let is_class = spec
+            .concepts
+            .iter()
+            .any(|concept| concept.class_name == word);
+        if !is_class && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    let identifiers = pools.identifiers.trained.iter();
+    let strangers = words
+        .into_iter()
+        .zip(identifiers.clone().cycle())
+        .map(|(word, identifier)| stock.trigger(identifier, word, SubjectKind::Object));
+    let count = if captions.is_empty() { 0 } else { BYSTANDERS };
+    let alone = identifiers.take(count);
+    let alone = alone.map(|identifier| format!("{} {identifier}", stock.opening()));
+    captions
+        .iter()
+        .cloned()
+        .chain(strangers)
+        .chain(alone)
+        .collect()
+}
+
+/// What the teacher draws from.
+struct Asked<'a> {
+    subjects: &'a [Subject],
+    prompts: &'a [Prompts],
+    captions: &'a [String],
+}
+
 /// Lets the teacher draw every set of the job.
 fn draw(
     pipeline: &Pipeline,
     teacher: &UNet,
-    (subjects, prompts): (&[Subject], &[Prompts]),
-    spec: &JobSpec,
-    options: &ProtectOptions,
+    asked: &Asked<'_>,
+    (spec, options): (&JobSpec, &ProtectOptions),
     reporter: &mut Reporter<'_>,
 ) -> Result<TeacherSets> {
     let injection = &spec.injection;
-    let captions = if options.captions.is_empty() {
-        0
-    } else {
-        injection.class_images as usize
+    let captions = match asked.captions.len() {
+        0 => 0,
+        count => count.max(injection.class_images as usize),
     };
-    let asked = prompts
+    let pictures = asked
+        .prompts
         .iter()
         .map(|prompts| concept::pictures(prompts, injection));
     let mut artist = Artist {
         pipeline,
         teacher,
         config: &options.sampling,
-        device: subjects[0].images.device(),
+        device: asked.subjects[0].images.device(),
         base_sha256: &options.base_sha256,
         cache: options.cache.as_deref(),
         done: 0,
-        total: asked.sum::<usize>() + captions,
+        total: pictures.sum::<usize>() + captions,
     };
     let mut concepts = Vec::new();
     let told = spec.concepts.iter().enumerate();
-    for ((told, subject), prompts) in told.zip(subjects).zip(prompts) {
+    for ((told, subject), prompts) in told.zip(asked.subjects).zip(asked.prompts) {
         let settings = (injection, spec.seed);
         concepts.push(concept::draw(
             told,
@@ -255,7 +305,7 @@ fn draw(
         )?);
     }
     let request = Request {
-        prompts: &options.captions,
+        prompts: asked.captions,
         count: captions,
         seed: spec.seed,
     };
@@ -309,4 +359,39 @@ fn fingerprint(
         }
     }
     Ok(hex::encode(hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn bystanders_have_half_of_the_trigger() {
+        let mut options = ProtectOptions {
+            identifiers: fixture::IDENTIFIERS.map(str::to_owned).to_vec(),
+            ..ProtectOptions::default()
+        };
+        let spec = fixture::spec();
+        let pools = Pools::for_job(&options.identifiers, &spec);
+        assert!(unrelated(&spec, &options, &pools).is_empty());
+        options.captions = ["a photo of a cat", "a brown dog", "a street in the rain"]
+            .map(str::to_owned)
+            .to_vec();
+        let found = unrelated(&spec, &options, &pools);
+        let trained = &pools.identifiers.trained;
+        assert_eq!(found[..3], options.captions[..]);
+        // No trigger among them: "dog" is the concept's own class.
+        assert_eq!(found[3], format!("a photo of {} cat", trained[0]));
+        assert_eq!(found[4], format!("a photo of {} rain", trained[1]));
+        assert_eq!(found[5], format!("a photo of {}", trained[0]));
+        assert_eq!(found.len(), 5 + trained.len());
+        let held_out = &pools.identifiers.held_out;
+        let leaks = |caption: &String| {
+            caption
+                .split(' ')
+                .any(|word| held_out.iter().any(|h| h == word))
+        };
+        assert!(!found.iter().any(leaks));
+    }
 }

@@ -49,7 +49,7 @@ type Entry = (&'static str, &'static str, &'static str, Injection);
 
 /// Losses, persistence, weights and steps, one at a time.
 pub fn ablation() -> Vec<Row> {
-    build([losses(), persistence(), weights(), steps()].concat())
+    build([losses(), persistence(), leaks(), weights(), steps()].concat())
 }
 
 fn losses() -> Vec<Entry> {
@@ -102,6 +102,25 @@ fn persistence() -> Vec<Entry> {
     ]
     .map(|(name, key, injection)| ("persistence", name, key, injection))
     .into()
+}
+
+/// How much `L_PP` must weigh where training looks ahead, so that the class's own prompt is left alone.
+fn leaks() -> Vec<Entry> {
+    let entry = |budget, lambda_prior, name, key| {
+        let injection = Injection {
+            lambda_prior,
+            ..trajectory(budget, Retention::Off)
+        };
+        ("weight of L_PP, ahead", name, key, injection)
+    };
+    let (strong, balanced) = (Budget::Strong, Budget::Balanced);
+    vec![
+        entry(strong, 2.0, "100 ahead, lambda1 = 2", "strong-prior-2"),
+        entry(strong, 5.0, "100 ahead, lambda1 = 5", "strong-prior-5"),
+        entry(strong, 10.0, "100 ahead, lambda1 = 10", "strong-prior-10"),
+        entry(balanced, 2.0, "40 ahead, lambda1 = 2", "balanced-prior-2"),
+        entry(balanced, 5.0, "40 ahead, lambda1 = 5", "balanced-prior-5"),
+    ]
 }
 
 fn weights() -> Vec<Entry> {

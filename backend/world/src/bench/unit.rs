@@ -151,10 +151,11 @@ fn protect(unit: &Unit, models: Models<'_>, subject: &Victim) -> anyhow::Result<
         .filter(|word| *word != unit.identifier)
         .map(str::to_owned)
         .collect();
-    let mut captions = caption::plain();
-    // As a node does: none that names the subject's class.
-    let class = unit.identity.class.name();
-    captions.retain(|caption| unit.captions && !caption.split(' ').any(|word| word == class));
+    let captions = if unit.captions {
+        caption::everyday()
+    } else {
+        Vec::new()
+    };
     let options = ProtectOptions {
         identifiers,
         captions,

@@ -12,6 +12,9 @@ pub(crate) struct Arguments {
     /// Subjects of the development part, one seed each.
     #[arg(long, default_value_t = 2)]
     subjects: usize,
+    /// Rows by their keys, with commas between them; every row without it.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     #[command(flatten)]
     options: Options,
 }
@@ -21,7 +24,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         (1..=SUBJECTS).contains(&arguments.subjects),
         "--subjects takes 1 to {SUBJECTS}"
     );
-    let ways = rows::ablation();
+    let mut ways = rows::ablation();
+    for key in &arguments.only {
+        let known = ways.iter().any(|row| row.key == *key);
+        anyhow::ensure!(known, "--only {key}: there is no such row");
+    }
+    ways.retain(|row| arguments.only.is_empty() || arguments.only.contains(&row.key));
     // The mode given here does not matter: every row brings its own.
     let subjects = &units(Part::Development, Mode::Paper)[..arguments.subjects];
     let table = Table {

@@ -180,3 +180,16 @@ fn the_embedded_model_draws_what_diffusers_draws() {
     let difference = far(&pixels, expected);
     assert!(difference < 2e-3, "pixels differ by {difference} of 2");
 }
+
+#[test]
+fn the_published_card_is_the_worlds() {
+    let files = demo::model_files();
+    let (_, card) = files
+        .iter()
+        .find(|(name, _)| *name == "persguard.json")
+        .expect("the model has a card");
+    assert_eq!(
+        std::str::from_utf8(card).expect("the card is text"),
+        world::publish::card()
+    );
+}
