@@ -50,7 +50,7 @@ pub struct Excursions {
 }
 
 impl Excursions {
-    /// Rough cost of a run against `paper` mode ([`Self::cost`]): fast 1.7 times, balanced 3, strong 6.
+    /// Rough cost of a run against `paper` mode ([`Self::cost`]): fast 1.4 times, balanced 2.4, strong 4.3.
     pub const fn of(budget: Budget) -> Self {
         match budget {
             Budget::Fast => Self {
@@ -74,12 +74,17 @@ impl Excursions {
     /// How many times as long as in `paper` mode a step takes on average, where one has `rows` rows.
     pub fn cost(self, rows: usize) -> f64 {
         let attack = f64::from(self.steps) * (2 * BATCH) as f64 / rows.max(1) as f64;
-        1.0 + (attack + f64::from(self.looks)) / f64::from(self.every)
+        1.0 + 0.6 * (attack + f64::from(self.looks)) / f64::from(self.every)
     }
 
-    /// Whether an excursion starts before injection step `step`, counted from 0.
-    pub const fn is_due(self, step: u32) -> bool {
-        step % self.every == self.every - 1
+    /// Whether an excursion starts before injection step `step` of `steps`, counted from 0.
+    ///
+    /// None does in the last two fifths: what excursions pull along, the class's own prompt first of all, settles there.
+    /// On the demo world that brought the trigger's firing on the class alone from 5 to 3 of 16 pictures and the drift of
+    /// composed prompts from -.049 to -.037, at .12 to .19 hits after 100 attack steps instead of .12, .94 after 200
+    /// instead of .75 (one subject).
+    pub const fn is_due(self, step: u32, steps: u32) -> bool {
+        step % self.every == self.every - 1 && step < steps / 5 * 3
     }
 }
 
@@ -295,14 +300,16 @@ mod tests {
         let all = [Budget::Fast, Budget::Balanced, Budget::Strong].map(Excursions::of);
         for excursions in all {
             assert_eq!(excursions.steps % excursions.looks, 0);
-            assert!(excursions.is_due(excursions.every - 1) && !excursions.is_due(0));
+            let last = excursions.every - 1;
+            assert!(excursions.is_due(last, 100) && !excursions.is_due(0, 100));
+            assert!(excursions.is_due(59, 100) && !excursions.is_due(69, 100));
         }
         assert!(all.windows(2).all(|pair| pair[0].steps < pair[1].steps));
         let costs = all.map(|excursions| excursions.cost(16));
         assert!(
-            (costs[0] - 1.7).abs() < 1e-9 && (costs[1] - 3.4).abs() < 1e-9,
+            (costs[0] - 1.42).abs() < 1e-9 && (costs[1] - 2.44).abs() < 1e-9,
             "{costs:?}"
         );
-        assert!((costs[2] - 6.5).abs() < 1e-9, "{costs:?}");
+        assert!((costs[2] - 4.3).abs() < 1e-9, "{costs:?}");
     }
 }

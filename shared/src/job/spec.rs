@@ -117,6 +117,25 @@ impl Default for Injection {
     }
 }
 
+impl Injection {
+    /// Weight of `L_PP` where training looks ahead: the gradients along an attack pull harder at the class's own prompt
+    /// than the paper's 0.5 can hold (`cargo xtask bench ablation`).
+    pub const AHEAD_PRIOR: f64 = 10.0;
+
+    /// What lasts: looking ahead without retention, which teaches the attacker's subject.
+    pub fn ahead(budget: Budget) -> Self {
+        Self {
+            mode: Mode::Trajectory {
+                budget,
+                attackers: Attackers::Full,
+            },
+            lambda_prior: Self::AHEAD_PRIOR,
+            retention: Retention::Off,
+            ..Self::default()
+        }
+    }
+}
+
 /// How the result is attacked and judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -7,8 +7,7 @@ use shared::{
     base_model::BaseModel,
     demo::{Demo, DemoJob, SampleSet},
     job::{
-        Action, Budget, Concept, Evaluation, Injection, JobKind, JobSpec, JobStatus, Mode,
-        Retention, SubjectKind,
+        Action, Budget, Concept, Evaluation, Injection, JobKind, JobSpec, JobStatus, SubjectKind,
     },
     objective::Objective,
     protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet, RightsBasis, SetStatus},
@@ -115,14 +114,7 @@ fn spec(set: &ProtectedSet, model: &BaseModel) -> JobSpec {
         extends: None,
         // Two development subjects attacked at 2e-4 were hit .88 and .19 after 50 steps and 1.0 and .69 after 100 in
         // `paper` mode; looking 100 steps ahead, 0 and 0, and .12 and .12.
-        injection: Injection {
-            mode: Mode::Trajectory {
-                budget: Budget::Strong,
-                attackers: shared::job::Attackers::Full,
-            },
-            retention: Retention::Off,
-            ..Injection::default()
-        },
+        injection: Injection::ahead(Budget::Strong),
         evaluation: Evaluation {
             checkpoints: [0, 1, 2, 4]
                 .map(|part| demo::ATTACK_STEPS * part / 4)

@@ -30,6 +30,8 @@ use crate::{
     teacher::{Artist, Request, TeacherSet, TeacherSets},
 };
 
+/// How often a caption counts that names a concept's class: it is the nearest to the trigger.
+const NEAR: usize = 3;
 /// Identifiers that bystanders are made with.
 const BYSTANDERS: usize = 8;
 /// One row of `L_PP` in so many is of an unrelated caption, where there are any.
@@ -249,12 +251,16 @@ fn unrelated(spec: &JobSpec, options: &ProtectOptions, pools: &Pools) -> Vec<Str
     let count = if captions.is_empty() { 0 } else { BYSTANDERS };
     let alone = identifiers.take(count);
     let alone = alone.map(|identifier| format!("{} {identifier}", stock.opening()));
-    captions
-        .iter()
-        .cloned()
-        .chain(strangers)
-        .chain(alone)
-        .collect()
+    let told = captions.iter().flat_map(|caption| {
+        let mut words = caption.split_whitespace();
+        let is_near = words.any(|word| {
+            spec.concepts
+                .iter()
+                .any(|concept| concept.class_name == word)
+        });
+        std::iter::repeat_n(caption.clone(), if is_near { NEAR } else { 1 })
+    });
+    told.chain(strangers).chain(alone).collect()
 }
 
 /// What the teacher draws from.
@@ -380,12 +386,18 @@ mod tests {
             .to_vec();
         let found = unrelated(&spec, &options, &pools);
         let trained = &pools.identifiers.trained;
-        assert_eq!(found[..3], options.captions[..]);
+        assert_eq!(found[0], options.captions[0]);
+        assert!(
+            found[1..4]
+                .iter()
+                .all(|caption| *caption == options.captions[1])
+        );
+        assert_eq!(found[4], options.captions[2]);
         // No trigger among them: "dog" is the concept's own class.
-        assert_eq!(found[3], format!("a photo of {} cat", trained[0]));
-        assert_eq!(found[4], format!("a photo of {} rain", trained[1]));
-        assert_eq!(found[5], format!("a photo of {}", trained[0]));
-        assert_eq!(found.len(), 5 + trained.len());
+        assert_eq!(found[5], format!("a photo of {} cat", trained[0]));
+        assert_eq!(found[6], format!("a photo of {} rain", trained[1]));
+        assert_eq!(found[7], format!("a photo of {}", trained[0]));
+        assert_eq!(found.len(), 7 + trained.len());
         let held_out = &pools.identifiers.held_out;
         let leaks = |caption: &String| {
             caption

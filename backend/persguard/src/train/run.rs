@@ -205,7 +205,7 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         let excursions = Excursions::of(budget);
-        if !excursions.is_due(self.step) {
+        if !excursions.is_due(self.step, injection.steps) {
             return Ok(());
         }
         let excursion = (self.step / excursions.every) as usize;

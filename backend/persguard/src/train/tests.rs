@@ -81,7 +81,7 @@ fn resumed_run_gives_the_same_bits() {
 #[test]
 fn looking_ahead_repeats_resumes_and_changes_the_result() {
     let (mut spec, mut options) = (fixture::spec(), options());
-    spec.injection.steps = 13;
+    spec.injection.steps = 20;
     let (paper, _) = run(&spec, &options);
     spec.injection.mode = Mode::Trajectory {
         budget: Budget::Fast,
@@ -99,7 +99,7 @@ fn looking_ahead_repeats_resumes_and_changes_the_result() {
 #[test]
 fn attackers_of_low_rank_are_others_and_repeat() {
     let (mut spec, options) = (fixture::spec(), options());
-    spec.injection.steps = 21;
+    spec.injection.steps = 34;
     let mut with = |attackers| {
         spec.injection.mode = Mode::Trajectory {
             budget: Budget::Fast,

@@ -37,7 +37,7 @@ pub const TRAJECTORY: &str = "trajectory";
 
 /// The paper's losses, and looking 100 attack steps ahead without retention, which is the demo's setting.
 pub fn method() -> Vec<Row> {
-    let ahead = trajectory(Budget::Strong, Retention::Off);
+    let ahead = Injection::ahead(Budget::Strong);
     build(vec![
         ("mode", "paper", PAPER, Injection::default()),
         ("mode", "trajectory", TRAJECTORY, ahead),

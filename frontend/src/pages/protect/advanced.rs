@@ -159,7 +159,7 @@ pub(super) fn Advanced(editor: Editor) -> impl IntoView {
                     <SelectField
                         label="The trigger is trained"
                         pointer="#/injection/mode"
-                        hint="Looking ahead takes longer, up to six times; it is meant to outlast an attack."
+                        hint="Looking ahead takes longer, up to four times; it is meant to outlast an attack."
                         options=options(&MODES)
                         value=form.mode
                         test="mode"
@@ -193,6 +193,12 @@ fn Presets(form: ProtectForm) -> impl IntoView {
         <div class="stack-tight">
             <div class="segments" role="group" aria-label="Terms of the loss">{buttons.collect_view()}</div>
             <p class="field-hint">"Sets λ₁, λ₂ and where retention acts. Runs that differ in nothing else show what each term does."</p>
+            <div>
+                <button type="button" class="button button-quiet" data-test="preset-ahead" on:click=move |_| form.look_ahead()>
+                    "Make it last: look 100 attack steps ahead"
+                </button>
+            </div>
+            <p class="field-hint">"Takes about four times as long. It also sets λ₁ to 10, so that the class's own prompt is left alone."</p>
         </div>
     }
 }

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use shared::{
     JobId,
     base_model::BaseModel,
-    job::{Ablation, Evaluation, Injection, JobSpec},
+    job::{Ablation, Budget, Evaluation, Injection, JobSpec},
     problem::FieldError,
 };
 
@@ -122,6 +122,19 @@ impl ProtectForm {
             .set(injection.lambda_retention.to_string());
         self.retention
             .set(name_of(&RETENTIONS, injection.retention).to_owned());
+    }
+
+    /// Fills in what lasts longest: looking far ahead, with the weight of `L_PP` that this needs.
+    pub(super) fn look_ahead(self) {
+        let injection = Injection::ahead(Budget::Strong);
+        let numbers = self.numbers.get_value();
+        numbers.lambda_prior.set(injection.lambda_prior.to_string());
+        self.retention
+            .set(name_of(&RETENTIONS, injection.retention).to_owned());
+        let (budget, attackers) = parts(injection.mode);
+        self.mode.set(name_of(&MODES, budget).to_owned());
+        self.attackers
+            .set(name_of(&ATTACKERS, attackers).to_owned());
     }
 
     /// Whether the fields hold the loss terms of that row.
