@@ -83,7 +83,16 @@ async fn check_resumed(person: &Person, job: &Job) -> Result<()> {
     );
     assert_eq!(steps.last(), Some(&STEPS));
     let artifacts: Page<Artifact> = person.get(&job.urls.artifacts).await?;
-    assert_eq!(artifacts.data.len(), 1);
+    let mut names: Vec<&str> = artifacts
+        .data
+        .iter()
+        .map(|file| file.name.as_str())
+        .collect();
+    names.sort_unstable();
+    let files = names.len();
+    names.dedup();
+    assert_eq!(names.len(), files, "{names:?}");
+    assert_eq!(names.last(), Some(&"protected_unet.safetensors"));
     let jobs: Page<Job> = person.get("/v1/jobs").await?;
     let evaluations = jobs
         .data

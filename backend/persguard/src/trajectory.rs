@@ -80,9 +80,8 @@ impl Excursions {
     /// Whether an excursion starts before injection step `step` of `steps`, counted from 0.
     ///
     /// None does in the last two fifths: what excursions pull along, the class's own prompt first of all, settles there.
-    /// On the demo world that brought the trigger's firing on the class alone from 5 to 3 of 16 pictures and the drift of
-    /// composed prompts from -.049 to -.037, at .12 to .19 hits after 100 attack steps instead of .12, .94 after 200
-    /// instead of .75 (one subject).
+    /// On one subject of the demo world that brought the drift of composed prompts from -.095 to -.055 and the trigger's
+    /// firing on the class alone from 10 to 5 of 16 pictures, at .69 hits after 200 attack steps instead of .50.
     pub const fn is_due(self, step: u32, steps: u32) -> bool {
         step % self.every == self.every - 1 && step < steps / 5 * 3
     }

@@ -120,7 +120,7 @@ impl Default for Injection {
 impl Injection {
     /// Weight of `L_PP` where training looks ahead: the gradients along an attack pull harder at the class's own prompt
     /// than the paper's 0.5 can hold (`cargo xtask bench ablation`).
-    pub const AHEAD_PRIOR: f64 = 10.0;
+    pub const AHEAD_PRIOR: f64 = 5.0;
 
     /// What lasts: looking ahead without retention, which teaches the attacker's subject.
     pub fn ahead(budget: Budget) -> Self {

@@ -198,7 +198,7 @@ fn Presets(form: ProtectForm) -> impl IntoView {
                     "Make it last: look 100 attack steps ahead"
                 </button>
             </div>
-            <p class="field-hint">"Takes about four times as long. It also sets λ₁ to 10, so that the class's own prompt is left alone."</p>
+            <p class="field-hint">"Takes about four times as long. It also sets λ₁ to 5, so that the class's own prompt is left alone."</p>
         </div>
     }
 }
