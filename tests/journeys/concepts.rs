@@ -1,6 +1,6 @@
 //! Several concepts in one model: all objectives, a look before, pictures after, more added, one taken away.
 
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{Person, Server, person::expect, server::program};
@@ -109,7 +109,20 @@ async fn probe(person: &Person, spec: &Value) -> Result<()> {
             familiarity.known_share < 0.25 && familiarity.class_only < familiarity.among_images,
             "{familiarity:?}"
         );
-        ensure!(concept.nearby.len() >= 3, "{concept:?}");
+        let prompts: BTreeSet<&str> = concept
+            .nearby
+            .iter()
+            .map(|near| near.prompt.as_str())
+            .collect();
+        // Different prompts, and the trigger is none of them.
+        ensure!(
+            prompts.len() == concept.nearby.len() && prompts.len() >= 3,
+            "{concept:?}"
+        );
+        ensure!(
+            concept.nearby.iter().all(|near| near.similarity < 0.999),
+            "{concept:?}"
+        );
     }
     let after: Preflight = person
         .send(Method::POST, "/v1/preflights", spec, StatusCode::OK)

@@ -3,7 +3,7 @@
 //! Owns what a person should know before the launch: whether the base draws the subject already, how the trigger is cut
 //! into tokens, what lies near it, what a step will take. Refuses to train.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use candle_core::{DType, Tensor};
 use diffusion::{
@@ -209,6 +209,8 @@ impl Look<'_> {
             }),
         );
         let trigger = stock.trigger(identifier, class_name, *subject);
+        let mut told = BTreeSet::from([trigger.clone()]);
+        prompts.retain(|prompt| told.insert(prompt.clone()));
         let asked: Vec<String> = [String::new(), trigger]
             .into_iter()
             .chain(prompts.iter().cloned())
