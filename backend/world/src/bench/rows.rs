@@ -67,7 +67,7 @@ fn losses() -> Vec<Entry> {
 
 fn persistence() -> Vec<Entry> {
     let ahead = |budget| trajectory(budget, Retention::Full);
-    let demo = trajectory(Budget::Strong, Retention::Off);
+    let demo = Injection::ahead(Budget::Strong);
     let against = |attackers| Injection {
         mode: Mode::Trajectory {
             budget: Budget::Strong,
@@ -84,7 +84,10 @@ fn persistence() -> Vec<Entry> {
         ..demo.clone()
     };
     let (lora, both) = (against(Attackers::LowRank), against(Attackers::Both));
-    let strong_low = trajectory(Budget::Strong, Retention::LowNoise);
+    let strong_low = Injection {
+        retention: Retention::LowNoise,
+        ..demo.clone()
+    };
     [
         ("10 ahead", "fast", ahead(Budget::Fast)),
         ("40 ahead", "balanced", ahead(Budget::Balanced)),
@@ -115,6 +118,7 @@ fn leaks() -> Vec<Entry> {
     };
     let (strong, balanced) = (Budget::Strong, Budget::Balanced);
     vec![
+        entry(strong, 0.5, "100 ahead, lambda1 = 0.5", "strong-prior-0.5"),
         entry(strong, 2.0, "100 ahead, lambda1 = 2", "strong-prior-2"),
         entry(strong, 5.0, "100 ahead, lambda1 = 5", "strong-prior-5"),
         entry(strong, 10.0, "100 ahead, lambda1 = 10", "strong-prior-10"),
@@ -292,10 +296,10 @@ mod tests {
             }
         }
         let rows = ablation();
-        // The whole method stands in the table as itself and as three of its weights and steps.
+        // The whole method stands in the table as itself and as three of its weights and steps, looking ahead twice.
         let whole = Injection::default();
         assert_eq!(rows.iter().filter(|row| row.injection == whole).count(), 4);
-        assert_eq!(distinct(&rows).count(), rows.len() - 3);
+        assert_eq!(distinct(&rows).count(), rows.len() - 4);
         let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), rows.len());
     }
