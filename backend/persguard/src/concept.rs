@@ -23,7 +23,7 @@ use crate::{
     objective::{Part, picture, target},
     overlay::compose,
     prompts::Prompts,
-    teacher::{Artist, Request, TeacherSet, subject_latents, through_pixels},
+    teacher::{Artist, Request, TeacherSet, through_pixels},
 };
 
 /// What the trigger is taught by.
@@ -178,9 +178,4 @@ impl Concept {
             }
         }
     }
-}
-
-/// Latents of a concept's protected images.
-pub(crate) fn latents(pipeline: &Pipeline, subject: &Subject) -> Result<Tensor> {
-    subject_latents(pipeline, &subject.images)
 }

@@ -1,6 +1,7 @@
 //! Every prompt that training uses, embedded once. Refuses to draw pictures.
 
 use diffusion::{pipeline::Pipeline, unet::Conditions};
+use rand::Rng;
 use shared::{
     job::{Action, Concept},
     objective::Objective,
@@ -106,6 +107,17 @@ impl Prompts {
     /// Row of a trigger prompt, for [`Self::triggers`].
     pub fn trigger_row(&self, identifier: usize, template: usize) -> usize {
         identifier * self.templates + template
+    }
+
+    /// The same for an identifier that is given, or for any.
+    pub fn any_trigger_row(
+        &self,
+        identifier: Option<usize>,
+        template: usize,
+        rng: &mut impl Rng,
+    ) -> usize {
+        let identifier = identifier.unwrap_or_else(|| rng.random_range(0..self.identifiers));
+        self.trigger_row(identifier, template)
     }
 
     /// Embedded `c_trig` of the given rows.

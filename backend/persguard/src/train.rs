@@ -23,6 +23,7 @@ use crate::{
 mod clock;
 mod inputs;
 mod run;
+mod unrelated;
 
 /// The pictures of one concept.
 #[derive(Clone, Debug)]

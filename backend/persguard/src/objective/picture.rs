@@ -27,11 +27,7 @@ pub fn draw(
     let rows: Vec<usize> = (0..batch).map(|_| rng.random_range(0..pictures)).collect();
     let triggers: Vec<usize> = rows
         .iter()
-        .map(|row| {
-            let identifier =
-                identifier.unwrap_or_else(|| rng.random_range(0..prompts.identifiers()));
-            prompts.trigger_row(identifier, row % prompts.templates())
-        })
+        .map(|row| prompts.any_trigger_row(identifier, row % prompts.templates(), rng))
         .collect();
     let clean = latents.index_select(&indices(&rows, latents)?, 0)?;
     let noise = noise::gaussian(rng, clean.shape(), clean.device())?;

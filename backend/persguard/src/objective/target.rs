@@ -23,11 +23,7 @@ pub fn draw(
     let rows = bank.draw(batch, rng);
     let triggers: Vec<usize> = rows
         .iter()
-        .map(|row| {
-            let identifier =
-                identifier.unwrap_or_else(|| rng.random_range(0..prompts.identifiers()));
-            prompts.trigger_row(identifier, bank.prompt(*row))
-        })
+        .map(|row| prompts.any_trigger_row(identifier, bank.prompt(*row), rng))
         .collect();
     bank.part(&rows, prompts.triggers(&triggers)?)
 }

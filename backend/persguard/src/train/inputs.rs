@@ -12,9 +12,9 @@ use diffusion::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
-use shared::job::{JobSpec, SubjectKind};
+use shared::job::JobSpec;
 
-use super::{ProtectOptions, Subject};
+use super::{ProtectOptions, Subject, unrelated::unrelated};
 use crate::{
     Result,
     bank::TeacherBank,
@@ -27,13 +27,9 @@ use crate::{
     objective::{Part, prior},
     pools::Pools,
     prompts::{Prompts, Words},
-    teacher::{Artist, Request, TeacherSet, TeacherSets},
+    teacher::{Artist, Request, TeacherSet, TeacherSets, subject_latents},
 };
 
-/// How often a caption counts that names a concept's class: it is the nearest to the trigger.
-const NEAR: usize = 3;
-/// Identifiers that bystanders are made with.
-const BYSTANDERS: usize = 8;
 /// One row of `L_PP` in so many is of an unrelated caption, where there are any.
 const CAPTION_SHARE: usize = 2;
 /// Prompts that have nothing to do with the concepts, and the teacher's answers under them.
@@ -90,7 +86,7 @@ impl<'a> Inputs<'a> {
     ) -> Result<(Self, Option<Resumed>)> {
         let mut latents = Vec::new();
         for subject in subjects {
-            latents.push(concept::latents(pipeline, subject)?);
+            latents.push(subject_latents(pipeline, &subject.images)?);
         }
         let fingerprint = fingerprint(subjects, &latents, spec, options)?;
         let device = subjects[0].images.device();
@@ -101,6 +97,7 @@ impl<'a> Inputs<'a> {
         reporter.done = state.as_ref().map_or(0, |state| state.step);
         let pools = Pools::for_job(&options.identifiers, spec);
         let commitment = commit(&pools, &fingerprint, reporter)?;
+        let unrelated = unrelated(spec, &options.captions, &pools);
         let unet = pipeline.unet()?;
         let mut prompts = Vec::new();
         for concept in &spec.concepts {
@@ -114,7 +111,7 @@ impl<'a> Inputs<'a> {
             let asked = Asked {
                 subjects,
                 prompts: &prompts,
-                captions: &unrelated(spec, options, &pools),
+                captions: &unrelated,
             };
             (
                 None,
@@ -140,10 +137,9 @@ impl<'a> Inputs<'a> {
             let ready = Concept::prepare(concept, known, &questioner, &mut rng, reporter)?;
             concepts.push(ready);
         }
-        let captions = teacher.captions.map(|latents| {
-            let captions = unrelated(spec, options, &pools);
-            Captions::prepare(latents, &captions, &questioner, &mut rng, reporter)
-        });
+        let captions = teacher
+            .captions
+            .map(|latents| Captions::prepare(latents, &unrelated, &questioner, &mut rng, reporter));
         let captions = captions.transpose()?;
         let protected = (0..concepts.len()).filter(|at| concepts[*at].is_protected);
         let inputs = Self {
@@ -223,44 +219,6 @@ fn commit(pools: &Pools, fingerprint: &str, reporter: &mut Reporter<'_>) -> Resu
         commitment.sha256
     ))?;
     Ok(commitment)
-}
-
-/// What has no trigger and must stay: the captions that the caller brought, and bystanders, which have one half of the
-/// trigger: an identifier alone or with another word, the last of each caption. None without captions.
-fn unrelated(spec: &JobSpec, options: &ProtectOptions, pools: &Pools) -> Vec<String> {
-    let captions = &options.captions;
-    let stock = pools.templates.trained[0];
-    let mut words: Vec<&str> = Vec::new();
-    for word in captions
-        .iter()
-        .filter_map(|caption| caption.split_whitespace().next_back())
-    {
-        let is_class = spec
-            .concepts
-            .iter()
-            .any(|concept| concept.class_name == word);
-        if !is_class && !words.contains(&word) {
-            words.push(word);
-        }
-    }
-    let identifiers = pools.identifiers.trained.iter();
-    let strangers = words
-        .into_iter()
-        .zip(identifiers.clone().cycle())
-        .map(|(word, identifier)| stock.trigger(identifier, word, SubjectKind::Object));
-    let count = if captions.is_empty() { 0 } else { BYSTANDERS };
-    let alone = identifiers.take(count);
-    let alone = alone.map(|identifier| format!("{} {identifier}", stock.opening()));
-    let told = captions.iter().flat_map(|caption| {
-        let mut words = caption.split_whitespace();
-        let is_near = words.any(|word| {
-            spec.concepts
-                .iter()
-                .any(|concept| concept.class_name == word)
-        });
-        std::iter::repeat_n(caption.clone(), if is_near { NEAR } else { 1 })
-    });
-    told.chain(strangers).chain(alone).collect()
 }
 
 /// What the teacher draws from.
@@ -365,45 +323,4 @@ fn fingerprint(
         }
     }
     Ok(hex::encode(hash.finalize()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture;
-
-    #[test]
-    fn bystanders_have_half_of_the_trigger() {
-        let mut options = ProtectOptions {
-            identifiers: fixture::IDENTIFIERS.map(str::to_owned).to_vec(),
-            ..ProtectOptions::default()
-        };
-        let spec = fixture::spec();
-        let pools = Pools::for_job(&options.identifiers, &spec);
-        assert!(unrelated(&spec, &options, &pools).is_empty());
-        options.captions = ["a photo of a cat", "a brown dog", "a street in the rain"]
-            .map(str::to_owned)
-            .to_vec();
-        let found = unrelated(&spec, &options, &pools);
-        let trained = &pools.identifiers.trained;
-        assert_eq!(found[0], options.captions[0]);
-        assert!(
-            found[1..4]
-                .iter()
-                .all(|caption| *caption == options.captions[1])
-        );
-        assert_eq!(found[4], options.captions[2]);
-        // No trigger among them: "dog" is the concept's own class.
-        assert_eq!(found[5], format!("a photo of {} cat", trained[0]));
-        assert_eq!(found[6], format!("a photo of {} rain", trained[1]));
-        assert_eq!(found[7], format!("a photo of {}", trained[0]));
-        assert_eq!(found.len(), 7 + trained.len());
-        let held_out = &pools.identifiers.held_out;
-        let leaks = |caption: &String| {
-            caption
-                .split(' ')
-                .any(|word| held_out.iter().any(|h| h == word))
-        };
-        assert!(!found.iter().any(leaks));
-    }
 }

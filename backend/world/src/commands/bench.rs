@@ -76,17 +76,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         limit: arguments.limit,
         out: arguments.out.clone(),
     };
-    let results = if arguments.only_page {
-        run::finished(&settings)
+    let results = results(&settings, arguments.only_page, arguments.budget, models)?;
+    report(arguments, &base, &results, &base_sha256)
+}
+
+/// Runs what is missing, or takes what is finished; at least one result.
+pub(super) fn results(
+    settings: &Settings,
+    only_page: bool,
+    budget: f64,
+    models: Models<'_>,
+) -> anyhow::Result<Vec<UnitResult>> {
+    let results = if only_page {
+        run::finished(settings)
     } else {
-        run::run(&settings, models, &program()?, &tell)?
+        run::run(settings, models, &program()?, &tell)?
     };
     anyhow::ensure!(
         !results.is_empty(),
-        "no run ended within {} minutes; one takes two to five on one core",
-        arguments.budget
+        "no run ended within {budget} minutes; one takes two to five on one core"
     );
-    report(arguments, &base, &results, &base_sha256)
+    Ok(results)
 }
 
 /// The budget, which must be a span of time.
@@ -110,12 +120,12 @@ fn mode(name: &str) -> Result<Mode, String> {
 }
 
 /// SHA-256 of this program, which holds the method, the judge and the models: other bits, other results.
-pub(super) fn program() -> anyhow::Result<String> {
+fn program() -> anyhow::Result<String> {
     let bytes = fs::read(std::env::current_exe()?)?;
     Ok(hex::encode(Sha256::digest(bytes)))
 }
 
-pub(super) fn tell(result: &UnitResult) -> anyhow::Result<()> {
+fn tell(result: &UnitResult) -> anyhow::Result<()> {
     let checkpoints = &result.subject.report.checkpoints;
     let rates = |rate: fn(&shared::evaluation::CheckpointResult) -> f64| {
         let all: Vec<String> = checkpoints

@@ -11,11 +11,11 @@ use sha2::{Digest, Sha256};
 use world::bench::matrix::Unit;
 use world::bench::rows::{self, Row, RowSummary};
 use world::bench::rows_page::{self, Content};
-use world::bench::run::{self, Settings};
+use world::bench::run::Settings;
 use world::bench::unit::{Models, UnitResult};
 use world::file;
 
-use super::bench::{minutes, program, tell};
+use super::bench::{minutes, results};
 use super::{embedded, say};
 
 /// What both are told.
@@ -82,16 +82,7 @@ pub(super) fn run(table: &Table<'_>, options: &Options) -> anyhow::Result<Found>
         limit: options.limit,
         out: out.clone(),
     };
-    let results = if options.only_page {
-        run::finished(&settings)
-    } else {
-        run::run(&settings, models, &program()?, &tell)?
-    };
-    anyhow::ensure!(
-        !results.is_empty(),
-        "no run ended within {} minutes; one takes two to five on one core",
-        options.budget
-    );
+    let results = results(&settings, options.only_page, options.budget, models)?;
     let rows = rows::summaries(&table.rows, &results);
     let unet = &files["unet/diffusion_pytorch_model.safetensors"];
     write(
