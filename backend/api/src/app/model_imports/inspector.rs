@@ -169,9 +169,16 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use tokio::sync::Mutex;
+
     use super::*;
 
+    /// Held while a script is written and run: a process that another test starts meanwhile would inherit the file as
+    /// it is open for writing, and the system runs no such file ("Text file busy").
+    static ALONE: Mutex<()> = Mutex::const_new(());
+
     async fn say(script: &str) -> Result<Inspection, InspectionError> {
+        let _alone = ALONE.lock().await;
         let directory = tempfile::tempdir().expect("a directory can be made");
         let program = directory.path().join("node.sh");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a new file");
@@ -193,6 +200,7 @@ mod tests {
         assert!(matches!(odd, Err(InspectionError::Unreadable(_))));
         let usage = say("exit 2").await;
         assert!(matches!(usage, Err(InspectionError::Died(_))));
+        let _alone = ALONE.lock().await;
         let missing = inspect(Path::new("/nowhere"), Path::new("/model")).await;
         assert!(matches!(missing, Err(InspectionError::Missing(_))));
     }
