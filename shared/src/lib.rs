@@ -4,6 +4,7 @@
 //! Refuses I/O, clocks and randomness: every value here is data.
 
 pub mod artifact;
+pub mod attack;
 pub mod auth;
 pub mod base_model;
 pub mod demo;
