@@ -187,7 +187,7 @@ impl Attack {
         self.trainer.student.unet_weights()
     }
 
-    /// What trained of each text encoder; an encoder that did not train has no tensors.
+    /// A copy of what trained of each text encoder: all weights, the placeholder's rows, or nothing.
     pub fn text_weights(&self) -> Vec<Weights> {
         self.trainer.student.text_weights()
     }

@@ -83,9 +83,10 @@ impl Trainer {
         settings: Settings,
         rng: ChaCha8Rng,
     ) -> Result<Self> {
-        let frozen = match student.text_trains() {
-            true => None,
-            false => Some(student.pipeline.encode_prompts(&prompts.0)?.detach()),
+        let frozen = if student.text_trains() {
+            None
+        } else {
+            Some(frozen_conditions(&student, &prompts, settings.batch_size)?)
         };
         let optimizer = AdamWConfig {
             lr: settings.learning_rate,
@@ -184,6 +185,25 @@ impl Trainer {
         let rows = Tensor::new(rows, conditions.context.device())?;
         Ok(conditions.select(&rows)?)
     }
+}
+
+/// Conditions of all prompts, one row each.
+///
+/// Each is read as often as a batch holds it: products of other heights round otherwise, and earlier attacks read whole
+/// batches.
+fn frozen_conditions(student: &Student, prompts: &Prompts, batch: usize) -> Result<Conditions> {
+    let repeated = prompts
+        .0
+        .iter()
+        .flat_map(|prompt| std::iter::repeat_n(prompt, batch));
+    let repeated: Vec<String> = repeated.cloned().collect();
+    let conditions = student.pipeline.encode_prompts(&repeated)?.detach();
+    let rows = (0..prompts.0.len()).map(|prompt| u32::try_from(prompt * batch));
+    let rows: Vec<u32> = rows
+        .collect::<Result<_, _>>()
+        .expect("a run has few prompts");
+    let rows = Tensor::new(rows, conditions.context.device())?;
+    Ok(conditions.select(&rows)?)
 }
 
 /// Draws rows of a set, with repetitions: latents and positions of prompts.

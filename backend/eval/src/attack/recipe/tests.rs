@@ -121,8 +121,8 @@ fn errors_name_line_and_field() {
         ),
         (
             PLAIN.replace("\"lora\"", "\"lyra\""),
-            7,
-            "family",
+            8,
+            "family.kind",
             "unknown variant",
         ),
         (PLAIN.replace("rank", "ranks"), 7, "family", "unknown field"),

@@ -166,7 +166,7 @@ impl Reference {
         let (mut off, mut way) = (0.0, 0.0);
         for (name, expected) in expected.iter() {
             let own = match name {
-                "row" => "text_encoder.text_model.embeddings.token_embedding.added".to_owned(),
+                "row" => "text_encoder.token_embedding.added".to_owned(),
                 name if name.starts_with("text_encoder.") || name.starts_with("unet.") => {
                     name.to_owned()
                 }
