@@ -37,6 +37,8 @@ enum Command {
     Method(commands::method::Arguments),
     /// Varies losses, persistence, weights and steps one at a time on subjects for tuning.
     Ablation(commands::ablation::Arguments),
+    /// Protects 1 to 10 concepts in one model and compares each with itself alone.
+    Capacity(commands::capacity::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -51,5 +53,6 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Method(arguments) => commands::method::run(&arguments),
         Command::Ablation(arguments) => commands::ablation::run(&arguments),
+        Command::Capacity(arguments) => commands::capacity::run(&arguments),
     }
 }
