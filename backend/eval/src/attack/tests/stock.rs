@@ -24,7 +24,7 @@ fn stream(stream: u64) -> ChaCha8Rng {
 }
 
 fn pick(latents: &Tensor, rng: &mut ChaCha8Rng) -> Tensor {
-    let count = latents.dim(0).unwrap() as u32;
+    let count = u32::try_from(latents.dim(0).unwrap()).unwrap();
     let rows = [0, 1].map(|_| rng.random_range(0..count));
     latents
         .index_select(&Tensor::new(&rows, &Device::Cpu).unwrap(), 0)
