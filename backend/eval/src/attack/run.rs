@@ -87,6 +87,16 @@ impl Attack {
         })
     }
 
+    /// The same attack without the bound of 1 that diffusers' scripts put on the gradient's global norm.
+    ///
+    /// The evaluation of a single cell trains so, and did when its numbers were measured. At demo size the bound touches
+    /// 18 of the first 120 steps of the stock attack, whose norm is .66 on average and 1.44 at most.
+    #[must_use]
+    pub fn unclipped(mut self) -> Self {
+        self.trainer.settings.max_gradient_norm = None;
+        self
+    }
+
     /// Steps done.
     pub fn step(&self) -> u32 {
         self.trainer.step
