@@ -10,6 +10,7 @@ pub mod encoder;
 pub mod evaluation;
 pub mod gallery;
 pub mod metric;
+pub mod net;
 pub mod prompt;
 pub mod quality;
 pub mod report;
