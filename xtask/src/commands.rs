@@ -91,6 +91,7 @@ pub(crate) fn fixtures() -> Result<()> {
     run(python()?.arg(script("families.py")))?;
     run(python()?.arg(script("single_file.py")))?;
     run(python()?.arg(script("generate_training.py")))?;
+    run(python()?.arg(root().join("backend/eval/tests/fixtures/attacks.py")))?;
     let noise = folder("tools")?.join("fixtures/noise.safetensors");
     run(world("noise")?.arg(&noise))?;
     let script = root().join("backend/world/tests/fixtures/draw.py");

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod ablation;
+pub(crate) mod attacks;
 pub(crate) mod bench;
 pub(crate) mod competence;
 pub(crate) mod gate;

@@ -27,6 +27,8 @@ enum Command {
     Publish(commands::publish::Arguments),
     /// Personalizes the clean base model on held-out subjects and counts the hits.
     Competence(commands::competence::Arguments),
+    /// Runs attack recipes on the clean embedded model: hits by step, and milliseconds a step.
+    Attacks(commands::attacks::Arguments),
     /// Writes the embedded model's start noise, for reference pictures drawn by diffusers.
     Noise(commands::noise::Arguments),
     /// Runs the demo benchmark: protects, attacks and judges over a fixed matrix.
@@ -44,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Command::Gate(arguments) => commands::gate::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Competence(arguments) => commands::competence::run(&arguments),
+        Command::Attacks(arguments) => commands::attacks::run(&arguments),
         Command::Noise(arguments) => commands::noise::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Method(arguments) => commands::method::run(&arguments),
