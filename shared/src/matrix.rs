@@ -6,20 +6,24 @@
 
 mod cell;
 mod cost;
+mod difference;
 mod plan;
 mod report;
+mod request;
 mod tier;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use cell::{Cell, MatrixInputs, MatrixSettings, MatrixSubject, Role};
+pub use cell::{Cell, MatrixInputs, MatrixSettings, MatrixSubject, Role, Texts};
 pub use cost::{Cost, Pace};
-pub use plan::{Available, Headline, Plan, PlanRequest, Words};
+pub use difference::Difference;
+pub use plan::{Headline, Plan};
 pub use report::{
     AtlasCell, Audit, Cause, CellResult, Counts, FamilyResult, Gate, GateStatus, HeadlineResult,
     Innocent, MatrixReport, Point,
 };
+pub use request::{Available, PlanRequest, Words};
 pub use tier::Tier;
 
 #[cfg(all(test, feature = "signing"))]

@@ -461,6 +461,38 @@ fn contradictions_are_found() {
 }
 
 #[test]
+fn a_repeated_cell_is_compared_value_by_value() {
+    let recorded = certificate().report.cells.remove(0);
+    assert_eq!(recorded.differences(&recorded.clone(), 0.0).1, []);
+    let mut again = recorded.clone();
+    again.checkpoints[0].protected.hit_rate.value += 0.01;
+    again.grade = Grade::Weakened;
+    let (count, found) = recorded.differences(&again, 0.001);
+    let pointers: Vec<&str> = found
+        .iter()
+        .map(|difference| difference.pointer.as_str())
+        .collect();
+    assert_eq!(
+        pointers,
+        ["/checkpoints/0/protected/hit_rate/value", "/grade"]
+    );
+    assert!(count > 60, "{count}");
+    assert_eq!(recorded.differences(&again, 0.1).1.len(), 1);
+    again.checkpoints.clear();
+    assert!(
+        recorded.differences(&again, 0.1).1.len() > 40,
+        "what is missing differs"
+    );
+}
+
+#[test]
+fn a_report_gives_its_plan_back() {
+    let plan = Plan::new(&request(Tier::Smoke)).unwrap();
+    let again = report(&plan).plan();
+    assert_eq!((again.cells, again.kept), (plan.cells, 4));
+}
+
+#[test]
 fn references_are_bound_by_content_and_order() {
     let root = references_root(&[b"one".to_vec(), b"two".to_vec()]);
     assert_ne!(root, references_root(&[b"two".to_vec(), b"one".to_vec()]));

@@ -1,5 +1,7 @@
 //! One cell: an attack, fully said, on one subject, with a key that changes whenever anything that it depends on does.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -43,8 +45,9 @@ pub struct MatrixSubject {
     pub pictures: u32,
     /// Merkle root over the SHA-256 of each reference file, in the order of their names.
     pub merkle_root: String,
-    /// The same over further pictures that some attackers have; empty without any.
-    #[serde(default)]
+    /// The same over further pictures of the subject that were never protected; empty without any.
+    pub unseen_merkle_root: String,
+    /// The same over pictures of others of the class; empty without any.
     pub others_merkle_root: String,
 }
 
@@ -72,8 +75,10 @@ pub struct MatrixSettings {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MatrixInputs {
-    /// SHA-256 of the clean base: its U-Net's file.
+    /// SHA-256 of the clean U-Net's file.
     pub base_sha256: String,
+    /// SHA-256 of every file of the clean base, by its path in the folder.
+    pub base_files: BTreeMap<String, String>,
     /// SHA-256 of the protected U-Net's file.
     pub protected_sha256: String,
     /// What reports call the encoder.
@@ -82,8 +87,21 @@ pub struct MatrixInputs {
     pub encoder_sha256: String,
     /// What the protected model shall draw instead.
     pub objective: Objective,
-    /// SHA-256 of the canonical JSON of templates and captions that attackers write.
-    pub texts_sha256: String,
+    /// What attackers write around identifier and class.
+    pub texts: Texts,
+}
+
+/// Templates and captions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Texts {
+    /// Beginnings of prompts that injection trained; without any the stock one counts.
+    pub templates: Vec<String>,
+    /// Beginnings of prompts that injection never saw.
+    pub held_out_templates: Vec<String>,
+    /// Captions of the model's domain.
+    pub captions: Vec<String>,
 }
 
 /// One attack on one subject, run on the clean and on the protected model alike.
@@ -164,11 +182,12 @@ impl Cell {
             "class_name": subject.class_name,
             "kind": subject.kind,
             "references": subject.merkle_root,
+            "unseen": subject.unseen_merkle_root,
             "others": subject.others_merkle_root,
             "settings": settings,
-            "base": inputs.base_sha256,
+            "base": inputs.base_files,
             "encoder": inputs.encoder_sha256,
-            "texts": inputs.texts_sha256,
+            "texts": inputs.texts,
             // Whether the objective fires on the clean model belongs to its scores.
             "objective": inputs.objective,
         })

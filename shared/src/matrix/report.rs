@@ -304,7 +304,28 @@ pub struct MatrixReport {
 }
 
 impl MatrixReport {
-    /// The plan that this reports on, as far as it says.
+    /// The plan that this reports on.
+    pub fn plan(&self) -> Plan {
+        let mut cells: Vec<Cell> = self
+            .cells
+            .iter()
+            .map(|result| result.cell.clone())
+            .collect();
+        cells.extend(self.not_tested.iter().cloned());
+        cells.sort_by_key(|cell| cell.number);
+        Plan {
+            tier: self.tier,
+            headline: self.headline.headline.clone(),
+            subjects: self.subjects.clone(),
+            settings: self.settings.clone(),
+            inputs: self.inputs.clone(),
+            kept: u32::try_from(self.cells.len()).unwrap_or(u32::MAX),
+            cells,
+            budget_minutes: None,
+        }
+    }
+
+    /// Who a cell personalizes, if the report has them.
     pub fn subject(&self, cell: &Cell) -> Option<&MatrixSubject> {
         self.subjects.get(cell.subject as usize)
     }

@@ -26,12 +26,15 @@ fn subject(name: &str, class: &str, role: Role) -> MatrixSubject {
         role,
         pictures: 5,
         merkle_root: format!("root of {name}"),
+        unseen_merkle_root: String::new(),
         others_merkle_root: String::new(),
     }
 }
 
 /// Five families, an adaptive attacker, one protected subject and four controls.
 pub(crate) fn request(tier: Tier) -> PlanRequest {
+    let mut inversion = recipe("inversion", Family::TextualInversion);
+    inversion.prior_preservation = false;
     let mut adaptive = recipe("adaptive", Family::DreamboothUnet);
     adaptive.adaptive.high_noise_only = true;
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -43,7 +46,7 @@ pub(crate) fn request(tier: Tier) -> PlanRequest {
             adaptive,
             recipe("lora-large", Family::Lora { rank: 16 }),
             recipe("text-encoder", Family::DreamboothTextEncoder),
-            recipe("inversion", Family::TextualInversion),
+            inversion,
             recipe("custom", Family::CustomDiffusion),
         ],
         subjects: vec![
@@ -70,13 +73,14 @@ pub(crate) fn request(tier: Tier) -> PlanRequest {
         },
         inputs: MatrixInputs {
             base_sha256: "b".repeat(64),
+            base_files: BTreeMap::from([("unet/weights".to_owned(), "b".repeat(64))]),
             protected_sha256: "p".repeat(64),
             encoder: "the demo encoder".into(),
             encoder_sha256: "e".repeat(64),
             objective: Objective::Target {
                 target_class: "apple".into(),
             },
-            texts_sha256: "t".repeat(64),
+            texts: Texts::default(),
         },
         available: Available::default(),
     }
@@ -112,6 +116,21 @@ fn tiers_have_the_sizes_of_the_specification() {
     // the adaptive one at its stock rate.
     assert_eq!(tests(&full).len(), 5 * 144 + 72 + 12);
     assert_eq!(full.cells.len() - tests(&full).len(), 6 * 4 * 3);
+}
+
+#[test]
+fn a_recipe_that_says_what_a_variation_says_is_planned_once() {
+    let mut request = request(Tier::Full);
+    let before = Plan::new(&request).expect("valid").cells.len();
+    let mut again = recipe("no-prior", Family::DreamboothUnet);
+    again.prior_preservation = false;
+    request.recipes.push(again.clone());
+    assert_eq!(Plan::new(&request).expect("valid").cells.len(), before);
+    again.name = "captions".into();
+    again.template = TemplateMode::Caption;
+    request.recipes.push(again);
+    // Its stock rate, four identifiers, three seeds.
+    assert_eq!(Plan::new(&request).expect("valid").cells.len(), before + 12);
 }
 
 #[test]
@@ -256,7 +275,11 @@ fn keys_change_with_everything_that_matters_and_with_nothing_else() {
         &|_, cell| cell.recipe.adaptive.clean_average = 0.5,
         &|plan, _| plan.settings.pictures += 1,
         &|plan, _| plan.subjects[0].merkle_root.push('x'),
-        &|plan, _| plan.inputs.base_sha256 = "c".repeat(64),
+        &|plan, _| {
+            plan.inputs
+                .base_files
+                .insert("vae/weights".into(), "c".repeat(64));
+        },
         &|plan, _| plan.inputs.encoder_sha256 = "c".repeat(64),
         &|plan, _| plan.inputs.objective = Objective::Erasure { prompt: None },
     ];

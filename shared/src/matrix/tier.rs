@@ -70,7 +70,7 @@ impl Tier {
             let taken = chosen
                 .iter()
                 .any(|&other| std::mem::discriminant(&recipes[other].family) == kind);
-            if !taken && recipe.is_plain() && chosen.len() < limit {
+            if !taken && recipe.is_plain() && recipe.is_stock() && chosen.len() < limit {
                 chosen.push(at);
             }
         }
@@ -86,7 +86,7 @@ impl Tier {
         let limit = match self {
             Self::Smoke => 1,
             Self::Standard => 2,
-            Self::Full if !recipe.is_plain() => 1,
+            Self::Full if !(recipe.is_plain() && recipe.is_stock()) => 1,
             Self::Full => rates.len(),
         };
         rates.truncate(limit);
@@ -114,7 +114,7 @@ impl Tier {
         available: &Available,
     ) -> Vec<AttackRecipe> {
         let mut all = vec![recipe.clone()];
-        if self != Self::Full || !recipe.is_plain() {
+        if self != Self::Full || !recipe.is_plain() || !recipe.is_stock() {
             return all;
         }
         let priors = if recipe.has_prior() {
