@@ -103,4 +103,26 @@ pub enum Error {
         /// What differs.
         difference: &'static str,
     },
+    /// Similarities of two encoders say nothing about each other.
+    #[error("similarities of {references} and {pictures} cannot be compared")]
+    OtherEncoder {
+        /// The encoder of the references.
+        references: String,
+        /// The encoder of the pictures.
+        pictures: String,
+    },
+    /// A caption file cannot be read; line 0 is the whole of it.
+    #[error("the caption file cannot be read (line {line}): {reason}")]
+    Captions {
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Files of a network in the `TensorFlow.js` layout cannot be used.
+    #[error("the network's weights cannot be used: {reason}")]
+    Manifest {
+        /// What is wrong.
+        reason: String,
+    },
 }

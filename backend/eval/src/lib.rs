@@ -11,6 +11,7 @@ pub mod evaluation;
 pub mod gallery;
 pub mod matrix;
 pub mod metric;
+pub mod net;
 pub mod page;
 pub mod prompt;
 pub mod quality;
