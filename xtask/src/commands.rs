@@ -35,11 +35,11 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
         "diffusion" => against_pytorch(example("diffusion", "bench")?, arguments),
         "protect" => run(world("bench")?.args(arguments)),
         "eval" => run(world("evaluate")?.args(arguments)),
-        "method" | "ablation" => run(world(name)?.args(arguments)),
+        "method" | "ablation" | "capacity" => run(world(name)?.args(arguments)),
         "step" => run(example("persguard", "step_share")?.args(arguments)),
         "plan" => run(&mut example("diffusion", "plan_check")?),
         _ => bail!(
-            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, step, plan"
+            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan"
         ),
     }
 }

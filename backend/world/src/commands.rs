@@ -3,6 +3,7 @@
 pub(crate) mod ablation;
 pub(crate) mod attacks;
 pub(crate) mod bench;
+pub(crate) mod capacity;
 pub(crate) mod competence;
 pub(crate) mod evaluate;
 pub(crate) mod gate;

@@ -39,6 +39,8 @@ enum Command {
     Method(commands::method::Arguments),
     /// Varies losses, persistence, weights and steps one at a time on subjects for tuning.
     Ablation(commands::ablation::Arguments),
+    /// Protects 1 to 10 concepts in one model and compares each with itself alone.
+    Capacity(commands::capacity::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -54,5 +56,6 @@ fn main() -> anyhow::Result<()> {
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Method(arguments) => commands::method::run(&arguments),
         Command::Ablation(arguments) => commands::ablation::run(&arguments),
+        Command::Capacity(arguments) => commands::capacity::run(&arguments),
     }
 }

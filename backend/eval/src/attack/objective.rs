@@ -44,9 +44,10 @@ impl Objective {
                 _ => 1.0,
             },
             min_snr_gamma: recipe.adaptive.min_snr_gamma,
-            timesteps: match recipe.adaptive.high_noise_only {
-                true => total / 2..total,
-                false => 0..total,
+            timesteps: if recipe.adaptive.high_noise_only {
+                total / 2..total
+            } else {
+                0..total
             },
             ..plain
         }

@@ -68,8 +68,8 @@ impl Student {
 
     /// Whether prompts have to be read again at every step.
     pub(super) fn text_trains(&self) -> bool {
-        let names = self.parameters.iter().map(|(name, _)| name);
-        names.into_iter().any(|name| !name.starts_with(UNET))
+        let mut names = self.parameters.iter();
+        names.any(|(name, _)| !name.starts_with(UNET))
     }
 
     /// Builds the U-Net over what the family trains of it.
@@ -107,7 +107,7 @@ impl Student {
 
     /// Builds every text encoder over parameters of its own.
     fn over_texts(&mut self) -> Result<Vec<Parameters>> {
-        let train = |_: usize, text: &TextEncoder, tokenizer: &Tokenizer| {
+        let train = |text: &TextEncoder, tokenizer: &Tokenizer| {
             let parameters = Parameters::from_weights(text.weights())?;
             let weights = parameters.weights();
             Ok((parameters, weights, tokenizer.clone()))
@@ -118,7 +118,7 @@ impl Student {
     /// Builds every text encoder over embeddings of the placeholder.
     fn over_embeddings(&mut self, placeholder: &Placeholder) -> Result<Vec<Parameters>> {
         let mut inversions = Vec::new();
-        let texts = self.replace_texts(|_, text, tokenizer| {
+        let texts = self.replace_texts(|text, tokenizer| {
             let ids = tokenizer.tokenize(&placeholder.initializer);
             if ids.is_empty() {
                 return Err(Error::AttackInput {
@@ -141,20 +141,16 @@ impl Student {
     /// Puts encoders over new weights in the places of all text encoders.
     fn replace_texts(
         &mut self,
-        mut replace: impl FnMut(
-            usize,
-            &TextEncoder,
-            &Tokenizer,
-        ) -> Result<(Parameters, Weights, Tokenizer)>,
+        mut replace: impl FnMut(&TextEncoder, &Tokenizer) -> Result<(Parameters, Weights, Tokenizer)>,
     ) -> Result<Vec<Parameters>> {
         let pipeline = &mut self.pipeline;
         let mut all = Vec::new();
-        let (parameters, weights, tokenizer) = replace(0, &pipeline.text, &pipeline.tokenizer)?;
+        let (parameters, weights, tokenizer) = replace(&pipeline.text, &pipeline.tokenizer)?;
         pipeline.text = TextEncoder::new(pipeline.text.config().clone(), &weights)?;
         pipeline.tokenizer = tokenizer;
         all.push(parameters);
         if let Some(second) = &pipeline.second_text {
-            let (parameters, weights, tokenizer) = replace(1, &second.encoder, &second.tokenizer)?;
+            let (parameters, weights, tokenizer) = replace(&second.encoder, &second.tokenizer)?;
             let encoder = TextEncoder::new(second.encoder.config().clone(), &weights)?;
             pipeline.second_text = Some(SecondText { encoder, tokenizer });
             all.push(parameters);
@@ -174,7 +170,7 @@ impl Student {
         Ok(weights)
     }
 
-    /// A copy of the attacked text encoders' weights, rows of placeholders apart.
+    /// A copy of what trained of each text encoder: all weights, the placeholder's rows, or nothing.
     pub(super) fn text_weights(&self) -> Vec<Weights> {
         let snapshot = self.parameters.snapshot();
         let encoders = 1 + usize::from(self.pipeline.second_text.is_some());

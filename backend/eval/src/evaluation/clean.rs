@@ -63,11 +63,11 @@ impl CleanArm {
     /// Refuses a plan that would have attacked the clean model in another way.
     pub(super) fn check(&self, plan: &Plan<'_>) -> Result<()> {
         let checks = [
-            (self.attacker == plan.attacker, "recipe"),
             (
                 self.checkpoints == plan.spec.evaluation.checkpoints,
                 "checkpoints",
             ),
+            (self.attacker == plan.attacker, "recipe"),
             (self.image_seeds == plan.image_seeds, "seeds"),
             (
                 self.class_only.dim(0)? == plan.threshold_images(),

@@ -216,27 +216,27 @@ impl<'a> Victim<'a> {
             sampling: sampling::CONFIG,
         };
         let mut attack = Attack::new(setup, &mut |_, _, _| Ok(()))?;
-        let (mut hits, mut leaks) = (BTreeMap::new(), 0.0);
+        let mut hits = BTreeMap::new();
         for &step in &arguments.steps {
             attack.advance_to(step, &mut |_| Ok(()))?;
             let scores = judge.score(&look(&attack, &words.drawing, arguments.pictures)?)?;
             let hit = scores.hit.iter().filter(|hit| **hit).count();
             hits.insert(step, hit as f64 / arguments.pictures as f64);
-            let plain = look(&attack, &words.class, arguments.pictures)?;
-            let wanted = Prompt::identity(words.class.clone(), self.identity).wanted;
-            leaks =
-                Accuracy::measure(encoder, &plain, &vec![wanted; arguments.pictures])?.hit_rate();
         }
+        let plain = look(&attack, &words.class, arguments.pictures)?;
+        let wanted = Prompt::identity(words.class.clone(), self.identity).wanted;
+        let leaked = Accuracy::measure(encoder, &plain, &vec![wanted; arguments.pictures])?;
         let hits: Vec<String> = hits
             .iter()
             .map(|(step, hit)| format!("hit@{step}={hit:.2}"))
             .collect();
         say(format!(
-            "attack {} subject={} rate={rate:e} prior={} {} class_prompt_hit={leaks:.2} ms_per_step={:.0}",
+            "attack {} subject={} rate={rate:e} prior={} {} class_prompt_hit={:.2} ms_per_step={:.0}",
             recipe.name,
             self.name,
             recipe.prior_preservation,
             hits.join(" "),
+            leaked.hit_rate(),
             1000.0 * median(attack.step_seconds()),
         ))?;
         self.save(&attack, recipe)
@@ -259,7 +259,7 @@ impl<'a> Victim<'a> {
 
     /// Pictures of the same subject that are not among the references, or of another one of its class.
     fn others(&self, same: bool) -> anyhow::Result<Tensor> {
-        let all = subject::development();
+        let all = subject::trainable();
         let other = all
             .iter()
             .copied()

@@ -124,15 +124,10 @@ impl Reference {
                 .narrow(0, 0, count)
                 .unwrap()
         };
-        let whole = |name: &str| {
-            values(&row(name))
-                .into_iter()
-                .map(|value| value as usize)
-                .collect::<Vec<_>>()
-        };
+        let whole =
+            |name: &str| -> Vec<u32> { row(name).to_dtype(DType::U32).unwrap().to_vec1().unwrap() };
         let rows = whole("rows");
-        let images = |name: &str, rows: &[usize]| {
-            let rows: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+        let images = |name: &str, rows: &[u32]| {
             file.get(name)
                 .unwrap()
                 .index_select(&Tensor::new(rows, &Device::Cpu).unwrap(), 0)
@@ -141,7 +136,7 @@ impl Reference {
         let mut latents = images("instance", &rows[..2]);
         let mut prompts: Vec<u32> = rows[..2]
             .iter()
-            .map(|row| attack.trainer.instance.prompts[*row])
+            .map(|row| attack.trainer.instance.prompts[*row as usize])
             .collect();
         if count == 4 {
             latents = Tensor::cat(&[latents, images("class", &rows[2..])], 0).unwrap();
@@ -152,7 +147,10 @@ impl Reference {
             instances: 2,
             latents,
             prompts,
-            timesteps: whole("timesteps"),
+            timesteps: whole("timesteps")
+                .iter()
+                .map(|timestep| *timestep as usize)
+                .collect(),
             noise: row("noise"),
         };
         attack.trainer.train_on(&batch).unwrap()
@@ -166,7 +164,7 @@ impl Reference {
         let (mut off, mut way) = (0.0, 0.0);
         for (name, expected) in expected.iter() {
             let own = match name {
-                "row" => "text_encoder.text_model.embeddings.token_embedding.added".to_owned(),
+                "row" => "text_encoder.token_embedding.added".to_owned(),
                 name if name.starts_with("text_encoder.") || name.starts_with("unet.") => {
                     name.to_owned()
                 }

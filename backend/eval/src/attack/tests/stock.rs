@@ -24,7 +24,7 @@ fn stream(stream: u64) -> ChaCha8Rng {
 }
 
 fn pick(latents: &Tensor, rng: &mut ChaCha8Rng) -> Tensor {
-    let count = latents.dim(0).unwrap() as u32;
+    let count = u32::try_from(latents.dim(0).unwrap()).unwrap();
     let rows = [0, 1].map(|_| rng.random_range(0..count));
     latents
         .index_select(&Tensor::new(&rows, &Device::Cpu).unwrap(), 0)
@@ -93,19 +93,13 @@ fn stock_attack_has_the_bits_of_the_plain_loop() {
     let mut attack = case.attack();
     attack.trainer.settings.max_gradient_norm = None;
     train(&mut attack, 5);
-    assert_eq!(
-        bytes(&attack.unet_weights().unwrap()),
-        bytes(&plain_loop(&case, 5))
-    );
+    assert!(bytes(&attack.unet_weights().unwrap()) == bytes(&plain_loop(&case, 5)));
     // Clipping is what diffusers' scripts add; it changes nothing where gradients are small.
     let mut clipped = case.attack();
     assert_eq!(clipped.trainer.settings.max_gradient_norm, Some(1.0));
     clipped.trainer.settings.max_gradient_norm = Some(1e6);
     train(&mut clipped, 5);
-    assert_eq!(
-        bytes(&attack.unet_weights().unwrap()),
-        bytes(&clipped.unet_weights().unwrap())
-    );
+    assert!(bytes(&attack.unet_weights().unwrap()) == bytes(&clipped.unet_weights().unwrap()));
 }
 
 #[test]
@@ -130,10 +124,7 @@ fn shared_class_images_give_the_same_attack() {
     .unwrap();
     train(&mut own, 3);
     train(&mut other, 3);
-    assert_eq!(
-        bytes(&own.unet_weights().unwrap()),
-        bytes(&other.unet_weights().unwrap())
-    );
+    assert!(bytes(&own.unet_weights().unwrap()) == bytes(&other.unet_weights().unwrap()));
 }
 
 #[test]
