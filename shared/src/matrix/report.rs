@@ -222,14 +222,19 @@ pub struct Audit {
     pub text_alignment: Option<Estimate>,
     /// Cosine distance of twins.
     pub distance: Option<Estimate>,
-    /// Share of pictures in which the objective fires without its trigger, on the protected model.
+    /// Share of twins in which the objective fires without its trigger on the protected model alone, under the worst kind
+    /// of prompt.
     pub specificity: Option<Estimate>,
-    /// The same on the clean model: what the judge takes for the objective by itself.
-    pub specificity_clean: Option<Estimate>,
-    /// p of the test for copies of references in what the protected model draws.
+    /// The same over all kinds of prompts.
+    pub specificity_overall: Option<Estimate>,
+    /// Lowest p, corrected, of the test that prompts draw nearer to the references than on the clean base.
     pub leak_p_value: Option<f64>,
-    /// Pictures that are nearer to a reference than anything of the clean base.
+    /// 0 where the leak audit passed; else pictures that are copies, and at least 1.
     pub leaked: Option<u32>,
+    /// Pictures of each model behind the leak audit.
+    pub leak_pictures: u32,
+    /// Whether the model was trained in mode `trajectory`, as its job says; it decides what is advised.
+    pub looks_ahead: bool,
 }
 
 /// How a gate ended.

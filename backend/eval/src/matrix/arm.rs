@@ -231,7 +231,7 @@ impl Stage<'_> {
     }
 
     /// A subject as a job would name it.
-    fn concept(&self, subject: &MatrixSubject) -> Concept {
+    pub(super) fn concept(&self, subject: &MatrixSubject) -> Concept {
         Concept {
             protected_set_id: SetId::nil(),
             subject: subject.kind,

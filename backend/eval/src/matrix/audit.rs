@@ -5,7 +5,7 @@
 use candle_core::Tensor;
 use diffusion::{sample::SampleConfig, unet::UNet};
 use shared::{
-    evaluation::Estimate,
+    canonical::nine_decimals,
     matrix::{Audit, Cell},
 };
 
@@ -15,18 +15,23 @@ use super::{
     record::rounded,
 };
 use crate::{
-    Result,
+    Error, Result,
     draw::draw_each,
     evaluation::image_seeds,
-    metric::Judge,
+    metric::{
+        fitted,
+        leak::{LeakCase, leak_audit},
+        specificity::{Probe, ProbePrompt, Twin, probes, specificity},
+    },
     prompt,
     quality::drift,
-    statistics::{bootstrap_mean, wilson},
+    statistics::bootstrap_mean,
 };
 
 /// Random streams of the headline's seed.
 const TWIN_STREAM: u64 = 23;
 const PROBE_STREAM: u64 = 24;
+const LEAK_STREAM: u64 = 25;
 
 /// Prompts that have nothing to do with the subject, and what probes the trigger's parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,126 +40,185 @@ pub struct AuditPrompts {
     pub captions: Vec<String>,
     /// Class words that are neither the subject's nor the target's.
     pub other_classes: Vec<String>,
-    /// Identifiers: the concept's own, and others.
+    /// Identifiers: the concept's own first, then others of the pool.
     pub identifiers: Vec<String>,
-    /// Pictures of each probe.
-    pub pictures: usize,
+    /// Pictures of each kind of probe, and of each prompt of the leak audit.
+    pub pictures: (usize, usize),
+    /// Whether the model was trained in mode `trajectory`.
+    pub looks_ahead: bool,
 }
 
-/// Draws on both models and compares.
-///
-/// Specificity is the share of twins on which the objective fires on the protected model and not on the clean one, under
-/// the class alone, identifiers alone, and identifiers with another class (EVALUATION, metrics).
+/// Draws on both models and compares: drift over captions, specificity over probes, and the leak audit over triggers
+/// (EVALUATION, metrics).
 pub fn audit(
     stage: &Stage<'_>,
     cell: &Cell,
     prompts: &AuditPrompts,
     tick: Tick<'_>,
 ) -> Result<Audit> {
-    let models = [
-        stage.pipeline.unet()?,
-        UNet::new(stage.pipeline.unet_config.clone(), stage.protected)?,
-    ];
-    let sampling = arm::sampling(&stage.plan.settings)?;
-    let mut twins = |prompts: &[String], stream: u64| -> Result<[Tensor; 2]> {
-        let seeds = image_seeds(cell.seed, stream, prompts.len());
-        let mut drawer = Drawer {
-            stage,
-            sampling: &sampling,
-            seeds: &seeds,
-            tick: &mut *tick,
-        };
-        Ok([
-            drawer.draw(&models[0], prompts)?,
-            drawer.draw(&models[1], prompts)?,
-        ])
+    let mut drawer = Drawer {
+        stage,
+        sampling: arm::sampling(&stage.plan.settings)?,
+        seed: cell.seed,
+        models: [
+            stage.pipeline.unet()?,
+            UNet::new(stage.pipeline.unet_config.clone(), stage.protected)?,
+        ],
+        tick,
     };
-    let mut audit = Audit::default();
-    if !prompts.captions.is_empty() {
-        let [clean, protected] = twins(&prompts.captions, TWIN_STREAM)?;
-        let drift = drift(
-            stage.pipeline,
-            stage.encoder,
-            &prompts.captions,
-            &clean,
-            &protected,
-        )?;
-        audit.text_alignment = Some(rounded(bootstrap_mean(&drift.text_alignment, cell.seed)));
-        audit.distance = Some(rounded(bootstrap_mean(&drift.distance, cell.seed)));
-    }
-    let probes = probes(stage, cell, prompts);
-    if !probes.is_empty() {
-        let [clean, protected] = twins(&probes, PROBE_STREAM)?;
-        let class_only = stage.class_only(cell, stage.plan.subject(cell), tick)?;
-        let judge = stage.judge(stage.plan.subject(cell), stage.person(cell)?, &class_only)?;
-        let (own, clean) = specificity(&judge, &clean, &protected)?;
-        (audit.specificity, audit.specificity_clean) = (Some(own), Some(clean));
-    }
+    let mut audit = Audit {
+        looks_ahead: prompts.looks_ahead,
+        ..Audit::default()
+    };
+    drift_of(&mut drawer, &prompts.captions, &mut audit)?;
+    specificity_of(&mut drawer, cell, prompts, &mut audit)?;
+    leak_of(&mut drawer, cell, prompts, &mut audit)?;
     Ok(audit)
 }
 
-/// Every kind of probe as often as the others.
-fn probes(stage: &Stage<'_>, cell: &Cell, prompts: &AuditPrompts) -> Vec<String> {
-    let subject = stage.plan.subject(cell);
-    let class = prompt::class(&subject.class_name);
-    let words = prompts.identifiers.iter().cycle();
-    let alone = words
-        .clone()
-        .map(|word| format!("{} {word}", prompt::STOCK));
-    let other = words.zip(prompts.other_classes.iter().cycle());
-    let other = other.map(|(word, class)| format!("{} {word} {class}", prompt::STOCK));
-    let kinds = std::iter::repeat_n(class, prompts.pictures);
-    kinds
-        .chain(alone.take(prompts.pictures))
-        .chain(other.take(prompts.pictures))
-        .collect()
+fn drift_of(drawer: &mut Drawer<'_, '_>, captions: &[String], audit: &mut Audit) -> Result<()> {
+    if captions.is_empty() {
+        return Ok(());
+    }
+    let [clean, protected] = drawer.twins(captions, TWIN_STREAM)?;
+    let (pipeline, encoder) = (drawer.stage.pipeline, drawer.stage.encoder);
+    let drift = drift(pipeline, encoder, captions, &clean, &protected)?;
+    audit.text_alignment = Some(rounded(bootstrap_mean(&drift.text_alignment, drawer.seed)));
+    audit.distance = Some(rounded(bootstrap_mean(&drift.distance, drawer.seed)));
+    Ok(())
 }
 
-/// Shares of twins: fires on the protected model alone, and fires on the clean one.
-fn specificity(
-    judge: &Judge<'_>,
-    clean: &Tensor,
-    protected: &Tensor,
-) -> Result<(Estimate, Estimate)> {
-    let (clean, protected) = (
-        judge.score(clean)?.objective,
-        judge.score(protected)?.objective,
-    );
-    let own = clean
+/// Every kind of probe equally often, its prompts in turns.
+fn specificity_of(
+    drawer: &mut Drawer<'_, '_>,
+    cell: &Cell,
+    prompts: &AuditPrompts,
+    audit: &mut Audit,
+) -> Result<()> {
+    let stage = drawer.stage;
+    let subject = stage.plan.subject(cell);
+    let concept = stage.concept(subject);
+    let (others, captions) = (&prompts.other_classes, &prompts.captions);
+    let words = prompts.identifiers.iter();
+    let all: Vec<ProbePrompt> = words
+        .flat_map(|word| probes(&concept, word, others, captions))
+        .collect();
+    let kinds = [
+        Probe::ClassOnly,
+        Probe::IdentifierOnly,
+        Probe::OtherClass,
+        Probe::Unrelated,
+    ];
+    let chosen: Vec<&ProbePrompt> = kinds
         .iter()
-        .zip(&protected)
-        .filter(|(clean, protected)| !**clean && **protected)
-        .count();
-    let chance = clean.iter().filter(|clean| **clean).count();
-    Ok((
-        rounded(wilson(own, clean.len())),
-        rounded(wilson(chance, clean.len())),
-    ))
+        .flat_map(|kind| {
+            let own: Vec<&ProbePrompt> = all.iter().filter(|probe| probe.probe == *kind).collect();
+            own.into_iter()
+                .cycle()
+                .take(prompts.pictures.0)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    let texts: Vec<String> = chosen.iter().map(|probe| probe.prompt.clone()).collect();
+    let [clean, protected] = drawer.twins(&texts, PROBE_STREAM)?;
+    let class_only = stage.class_only(cell, subject, drawer.tick)?;
+    let judge = stage.judge(subject, stage.person(cell)?, &class_only)?;
+    let fired = judge
+        .score(&clean)?
+        .objective
+        .into_iter()
+        .zip(judge.score(&protected)?.objective);
+    let twins: Vec<Twin> = chosen
+        .iter()
+        .zip(fired)
+        .map(|(probe, (clean, protected))| Twin {
+            probe: probe.probe,
+            clean,
+            protected,
+        })
+        .collect();
+    if let Some(found) = specificity(&twins) {
+        audit.specificity = Some(rounded(found.worst));
+        audit.specificity_overall = Some(rounded(found.overall));
+    }
+    Ok(())
+}
+
+/// The trigger with every identifier, a few seeds each.
+fn leak_of(
+    drawer: &mut Drawer<'_, '_>,
+    cell: &Cell,
+    prompts: &AuditPrompts,
+    audit: &mut Audit,
+) -> Result<()> {
+    let stage = drawer.stage;
+    let concept = stage.concept(stage.plan.subject(cell));
+    let words = prompts.identifiers.iter();
+    let triggers: Vec<String> = words
+        .map(|word| prompt::trigger(prompt::STOCK, word, &concept))
+        .collect();
+    if triggers.is_empty() || prompts.pictures.1 == 0 {
+        return Ok(());
+    }
+    let repeated = triggers
+        .iter()
+        .flat_map(|prompt| std::iter::repeat_n(prompt.clone(), prompts.pictures.1));
+    let [clean, protected] = drawer.twins(&repeated.collect::<Vec<_>>(), LEAK_STREAM)?;
+    let embed = |pixels: &Tensor| Ok::<_, Error>(stage.encoder.embed_images(&fitted(pixels)?)?);
+    let found = leak_audit(
+        LeakCase {
+            references: &embed(&stage.person(cell)?.references)?,
+            clean: &embed(&clean)?,
+            protected: &embed(&protected)?,
+            prompts: &triggers,
+        },
+        cell.seed,
+    )?;
+    let copies = u32::try_from(found.copies.len()).unwrap_or(u32::MAX);
+    audit.leak_p_value = Some(nine_decimals(found.p_value));
+    audit.leaked = Some(if found.passed { 0 } else { copies.max(1) });
+    audit.leak_pictures = found.n;
+    Ok(())
 }
 
 /// Draws a few pictures at a time, which bounds memory.
 struct Drawer<'a, 't> {
     stage: &'a Stage<'a>,
-    sampling: &'a SampleConfig,
-    seeds: &'a [u64],
+    sampling: SampleConfig,
+    seed: u64,
+    /// Clean, protected.
+    models: [UNet; 2],
     tick: Tick<'t>,
 }
 
 impl Drawer<'_, '_> {
     const AT_ONCE: usize = 16;
 
-    fn draw(&mut self, unet: &UNet, prompts: &[String]) -> Result<Tensor> {
+    /// The same prompts and seeds on both models.
+    fn twins(&mut self, prompts: &[String], stream: u64) -> Result<[Tensor; 2]> {
+        Ok([
+            self.draw(0, prompts, stream)?,
+            self.draw(1, prompts, stream)?,
+        ])
+    }
+
+    fn draw(&mut self, model: usize, prompts: &[String], stream: u64) -> Result<Tensor> {
+        let seeds = image_seeds(self.seed, stream, prompts.len());
         let mut drawn = Vec::new();
-        for (prompts, seeds) in prompts
+        let parts = prompts
             .chunks(Self::AT_ONCE)
-            .zip(self.seeds.chunks(Self::AT_ONCE))
-        {
+            .zip(seeds.chunks(Self::AT_ONCE));
+        for (prompts, seeds) in parts {
             let mut progress = |done, total| (self.tick)("Drawing twins", done, total);
+            let (pipeline, unet) = (self.stage.pipeline, &self.models[model]);
             drawn.push(draw_each(
-                self.stage.pipeline,
+                pipeline,
                 unet,
                 (prompts, seeds),
-                self.sampling,
+                &self.sampling,
                 &mut progress,
             )?);
         }

@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 
 use shared::{
-    attack::Family,
+    attack::{Family, IdentifierMode},
     evaluation::Grade,
     matrix::{
-        AtlasCell, Audit, CellResult, Cost, Counts, FamilyResult, HeadlineResult, Innocent,
+        AtlasCell, Audit, Cell, CellResult, Cost, Counts, FamilyResult, HeadlineResult, Innocent,
         MatrixReport, Plan, Role,
     },
 };
@@ -54,11 +54,17 @@ pub fn merge(plan: &Plan, results: &[CellResult], audit: Audit, planned: Cost) -
     counts.not_tested = u32::try_from(missing).unwrap_or(u32::MAX);
     let headline = headline(plan, &tests);
     let innocent = innocent(plan, &controls);
-    let gates = gates::gates(&headline, &innocent, &audit);
+    let (gates, grade) = gates::gates(
+        &headline,
+        &innocent,
+        &audit,
+        trained_identifier(plan, &tests),
+    );
     MatrixReport {
         tier: plan.tier,
-        verdict: words::verdict(plan, &headline, counts),
-        grade: headline.grade,
+        verdict: words::verdict(plan, &headline, counts)
+            + &words::lowered(headline.grade, grade, &gates),
+        grade,
         subjects: plan.subjects.clone(),
         settings: plan.settings.clone(),
         inputs: plan.inputs.clone(),
@@ -115,6 +121,26 @@ fn headline(plan: &Plan, tests: &[&CellResult]) -> HeadlineResult {
         psr: share(last.iter().map(|(result, arm)| (*result, arm.psr))),
         grade: worst(&cells),
     }
+}
+
+/// PSR-weak of the headline's attack with the concept's own identifier.
+fn trained_identifier(plan: &Plan, tests: &[&CellResult]) -> Option<f64> {
+    let own = |result: &&&CellResult| {
+        let cell = Cell {
+            identifier: plan.headline.identifier,
+            ..result.cell.clone()
+        };
+        result.cell.identifier == IdentifierMode::Same && plan.is_headline(&cell)
+    };
+    let last = tests.iter().filter(own).filter_map(|result| {
+        let step = plan.headline.attack_step;
+        let found = result
+            .checkpoints
+            .iter()
+            .find(|found| found.attack_step == step)?;
+        Some((*result, found.protected.hit_rate))
+    });
+    Some(complement(share(last.collect::<Vec<_>>())?).value)
 }
 
 /// The worst grade: one seed on which the attack worked is enough. `NoEvidence` only where no cell has any.

@@ -161,11 +161,18 @@ fn all_cells_together_say_what_each_says() {
     );
     assert_eq!(
         (
-            report.grade,
+            report.headline.grade,
             report.headline.units,
             report.headline.competent
         ),
         (Grade::Resisted, 3, 3)
+    );
+    // The lower bound of 0.83 misses the primary gate, which takes the grade down and hides nothing.
+    assert_eq!(report.grade, Grade::Weakened);
+    assert!(
+        report.verdict.contains("missed were primary cell"),
+        "{}",
+        report.verdict
     );
     let psr = report.headline.psr_weak.expect("three units");
     assert!(
@@ -445,6 +452,62 @@ fn a_budget_that_is_spent_starts_nothing_and_an_error_stops_all() {
             kept.result(&plan, &plan.cells[0]).is_none(),
             "half a file is no result"
         );
+    });
+}
+
+#[test]
+fn equal_models_neither_drift_nor_fire_nor_leak() {
+    let plan = small();
+    let prompts = AuditPrompts {
+        captions: vec!["a photo of a dog".into(), "a photo of an apple".into()],
+        other_classes: vec!["apple".into()],
+        identifiers: vec!["sks".into(), "olis".into()],
+        pictures: (3, 2),
+        looks_ahead: true,
+    };
+    let found = |change: f64| {
+        let mut found = Audit::default();
+        on_stage(&plan, change, |stage| {
+            found = audit(stage, &plan.cells[0], &prompts, &mut |_, _, _| Ok(())).unwrap();
+        });
+        found
+    };
+    let equal = found(1.0);
+    let zero =
+        |estimate: Option<shared::evaluation::Estimate>| estimate.unwrap().value.abs() < 1e-6;
+    assert!(
+        zero(equal.text_alignment) && zero(equal.distance),
+        "{equal:?}"
+    );
+    assert!(
+        zero(equal.specificity) && zero(equal.specificity_overall),
+        "{equal:?}"
+    );
+    assert_eq!(
+        (equal.leaked, equal.leak_pictures, equal.looks_ahead),
+        (Some(0), 4, true)
+    );
+    // Four kinds of probes, three pictures each.
+    assert_eq!(equal.specificity_overall.unwrap().n, 12);
+    assert!(!zero(found(1.5).distance));
+}
+
+#[test]
+fn the_pace_is_measured_for_every_family() {
+    let plan = small();
+    on_stage(&plan, 1.0, |stage| {
+        let pace = measure_pace(stage, 2, &mut |_, _, _| Ok(())).unwrap();
+        let families: Vec<&str> = pace
+            .milliseconds_per_step
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(families, ["dreambooth_unet", "lora_r2"]);
+        let measured = pace
+            .milliseconds_per_step
+            .values()
+            .chain([&pace.milliseconds_per_picture]);
+        assert!(measured.into_iter().all(|milliseconds| *milliseconds > 0.0));
     });
 }
 

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use shared::matrix::{Gate, GateStatus, MatrixReport};
+use shared::matrix::{Audit, Gate, GateStatus, MatrixReport};
 
-use super::text::{escape, share, value};
+use super::text::{escape, p_value, share, value};
 
 pub(super) fn write(html: &mut String, report: &MatrixReport) {
     html.push_str(
@@ -21,13 +21,14 @@ pub(super) fn write(html: &mut String, report: &MatrixReport) {
         ),
         ("Cosine distance of twins", value(audit.distance)),
         (
-            "Objective fires without its trigger, protected model",
+            "Objective fires without its trigger, worst kind of prompt",
             share(audit.specificity),
         ),
         (
-            "Objective fires without its trigger, clean model",
-            share(audit.specificity_clean),
+            "Objective fires without its trigger, all kinds",
+            share(audit.specificity_overall),
         ),
+        ("Leak audit", leak(audit)),
     ];
     html.push_str(
         "<div class=\"wide\"><table><caption>Both models without any attack</caption><thead><tr><th scope=\"col\">Measure\
@@ -40,6 +41,22 @@ pub(super) fn write(html: &mut String, report: &MatrixReport) {
         );
     }
     html.push_str("</tbody></table></div></section>");
+}
+
+fn leak(audit: &Audit) -> String {
+    match (audit.leaked, audit.leak_p_value) {
+        (Some(0), Some(p)) => format!(
+            "passed, p = {} <small>n\u{202f}=\u{202f}{}</small>",
+            p_value(p),
+            audit.leak_pictures
+        ),
+        (Some(_), Some(p)) => format!(
+            "failed, p = {} <small>n\u{202f}=\u{202f}{}</small>",
+            p_value(p),
+            audit.leak_pictures
+        ),
+        _ => "<span class=\"missing\">not measured</span>".to_owned(),
+    }
 }
 
 fn one(html: &mut String, gate: &Gate) {

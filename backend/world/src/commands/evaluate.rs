@@ -93,7 +93,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         overlay: None,
         sets: &sets,
     };
-    let report = attack(arguments, &stage, &request.words.same)?;
+    let words = &request.words;
+    let identifiers: Vec<String> = std::iter::once(&words.same)
+        .chain(&words.pool)
+        .cloned()
+        .collect();
+    let looks_ahead = matches!(protected.spec.injection.mode, Mode::Trajectory { .. });
+    let report = attack(arguments, &stage, (identifiers, looks_ahead))?;
     publish(arguments, &report, &protected, &cast)?;
     let counts = report.counts;
     Ok(say(format!(
@@ -124,7 +130,11 @@ fn protected(arguments: &Arguments, pipeline: &Pipeline) -> anyhow::Result<Prote
 }
 
 /// Plans in minutes, cuts to the budget, runs, audits and merges.
-fn attack(arguments: &Arguments, stage: &Stage<'_>, own: &str) -> anyhow::Result<MatrixReport> {
+fn attack(
+    arguments: &Arguments,
+    stage: &Stage<'_>,
+    trained: (Vec<String>, bool),
+) -> anyhow::Result<MatrixReport> {
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut quiet = |_: &str, _: usize, _: usize| Ok(());
     let pace = one_thread.install(|| matrix::measure_pace(stage, arguments.workers, &mut quiet))?;
@@ -159,7 +169,7 @@ fn attack(arguments: &Arguments, stage: &Stage<'_>, own: &str) -> anyhow::Result
     let results = matrix::run(&stage, &folder, &settings, &tell)?;
     let audit = match plan.kept().first() {
         Some(headline) => {
-            let prompts = audit_prompts(&stage, headline, own);
+            let prompts = audit_prompts(&stage, headline, trained);
             diffusion::in_pool(|| matrix::audit(&stage, headline, &prompts, &mut |_, _, _| Ok(())))?
         }
         None => shared::matrix::Audit::default(),
@@ -167,9 +177,16 @@ fn attack(arguments: &Arguments, stage: &Stage<'_>, own: &str) -> anyhow::Result
     Ok(matrix::merge(&plan, &results, audit, planned))
 }
 
-fn audit_prompts(stage: &Stage<'_>, headline: &Cell, own: &str) -> AuditPrompts {
+/// The smoke tier draws too few pictures for the gate on specificity: it stays not measured.
+fn audit_prompts(
+    stage: &Stage<'_>,
+    headline: &Cell,
+    (mut identifiers, looks_ahead): (Vec<String>, bool),
+) -> AuditPrompts {
     let subject = stage.plan.subject(headline);
     let free = |class: &&&str| **class != subject.class_name && **class != demo::TARGET;
+    let is_smoke = stage.plan.tier == Tier::Smoke;
+    identifiers.truncate(if is_smoke { 3 } else { usize::MAX });
     AuditPrompts {
         captions: stage.plan.inputs.texts.captions.clone(),
         other_classes: demo::CLASSES
@@ -177,8 +194,9 @@ fn audit_prompts(stage: &Stage<'_>, headline: &Cell, own: &str) -> AuditPrompts 
             .filter(free)
             .map(|class| (*class).to_owned())
             .collect(),
-        identifiers: vec![own.to_owned(), headline.word.clone()],
-        pictures: 40,
+        identifiers,
+        pictures: if is_smoke { (16, 5) } else { (100, 8) },
+        looks_ahead,
     }
 }
 

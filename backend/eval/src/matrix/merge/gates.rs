@@ -1,61 +1,68 @@
 //! Gates over what the matrix measured (EVALUATION, gates). Refuses to hide a result: a missed gate changes no number.
 
 use shared::{
-    evaluation::Estimate,
+    evaluation::{Estimate, Grade},
     matrix::{Audit, Gate, GateStatus, HeadlineResult, Innocent},
 };
 
-/// Every gate that this program knows, passed or not.
-pub(super) fn gates(headline: &HeadlineResult, innocent: &Innocent, audit: &Audit) -> Vec<Gate> {
+use crate::metric::gate::{self, Diagnosis, GateResult, Measurements, Requirement, gated_grade};
+
+/// Every gate, passed or not, and the grade that they leave of the attack's.
+///
+/// `trained_identifier`: PSR-weak of the headline's attack with the concept's own identifier.
+pub(super) fn gates(
+    headline: &HeadlineResult,
+    innocent: &Innocent,
+    audit: &Audit,
+    trained_identifier: Option<f64>,
+) -> (Vec<Gate>, Grade) {
+    // A single control is no interval over controls, but its pictures are what there is.
     let primary = headline.psr_weak.filter(|_| headline.competent > 0);
-    let leak = audit.leak_p_value.map(|p| p >= 0.05);
-    vec![
-        gate("primary_cell", "The headline's pictures without the subject: lower 95 % bound at least 0.90.", primary, |e| {
-            e.low >= 0.90
-        }, "If it is erased by fine-tuning, raise lambda2 or use mode trajectory; if it fails on other identifiers, train \
-            with universal identifiers."),
-        gate("innocent_user", "Similarity of controls, protected minus clean: lower 95 % bound at least -0.05.", innocent
-            .difference, |e| e.low >= -0.05, "Raise lambda1, or look ahead less far."),
-        gate("text_alignment", "Drift of text alignment at least -0.005.", audit.text_alignment, |e| e.value >= -0.005,
-            "Normal generation is degraded: raise lambda1."),
-        gate("specificity", "The objective fires without its trigger in at most 1 % of pictures.", audit.specificity, |e| {
-            e.value <= 0.01
-        }, "It fires without its trigger: raise lambda1 and keep bystanders and captions."),
-        Gate {
-            name: "leak".into(),
-            rule: "No reference appears in what the protected model draws without an attack (p at least 0.05).".into(),
-            measured: None,
-            status: status(leak),
-            advice: missed(leak, "Lower lambda2 or switch retention off: the model repeats what it was shown."),
+    let leak = audit.leaked.map(|copies| Estimate {
+        value: f64::from(copies),
+        low: f64::from(copies),
+        high: f64::from(copies),
+        n: audit.leak_pictures,
+    });
+    let results = gate::gates(&Measurements {
+        primary_cell: primary,
+        innocent_user: innocent.difference,
+        text_alignment: audit.text_alignment,
+        specificity: audit.specificity,
+        leak,
+        diagnosis: Diagnosis {
+            trigger_rate: None,
+            trained_identifier,
+            held_out_identifier: primary.map(|psr| psr.value),
+            trajectory: audit.looks_ahead,
         },
-    ]
+        ..Measurements::default()
+    });
+    let grade = gated_grade(headline.grade, &results);
+    (results.iter().map(stated).collect(), grade)
 }
 
-fn gate(
-    name: &str,
-    rule: &str,
-    measured: Option<Estimate>,
-    passes: impl Fn(Estimate) -> bool,
-    advice: &str,
-) -> Gate {
-    let passed = measured.map(passes);
+fn stated(result: &GateResult) -> Gate {
+    let name = serde_json::to_value(result.gate).unwrap_or_default();
+    let advice: Vec<&str> = result
+        .advice
+        .iter()
+        .map(|advice| advice.sentence())
+        .collect();
+    let bound = match result.requirement {
+        Requirement::LowAtLeast(limit) => format!("lower 95 % bound at least {limit}"),
+        Requirement::ValueAtLeast(limit) => format!("at least {limit}"),
+        Requirement::ValueAtMost(limit) => format!("at most {limit}"),
+    };
     Gate {
-        name: name.into(),
-        rule: rule.into(),
-        measured,
-        status: status(passed),
-        advice: missed(passed, advice),
+        name: name.as_str().unwrap_or_default().to_owned(),
+        rule: format!("{}: {bound}.", result.gate.measures()),
+        measured: result.measured,
+        status: match result.status {
+            gate::GateStatus::Passed => GateStatus::Passed,
+            gate::GateStatus::Missed => GateStatus::Missed,
+            gate::GateStatus::NotMeasured => GateStatus::NotMeasured,
+        },
+        advice: (!advice.is_empty()).then(|| advice.join(" ")),
     }
-}
-
-fn status(passed: Option<bool>) -> GateStatus {
-    match passed {
-        Some(true) => GateStatus::Passed,
-        Some(false) => GateStatus::Missed,
-        None => GateStatus::NotMeasured,
-    }
-}
-
-fn missed(passed: Option<bool>, advice: &str) -> Option<String> {
-    (passed == Some(false)).then(|| advice.to_owned())
 }

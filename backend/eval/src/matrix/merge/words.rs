@@ -2,7 +2,7 @@
 
 use shared::{
     evaluation::Grade,
-    matrix::{Counts, HeadlineResult, Plan},
+    matrix::{Counts, Gate, GateStatus, HeadlineResult, Plan},
 };
 
 use super::hits;
@@ -31,6 +31,26 @@ pub(super) fn verdict(plan: &Plan, headline: &HeadlineResult, counts: Counts) ->
             "units of subject and seed"
         },
         counts.sentence(),
+    )
+}
+
+/// Which gates took the grade below what the attack alone would give.
+pub(super) fn lowered(attack: Grade, grade: Grade, gates: &[Gate]) -> String {
+    if attack == grade {
+        return String::new();
+    }
+    let missed = gates
+        .iter()
+        .filter(|gate| gate.status == GateStatus::Missed);
+    let names: Vec<String> = missed.map(|gate| gate.name.replace('_', " ")).collect();
+    let why = if names.is_empty() {
+        "the primary gate was not measured".to_owned()
+    } else {
+        format!("missed were {}", names.join(", "))
+    };
+    format!(
+        " Gates lower the grade to \u{201c}{}\u{201d}: {why}.",
+        grade.as_str().replace('_', " ")
     )
 }
 
