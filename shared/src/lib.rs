@@ -7,6 +7,8 @@ pub mod artifact;
 pub mod attack;
 pub mod auth;
 pub mod base_model;
+pub mod canonical;
+pub mod certificate;
 pub mod demo;
 pub mod evaluation;
 pub mod gallery;
@@ -14,6 +16,8 @@ pub mod id;
 pub mod image;
 pub mod job;
 pub mod limits;
+pub mod matrix;
+pub mod merkle;
 pub mod model_file;
 pub mod model_import;
 pub mod node;
@@ -26,6 +30,8 @@ pub mod problem;
 pub mod progress;
 pub mod protected_set;
 pub mod revocation;
+#[cfg(feature = "signing")]
+pub mod signed;
 pub mod timestamp;
 pub mod upload;
 
