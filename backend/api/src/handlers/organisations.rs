@@ -104,10 +104,10 @@ pub(crate) async fn list_members(
 pub(crate) async fn update_member(
     State(app): State<App>,
     Tenant(organisation): Tenant,
-    Ids(_, user): Ids<OrganisationId, UserId>,
+    ids: Ids<OrganisationId, UserId>,
     MergePatch(request): MergePatch<UpdateMember>,
 ) -> Result<Body<Member>, Error> {
-    organisations::change_role(&app, organisation, user, request)
+    organisations::change_role(&app, organisation, ids.1, request)
         .await
         .map(Body)
 }
@@ -118,9 +118,9 @@ pub(crate) async fn update_member(
 pub(crate) async fn delete_member(
     State(app): State<App>,
     caller: Principal,
-    Ids(_, user): Ids<OrganisationId, UserId>,
+    ids: Ids<OrganisationId, UserId>,
 ) -> Result<StatusCode, Error> {
-    organisations::remove(&app, &caller, user).await?;
+    organisations::remove(&app, &caller, ids.1).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -175,9 +175,9 @@ pub(crate) async fn list_invitations(
 pub(crate) async fn delete_invitation(
     State(app): State<App>,
     Tenant(organisation): Tenant,
-    Ids(_, invitation): Ids<OrganisationId, InvitationId>,
+    ids: Ids<OrganisationId, InvitationId>,
 ) -> Result<StatusCode, Error> {
-    organisations::withdraw(&app, organisation, invitation).await?;
+    organisations::withdraw(&app, organisation, ids.1).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,9 +1,6 @@
 //! Signed revocations, and the keys that they are signed with.
 
-use axum::{
-    Json as Body,
-    extract::{Listing, State},
-};
+use axum::{Json as Body, extract::State};
 use shared::{
     page::Page,
     revocation::{PublishedRevocation, SigningKeys},
@@ -12,7 +9,7 @@ use shared::{
 use crate::{
     app::{App, paging::Paging, revocations},
     error::Error,
-    extract::Tenant,
+    extract::{Listing, Tenant},
 };
 
 /// The caller's revocations, newest first.

@@ -55,6 +55,13 @@ pub(crate) async fn admit(State(door): State<Door>, mut request: Request, next: 
     let rule = match rule(&door, &request) {
         Ok(Some(rule)) => rule,
         // Nothing is served here, or not by this method: the router says so.
+        Ok(None) if request.uri().path().starts_with("/v1/") => {
+            let room = limits::take(app, None, None, address);
+            return match room.refusal.clone() {
+                Some(refusal) => limits::tell(refusal.into_response(), room, false),
+                None => limits::tell(next.run(request).await, room, false),
+            };
+        }
         Ok(None) => return next.run(request).await,
         Err(error) => return error.into_response(),
     };
@@ -64,12 +71,13 @@ pub(crate) async fn admit(State(door): State<Door>, mut request: Request, next: 
         organisation: None,
         address,
     };
-    let caller = find_caller(app, rule, shown, &request).await;
+    let path = request.uri().path();
+    let caller = find_caller(app, rule, shown, request.headers(), path).await;
     let known = match &caller {
         Ok(Caller::Known(principal)) => Some(principal.as_ref()),
         _ => None,
     };
-    let room = limits::take(app, rule, known, address);
+    let room = limits::take(app, Some(rule), known, address);
     let key = room.key.clone();
     let response = match (caller, &room.refusal) {
         (_, Some(refusal)) => refusal.clone().into_response(),
@@ -107,9 +115,10 @@ async fn find_caller(
     app: &App,
     rule: &Rule,
     shown: Shown<'_>,
-    request: &Request,
+    headers: &HeaderMap,
+    path: &str,
 ) -> Result<Caller, Error> {
-    let named = || named_organisation(request.headers());
+    let named = || named_organisation(headers);
     match rule.access {
         Access::Public => Ok(Caller::Anyone),
         Access::Node => {
@@ -165,7 +174,7 @@ async fn find_caller(
             Ok(known(caller))
         }
         Access::Organisation(need, scope) => {
-            let organisation = organisation_of_path(request.uri().path());
+            let organisation = organisation_of_path(path);
             let caller = principal::authenticate(
                 app,
                 Shown {

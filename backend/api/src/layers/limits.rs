@@ -31,11 +31,17 @@ pub(crate) struct Room {
 }
 
 /// Takes from the buckets that a route names.
-pub(crate) fn take(app: &App, rule: &Rule, caller: Option<&Principal>, address: IpAddr) -> Room {
-    let general = if rule.access == Access::Node || rule.path.starts_with("/blobs/") {
-        &app.limits().machines
-    } else {
-        &app.limits().requests
+pub(crate) fn take(
+    app: &App,
+    rule: Option<&Rule>,
+    caller: Option<&Principal>,
+    address: IpAddr,
+) -> Room {
+    let general = match rule {
+        Some(rule) if rule.access == Access::Node || rule.path.starts_with("/blobs/") => {
+            &app.limits().machines
+        }
+        _ => &app.limits().requests,
     };
     let key = key(caller, address);
     let mut room = Room {
@@ -45,7 +51,7 @@ pub(crate) fn take(app: &App, rule: &Rule, caller: Option<&Principal>, address: 
     };
     let own = room.key.clone();
     room.add(app, general, &own);
-    if let (None, Some(bucket)) = (&room.refusal, rule.bucket) {
+    if let (None, Some(bucket)) = (&room.refusal, rule.and_then(|rule| rule.bucket)) {
         let (limit, key) = special(app, bucket, caller, address);
         room.add(app, limit, &key);
     }

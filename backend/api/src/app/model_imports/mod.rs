@@ -17,7 +17,7 @@ use shared::{
 };
 use store::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};
 
-use super::{App, blobs, idempotency, paging::Paging};
+use super::{App, blobs, paging::Paging};
 use crate::error::Error;
 
 pub use receive::{Part, receive};
