@@ -86,9 +86,14 @@ async fn things(
     .await;
     let image = upload.image.as_ref().expect("an image").id.to_string();
     let (job, gallery, artifact) = finished_job(server, owner).await;
+    let file = |name: &str| json!({ "name": name, "size_bytes": 10, "sha256": "0".repeat(64) });
+    let names = [
+        "model_index.json",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+    ];
     let import = json!({ "name": "m", "licence": "MIT", "licence_accepted": true,
-        "source": { "kind": "upload", "files": [
-            { "name": "model_index.json", "size_bytes": 10, "sha256": "0".repeat(64) }] } });
+        "source": { "kind": "upload", "files": names.map(file) } });
     let import: ModelImport = post(
         owner,
         "/v1/base-model-imports",
