@@ -3,6 +3,7 @@
 //! Owns names, shapes and validation, each written once for the browser, the API and the node.
 //! Refuses I/O, clocks and randomness: every value here is data.
 
+pub mod api_key;
 pub mod artifact;
 pub mod attack;
 pub mod auth;
@@ -22,8 +23,10 @@ pub mod model_file;
 pub mod model_import;
 pub mod node;
 pub mod objective;
+pub mod organisation;
 pub mod page;
 pub mod patch;
+mod patching;
 pub mod preflight;
 pub mod probe;
 pub mod problem;
@@ -32,11 +35,12 @@ pub mod protected_set;
 pub mod revocation;
 #[cfg(feature = "signing")]
 pub mod signed;
+pub mod role;
 pub mod timestamp;
 pub mod upload;
 
 pub use id::{
-    ArtifactId, GalleryId, ImageId, ImportId, JobId, ModelId, NodeId, PatchId, SetId, UploadId,
-    UserId,
+    ApiKeyId, ArtifactId, GalleryId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId,
+    OrganisationId, PatchId, SessionId, SetId, UploadId, UserId,
 };
 pub use timestamp::Timestamp;
