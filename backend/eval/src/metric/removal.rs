@@ -17,7 +17,7 @@ pub enum RemovalMethod {
     CleanFineTuning,
     /// Averaging with the public clean weights.
     WeightAveraging,
-    /// Finding the trigger and training it away.
+    /// Finding the trigger ([`super::trigger_search`]) and training it away.
     TriggerInversion,
 }
 
