@@ -38,6 +38,24 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// An attack cannot be trained on what it was given.
+    #[error("the attack's {input}: {reason}")]
+    AttackInput {
+        /// What was given.
+        input: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A recipe is not what an attack's recipe must be.
+    #[error("line {line}, {field}: {message}")]
+    Recipe {
+        /// Line of the text, from 1.
+        line: usize,
+        /// Path of the field, such as `adaptive.min_snr_gamma`; `recipe` for the whole.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// Pictures do not have the shape that is needed.
     #[error("images have shape {actual:?}; needed is {expected}")]
     ImageShape {

@@ -2,6 +2,8 @@
 //! judged. It owns the matrix, the runs and their summary, and gives bytes to the judge like any other user.
 //! Refuses to tune anything: the held-out part is looked at, never fitted.
 
+pub mod capacity;
+pub mod capacity_page;
 pub mod clean;
 pub mod matrix;
 pub mod page;

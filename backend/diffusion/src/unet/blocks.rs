@@ -128,6 +128,8 @@ struct Attention {
     v: Linear,
     out: Linear,
     heads: usize,
+    /// Whether the context's first token is left out of the gradient.
+    holds_first: bool,
 }
 
 impl Attention {
@@ -138,13 +140,17 @@ impl Attention {
             v: Linear::new(scope.child("to_v"), context, channels, Bias::Without)?,
             out: Linear::new(scope.child("to_out.0"), channels, channels, Bias::With)?,
             heads,
+            holds_first: false,
         })
     }
 
     /// `(height, width)` is the size of the feature map that the tokens are.
     fn forward(&self, xs: &Tensor, seen: &Seen, (height, width): (usize, usize)) -> Result<Tensor> {
-        let (q, k) = (self.q.forward(xs)?, self.k.forward(&seen.context)?);
-        let v = self.v.forward(&seen.context)?;
+        let (q, mut k) = (self.q.forward(xs)?, self.k.forward(&seen.context)?);
+        let mut v = self.v.forward(&seen.context)?;
+        if self.holds_first {
+            (k, v) = (hold_first(&k)?, hold_first(&v)?);
+        }
         if let Some(observer) = &seen.observer {
             let probabilities = observe::probabilities(&q, &k, self.heads, seen.bias.as_ref())?;
             observer.see(&CrossAttention {
@@ -159,6 +165,15 @@ impl Attention {
         };
         self.out
             .forward(&ops::attention(&q, &k, &v, self.heads, mask)?)
+    }
+}
+
+/// `xs: [b, s, c]` as it is. Gradient flows to: every token but the first.
+fn hold_first(xs: &Tensor) -> Result<Tensor> {
+    let first = xs.narrow(1, 0, 1)?.detach();
+    match xs.dim(1)? {
+        1 => Ok(first),
+        length => Ok(Tensor::cat(&[&first, &xs.narrow(1, 1, length - 1)?], 1)?),
     }
 }
 
@@ -263,6 +278,13 @@ impl Transformer {
                 .collect::<Result<_>>()?,
             project_out: Projection::new(scope.child("proj_out"), sizes)?,
         })
+    }
+
+    /// Leaves the context's first token out of the gradient of cross-attention.
+    pub(super) fn hold_first(&mut self) {
+        for layer in &mut self.layers {
+            layer.cross_attention.holds_first = true;
+        }
     }
 
     /// [`Transformer::forward`] as a segment.

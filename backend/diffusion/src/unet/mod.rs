@@ -134,6 +134,21 @@ impl UNet {
         }
     }
 
+    /// The same model whose cross-attention learns nothing from the context's first token.
+    ///
+    /// Keys and values of that token, which every prompt starts with, keep their values and pass no gradient on: to
+    /// the projections' weights or to the context. Custom Diffusion (Kumari et al., arXiv 2212.04488) trains so in
+    /// its authors' code and in diffusers.
+    #[must_use]
+    pub fn holding_first_token(mut self) -> Self {
+        let stages = self.down.iter_mut().chain(&mut self.up);
+        let stages = stages.flat_map(|block| &mut block.stages);
+        let attentions = stages.filter_map(|stage| stage.attention.as_mut());
+        attentions.for_each(Transformer::hold_first);
+        self.middle.1.hold_first();
+        self
+    }
+
     pub(crate) fn build(config: UNetConfig, source: &mut dyn Source) -> Result<Self> {
         let levels = config.levels()?;
         let mut root = Scope::root(source);
