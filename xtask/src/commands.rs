@@ -34,11 +34,12 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
     match name {
         "diffusion" => against_pytorch(example("diffusion", "bench")?, arguments),
         "protect" => run(world("bench")?.args(arguments)),
+        "eval" => run(world("evaluate")?.args(arguments)),
         "method" | "ablation" | "capacity" => run(world(name)?.args(arguments)),
         "step" => run(example("persguard", "step_share")?.args(arguments)),
         "plan" => run(&mut example("diffusion", "plan_check")?),
         _ => bail!(
-            "no benchmark `{name}`; there are diffusion, protect, method, ablation, capacity, step, plan"
+            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan"
         ),
     }
 }

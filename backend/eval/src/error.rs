@@ -16,6 +16,14 @@ pub enum Error {
     /// A picture could not be written.
     #[error("a picture could not be written as PNG: {0}")]
     Png(image::ImageError),
+    /// A reference cannot be decoded.
+    #[error("picture {number} (from 0) cannot be read: {source}")]
+    Reference {
+        /// Its position.
+        number: usize,
+        /// Why.
+        source: image::ImageError,
+    },
     /// The caller asked to stop.
     #[error("stopped on request after {step} attack steps")]
     Canceled {
@@ -64,6 +72,18 @@ pub enum Error {
         /// Shape that is needed.
         expected: String,
     },
+    /// A plan names a subject whose pictures did not come along.
+    #[error("the plan's subject {subject} came without pictures")]
+    MissingSubject {
+        /// Its position in the plan.
+        subject: u32,
+    },
+    /// The folder of results cannot be written.
+    #[error("a result could not be written: {0}")]
+    Folder(std::io::Error),
+    /// Threads could not be started.
+    #[error("threads could not be started: {0}")]
+    Threads(String),
     /// The objective is a pattern and nobody said what it looks like.
     #[error("the objective is a pattern, but its overlay is missing")]
     MissingOverlay,

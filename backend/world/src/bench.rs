@@ -4,7 +4,9 @@
 
 pub mod capacity;
 pub mod capacity_page;
+pub mod cast;
 pub mod clean;
+pub mod evaluate;
 pub mod matrix;
 pub mod page;
 pub mod quality;
@@ -14,7 +16,6 @@ pub mod run;
 pub mod summary;
 pub mod unit;
 
-mod chart;
 mod dots;
 #[cfg(test)]
 mod fixture;

@@ -5,6 +5,7 @@ pub(crate) mod attacks;
 pub(crate) mod bench;
 pub(crate) mod capacity;
 pub(crate) mod competence;
+pub(crate) mod evaluate;
 pub(crate) mod gate;
 pub(crate) mod look;
 pub(crate) mod method;

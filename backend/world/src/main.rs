@@ -33,6 +33,8 @@ enum Command {
     Noise(commands::noise::Arguments),
     /// Runs the demo benchmark: protects, attacks and judges over a fixed matrix.
     Bench(commands::bench::Arguments),
+    /// Runs the attack matrix on a protected model: report, page and signed certificate.
+    Evaluate(commands::evaluate::Arguments),
     /// Compares the paper's method with ours on held-out subjects: persistence, the innocent user, drift.
     Method(commands::method::Arguments),
     /// Varies losses, persistence, weights and steps one at a time on subjects for tuning.
@@ -51,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Command::Attacks(arguments) => commands::attacks::run(&arguments),
         Command::Noise(arguments) => commands::noise::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Method(arguments) => commands::method::run(&arguments),
         Command::Ablation(arguments) => commands::ablation::run(&arguments),
         Command::Capacity(arguments) => commands::capacity::run(&arguments),

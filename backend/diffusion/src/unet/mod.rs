@@ -123,17 +123,6 @@ impl UNet {
         &self.config
     }
 
-    /// The same model over the same storage, whose cross-attention `observer` sees.
-    ///
-    /// It hears of [`UNet::forward`] alone, and costs the scores of every cross-attention once more.
-    #[must_use]
-    pub fn observed(&self, observer: AttentionObserver) -> Self {
-        Self {
-            observer: Some(observer),
-            ..self.clone()
-        }
-    }
-
     /// The same model whose cross-attention learns nothing from the context's first token.
     ///
     /// Keys and values of that token, which every prompt starts with, keep their values and pass no gradient on: to
@@ -147,6 +136,17 @@ impl UNet {
         attentions.for_each(Transformer::hold_first);
         self.middle.1.hold_first();
         self
+    }
+
+    /// The same model over the same storage, whose cross-attention `observer` sees.
+    ///
+    /// It hears of [`UNet::forward`] alone, and costs the scores of every cross-attention once more.
+    #[must_use]
+    pub fn observed(&self, observer: AttentionObserver) -> Self {
+        Self {
+            observer: Some(observer),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn build(config: UNetConfig, source: &mut dyn Source) -> Result<Self> {

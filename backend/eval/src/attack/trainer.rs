@@ -5,7 +5,7 @@ use diffusion::{
     noise,
     optimizer::{AdamW, AdamWConfig, clip_gradients},
     schedule::NoiseSchedule,
-    unet::Conditions,
+    unet::{Conditions, UNet},
 };
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -135,7 +135,10 @@ impl Trainer {
 
     /// One step on a given batch; gives the loss before it.
     pub(super) fn train_on(&mut self, batch: &Batch) -> Result<f32> {
-        let (prediction, target) = self.predict(batch)?;
+        let conditions = self.conditions(&batch.prompts)?;
+        let noised = (&batch.latents, &batch.noise, batch.timesteps.as_slice());
+        let (prediction, target) =
+            predict(&self.student.unet, &self.schedule, noised, &conditions)?;
         let instances = &batch.timesteps[..batch.instances];
         let objective = &self.settings.objective;
         let loss = objective.loss(&prediction, &target, &self.schedule, instances)?;
@@ -155,23 +158,6 @@ impl Trainer {
         Ok(value)
     }
 
-    /// What the student predicts for a batch, and what it should.
-    fn predict(&self, batch: &Batch) -> Result<(Tensor, Tensor)> {
-        let Batch {
-            latents,
-            timesteps,
-            noise,
-            ..
-        } = batch;
-        let noisy = self.schedule.add_noise(latents, noise, timesteps)?;
-        let target = self.schedule.training_target(latents, noise, timesteps)?;
-        let times: Vec<f32> = timesteps.iter().map(|timestep| *timestep as f32).collect();
-        let times = Tensor::new(times, latents.device())?;
-        let conditions = self.conditions(&batch.prompts)?;
-        let prediction = self.student.unet.forward(&noisy, &times, &conditions)?;
-        Ok((prediction, target))
-    }
-
     /// Conditions of the prompts at these positions; each prompt is read once.
     fn conditions(&self, positions: &[u32]) -> Result<Conditions> {
         if let Some(frozen) = &self.frozen {
@@ -185,6 +171,20 @@ impl Trainer {
         let rows = Tensor::new(rows, conditions.context.device())?;
         Ok(conditions.select(&rows)?)
     }
+}
+
+/// What a model predicts for `(latents, noise, timesteps)`, `[b, c, h, w]` twice and `b`, and what it should.
+pub(super) fn predict(
+    unet: &UNet,
+    schedule: &NoiseSchedule,
+    (latents, noise, timesteps): (&Tensor, &Tensor, &[usize]),
+    conditions: &Conditions,
+) -> Result<(Tensor, Tensor)> {
+    let noisy = schedule.add_noise(latents, noise, timesteps)?;
+    let target = schedule.training_target(latents, noise, timesteps)?;
+    let times: Vec<f32> = timesteps.iter().map(|timestep| *timestep as f32).collect();
+    let times = Tensor::new(times, latents.device())?;
+    Ok((unet.forward(&noisy, &times, conditions)?, target))
 }
 
 /// Conditions of all prompts, one row each.

@@ -48,7 +48,7 @@ pub(super) fn attack(
         sampling: attacker.sampling,
     };
     let mut prepare = |_: Preparation, done, total| reporter.phase(&preparing, done, total);
-    let mut attack = Attack::new(setup, &mut prepare)?;
+    let mut attack = Attack::new(setup, &mut prepare)?.unclipped();
     let attacking = format!("Attacking the {model} model");
     let drawing = format!("Drawing from the {model} model");
     let checkpoints = &plan.spec.evaluation.checkpoints;

@@ -222,7 +222,7 @@ pub(crate) fn token_ids(pipeline: &Pipeline, prompts: &[String]) -> Result<Tenso
 }
 
 /// `count` seeds of their own random stream; 53 bits, so that JSON readers keep them.
-fn seeds(seed: u64, stream: u64, count: usize) -> Vec<u64> {
+pub(crate) fn seeds(seed: u64, stream: u64, count: usize) -> Vec<u64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
     (0..count).map(|_| rng.random::<u64>() >> 11).collect()

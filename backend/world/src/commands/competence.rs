@@ -167,7 +167,7 @@ fn attack(
         seed: arguments.seed,
         sampling: sampling::CONFIG,
     };
-    let mut attack = Attack::new(setup, &mut |_, _, _| Ok(()))?;
+    let mut attack = Attack::new(setup, &mut |_, _, _| Ok(()))?.unclipped();
     let (prompt, class_prompt) = (words.drawing, words.class);
     let references = batch::to_bytes(pixels)?;
     for &step in &arguments.steps {
