@@ -52,6 +52,8 @@ fn every_number_and_every_cell_is_on_the_page_and_nothing_is_loaded() {
         assert!(!html.contains(forbidden), "{forbidden}");
     }
     assert_eq!(html.matches("<article").count(), report.cells.len());
+    // Two controls at three seeds, in the table and on their cards: nobody is to resist their owners.
+    assert_eq!(html.matches("badge control").count(), 12);
 }
 
 #[test]
