@@ -14,7 +14,7 @@ mod people;
 mod probes;
 mod problems;
 mod revocations;
-#[path = "../../../artifacts/tests/it/s3_server.rs"]
+#[path = "../../../artifacts/tests/it/s3_server/mod.rs"]
 mod s3_server;
 mod scripted;
 mod sets;

@@ -7,6 +7,8 @@
 
 mod bucket;
 mod conformance;
+mod deliveries;
 mod local;
 mod s3_server;
+mod s3_store;
 mod staging;
