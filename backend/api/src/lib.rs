@@ -19,3 +19,4 @@ mod secret;
 pub mod server;
 pub mod sibling;
 pub mod signing;
+pub mod storage_check;

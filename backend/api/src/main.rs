@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Context;
-use api::{config::Config, memory, signing};
+use api::{
+    config::{Config, storage::StorageConfig},
+    memory, signing, storage_check,
+};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -37,9 +40,24 @@ enum Command {
     /// Tell what a job would take; part of persguard-node.
     #[command(disable_help_flag = true)]
     Plan(Handed),
+    /// Look at the object storage, without any server.
+    #[command(subcommand)]
+    Storage(Storage),
     /// Look at signed revocations, without any server.
     #[command(subcommand)]
     Revocation(Revocation),
+}
+
+#[derive(Subcommand)]
+enum Storage {
+    /// Try everything that the product does with its bucket; every line says ok or what to fix.
+    Check {
+        #[command(flatten)]
+        storage: Box<StorageConfig>,
+        /// Origin of the dashboard, such as `https://persguard.example.org`: may its pages upload?
+        #[arg(long, env = "PERSGUARD_PUBLIC_URL")]
+        origin: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -85,6 +103,9 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Model(handed) => handed.over("model"),
         Command::Plan(handed) => handed.over("plan"),
+        Command::Storage(Storage::Check { storage, origin }) => runtime()?.block_on(
+            storage_check::run(&storage, origin.as_deref(), &mut std::io::stdout()),
+        ),
         Command::Revocation(Revocation::Verify { file, key }) => verify(&file, &key),
     }
 }

@@ -94,7 +94,8 @@ pub trait ArtifactStore: fmt::Debug + Send + Sync {
 
     /// Makes what was sent an object, once its bytes are known to be the right ones; `false` where nothing was sent.
     ///
-    /// Wrong bytes are removed. Safe to repeat, also at the same time.
+    /// Wrong bytes are removed. Whoever comes second is told that nothing was sent: the object is there, but knowing
+    /// its hash proves nothing.
     fn accept<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<bool, Error>>;
 
     /// Begins a delivery in parts.

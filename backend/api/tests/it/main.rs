@@ -18,5 +18,6 @@ mod revocations;
 mod s3_server;
 mod scripted;
 mod sets;
+mod storage;
 mod support;
 mod uploads;

@@ -75,6 +75,18 @@ impl std::str::FromStr for Encryption {
 }
 
 impl S3Settings {
+    /// The origin of the addresses that browsers send files to.
+    pub fn browser_origin(&self) -> String {
+        let origin = self.public_endpoint.as_ref().unwrap_or(&self.endpoint);
+        let origin = origin.trim_end_matches('/');
+        match origin.split_once("://") {
+            Some((scheme, host)) if !self.path_style => {
+                format!("{scheme}://{}.{host}", self.bucket)
+            }
+            _ => origin.to_owned(),
+        }
+    }
+
     /// Refuses what no request could be built from.
     pub(super) fn check(&self) -> Result<(), Error> {
         let folder = self.prefix.is_empty() || self.prefix.ends_with('/');

@@ -56,9 +56,10 @@ async fn takes_what_was_sent_at_once(store: &dyn ArtifactStore) {
         "not accepted yet"
     );
     assert!(store.accept(&delivery).await.unwrap());
+    assert!(store.exists(delivery.hash).await.unwrap());
     assert!(
-        store.accept(&delivery).await.unwrap(),
-        "a repeat is no error"
+        !store.accept(&delivery).await.unwrap(),
+        "a hash is no proof of having the bytes"
     );
     assert_eq!(store.unfinished().await.unwrap(), []);
     let address = store
