@@ -60,6 +60,7 @@ impl S3Store {
             key.to_owned(),
             head.etag.clone(),
             range,
+            None,
         ));
         let mut digest = Sha256::new();
         while let Some(piece) = bytes.try_next().await.map_err(reading)? {

@@ -8,11 +8,12 @@ use reqwest::{
     Method, StatusCode,
     header::{HeaderValue, IF_MATCH, RANGE},
 };
+use sha2::{Digest, Sha256};
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
 use super::http::{Call, Http, unreachable};
-use crate::Error;
+use crate::{Error, ObjectHash};
 
 const ACTION: &str = "read an object";
 /// How often one reading may go on after a broken line without a byte in between.
@@ -26,16 +27,20 @@ struct Reading {
     rest: Range<u64>,
     body: Option<BoxStream<'static, reqwest::Result<Bytes>>>,
     breaks: u32,
+    /// What the whole must come to, and what has come so far.
+    whole: Option<(ObjectHash, Sha256)>,
 }
 
-/// Reads a part of an object that must stay the one with this tag.
+/// Reads a part of an object that must stay the one with this tag; all of it must come to `whole` in the end.
 pub(super) fn read(
     http: Http,
     key: String,
     etag: Option<HeaderValue>,
     range: Range<u64>,
+    whole: Option<ObjectHash>,
 ) -> Box<dyn AsyncRead + Send + Unpin> {
-    Box::new(StreamReader::new(Box::pin(pieces(http, key, etag, range))))
+    let pieces = pieces(http, key, etag, range, whole);
+    Box::new(StreamReader::new(Box::pin(pieces)))
 }
 
 pub(super) fn pieces(
@@ -43,6 +48,7 @@ pub(super) fn pieces(
     key: String,
     etag: Option<HeaderValue>,
     range: Range<u64>,
+    whole: Option<ObjectHash>,
 ) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
     let reading = Reading {
         http,
@@ -51,6 +57,7 @@ pub(super) fn pieces(
         rest: range,
         body: None,
         breaks: 0,
+        whole: whole.map(|hash| (hash, Sha256::new())),
     };
     stream::try_unfold(reading, |mut reading| async move {
         let piece = reading.next().await.map_err(std::io::Error::other)?;
@@ -62,7 +69,7 @@ impl Reading {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if self.rest.is_empty() {
-                return Ok(None);
+                return self.compare().map(|()| None);
             }
             let body = match &mut self.body {
                 Some(body) => body,
@@ -87,9 +94,21 @@ impl Reading {
         }
     }
 
+    fn compare(&mut self) -> Result<(), Error> {
+        match self.whole.take() {
+            Some((expected, digest)) if ObjectHash::from_digest(digest.clone()) != expected => {
+                Err(Error::Damaged { action: ACTION })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn take(&mut self, piece: Bytes) -> Result<Bytes, Error> {
         if piece.len() as u64 > self.rest.end - self.rest.start {
             return Err(super::strange("it sends more than was asked for"));
+        }
+        if let Some((_, digest)) = &mut self.whole {
+            digest.update(&piece);
         }
         self.rest.start += piece.len() as u64;
         self.breaks = 0;

@@ -36,7 +36,8 @@ impl S3Store {
         };
         let size_bytes = head.size_bytes;
         let range = cut(range.as_ref(), size_bytes)?;
-        let reader = read::read(self.http.clone(), key, head.etag, range.clone());
+        let whole = (range == (0..size_bytes)).then_some(hash);
+        let reader = read::read(self.http.clone(), key, head.etag, range.clone(), whole);
         Ok(Some(Object {
             size_bytes,
             range,

@@ -110,6 +110,9 @@ impl Files {
         request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        if !self.root.join(&bucket).is_dir() {
+            return Err(s3_error!(NoSuchBucket));
+        }
         let answer = self.inner.put_object(request).await;
         let refused = answer.as_ref().err();
         if refused.is_some_and(|error| *error.code() == S3ErrorCode::BadDigest) {
