@@ -40,6 +40,9 @@ enum Command {
     /// Tell what a job would take; part of persguard-node.
     #[command(disable_help_flag = true)]
     Plan(Handed),
+    /// Keep of a protected model only what changed (`delta make | apply`); part of persguard-node.
+    #[command(disable_help_flag = true)]
+    Delta(Handed),
     /// Look at the object storage, without any server.
     #[command(subcommand)]
     Storage(Storage),
@@ -103,6 +106,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Model(handed) => handed.over("model"),
         Command::Plan(handed) => handed.over("plan"),
+        Command::Delta(handed) => handed.over("delta"),
         Command::Storage(Storage::Check { storage, origin }) => runtime()?.block_on(
             storage_check::run(&storage, origin.as_deref(), &mut std::io::stdout()),
         ),

@@ -19,25 +19,27 @@ const LIMIT: u64 = 64 * 1024;
 
 /// Keys by their source; a file is read at once, so that a wrong one is told at the start.
 pub(super) fn auth(source: &KeySource) -> Result<Auth, Error> {
-    let wrong = |error: s3::Error| Error::Settings(error.to_string());
     match source {
-        KeySource::Fixed(keys) => credentials(keys).map(Auth::Static).map_err(wrong),
+        KeySource::Fixed(keys) => credentials(keys).map(Auth::Static),
         KeySource::File(path) => {
             let file = KeyFile {
                 path: path.clone(),
                 known: Mutex::new(None),
             };
-            file.current().map_err(wrong)?;
+            file.current()?;
             Ok(Auth::Provider(Arc::new(file)))
         }
     }
 }
 
-fn credentials(keys: &S3Credentials) -> Result<Credentials, s3::Error> {
+fn credentials(keys: &S3Credentials) -> Result<Credentials, Error> {
+    let wrong = |error: s3::Error| Error::Settings(error.to_string());
     let id = keys.access_key_id.as_str();
-    let credentials = Credentials::new(id, keys.secret_access_key.as_str())?;
+    let credentials = Credentials::new(id, keys.secret_access_key.as_str()).map_err(wrong)?;
     match &keys.session_token {
-        Some(token) => credentials.with_session_token(token.as_str()),
+        Some(token) => credentials
+            .with_session_token(token.as_str())
+            .map_err(wrong),
         None => Ok(credentials),
     }
 }
@@ -60,7 +62,7 @@ impl fmt::Debug for KeyFile {
 }
 
 impl KeyFile {
-    fn current(&self) -> Result<Credentials, s3::Error> {
+    fn current(&self) -> Result<Credentials, Error> {
         let version = version(&self.path)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((read, credentials)) = known.as_ref()
@@ -73,18 +75,18 @@ impl KeyFile {
         let fresh = credentials(&parse(&text).ok_or_else(|| {
             let path = self.path.display();
             let lacking = "needs aws_access_key_id = … and aws_secret_access_key = …";
-            s3::Error::invalid_config(format!("{path} {lacking}"))
+            Error::Settings(format!("{path} {lacking}"))
         })?)?;
         *known = Some((version, fresh.clone()));
         Ok(fresh)
     }
 }
 
-fn version(path: &Path) -> Result<Version, s3::Error> {
+fn version(path: &Path) -> Result<Version, Error> {
     let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if metadata.len() > LIMIT {
         let text = format!("{} is too large for a file of keys", path.display());
-        return Err(s3::Error::invalid_config(text));
+        return Err(Error::Settings(text));
     }
     let modified = metadata
         .modified()
@@ -92,8 +94,8 @@ fn version(path: &Path) -> Result<Version, s3::Error> {
     Ok((modified, metadata.len()))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> s3::Error {
-    s3::Error::invalid_config(format!(
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::Settings(format!(
         "cannot read the keys in {}: {error}",
         path.display()
     ))
@@ -128,7 +130,11 @@ fn parse(text: &str) -> Option<S3Credentials> {
 
 impl CredentialsProvider for KeyFile {
     fn credentials_async(&self) -> BoxFuture<'_, Result<CredentialsSnapshot, s3::Error>> {
-        Box::pin(async { self.current().map(CredentialsSnapshot::new) })
+        Box::pin(async {
+            let current = self.current();
+            let wrong = |error: Error| s3::Error::invalid_config(error.to_string());
+            current.map(CredentialsSnapshot::new).map_err(wrong)
+        })
     }
 }
 

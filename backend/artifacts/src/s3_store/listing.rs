@@ -130,7 +130,7 @@ impl S3Store {
             found.extend(uploads.map(|upload| Unfinished {
                 started_at: listed_at(Some(&upload.initiated)),
                 place: upload.key,
-                id: Some(upload.upload_id),
+                id: Some(upload.id),
             }));
             let next = page.next_key_marker.zip(page.next_upload_id_marker);
             if !page.is_truncated || next.is_none() || next == marker {

@@ -26,7 +26,8 @@ pub(super) struct Uploads {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Upload {
     pub(super) key: String,
-    pub(super) upload_id: String,
+    #[serde(rename = "UploadId")]
+    pub(super) id: String,
     pub(super) initiated: String,
 }
 
@@ -52,7 +53,7 @@ mod tests {
         assert!(page.is_truncated);
         assert_eq!(page.next_key_marker.as_deref(), Some("k"));
         assert_eq!(page.upload.len(), 2);
-        assert_eq!(page.upload[1].upload_id, "2");
+        assert_eq!(page.upload[1].id, "2");
         assert!(
             uploads("<ListMultipartUploadsResult/>")
                 .unwrap()

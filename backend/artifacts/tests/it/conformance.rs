@@ -9,6 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::deliveries;
 
+/// Size of a part.
+pub(crate) const PART: usize = 8 * 1024 * 1024;
+const _: () = assert!(PART as u64 == PART_BYTES);
+
 /// Bytes that differ by seed.
 pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
@@ -47,7 +51,7 @@ pub(crate) async fn conforms(store: Arc<dyn ArtifactStore>) {
 }
 
 async fn streams_what_is_larger_than_a_part(store: &dyn ArtifactStore) {
-    let bytes = bytes(7, 2 * PART_BYTES as usize + 12_345);
+    let bytes = bytes(7, 2 * PART + 12_345);
     let hash = ObjectHash::of(&bytes);
     let mut lie = bytes.clone();
     *lie.last_mut().unwrap() ^= 1;

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use artifacts::{ArtifactStore, Delivery, Error, ObjectHash, PART_BYTES, SignedRequest, Upload};
+use artifacts::{ArtifactStore, Delivery, Error, ObjectHash, SignedRequest, Upload};
 use bytes::Bytes;
 use reqwest::{Client, Method, Response};
 
-use crate::conformance::{bytes, get};
+use crate::conformance::{PART, bytes, get};
 
 const LIFETIME: Duration = Duration::from_mins(1);
 
@@ -84,8 +84,8 @@ pub(crate) async fn send_parts(store: &dyn ArtifactStore, upload: &Upload, bytes
 }
 
 async fn send_part(store: &dyn ArtifactStore, upload: &Upload, bytes: &Bytes, number: u32) {
-    let start = (number as usize - 1) * PART_BYTES as usize;
-    let end = bytes.len().min(start + PART_BYTES as usize);
+    let start = (number as usize - 1) * PART;
+    let end = bytes.len().min(start + PART);
     let part = bytes.slice(start..end);
     match store.sign_part(upload, number, LIFETIME).await.unwrap() {
         Some(signed) => {
@@ -97,11 +97,7 @@ async fn send_part(store: &dyn ArtifactStore, upload: &Upload, bytes: &Bytes, nu
 }
 
 async fn takes_parts(store: &dyn ArtifactStore) {
-    for (seed, size) in [
-        (21, PART_BYTES as usize + 1),
-        (22, 1),
-        (23, PART_BYTES as usize),
-    ] {
+    for (seed, size) in [(21, PART + 1), (22, 1), (23, PART)] {
         let bytes = Bytes::from(bytes(seed, size));
         let upload = store.begin(&delivery(&bytes, "job_1")).await.unwrap();
         send_parts(store, &upload, &bytes).await;
@@ -123,7 +119,7 @@ async fn takes_parts(store: &dyn ArtifactStore) {
 }
 
 async fn keeps_parts_for_another_try(store: &dyn ArtifactStore) {
-    let bytes = Bytes::from(bytes(24, PART_BYTES as usize + 9));
+    let bytes = Bytes::from(bytes(24, PART + 9));
     let upload = store.begin(&delivery(&bytes, "job_2")).await.unwrap();
     send_part(store, &upload, &bytes, 1).await;
     let early = store.complete(&upload).await;
@@ -139,9 +135,9 @@ async fn keeps_parts_for_another_try(store: &dyn ArtifactStore) {
 }
 
 async fn refuses_wrong_parts(store: &dyn ArtifactStore) {
-    let bytes = Bytes::from(bytes(25, PART_BYTES as usize + 9));
+    let bytes = Bytes::from(bytes(25, PART + 9));
     let mut lie = bytes.to_vec();
-    lie[PART_BYTES as usize + 3] ^= 1;
+    lie[PART + 3] ^= 1;
     let upload = store.begin(&delivery(&bytes, "job_3")).await.unwrap();
     send_parts(store, &upload, &lie.into()).await;
     let refused = store.complete(&upload).await;
@@ -160,7 +156,7 @@ async fn refuses_wrong_parts(store: &dyn ArtifactStore) {
 }
 
 async fn completes_once_for_many(store: Arc<dyn ArtifactStore>) {
-    let bytes = Bytes::from(bytes(26, PART_BYTES as usize + 9));
+    let bytes = Bytes::from(bytes(26, PART + 9));
     let upload = store.begin(&delivery(&bytes, "job_4")).await.unwrap();
     send_parts(&*store, &upload, &bytes).await;
     let completing: Vec<_> = (0..4)

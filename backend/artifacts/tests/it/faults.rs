@@ -2,18 +2,18 @@
 
 use std::{collections::HashMap, fs, time::Duration};
 
-use artifacts::{ArtifactStore, Error, KeySource, ObjectHash, PART_BYTES, S3Store};
+use artifacts::{ArtifactStore, Error, KeySource, ObjectHash, S3Store};
 use bytes::Bytes;
 use tempfile::TempDir;
 
 use crate::{
-    conformance::{bytes, get, put},
+    conformance::{PART, bytes, get, put},
     deliveries::{delivery, send_parts},
     s3_server::{ACCESS_KEY, BUCKET, Fault, S3Server},
     tally::Tally,
 };
 
-const LARGE: usize = PART_BYTES as usize + 50_000;
+const LARGE: usize = PART + 50_000;
 
 struct World {
     _root: TempDir,

@@ -1,5 +1,11 @@
 //! A process that is killed at every step in turn: what it said to have done is done, and nothing else stays.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "two processes of this test talk by environment and standard output"
+)]
+
 use std::{
     collections::HashMap,
     env,
@@ -12,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use artifacts::{ArtifactStore, Delivery, LocalStore, ObjectHash, PART_BYTES, S3Store, STEP};
+use artifacts::{ArtifactStore, Delivery, LocalStore, ObjectHash, S3Store, STEP};
 use bytes::Bytes;
 use rustix::process::{Signal, getpid, kill_process};
 use tempfile::TempDir;
@@ -22,7 +28,7 @@ use tracing::{
 };
 
 use crate::{
-    conformance::{bytes, put},
+    conformance::{PART, bytes, put},
     deliveries::{delivery, send},
     s3_server::{S3Server, credentials},
     tally::Tally,
@@ -54,7 +60,7 @@ impl Subscriber for Killer {
     fn event(&self, _: &Event<'_>) {
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             kill_process(getpid(), Signal::KILL).expect("a process may kill itself");
-            std::thread::sleep(Duration::from_secs(60)); // the signal is on its way
+            std::thread::sleep(Duration::from_mins(1)); // the signal is on its way
         }
     }
 
@@ -102,7 +108,7 @@ async fn work(store: &dyn ArtifactStore) {
     let small = Bytes::from(bytes(1, 1_000));
     put(store, &small).await.expect("it is stored");
     named(&delivery(&small, ""));
-    let large = bytes(2, PART_BYTES as usize + 1_000);
+    let large = bytes(2, PART + 1_000);
     put(store, &large).await.expect("it is stored");
     named(&delivery(&large, ""));
     let parts = Bytes::from(bytes(3, 2_000));

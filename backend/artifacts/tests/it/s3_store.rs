@@ -26,6 +26,10 @@ async fn store_in_a_bucket_conforms() {
     conforms(Arc::new(store)).await;
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it names the server of an optional test"
+)]
 /// `PERSGUARD_TEST_S3=endpoint,region,bucket,access key,secret key` names another server, such as Garage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn store_on_the_named_server_conforms() {

@@ -1,5 +1,10 @@
 //! What tests of faults count, in lines that a command adds up.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a command reads the lines of these tests"
+)]
+
 use std::collections::HashMap;
 
 use artifacts::{ArtifactStore, ObjectHash, collect};
