@@ -3,10 +3,13 @@
 //! Owns names, shapes and validation, each written once for the browser, the API and the node.
 //! Refuses I/O, clocks and randomness: every value here is data.
 
+pub mod api_key;
 pub mod artifact;
 pub mod attack;
 pub mod auth;
 pub mod base_model;
+pub mod canonical;
+pub mod certificate;
 pub mod demo;
 pub mod evaluation;
 pub mod gallery;
@@ -14,23 +17,30 @@ pub mod id;
 pub mod image;
 pub mod job;
 pub mod limits;
+pub mod matrix;
+pub mod merkle;
 pub mod model_file;
 pub mod model_import;
 pub mod node;
 pub mod objective;
+pub mod organisation;
 pub mod page;
 pub mod patch;
+mod patching;
 pub mod preflight;
 pub mod probe;
 pub mod problem;
 pub mod progress;
 pub mod protected_set;
 pub mod revocation;
+#[cfg(feature = "signing")]
+pub mod signed;
+pub mod role;
 pub mod timestamp;
 pub mod upload;
 
 pub use id::{
-    ArtifactId, GalleryId, ImageId, ImportId, JobId, ModelId, NodeId, PatchId, SetId, UploadId,
-    UserId,
+    ApiKeyId, ArtifactId, GalleryId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId,
+    OrganisationId, PatchId, SessionId, SetId, UploadId, UserId,
 };
 pub use timestamp::Timestamp;

@@ -13,8 +13,12 @@ pub enum ErrorCode {
     Unauthenticated,
     /// E-mail or password is wrong.
     InvalidCredentials,
+    /// The account asks for a code of the authenticator app beside the password.
+    SecondFactorRequired,
     /// Known, but not allowed (other origin, quota, policy).
     Forbidden,
+    /// The API key lacks a scope; `detail` names it.
+    MissingScope,
     /// No such thing, or not yours.
     NotFound,
     /// The route exists, the method does not.
@@ -25,6 +29,10 @@ pub enum ErrorCode {
     EmailTaken,
     /// Something expired or was deleted.
     Gone,
+    /// The object changed since it was read: `If-Match` names another version.
+    PreconditionFailed,
+    /// `If-Match` is missing where it is required.
+    PreconditionRequired,
     /// The body is larger than its limit.
     TooLarge,
     /// The media type or the file's content is not one that is accepted.

@@ -51,7 +51,8 @@ enum Command {
     /// Runs a benchmark.
     Bench {
         /// `diffusion` (training, sampling, autoencoder and text against `PyTorch`), `protect` (the demo benchmark),
-        /// `method` (the paper's method beside ours), `ablation` (losses, weights and persistence one at a time),
+        /// `eval` (the attack matrix with report and certificate),
+        /// `method` (the paper's method beside ours), `ablation` (losses, weights and persistence one at a time), `capacity` (1 to 10 concepts in one model),
         /// `step` (where an injection step spends its time), `plan` (planned against measured memory and time) or
         /// `storage` (artifacts against a bare copy on the same disk).
         name: String,

@@ -46,6 +46,18 @@ enum Command {
     /// Look at the object storage, without any server.
     #[command(subcommand)]
     Storage(Storage),
+    /// Tell whether a certificate is what its issuer signed, without any server or network.
+    Verify {
+        /// The certificate.
+        file: PathBuf,
+        /// The issuer's keys, as its server answers under `/v1/signing-keys`; without them the key that the file names
+        /// is taken.
+        #[arg(long)]
+        key: Option<PathBuf>,
+    },
+    /// Run one cell of a certificate again and compare every number (`rerun FILE --cell N`); part of persguard-node.
+    #[command(disable_help_flag = true)]
+    Rerun(Handed),
     /// Look at signed revocations, without any server.
     #[command(subcommand)]
     Revocation(Revocation),
@@ -110,6 +122,11 @@ fn main() -> anyhow::Result<()> {
         Command::Storage(Storage::Check { storage, origin }) => runtime()?.block_on(
             storage_check::run(&storage, origin.as_deref(), &mut std::io::stdout()),
         ),
+        Command::Rerun(handed) => handed.over("rerun"),
+        Command::Verify { file, key } => {
+            let lines = api::certificate::verify(&file, key.as_deref())?;
+            Ok(std::io::stdout().write_all(lines.as_bytes())?)
+        }
         Command::Revocation(Revocation::Verify { file, key }) => verify(&file, &key),
     }
 }

@@ -1,5 +1,6 @@
 //! The program `persguard-node`: the node, with `work DIR` the trainer that the node starts, with `model` what is told
-//! of models on disk, with `plan` what a training step will take, or with `delta` what two weights files differ in.
+//! of models on disk, with `plan` what a training step will take, with `delta` what two weights files differ in, or with
+//! `rerun` a cell of a certificate again.
 
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
 
@@ -33,6 +34,7 @@ fn main() -> Result<ExitCode> {
         Some("model") => return Ok(node::model::run(arguments)),
         Some("delta") => return Ok(node::delta::run(arguments)),
         Some("plan") => return Ok(node::plan::run(arguments)),
+        Some("rerun") => return Ok(node::rerun::run(arguments)),
         _ => {}
     }
     let Arguments { config } = Arguments::parse();

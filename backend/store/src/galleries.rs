@@ -4,7 +4,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
 };
-use shared::{GalleryId, JobId, SetId, Timestamp, UserId, evaluation::EvaluationOutput};
+use shared::{GalleryId, JobId, OrganisationId, SetId, Timestamp, evaluation::EvaluationOutput};
 
 use crate::{
     Error, Store,
@@ -33,7 +33,7 @@ pub struct GalleryRecord {
     /// Identifies the gallery.
     pub id: GalleryId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// The protected set.
     pub set_id: SetId,
     /// The job that trained the protection.
@@ -69,7 +69,7 @@ impl TryFrom<Model> for GalleryRecord {
     fn try_from(row: Model) -> Result<Self, Error> {
         Ok(Self {
             id: GalleryId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             set_id: SetId::from_uuid(row.set_id),
             protect_job_id: JobId::from_uuid(row.protect_job_id),
             evaluation_job_id: JobId::from_uuid(row.evaluation_job_id),
@@ -117,7 +117,7 @@ impl Store {
     /// The owner's galleries, newest first, from below `after`.
     pub async fn list_galleries(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         after: Option<GalleryId>,
         limit: u64,
     ) -> Result<Vec<GallerySummaryRecord>, Error> {
@@ -138,7 +138,7 @@ impl Store {
     /// Finds a gallery of this owner.
     pub async fn find_gallery(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: GalleryId,
     ) -> Result<Option<GalleryRecord>, Error> {
         Entity::find_by_id(id.uuid())
@@ -162,7 +162,7 @@ impl Store {
     /// The newest public gallery of an account: with the demo account, the demo gallery.
     pub async fn latest_public_gallery(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
     ) -> Result<Option<GalleryRecord>, Error> {
         Entity::find()
             .filter(Column::OwnerId.eq(owner.uuid()))
@@ -177,7 +177,7 @@ impl Store {
     /// Publishes or hides a gallery; `false` where this owner has none.
     pub async fn set_gallery_public(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: GalleryId,
         public: bool,
     ) -> Result<bool, Error> {

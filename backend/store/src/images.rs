@@ -1,7 +1,7 @@
 //! Images of protected sets.
 
 use sea_orm::{ColumnTrait, EntityTrait, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder};
-use shared::{ImageId, SetId, Timestamp, UserId};
+use shared::{ImageId, OrganisationId, SetId, Timestamp};
 
 use crate::{
     Error, Store,
@@ -35,7 +35,7 @@ pub struct ImageRecord {
     /// Identifies the image.
     pub id: ImageId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// The set that holds it.
     pub set_id: SetId,
     /// File name as uploaded, without any path.
@@ -66,7 +66,7 @@ impl TryFrom<image::Model> for ImageRecord {
     fn try_from(row: image::Model) -> Result<Self, Error> {
         Ok(Self {
             id: ImageId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             set_id: SetId::from_uuid(row.set_id),
             filename: row.filename,
             width: number("image width", row.width)?,
@@ -84,14 +84,18 @@ impl TryFrom<image::Model> for ImageRecord {
 
 impl Store {
     /// The images of a set of this owner, oldest first.
-    pub async fn list_images(&self, owner: UserId, set: SetId) -> Result<Vec<ImageRecord>, Error> {
+    pub async fn list_images(
+        &self,
+        owner: OrganisationId,
+        set: SetId,
+    ) -> Result<Vec<ImageRecord>, Error> {
         self.list_images_of_sets(owner, &[set]).await
     }
 
     /// The images of several sets of this owner, oldest first; each record names its set.
     pub async fn list_images_of_sets(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         sets: &[SetId],
     ) -> Result<Vec<ImageRecord>, Error> {
         image::Entity::find()
@@ -108,7 +112,7 @@ impl Store {
     /// Finds an image of this owner.
     pub async fn find_image(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ImageId,
     ) -> Result<Option<ImageRecord>, Error> {
         image::Entity::find_by_id(id.uuid())
@@ -120,7 +124,7 @@ impl Store {
     }
 
     /// Deletes an image of a draft; `false` where there is none, and [`Error::SetSealed`].
-    pub async fn delete_image(&self, owner: UserId, id: ImageId) -> Result<bool, Error> {
+    pub async fn delete_image(&self, owner: OrganisationId, id: ImageId) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         let image = image::Entity::find_by_id(id.uuid())
             .filter(image::Column::OwnerId.eq(owner.uuid()))
@@ -139,7 +143,7 @@ impl Store {
     }
 
     /// How many images a set of this owner holds.
-    pub async fn count_images(&self, owner: UserId, set: SetId) -> Result<u64, Error> {
+    pub async fn count_images(&self, owner: OrganisationId, set: SetId) -> Result<u64, Error> {
         Ok(image::Entity::find()
             .filter(image::Column::OwnerId.eq(owner.uuid()))
             .filter(image::Column::SetId.eq(set.uuid()))

@@ -1,14 +1,13 @@
 //! Accounts.
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use shared::{Timestamp, UserId};
 
 use crate::{
     Error, Store,
     database::{insert, new_uuid},
-    entity::user,
+    entity::{organisation, user},
+    organisations,
 };
 
 /// What a new account is made of.
@@ -33,6 +32,8 @@ pub struct UserRecord {
     pub name: String,
     /// PHC string of the password's hash.
     pub password_hash: String,
+    /// When its address was confirmed.
+    pub email_verified_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -44,18 +45,10 @@ impl From<user::Model> for UserRecord {
             email: row.email,
             name: row.name,
             password_hash: row.password_hash,
+            email_verified_at: row.email_verified_at.map(Timestamp::from_milliseconds),
             created_at: Timestamp::from_milliseconds(row.created_at),
         }
     }
-}
-
-/// Locks an account until the transaction ends: what counts its rows goes one at a time.
-pub(crate) async fn lock(connection: &impl ConnectionTrait, owner: UserId) -> Result<(), Error> {
-    user::Entity::find_by_id(owner.uuid())
-        .lock(LockType::NoKeyUpdate)
-        .one(connection)
-        .await?;
-    Ok(())
 }
 
 fn normal(email: &str) -> String {
@@ -63,7 +56,7 @@ fn normal(email: &str) -> String {
 }
 
 impl Store {
-    /// Makes an account, or [`Error::EmailTaken`].
+    /// Makes an account and its own organisation, which carries its id; or [`Error::EmailTaken`].
     pub async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<UserRecord, Error> {
         let row = user::Model {
             id: new_uuid(now),
@@ -71,10 +64,20 @@ impl Store {
             name: new.name,
             password_hash: new.password_hash,
             created_at: now.milliseconds(),
+            email_verified_at: None,
         };
-        insert(self.writer(), row.clone())
+        let own = organisation::Model {
+            id: row.id,
+            name: row.name.clone(),
+            personal_user_id: Some(row.id),
+            created_at: row.created_at,
+        };
+        let transaction = self.begin().await?;
+        insert(&transaction, row.clone())
             .await
             .map_err(|error| Error::or_unique(error, Error::EmailTaken))?;
+        organisations::found(&transaction, own, row.id).await?;
+        transaction.commit().await?;
         Ok(row.into())
     }
 
@@ -93,5 +96,15 @@ impl Store {
             .one(&self.reader)
             .await?;
         Ok(row.map(UserRecord::from))
+    }
+
+    /// Calls a person something else.
+    pub async fn rename_user(&self, id: UserId, name: &str) -> Result<(), Error> {
+        user::Entity::update_many()
+            .col_expr(user::Column::Name, Expr::value(name))
+            .filter(user::Column::Id.eq(id.uuid()))
+            .exec(self.writer())
+            .await?;
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Files that jobs produced.
 
-use shared::{ArtifactId, UserId, artifact::Artifact};
+use shared::{ArtifactId, OrganisationId, artifact::Artifact};
 use store::ArtifactRecord;
 
 use super::App;
@@ -27,7 +27,7 @@ pub(crate) fn view(file: ArtifactRecord) -> Artifact {
 /// A file of the viewer, or a picture of a public gallery.
 pub async fn find(
     app: &App,
-    viewer: Option<UserId>,
+    viewer: Option<OrganisationId>,
     id: ArtifactId,
 ) -> Result<ArtifactRecord, Error> {
     if let Some(viewer) = viewer

@@ -6,9 +6,9 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
 };
-use shared::{JobId, SetId, UserId, job::Job, protected_set::ProtectedSet};
+use shared::{JobId, OrganisationId, SetId, job::Job, protected_set::ProtectedSet};
 
-use super::CurrentUser;
+use super::Tenant;
 use crate::{
     app::{App, jobs, protected_sets},
     error::Error,
@@ -28,9 +28,26 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
     }
 }
 
+/// Two ids of the path, in their order.
+pub(crate) struct Ids<T, U>(pub(crate) T, pub(crate) U);
+
+impl<S: Send + Sync, T: FromStr, U: FromStr> FromRequestParts<S> for Ids<T, U> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Error::NotFound)?;
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err(Error::NotFound),
+        }
+    }
+}
+
 /// A protected set of the caller.
 pub(crate) struct OwnedSet {
-    pub(crate) owner: UserId,
+    pub(crate) owner: OrganisationId,
     pub(crate) set: ProtectedSet,
 }
 
@@ -38,7 +55,7 @@ impl FromRequestParts<App> for OwnedSet {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let CurrentUser(owner) = CurrentUser::from_request_parts(parts, app).await?;
+        let Tenant(owner) = Tenant::from_request_parts(parts, app).await?;
         let Id(id) = Id::<SetId>::from_request_parts(parts, app).await?;
         let set = protected_sets::find(app, owner, id).await?;
         Ok(Self { owner, set })
@@ -47,7 +64,7 @@ impl FromRequestParts<App> for OwnedSet {
 
 /// A job of the caller.
 pub(crate) struct OwnedJob {
-    pub(crate) owner: UserId,
+    pub(crate) owner: OrganisationId,
     pub(crate) job: Job,
 }
 
@@ -55,7 +72,7 @@ impl FromRequestParts<App> for OwnedJob {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let CurrentUser(owner) = CurrentUser::from_request_parts(parts, app).await?;
+        let Tenant(owner) = Tenant::from_request_parts(parts, app).await?;
         let Id(id) = Id::<JobId>::from_request_parts(parts, app).await?;
         let job = jobs::find(app, owner, id).await?;
         Ok(Self { owner, job })

@@ -1,6 +1,7 @@
 //! One file a noun. A handler extracts, authorises, makes one call and serialises.
 
 pub(crate) mod accounts;
+pub(crate) mod api_keys;
 pub(crate) mod artifacts;
 pub(crate) mod base_models;
 pub(crate) mod blobs;
@@ -13,11 +14,13 @@ pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod model_imports;
 pub(crate) mod nodes;
+pub(crate) mod organisations;
 pub(crate) mod patches;
 pub(crate) mod protected_sets;
 mod range;
 pub(crate) mod revocations;
 pub(crate) mod server;
+pub(crate) mod tokens;
 pub(crate) mod uploads;
 
 use axum::http::{HeaderName, header};

@@ -1,6 +1,7 @@
 //! The API over real sockets: every test has its own server, directory and SQLite file.
 
 mod accounts;
+mod authorisation;
 mod concepts;
 mod demo;
 mod documents;
@@ -8,15 +9,20 @@ mod events;
 mod galleries;
 mod imports;
 mod jobs;
+mod keys;
+mod letters;
 mod nodes;
+mod organisations;
 mod patches;
 mod people;
 mod probes;
 mod problems;
 mod revocations;
+mod rules;
 #[path = "../../../artifacts/tests/it/s3_server/mod.rs"]
 mod s3_server;
 mod scripted;
+mod second_factors;
 mod sets;
 mod storage;
 mod support;

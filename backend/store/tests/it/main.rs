@@ -9,11 +9,13 @@
 mod accounts;
 mod concepts;
 mod concurrency;
+mod credentials;
 mod finishing;
 mod idempotency;
 mod imports;
 mod interleaving;
 mod jobs;
+mod organisations;
 mod patches;
 mod postgres;
 mod scoping;
