@@ -41,6 +41,11 @@ macro_rules! id {
                 Self(uuid)
             }
 
+            /// The id of nothing that is stored.
+            pub const fn nil() -> Self {
+                Self(Uuid::nil())
+            }
+
             /// The UUID inside.
             pub const fn uuid(self) -> Uuid {
                 self.0

@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub use self::clean::{CleanArm, attack_clean};
-pub(crate) use self::plan::token_ids;
+pub(crate) use self::plan::{seeds as image_seeds, token_ids};
 
 mod arm;
 mod clean;

@@ -3,9 +3,7 @@
 
 use std::fmt::Write;
 
-use shared::evaluation::Estimate;
-
-use super::summary::Step;
+use shared::{evaluation::Estimate, matrix::Point};
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
@@ -32,11 +30,12 @@ impl Frame {
 struct Line<'a> {
     class: &'static str,
     label: &'static str,
-    value: &'a dyn Fn(&Step) -> Estimate,
+    value: &'a dyn Fn(&Point) -> Estimate,
 }
 
-/// The chart of both models.
-pub(super) fn hit_rates(steps: &[Step]) -> String {
+/// The chart of both models: values in `[0, 1]` by step, rising. Classes `line`, `band`, `mark`, `label`, `tick` and `grid`
+/// are for the page's style.
+pub fn hit_rates(steps: &[Point]) -> String {
     let last = steps.last().map_or(1, |step| step.attack_step).max(1);
     let frame = Frame {
         last: f64::from(last),
@@ -49,12 +48,12 @@ pub(super) fn hit_rates(steps: &[Step]) -> String {
         Line {
             class: "clean",
             label: "clean model",
-            value: &|step| step.hit_clean,
+            value: &|step| step.clean,
         },
         Line {
             class: "protected",
             label: "protected model",
-            value: &|step| step.hit_protected,
+            value: &|step| step.protected,
         },
     ];
     for line in &lines {
@@ -64,7 +63,7 @@ pub(super) fn hit_rates(steps: &[Step]) -> String {
     svg
 }
 
-fn axes(svg: &mut String, frame: &Frame, steps: &[Step]) {
+fn axes(svg: &mut String, frame: &Frame, steps: &[Point]) {
     for tick in 0..=4 {
         let share = f64::from(tick) / 4.0;
         let (y, right) = (Frame::y(share), WIDTH - RIGHT);
@@ -92,8 +91,8 @@ fn axes(svg: &mut String, frame: &Frame, steps: &[Step]) {
     );
 }
 
-fn draw(svg: &mut String, frame: &Frame, steps: &[Step], line: &Line<'_>) {
-    let at = |step: &Step, share: f64| {
+fn draw(svg: &mut String, frame: &Frame, steps: &[Point], line: &Line<'_>) {
+    let at = |step: &Point, share: f64| {
         format!("{:.1},{:.1}", frame.x(step.attack_step), Frame::y(share))
     };
     let upper = steps.iter().map(|step| at(step, (line.value)(step).high));
