@@ -100,6 +100,7 @@ pub(crate) fn SignInPage() -> impl IntoView {
         let body = CreateSession {
             email: email.get_untracked().trim().to_owned(),
             password: password.get_untracked(),
+            code: None,
         };
         form.submit(
             Vec::new(),
