@@ -33,9 +33,9 @@ pub mod problem;
 pub mod progress;
 pub mod protected_set;
 pub mod revocation;
+pub mod role;
 #[cfg(feature = "signing")]
 pub mod signed;
-pub mod role;
 pub mod timestamp;
 pub mod upload;
 

@@ -15,6 +15,10 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct CreateProtectedSet {
     /// What the owner calls it.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 100, pattern = "\\S")
+    )]
     pub name: String,
 }
 

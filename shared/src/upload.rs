@@ -22,12 +22,23 @@ pub struct CreateUpload {
     /// The set that the image joins.
     pub protected_set_id: SetId,
     /// File name; directories are cut off.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 1,
+            max_length = 200,
+            pattern = "^[A-Za-z0-9][A-Za-z0-9._ -]*$"
+        )
+    )]
     pub filename: String,
     /// Exact size in bytes.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 20971520))]
     pub size_bytes: u64,
     /// SHA-256 of the bytes, 64 lower-case hexadecimal digits.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: String,
     /// `image/jpeg`, `image/png` or `image/webp`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^image/(jpeg|png|webp)$"))]
     pub media_type: String,
 }
 

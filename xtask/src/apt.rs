@@ -35,6 +35,11 @@ const TEST_NEEDS: &[Need] = &[
         packages: &["g++"],
     },
     Need {
+        what: "an SMTP server, for the tests of letters",
+        met: || Path::new("/usr/lib/python3/dist-packages/aiosmtpd").is_dir(),
+        packages: &["python3-aiosmtpd"],
+    },
+    Need {
         what: "PostgreSQL",
         met: has_postgres,
         packages: &["postgresql"],

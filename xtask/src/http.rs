@@ -1,4 +1,4 @@
-//! One GET to the server that we started, over the loopback.
+//! Requests to the server that we started, over the loopback.
 
 use std::{
     io::{Read, Write},
@@ -11,16 +11,27 @@ use serde_json::Value;
 
 /// Fetches a JSON document from `address`, such as `127.0.0.1:7740`.
 pub(crate) fn get_json(address: &str, path: &str) -> Result<Value> {
+    exchange(address, &format!("GET {path}"), "")
+}
+
+/// Posts a JSON document; the answer is one too.
+pub(crate) fn post_json(address: &str, path: &str, body: &Value) -> Result<Value> {
+    exchange(address, &format!("POST {path}"), &body.to_string())
+}
+
+fn exchange(address: &str, line: &str, body: &str) -> Result<Value> {
     let mut stream = TcpStream::connect(address).with_context(|| format!("reaching {address}"))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let length = body.len();
     // Version 1.0: the answer ends with the connection and is never sent in chunks.
     write!(
         stream,
-        "GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n"
+        "{line} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    parse(&answer).with_context(|| format!("GET {path}"))
+    parse(&answer).with_context(|| line.to_owned())
 }
 
 fn parse(answer: &[u8]) -> Result<Value> {
@@ -31,7 +42,7 @@ fn parse(answer: &[u8]) -> Result<Value> {
     let head = String::from_utf8_lossy(&answer[..end]);
     let status = head.split_whitespace().nth(1).unwrap_or_default();
     let body = &answer[end + 4..];
-    if status != "200" {
+    if !matches!(status, "200" | "201") {
         bail!("status {status}: {}", String::from_utf8_lossy(body));
     }
     Ok(serde_json::from_slice(body)?)

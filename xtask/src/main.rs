@@ -13,6 +13,8 @@ mod apt;
 mod cache;
 mod claim;
 mod commands;
+mod compatibility;
+mod contract;
 mod cuda;
 mod demo;
 mod http;

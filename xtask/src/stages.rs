@@ -12,15 +12,15 @@ use clap::Args;
 use crate::{
     apt,
     cache::{cargo, folder, run},
-    cuda, storage, web,
+    contract, cuda, storage, web,
 };
 
 /// What to check.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, journeys, browser; or one that runs
-    /// only when it is named: cuda (builds with the feature; fetches 1.2 GB once), storage (the artifact stores among
-    /// faults, with a line of what they cost).
+    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, journeys, browser, contract; or one
+    /// that runs only when it is named: cuda (builds with the feature; fetches 1.2 GB once), storage (the artifact
+    /// stores among faults, with a line of what they cost).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
@@ -53,6 +53,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("architecture", |totals| end_to_end("architecture", totals)),
     ("journeys", |totals| end_to_end("journeys", totals)),
     ("browser", |totals| end_to_end("browser", totals)),
+    ("contract", |_| contract::check()),
 ];
 
 /// Stages that run only when they are named: they cost more than every push is worth.

@@ -32,6 +32,9 @@ pub enum Error {
     /// An API key without the scope that the route asks for.
     #[error("This API key lacks the scope `{}`. Make one that has it.", .0.as_str())]
     MissingScope(Scope),
+    /// A signed-in person who cannot show a password or a code.
+    #[error("{}", .0.detail)]
+    WrongProof(FieldError),
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(String),
@@ -159,6 +162,15 @@ impl Error {
         }])
     }
 
+    /// A field that proves nothing.
+    pub fn wrong_proof(pointer: &str, code: &str, detail: impl Into<String>) -> Self {
+        Self::WrongProof(FieldError {
+            pointer: pointer.into(),
+            code: code.into(),
+            detail: detail.into(),
+        })
+    }
+
     /// Refuses a request whose fields are invalid.
     pub fn unless_valid(errors: Vec<FieldError>) -> Result<(), Self> {
         if errors.is_empty() {
@@ -176,6 +188,7 @@ impl Error {
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Code::Unauthenticated),
             Self::InvalidCredentials => (StatusCode::UNAUTHORIZED, Code::InvalidCredentials),
             Self::SecondFactorRequired(_) => (StatusCode::UNAUTHORIZED, Code::SecondFactorRequired),
+            Self::WrongProof(_) => (StatusCode::FORBIDDEN, Code::InvalidCredentials),
             Self::MissingScope(_) => (StatusCode::FORBIDDEN, Code::MissingScope),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Code::Forbidden),
             Self::NotFound => (StatusCode::NOT_FOUND, Code::NotFound),
@@ -230,6 +243,7 @@ impl Error {
             retryable: matches!(status.as_u16(), 408 | 429 | 500 | 503),
             errors: match self {
                 Self::Invalid(errors) => errors.clone(),
+                Self::WrongProof(error) => vec![error.clone()],
                 _ => Vec::new(),
             },
         }

@@ -7,15 +7,16 @@ use shared::{api_key::Scope, problem::Problem};
 use utoipa::{
     OpenApi as _,
     openapi::{
-        Content, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
-        path::Operation,
+        Content, InfoBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        schema::{ObjectBuilder, Type},
         security::{
             ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
         },
     },
 };
 
-use crate::policy::{self, Access, Rule};
+use crate::policy::{self, Access, Repeats, Rule};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(components(schemas(Problem)))]
@@ -86,11 +87,38 @@ pub(crate) fn operations(document: &OpenApi) -> BTreeSet<(String, String)> {
     operations
 }
 
+/// The header under which a request can be repeated.
+fn idempotency_key(required: bool) -> Parameter {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^\"?[!#-~]{1,255}\"?$"));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(if required {
+            Required::True
+        } else {
+            Required::False
+        })
+        .description(Some(
+            "The caller's own name for this request: repeated under it, it gets the first answer.",
+        ))
+        .schema(Some(schema))
+        .build()
+}
+
 /// Says who may call an operation, as the policy has it.
 fn add_rule(rule: Option<&Rule>, operation: &mut Operation) {
     let Some(rule) = rule else {
         return;
     };
+    if rule.method == "POST" && rule.repeats != Repeats::Harmless {
+        let key = idempotency_key(rule.repeats == Repeats::Required);
+        operation
+            .parameters
+            .get_or_insert_default()
+            .push(RefOr::T(key));
+    }
     let none: [String; 0] = [];
     let by = |name: &str| SecurityRequirement::new(name, none.clone());
     let with = |scope: Scope| SecurityRequirement::new("api_key", [scope.as_str()]);

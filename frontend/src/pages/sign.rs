@@ -94,12 +94,13 @@ pub(crate) fn SignInPage() -> impl IntoView {
     let session = Session::expect();
     let form = FormState::new();
     let target = use_departure();
-    let [email, password] = [(); 2].map(|()| RwSignal::new(String::new()));
+    let [email, password, code] = [(); 3].map(|()| RwSignal::new(String::new()));
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let body = CreateSession {
             email: email.get_untracked().trim().to_owned(),
             password: password.get_untracked(),
+            code: Some(code.get_untracked().trim().to_owned()).filter(|code| !code.is_empty()),
         };
         form.submit(
             Vec::new(),
@@ -114,6 +115,7 @@ pub(crate) fn SignInPage() -> impl IntoView {
                 {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
                 <TextField label="E-mail address" pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
                 <TextField label="Password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="current-password" test="password" />
+                <TextField label="Code of your authenticator app, if you use one" pointer="#/code" kind="text" value=code error=form.field("#/code") autocomplete="one-time-code" test="code" />
                 <SubmitButton label="Sign in" busy_label="Signing in…" busy=form.busy test="submit" />
             </form>
             <p>"New here? " <a href=move || other_form("/sign-up", &target()) data-test="to-sign-up">"Create an account"</a></p>

@@ -154,8 +154,8 @@ pub async fn update(
     condition: &IfMatch,
     request: &UpdateApiKey,
 ) -> Result<ApiKey, Error> {
-    condition.check(&find(app, organisation, id).await?)?;
     Error::unless_valid(request.validate())?;
+    condition.check(&find(app, organisation, id).await?)?;
     let name = request.name.as_deref().map(str::trim);
     let blocks = request.allowed_addresses.as_deref();
     let changed = app

@@ -182,11 +182,8 @@ pub async fn change(app: &App, caller: &Principal, request: ChangePassword) -> R
 
 fn at_current_password(error: Error) -> Error {
     match error {
-        Error::Invalid(mut errors) => {
-            for error in &mut errors {
-                error.pointer = "#/current_password".into();
-            }
-            Error::Invalid(errors)
+        Error::WrongProof(error) => {
+            Error::wrong_proof("#/current_password", &error.code, error.detail)
         }
         other => other,
     }

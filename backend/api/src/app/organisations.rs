@@ -85,8 +85,8 @@ pub async fn update(
     condition: &IfMatch,
     request: &UpdateOrganisation,
 ) -> Result<Organisation, Error> {
-    condition.check(&find(app, caller).await?)?;
     Error::unless_valid(request.validate())?;
+    condition.check(&find(app, caller).await?)?;
     if let Some(name) = &request.name {
         app.store()
             .rename_organisation(caller.organisation, name.trim())

@@ -100,7 +100,7 @@ pub(crate) async fn require_password(
     }
     lockout::count(app, &subject).await?;
     // The session is valid: this is no reason to sign in again.
-    Err(Error::field(
+    Err(Error::wrong_proof(
         "#/password",
         "wrong_password",
         "This is not your password.",
@@ -140,7 +140,7 @@ pub async fn confirm(
     let step = totp(&factor.secret, "")?
         .check(request.code.trim(), seconds(app))
         .ok_or_else(|| {
-            Error::field(
+            Error::wrong_proof(
                 "#/code",
                 "wrong_code",
                 "The code is wrong. Check the clock of the device.",
@@ -169,7 +169,7 @@ async fn prove(app: &App, user: UserId, request: ProveIdentity) -> Result<(), Er
     }
     match require(app, user, Some(&request.code)).await {
         Err(Error::SecondFactorRequired(detail)) => {
-            Err(Error::field("#/code", "wrong_code", detail))
+            Err(Error::wrong_proof("#/code", "wrong_code", detail))
         }
         other => other,
     }

@@ -288,8 +288,8 @@ pub async fn update_account(
     condition: &IfMatch,
     request: &UpdateUser,
 ) -> Result<User, Error> {
-    condition.check(&find_account(app, id).await?)?;
     Error::unless_valid(request.validate())?;
+    condition.check(&find_account(app, id).await?)?;
     if let Some(name) = &request.name {
         app.store().rename_user(id, name.trim()).await?;
     }

@@ -64,7 +64,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
             .map_err(|error| too_large(&error))?;
         match (bytes.is_empty(), json) {
             (true, _) => Ok(Self(T::default())),
-            (false, true) => parse(&bytes).map(Self),
+            // `null` says as little as no body.
+            (false, true) => {
+                parse::<Option<T>>(&bytes).map(|value| Self(value.unwrap_or_default()))
+            }
             (false, false) => Err(Error::UnsupportedMediaType(
                 "Send no body, or JSON with the header `Content-Type: application/json`.".into(),
             )),

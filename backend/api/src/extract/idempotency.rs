@@ -32,8 +32,13 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             .headers
             .get("idempotency-key")
             .ok_or(Error::IdempotencyKeyRequired)?;
-        let key = header.to_str().unwrap_or_default().trim().trim_matches('"');
-        if key.is_empty() || key.len() > MAX_LENGTH {
+        let text = header.to_str().unwrap_or_default().trim();
+        let text = text.strip_prefix('"').unwrap_or(text);
+        let key = text.strip_suffix('"').unwrap_or(text);
+        let visible = key
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'"');
+        if key.is_empty() || key.len() > MAX_LENGTH || !visible {
             return Err(Error::Malformed(format!(
                 "Idempotency-Key takes 1 to {MAX_LENGTH} visible ASCII characters."
             )));

@@ -152,7 +152,8 @@ pub(crate) async fn find_me(
 
 /// Changes the account that is asking.
 #[utoipa::path(patch, path = "/v1/me", tag = "accounts",
-    params(("If-Match" = String, Header, description = "The ETag of what was read.")),
+    params(("If-Match" = String, Header, description = "The ETag of what was read, or `*`.",
+            pattern = "^([*]|(W/)?\"[!#-+--~]*\")$", example = "*")),
     request_body(content = UpdateUser, content_type = "application/merge-patch+json"),
     responses((status = 200, body = User)))]
 pub(crate) async fn update_me(

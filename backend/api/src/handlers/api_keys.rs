@@ -65,7 +65,8 @@ pub(crate) async fn find_api_key(
 /// Changes a key's name or the addresses from which it may be used.
 #[utoipa::path(patch, path = "/v1/api-keys/{id}", tag = "keys",
     params(("id" = ApiKeyId, Path),
-        ("If-Match" = String, Header, description = "The ETag of what was read.")),
+        ("If-Match" = String, Header, description = "The ETag of what was read, or `*`.",
+            pattern = "^([*]|(W/)?\"[!#-+--~]*\")$", example = "*")),
     request_body(content = UpdateApiKey, content_type = "application/merge-patch+json"),
     responses((status = 200, body = ApiKey)))]
 pub(crate) async fn update_api_key(

@@ -39,7 +39,7 @@ pub(crate) async fn create_preflight(
 
 /// Launches a job.
 #[utoipa::path(post, path = "/v1/jobs", tag = "jobs", request_body = JobSpec,
-    params(("Idempotency-Key" = String, Header)), responses((status = 202, body = Job)))]
+    responses((status = 202, body = Job)))]
 pub(crate) async fn create_job(
     State(app): State<App>,
     caller: Principal,
@@ -51,7 +51,7 @@ pub(crate) async fn create_job(
 
 /// Starts a look at the base model before a launch: a job that `GET /v1/jobs/{id}` follows.
 #[utoipa::path(post, path = "/v1/probes", tag = "jobs", request_body = JobSpec,
-    params(("Idempotency-Key" = String, Header)), responses((status = 202, body = Job)))]
+    responses((status = 202, body = Job)))]
 pub(crate) async fn create_probe(
     State(app): State<App>,
     caller: Principal,

@@ -46,7 +46,7 @@ pub(crate) async fn find_import_sources(State(app): State<App>, _: Tenant) -> Bo
 
 /// Starts an import: from files that the caller sends next, or from object storage.
 #[utoipa::path(post, path = "/v1/base-model-imports", tag = "models",
-    request_body = CreateModelImport, params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = CreateModelImport,
     responses((status = 202, body = ModelImport)))]
 pub(crate) async fn create_import(
     State(app): State<App>,

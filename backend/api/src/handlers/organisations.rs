@@ -55,7 +55,8 @@ pub(crate) async fn find_organisation(
 /// Changes an organisation.
 #[utoipa::path(patch, path = "/v1/organisations/{id}", tag = "organisations",
     params(("id" = OrganisationId, Path),
-        ("If-Match" = String, Header, description = "The ETag of what was read.")),
+        ("If-Match" = String, Header, description = "The ETag of what was read, or `*`.",
+            pattern = "^([*]|(W/)?\"[!#-+--~]*\")$", example = "*")),
     request_body(content = UpdateOrganisation, content_type = "application/merge-patch+json"),
     responses((status = 200, body = Organisation)))]
 pub(crate) async fn update_organisation(
@@ -72,7 +73,8 @@ pub(crate) async fn update_organisation(
 /// Deletes an organisation that holds no set any more.
 #[utoipa::path(delete, path = "/v1/organisations/{id}", tag = "organisations",
     params(("id" = OrganisationId, Path),
-        ("If-Match" = String, Header, description = "The ETag of what was read.")),
+        ("If-Match" = String, Header, description = "The ETag of what was read, or `*`.",
+            pattern = "^([*]|(W/)?\"[!#-+--~]*\")$", example = "*")),
     responses((status = 204)))]
 pub(crate) async fn delete_organisation(
     State(app): State<App>,

@@ -44,7 +44,12 @@ async fn signing_in_takes_a_code_that_works_once() {
     let server = Server::start().await;
     let ada = server.person("ada").await;
     let wrong = json!({ "password": "wrong wrong wrong" });
-    refused(ada.post("/v1/me/totp", &wrong).await, 422, "invalid").await;
+    refused(
+        ada.post("/v1/me/totp", &wrong).await,
+        403,
+        "invalid_credentials",
+    )
+    .await;
     let early = json!({ "code": "123456" });
     refused(
         ada.post("/v1/me/totp/confirm", &early).await,
@@ -112,9 +117,14 @@ async fn second_factor_ends_with_password_and_code() {
     let renewed: RecoveryCodes = body(renewed, StatusCode::OK).await;
     assert_eq!(renewed.codes.len(), 10);
     let path = "/v1/me/totp/disable";
-    refused(ada.post(path, &prove(&recovery[1])).await, 422, "invalid").await;
+    refused(
+        ada.post(path, &prove(&recovery[1])).await,
+        403,
+        "invalid_credentials",
+    )
+    .await;
     let wrong = json!({ "password": "wrong wrong wrong", "code": renewed.codes[0] });
-    refused(ada.post(path, &wrong).await, 422, "invalid").await;
+    refused(ada.post(path, &wrong).await, 403, "invalid_credentials").await;
     let done = ada.post(path, &prove(&renewed.codes[0])).await;
     assert_eq!(done.status(), StatusCode::NO_CONTENT);
     let response = server.stranger().post("/v1/sessions", &login(None)).await;
@@ -227,7 +237,12 @@ async fn new_password_ends_other_sessions_and_refresh_tokens() {
     )
     .await;
     let wrong = json!({ "current_password": "wrong wrong wrong", "new_password": "another horse" });
-    let problem = refused(ada.post("/v1/me/password", &wrong).await, 422, "invalid").await;
+    let problem = refused(
+        ada.post("/v1/me/password", &wrong).await,
+        403,
+        "invalid_credentials",
+    )
+    .await;
     assert_eq!(problem["errors"][0]["pointer"], "#/current_password");
     let short = json!({ "current_password": PASSWORD, "new_password": "short" });
     refused(ada.post("/v1/me/password", &short).await, 422, "invalid").await;
