@@ -36,6 +36,7 @@ pub mod revocation;
 pub mod role;
 #[cfg(feature = "signing")]
 pub mod signed;
+pub mod study;
 pub mod timestamp;
 pub mod upload;
 

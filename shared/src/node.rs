@@ -56,6 +56,8 @@ pub enum InputRole {
     ProtectedUnet,
     /// State of an earlier attempt to go on from.
     Resume,
+    /// A file of a study: its plan, or what earlier jobs of it found, named as they named it.
+    Matrix,
 }
 
 /// A file that the job needs.

@@ -249,6 +249,12 @@ pub const RULES: &[Rule] = &[
     tenant("GET", "/v1/galleries", View, GalleriesRead),
     rule("GET", "/v1/galleries/{id}", Access::Visitor(GalleriesRead)),
     tenant("GET", "/v1/revocations", View, GalleriesRead),
+    tenant("GET", "/v1/studies", View, GalleriesRead),
+    tenant("POST", "/v1/studies", Edit, JobsRun)
+        .takes(Bucket::Job)
+        .repeats(Repeats::Required),
+    tenant("GET", "/v1/studies/{id}", View, GalleriesRead),
+    tenant("POST", "/v1/studies/{id}/cancel", Edit, JobsCancel),
     // Training nodes.
     node("/v1/node/leases"),
     node("/v1/node/jobs/{id}/heartbeats"),

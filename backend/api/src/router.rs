@@ -21,7 +21,7 @@ use crate::{
     handlers::{
         accounts, api_keys, artifacts, base_models, blobs, demo, events, frontend, galleries,
         images, jobs, model_imports, nodes, organisations, patches, protected_sets, revocations,
-        server, tokens, uploads,
+        server, studies, tokens, uploads,
     },
     layers::{guard, origin, respond, security},
     openapi,
@@ -129,6 +129,9 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(jobs::list_artifacts))
         .routes(routes!(galleries::list_galleries))
         .routes(routes!(galleries::find_gallery))
+        .routes(routes!(studies::create_study, studies::list_studies))
+        .routes(routes!(studies::find_study))
+        .routes(routes!(studies::cancel_study))
         .routes(routes!(revocations::list_revocations))
         .routes(routes!(revocations::find_signing_keys))
         .routes(routes!(demo::find_demo))

@@ -9,7 +9,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::Serialize;
 use serde_json::Value;
-use shared::revocation::{self, Revocation, SignedRevocation, SigningKeys};
+use shared::{
+    revocation::{self, Revocation, SignedRevocation, SigningKeys},
+    signed::StatementKey,
+};
 
 use crate::secret;
 
@@ -66,6 +69,11 @@ impl Signer {
     /// What statements call the key.
     pub fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// The same key for statements of other kinds, which are told apart by their purpose.
+    pub fn statement_key(&self) -> StatementKey {
+        StatementKey::from_seed(self.key.as_bytes())
     }
 
     /// The public half.

@@ -27,6 +27,8 @@ pub(crate) const PATCHES: &str = "patches";
 pub(crate) const START: &str = "start.safetensors";
 /// The protected U-Net that is judged.
 pub(crate) const PROTECTED_UNET: &str = "protected.safetensors";
+/// Plan and results of a study, as its jobs name them.
+pub(crate) const MATRIX: &str = "matrix";
 /// Snapshot to go on from.
 pub(crate) const RESUME: &str = "resume.safetensors";
 

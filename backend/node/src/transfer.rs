@@ -19,7 +19,7 @@ use tokio::{fs, io::AsyncWriteExt};
 use crate::{
     Error, Result,
     client::{Client, chain},
-    message::{ENCODER, IMAGES, MODEL, PATCHES, PROTECTED_UNET, Pictures, RESUME, START},
+    message::{ENCODER, IMAGES, MATRIX, MODEL, PATCHES, PROTECTED_UNET, Pictures, RESUME, START},
 };
 
 /// Downloads of one file before damage counts as final.
@@ -51,6 +51,10 @@ pub(crate) async fn fetch_inputs(
             }
             InputRole::ProtectedUnet => fetch(client, input, &work.join(PROTECTED_UNET)).await?,
             InputRole::StartUnet => fetch(client, input, &work.join(START)).await?,
+            InputRole::Matrix => {
+                let path = work.join(MATRIX).join(plain(&input.name)?);
+                fetch(client, input, &path).await?;
+            }
             InputRole::Resume => fetch(client, input, &work.join(RESUME)).await?,
         }
     }

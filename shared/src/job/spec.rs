@@ -7,6 +7,7 @@ use crate::{
     JobId, ModelId,
     limits::MAX_CONCEPTS,
     problem::{FieldError, check},
+    study::StudyOrder,
 };
 
 /// How much of the subject's own reconstruction loss is kept (METHOD, retention).
@@ -151,6 +152,9 @@ pub struct Evaluation {
     pub identifier: Option<String>,
     /// Position of the attacked concept.
     pub concept: u32,
+    /// A part of the attack matrix; only studies have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub study: Option<Box<StudyOrder>>,
 }
 
 impl Default for Evaluation {
@@ -161,6 +165,7 @@ impl Default for Evaluation {
             images_per_arm: 16,
             identifier: None,
             concept: 0,
+            study: None,
         }
     }
 }
@@ -375,5 +380,9 @@ impl JobSpec {
             "invalid_word",
             || "Use one word, or leave it out for a held-out identifier.".into(),
         );
+        let alone = evaluation.study.is_none();
+        check(errors, alone, "#/evaluation/study", "not_settable", || {
+            "Start a study with POST /v1/studies.".into()
+        });
     }
 }

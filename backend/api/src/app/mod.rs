@@ -28,6 +28,7 @@ pub mod revocations;
 pub mod second_factors;
 pub mod sessions;
 mod state;
+pub mod studies;
 pub mod tokens;
 pub mod uploads;
 

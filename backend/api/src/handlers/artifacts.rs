@@ -16,7 +16,13 @@ const fn media_type(kind: ArtifactKind) -> &'static str {
         ArtifactKind::Report
         | ArtifactKind::Commitment
         | ArtifactKind::Probe
-        | ArtifactKind::Revocation => "application/json",
+        | ArtifactKind::Revocation
+        | ArtifactKind::MatrixPlan
+        | ArtifactKind::MatrixCell
+        | ArtifactKind::MatrixCells
+        | ArtifactKind::MatrixReport
+        | ArtifactKind::Certificate => "application/json",
+        ArtifactKind::ReportPage => "text/html; charset=utf-8",
         ArtifactKind::ProtectedUnet => "application/octet-stream",
     }
 }

@@ -20,6 +20,7 @@ pub(crate) mod protected_sets;
 mod range;
 pub(crate) mod revocations;
 pub(crate) mod server;
+pub(crate) mod studies;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
 

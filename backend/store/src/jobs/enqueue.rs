@@ -29,7 +29,7 @@ pub struct NewJob {
     pub kind: JobKind,
     /// What it is told.
     pub spec: JobSpec,
-    /// The protect job; needed for an evaluation, refused for anything else.
+    /// What it came from: an evaluation or a study's first job from a protect job, the rest of a study from the first.
     pub parent_id: Option<JobId>,
     /// Higher goes first.
     pub priority: i32,
@@ -44,7 +44,7 @@ impl NewJob {
     fn set(&self) -> Result<SetId, Error> {
         let first = self.spec.concepts.first().ok_or(Error::NoConcept)?;
         let concept = match self.kind {
-            JobKind::Evaluate => self.spec.attacked(),
+            JobKind::Evaluate | JobKind::Study => self.spec.attacked(),
             JobKind::Protect | JobKind::Probe => first,
         };
         Ok(concept.protected_set_id)
@@ -139,6 +139,10 @@ impl Store {
         }
         for concept in &new.spec.concepts {
             ensure_sealed(&transaction, owner, concept.protected_set_id).await?;
+        }
+        let study = new.spec.evaluation.study.iter();
+        for control in study.flat_map(|order| &order.request.controls) {
+            ensure_sealed(&transaction, owner, control.protected_set_id).await?;
         }
         patches::ensure_known(&transaction, owner, &new.spec).await?;
         let active = count(&transaction, owner).await?;
