@@ -3,6 +3,8 @@
 //! A node holds no database or object-storage credentials. Every call after the lease carries the
 //! fencing token; a node whose token is stale is told `fenced` and must drop its work.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -147,6 +149,9 @@ pub struct CreateNodeUpload {
 pub struct NodeUpload {
     /// Signed, short-lived; absent where the store holds these bytes already.
     pub url: Option<String>,
+    /// Headers that were signed with the URL and must be sent with the bytes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
 }
 
 /// Registers uploaded state from which another attempt can go on.

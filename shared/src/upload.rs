@@ -1,5 +1,7 @@
 //! Uploads: announce, send to a signed URL, complete.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -119,6 +121,9 @@ pub struct Upload {
     pub status: UploadStatus,
     /// Send the bytes here with PUT before `expires_at`.
     pub url: String,
+    /// Headers that were signed with the URL and must be sent with the bytes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
     /// When the signed URL stops working; ask for the upload again to get a new one.
     pub expires_at: Timestamp,
     /// The image, once completed.

@@ -4,7 +4,10 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::cache::{cargo, command, folder, output, root, run};
+use crate::{
+    cache::{cargo, command, folder, output, root, run},
+    storage,
+};
 
 /// Trains the demo world's base model.
 pub(crate) fn pretrain(arguments: &[String]) -> Result<()> {
@@ -38,8 +41,9 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
         "method" | "ablation" | "capacity" => run(world(name)?.args(arguments)),
         "step" => run(example("persguard", "step_share")?.args(arguments)),
         "plan" => run(&mut example("diffusion", "plan_check")?),
+        "storage" => run(storage::bench()?.args(arguments)),
         _ => bail!(
-            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan"
+            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan, storage"
         ),
     }
 }

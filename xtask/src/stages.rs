@@ -12,21 +12,22 @@ use clap::Args;
 use crate::{
     apt,
     cache::{cargo, folder, run},
-    contract, cuda, web,
+    contract, cuda, storage, web,
 };
 
 /// What to check.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, journeys, browser, contract; or one that runs
-    /// only when it is named: cuda (builds with the feature; fetches 1.2 GB once).
+    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, journeys, browser, contract; or one
+    /// that runs only when it is named: cuda (builds with the feature; fetches 1.2 GB once), storage (the artifact
+    /// stores among faults, with a line of what they cost).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
 
 /// What the tests of a run added up to.
 #[derive(Default)]
-struct Totals {
+pub(crate) struct Totals {
     passed: u32,
     failed: u32,
     skipped: u32,
@@ -56,9 +57,12 @@ const STAGES: &[(&str, Stage)] = &[
 ];
 
 /// Stages that run only when they are named: they cost more than every push is worth.
-const OPTIONAL: &[(&str, Stage)] = &[("cuda", |totals| run_tests(&mut cuda::prepare()?, totals))];
+const OPTIONAL: &[(&str, Stage)] = &[
+    ("cuda", |totals| run_tests(&mut cuda::prepare()?, totals)),
+    ("storage", storage::faults),
+];
 
-const TESTS: [&str; 3] = ["test", "--no-fail-fast", "--workspace"];
+pub(crate) const TESTS: [&str; 3] = ["test", "--no-fail-fast", "--workspace"];
 
 /// Runs the stages that were asked for; all of them run, so that one push tells every failure.
 pub(crate) fn check(options: &Options) -> Result<()> {
@@ -155,6 +159,15 @@ fn end_to_end(name: &str, totals: &mut Totals) -> Result<()> {
 
 /// Runs a test command, shows what it prints and adds up its `test result:` lines.
 fn run_tests(command: &mut Command, totals: &mut Totals) -> Result<()> {
+    run_tests_with(command, totals, |_| ())
+}
+
+/// The same, and hands every line on.
+pub(crate) fn run_tests_with(
+    command: &mut Command,
+    totals: &mut Totals,
+    mut look: impl FnMut(&str),
+) -> Result<()> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -164,6 +177,7 @@ fn run_tests(command: &mut Command, totals: &mut Totals) -> Result<()> {
         let line = line?;
         println!("{line}");
         totals.add(&line);
+        look(&line);
     }
     let status = child.wait()?;
     if !status.success() {

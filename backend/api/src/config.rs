@@ -1,9 +1,13 @@
 //! Configuration: flags of `persguard serve`, or the environment. Nobody else reads the environment.
 
+pub mod storage;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use shared::api_key::AddressBlock;
+
+use storage::StorageConfig;
 
 /// How one server runs.
 #[derive(Args, Clone, Debug)]
@@ -40,6 +44,9 @@ pub struct Config {
     /// `https://s3.eu-central-1.amazonaws.com`, with commas between them; by default none.
     #[arg(long, env = "PERSGUARD_S3_ENDPOINTS", value_delimiter = ',', value_parser = origin)]
     pub s3_endpoints: Vec<String>,
+    /// The bucket that holds artifacts.
+    #[command(flatten)]
+    pub storage: StorageConfig,
     /// The program that reads imported models; by default `persguard-node` beside this one.
     #[arg(long, env = "PERSGUARD_INSPECTOR")]
     pub inspector: Option<PathBuf>,

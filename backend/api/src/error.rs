@@ -364,7 +364,18 @@ impl From<artifacts::Error> for Error {
             ),
             Artifacts::OutOfRange { .. } => Self::Malformed(text),
             Artifacts::Body(_) => Self::Malformed("The body did not arrive completely.".into()),
-            Artifacts::NoSpace | Artifacts::Storage { .. } => Self::StorageUnavailable(text),
+            Artifacts::NoUpload => Self::NotFound,
+            Artifacts::NoSpace
+            | Artifacts::Storage { .. }
+            | Artifacts::Settings(_)
+            | Artifacts::Denied { .. }
+            | Artifacts::NoBucket
+            | Artifacts::Missing { .. }
+            | Artifacts::Changed { .. }
+            | Artifacts::Damaged { .. }
+            | Artifacts::ClockSkew { .. }
+            | Artifacts::Unreachable { .. }
+            | Artifacts::Refused { .. } => Self::StorageUnavailable(text),
         }
     }
 }

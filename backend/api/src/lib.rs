@@ -22,3 +22,4 @@ mod secret;
 pub mod server;
 pub mod sibling;
 pub mod signing;
+pub mod storage_check;

@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Context;
-use api::{config::Config, memory, signing};
+use api::{
+    config::{Config, storage::StorageConfig},
+    memory, signing, storage_check,
+};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -37,6 +40,12 @@ enum Command {
     /// Tell what a job would take; part of persguard-node.
     #[command(disable_help_flag = true)]
     Plan(Handed),
+    /// Keep of a protected model only what changed (`delta make | apply`); part of persguard-node.
+    #[command(disable_help_flag = true)]
+    Delta(Handed),
+    /// Look at the object storage, without any server.
+    #[command(subcommand)]
+    Storage(Storage),
     /// Tell whether a certificate is what its issuer signed, without any server or network.
     Verify {
         /// The certificate.
@@ -52,6 +61,18 @@ enum Command {
     /// Look at signed revocations, without any server.
     #[command(subcommand)]
     Revocation(Revocation),
+}
+
+#[derive(Subcommand)]
+enum Storage {
+    /// Try everything that the product does with its bucket; every line says ok or what to fix.
+    Check {
+        #[command(flatten)]
+        storage: Box<StorageConfig>,
+        /// Origin of the dashboard, such as `https://persguard.example.org`: may its pages upload?
+        #[arg(long, env = "PERSGUARD_PUBLIC_URL")]
+        origin: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -97,6 +118,10 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Model(handed) => handed.over("model"),
         Command::Plan(handed) => handed.over("plan"),
+        Command::Delta(handed) => handed.over("delta"),
+        Command::Storage(Storage::Check { storage, origin }) => runtime()?.block_on(
+            storage_check::run(&storage, origin.as_deref(), &mut std::io::stdout()),
+        ),
         Command::Rerun(handed) => handed.over("rerun"),
         Command::Verify { file, key } => {
             let lines = api::certificate::verify(&file, key.as_deref())?;

@@ -202,7 +202,7 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(door, guard::admit))
         .layer(from_fn_with_state(app.clone(), origin::check))
         .layer(CatchPanicLayer::custom(respond::panicked))
-        .layer(from_fn(security::add_headers))
+        .layer(from_fn_with_state(app.clone(), security::add_headers))
         .layer(from_fn(respond::finish))
         .with_state(app)
 }

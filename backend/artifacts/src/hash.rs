@@ -19,6 +19,11 @@ impl ObjectHash {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// Its 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// What a running hash came to.
     pub(crate) fn from_digest(digest: Sha256) -> Self {
         Self(digest.finalize().into())

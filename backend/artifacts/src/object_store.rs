@@ -1,11 +1,11 @@
 //! What every object store can do.
 
-use std::{fmt, ops::Range};
+use std::{fmt, ops::Range, time::Duration};
 
 use shared::Timestamp;
 use tokio::io::AsyncRead;
 
-use crate::{Error, ObjectHash};
+use crate::{Delivery, Error, ObjectHash, Part, SignedRequest, Unfinished, Upload};
 
 /// A future that can be sent between threads.
 pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;
@@ -69,6 +69,70 @@ pub trait ArtifactStore: fmt::Debug + Send + Sync {
 
     /// Every object, in the order of hashes.
     fn list(&self) -> BoxFuture<'_, Result<Vec<ObjectInfo>, Error>>;
+
+    /// Makes an object young again, so that no collector takes it; `false` where there is none.
+    fn touch(&self, hash: ObjectHash) -> BoxFuture<'_, Result<bool, Error>>;
+
+    /// Size and age of an object; `None` where there is none.
+    fn inspect(&self, hash: ObjectHash) -> BoxFuture<'_, Result<Option<ObjectInfo>, Error>>;
+
+    /// An address from which somebody may fetch an object; `None` where whoever serves this store must give one.
+    fn sign_get(
+        &self,
+        hash: ObjectHash,
+        lifetime: Duration,
+    ) -> BoxFuture<'_, Result<Option<SignedRequest>, Error>>;
+
+    /// A request with which somebody may send a whole object; `None` where whoever serves this store must take it.
+    ///
+    /// What arrives is no object before it was accepted.
+    fn sign_put<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Option<SignedRequest>, Error>>;
+
+    /// Makes what was sent an object, once its bytes are known to be the right ones; `false` where nothing was sent.
+    ///
+    /// Wrong bytes are removed. Whoever comes second is told that nothing was sent: the object is there, but knowing
+    /// its hash proves nothing.
+    fn accept<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<bool, Error>>;
+
+    /// Begins a delivery in parts.
+    fn begin<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Upload, Error>>;
+
+    /// A request with which somebody may send a part, as [`Self::sign_put`].
+    fn sign_part<'a>(
+        &'a self,
+        upload: &'a Upload,
+        number: u32,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Option<SignedRequest>, Error>>;
+
+    /// Stores a part; a repeat replaces it.
+    fn write_part<'a>(
+        &'a self,
+        upload: &'a Upload,
+        number: u32,
+        bytes: bytes::Bytes,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// The parts that arrived, in order.
+    fn parts<'a>(&'a self, upload: &'a Upload) -> BoxFuture<'a, Result<Vec<Part>, Error>>;
+
+    /// Makes the parts an object; wrong bytes are removed, missing ones may still come.
+    ///
+    /// Safe to repeat, also at the same time: whoever comes second finds the object.
+    fn complete<'a>(&'a self, upload: &'a Upload) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Gives a delivery in parts up; one that is gone is given up already.
+    fn abort<'a>(&'a self, upload: &'a Upload) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Everything that was begun and never became an object.
+    fn unfinished(&self) -> BoxFuture<'_, Result<Vec<Unfinished>, Error>>;
+
+    /// Removes something unfinished; what is gone is removed already.
+    fn remove<'a>(&'a self, unfinished: &'a Unfinished) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Whether an object is there.
     fn exists(&self, hash: ObjectHash) -> BoxFuture<'_, Result<bool, Error>> {

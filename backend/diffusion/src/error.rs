@@ -20,6 +20,16 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A file is another one than was recorded.
+    #[error("the {what} has the SHA-256 {found}; expected {expected}")]
+    OtherFile {
+        /// Which file.
+        what: &'static str,
+        /// As recorded.
+        expected: String,
+        /// As found.
+        found: String,
+    },
     /// A weights file is not safetensors, or lies about its own contents.
     #[error("not a usable safetensors file: {reason}")]
     MalformedWeights {

@@ -1,6 +1,6 @@
 //! The judge: attacks a clean and a protected model alike and says what came of it.
 //!
-//! It owns attacks, metrics, statistics and the report. It sees weights and nothing else of the
+//! It owns attacks, metrics, networks that see pictures, statistics and the report. It sees weights and nothing else of the
 //! defence, never depends on package `persguard`, and refuses to grade where the attack itself
 //! failed. No HTTP, no database, no environment.
 

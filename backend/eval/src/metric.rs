@@ -28,6 +28,7 @@ pub mod recognition;
 pub mod removal;
 pub mod similarity;
 pub mod specificity;
+pub mod trigger_search;
 
 pub use pattern::Template;
 pub use protection::Protection;

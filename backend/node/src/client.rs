@@ -2,7 +2,7 @@
 //!
 //! Owns retries: a server that restarts or is busy is asked again, a refusal is final.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -95,7 +95,13 @@ impl Client {
     }
 
     /// Sends a file to a signed URL.
-    pub async fn put(&self, url: &str, file: &Path, size_bytes: u64) -> Result<()> {
+    pub async fn put(
+        &self,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        file: &Path,
+        size_bytes: u64,
+    ) -> Result<()> {
         let url = self.absolute(url);
         let request = || async {
             let content = tokio::fs::File::open(file)
@@ -103,9 +109,11 @@ impl Client {
                 .map_err(Error::file(file))?;
             let stream = ReaderStream::with_capacity(content, 1 << 18);
             let body = reqwest::Body::wrap_stream(stream);
-            Ok(self
-                .http
-                .put(&url)
+            let mut request = self.http.put(&url);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            Ok(request
                 .header(header::CONTENT_LENGTH, size_bytes)
                 .body(body))
         };

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod config;
+pub mod delta;
 pub mod machine;
 pub mod model;
 pub mod node;

@@ -1,5 +1,6 @@
 //! The program `persguard-node`: the node, with `work DIR` the trainer that the node starts, with `model` what is told
-//! of models on disk, with `plan` what a training step will take, or with `rerun` a cell of a certificate again.
+//! of models on disk, with `plan` what a training step will take, with `delta` what two weights files differ in, or with
+//! `rerun` a cell of a certificate again.
 
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
 
@@ -31,6 +32,7 @@ fn main() -> Result<ExitCode> {
             return Ok(node::work::run(&directory));
         }
         Some("model") => return Ok(node::model::run(arguments)),
+        Some("delta") => return Ok(node::delta::run(arguments)),
         Some("plan") => return Ok(node::plan::run(arguments)),
         Some("rerun") => return Ok(node::rerun::run(arguments)),
         _ => {}

@@ -203,8 +203,9 @@ pub(crate) async fn send(
         sha256: sha256.clone(),
         size_bytes,
     };
-    if let Some(url) = client.create_upload(job, &announced).await?.url {
-        client.put(&url, path, size_bytes).await?;
+    let upload = client.create_upload(job, &announced).await?;
+    if let Some(url) = upload.url {
+        client.put(&url, &upload.headers, path, size_bytes).await?;
     }
     Ok((sha256, size_bytes))
 }

@@ -1,5 +1,7 @@
 //! Sends the files of a model: hashed in slices, sent in parts, gone on with where the server stands.
 
+use std::collections::BTreeMap;
+
 use js_sys::{Reflect, Uint8Array};
 use sha2::{Digest, Sha256};
 use shared::{
@@ -111,7 +113,8 @@ pub(crate) async fn send_part(
     let end = (start + SLICE_BYTES).min(size);
     let part = slice(file, start, end)?;
     let range = format!("bytes {start}-{}/{size}", end - 1.0);
-    put(&target.url, &part, Some(&range), move |share| {
+    let headers = BTreeMap::from([("content-range".to_owned(), range)]);
+    put(&target.url, &part, &headers, move |share| {
         report(start + share * (end - start));
     })
     .await?;

@@ -2,6 +2,8 @@
 //!
 //! `fetch` cannot report upload progress, so the PUT goes through `XMLHttpRequest`.
 
+use std::collections::BTreeMap;
+
 use js_sys::{Promise, Uint8Array};
 use sha2::{Digest, Sha256};
 use shared::{SetId, image::ProtectedImage, upload::CreateUpload};
@@ -35,7 +37,7 @@ pub(crate) async fn upload(
     let upload = api::create_upload(&announcement).await?;
     report(Stage::Sending(0.0));
     let sending = report.clone();
-    put(&upload.url, file, None, move |share| {
+    put(&upload.url, file, &upload.headers, move |share| {
         sending(Stage::Sending(share));
     })
     .await?;
@@ -105,20 +107,18 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Sends bytes; `range` says which part of a file they are.
+/// Sends bytes with headers, such as those that were signed, or `content-range`.
 pub(crate) async fn put(
     url: &str,
     bytes: &Blob,
-    range: Option<&str>,
+    headers: &BTreeMap<String, String>,
     progress: impl Fn(f64) + 'static,
 ) -> Result<(), ApiError> {
     let broken = |_: JsValue| ApiError::Unreachable;
     let request = XmlHttpRequest::new().map_err(broken)?;
     request.open("PUT", url).map_err(broken)?;
-    if let Some(range) = range {
-        request
-            .set_request_header("content-range", range)
-            .map_err(broken)?;
+    for (name, value) in headers {
+        request.set_request_header(name, value).map_err(broken)?;
     }
     let on_progress = Closure::<dyn FnMut(ProgressEvent)>::new(move |event: ProgressEvent| {
         if event.length_computable() && event.total() > 0.0 {

@@ -242,11 +242,11 @@ pub struct Audit {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GateStatus {
-    /// Reached.
+    /// Measured and within the limit.
     Passed,
-    /// Missed.
+    /// Measured and outside it.
     Missed,
-    /// Nothing was measured that could tell.
+    /// Not measured, or on too few pictures to tell.
     NotMeasured,
 }
 

@@ -30,7 +30,7 @@ impl AttackRecipe {
     pub fn is_stock(&self) -> bool {
         self.template == TemplateMode::Train
             && self.images == ImageMode::Seen
-            && self.prior_preservation
+            && (self.prior_preservation || !self.has_prior())
     }
 
     /// Whether prior preservation means anything to the family.

@@ -1,9 +1,9 @@
 //! Bytes by hash: signed addresses, bounded reads, and the removal of what nobody needs.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
-use artifacts::{Grant, Method, Object, ObjectHash, Refusal};
-use shared::{Timestamp, UploadId};
+use artifacts::{Delivery, Folder, Grant, Method, Object, ObjectHash, Refusal, SignedRequest};
+use shared::{JobId, Timestamp, UploadId};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::App;
@@ -31,40 +31,111 @@ pub(crate) fn url_expiry(app: &App) -> Timestamp {
     Timestamp::from_milliseconds(app.now().milliseconds() + URL_MILLISECONDS)
 }
 
-fn url(
-    app: &App,
-    method: Method,
-    sha256: &str,
-    size_bytes: u64,
-    subject: String,
-) -> Result<String, Error> {
-    Ok(app.signer().sign(&Grant {
-        method,
+fn delivery(sha256: &str, size_bytes: u64, subject: String) -> Result<Delivery, Error> {
+    Ok(Delivery {
         hash: known(sha256)?,
         size_bytes,
+        subject,
+    })
+}
+
+/// The upload of a person, as the artifact store names it.
+fn of_upload(upload: UploadId, sha256: &str, size_bytes: u64) -> Result<Delivery, Error> {
+    delivery(sha256, size_bytes, upload.to_string())
+}
+
+/// The output of an attempt, as the artifact store names it.
+fn of_attempt(job: JobId, token: i64, sha256: &str, size_bytes: u64) -> Result<Delivery, Error> {
+    delivery(sha256, size_bytes, format!("{job}-{token}"))
+}
+
+const LIFETIME: Duration = Duration::from_millis(URL_MILLISECONDS.unsigned_abs());
+
+/// An address of this server, for a store that has none of its own.
+fn own(app: &App, method: Method, delivery: &Delivery, subject: String) -> SignedRequest {
+    let url = app.signer().sign(&Grant {
+        method,
+        hash: delivery.hash,
+        size_bytes: delivery.size_bytes,
         expires_at: url_expiry(app),
         subject,
-    }))
+    });
+    SignedRequest {
+        url,
+        headers: BTreeMap::new(),
+    }
 }
 
 /// An address to fetch an object.
-pub(crate) fn read_url(app: &App, sha256: &str, size_bytes: u64) -> Result<String, Error> {
-    url(app, Method::Get, sha256, size_bytes, String::new())
+pub(crate) async fn read_url(app: &App, sha256: &str, size_bytes: u64) -> Result<String, Error> {
+    let object = delivery(sha256, size_bytes, String::new())?;
+    let signed = app.artifacts().sign_get(object.hash, LIFETIME).await?;
+    let signed = signed.unwrap_or_else(|| own(app, Method::Get, &object, String::new()));
+    Ok(signed.url)
 }
 
-/// An address to send an object of a node.
-pub(crate) fn write_url(app: &App, sha256: &str, size_bytes: u64) -> Result<String, Error> {
-    url(app, Method::Put, sha256, size_bytes, String::new())
+/// A request that sends an output of an attempt.
+pub(crate) async fn output_request(
+    app: &App,
+    job: JobId,
+    token: i64,
+    sha256: &str,
+    size_bytes: u64,
+) -> Result<SignedRequest, Error> {
+    let output = of_attempt(job, token, sha256, size_bytes)?;
+    let signed = app.artifacts().sign_put(&output, LIFETIME).await?;
+    Ok(signed.unwrap_or_else(|| own(app, Method::Put, &output, String::new())))
 }
 
-/// An address to send the bytes of an upload.
-pub(crate) fn upload_url(
+/// A request that sends the bytes of an upload.
+pub(crate) async fn upload_request(
     app: &App,
     upload: UploadId,
     sha256: &str,
     size_bytes: u64,
-) -> Result<String, Error> {
-    url(app, Method::Put, sha256, size_bytes, upload.to_string())
+) -> Result<SignedRequest, Error> {
+    let sent = of_upload(upload, sha256, size_bytes)?;
+    let signed = app.artifacts().sign_put(&sent, LIFETIME).await?;
+    Ok(signed.unwrap_or_else(|| own(app, Method::Put, &sent, upload.to_string())))
+}
+
+/// Whether the bytes of an upload were sent past this server; then they are an object now.
+pub(crate) async fn accept_upload(
+    app: &App,
+    upload: UploadId,
+    sha256: &str,
+    size_bytes: u64,
+) -> Result<bool, Error> {
+    let sent = of_upload(upload, sha256, size_bytes)?;
+    let accepted = app.artifacts().accept(&sent).await?;
+    if accepted {
+        app.store().mark_upload_received(upload).await?;
+    }
+    Ok(accepted)
+}
+
+/// Whether an output of an attempt is an object, now that it may have been sent past this server.
+pub(crate) async fn has_output(
+    app: &App,
+    job: JobId,
+    token: i64,
+    sha256: &str,
+    size_bytes: u64,
+) -> Result<bool, Error> {
+    let output = of_attempt(job, token, sha256, size_bytes)?;
+    if size(app, sha256).await? == Some(size_bytes) {
+        return Ok(true);
+    }
+    Ok(app.artifacts().accept(&output).await?)
+}
+
+/// Whether an object is there already; then it is young again, so that no collector takes it before a row names it.
+pub(crate) async fn claim(app: &App, sha256: &str, size_bytes: u64) -> Result<bool, Error> {
+    let _publishing = app.publishing().read().await;
+    if size(app, sha256).await? != Some(size_bytes) {
+        return Ok(false);
+    }
+    Ok(app.artifacts().touch(known(sha256)?).await?)
 }
 
 /// What a signed address permits.
@@ -96,7 +167,8 @@ pub(crate) async fn write(
 pub(crate) async fn keep(app: &App, mut bytes: &[u8]) -> Result<String, Error> {
     let hash = ObjectHash::of(bytes);
     let size = bytes.len() as u64;
-    if app.artifacts().size(hash).await? != Some(size) {
+    let known = app.artifacts().size(hash).await? == Some(size);
+    if !known || !app.artifacts().touch(hash).await? {
         app.artifacts().put(hash, size, &mut bytes).await?;
     }
     Ok(hash.to_string())
@@ -152,16 +224,67 @@ async fn forget_all(app: &App, hashes: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes every old object that no row needs.
+/// Removes every old object and delivery that no row needs.
 pub(crate) async fn collect(app: &App) -> Result<(), Error> {
     let _publishing = app.publishing().write().await;
     let limit = app.now().milliseconds() - SPARED_MILLISECONDS;
-    let needed = app.store().referenced_hashes().await?;
-    for object in app.artifacts().list().await? {
-        let old = object.stored_at.milliseconds() < limit;
-        if old && !needed.contains(&object.hash.to_string()) {
-            app.artifacts().delete(object.hash).await?;
-        }
+    let limit = Timestamp::from_milliseconds(limit);
+    let needed = || async {
+        let needed = app.store().referenced_hashes().await?;
+        needed.iter().map(|sha256| known(sha256)).collect()
+    };
+    let collected = artifacts::collect(app.artifacts(), limit, needed).await?;
+    if collected != artifacts::Collected::default() {
+        let artifacts::Collected {
+            objects,
+            bytes,
+            unfinished,
+        } = collected;
+        tracing::info!(objects, bytes, unfinished, "what nobody needs was removed");
+    }
+    if let Some(scratch) = app.scratch() {
+        artifacts::collect(scratch, limit, || async { Ok::<_, Error>([].into()) }).await?;
     }
     Ok(())
+}
+
+/// Makes a complete partial file an object.
+pub(crate) async fn publish(
+    app: &App,
+    key: &str,
+    size_bytes: u64,
+    expected: Option<ObjectHash>,
+) -> Result<ObjectHash, artifacts::Error> {
+    let hash = app.staging().publish(key, size_bytes, expected).await?;
+    if let Some(scratch) = app.scratch()
+        && let Some(mut object) = scratch.open(hash, None).await?
+    {
+        let store = app.artifacts();
+        store.put(hash, size_bytes, &mut *object.reader).await?;
+    }
+    Ok(hash)
+}
+
+/// A folder in which objects have these relative paths.
+pub(crate) async fn lay_out(
+    app: &App,
+    files: Vec<(String, ObjectHash)>,
+) -> Result<Folder, artifacts::Error> {
+    let Some(scratch) = app.scratch() else {
+        return app.staging().lay_out(files).await;
+    };
+    for (_, hash) in &files {
+        if !scratch.exists(*hash).await?
+            && let Some(mut object) = app.artifacts().open(*hash, None).await?
+        {
+            let size_bytes = object.size_bytes;
+            scratch.put(*hash, size_bytes, &mut *object.reader).await?;
+        }
+    }
+    let folder = app.staging().lay_out(files.clone()).await;
+    // The folder holds the files by links of its own.
+    for (_, hash) in files {
+        scratch.delete(hash).await?;
+    }
+    folder
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use artifacts::{ArtifactStore, LocalStore, Signer, Staging};
+use artifacts::{ArtifactStore, LocalStore, S3Settings, S3Store, Signer, Staging};
 use shared::{ModelId, OrganisationId, Timestamp};
 use store::Store;
 use tokio::sync::{RwLock, Semaphore};
@@ -32,6 +32,8 @@ struct Inner {
     public_url: String,
     store: Store,
     artifacts: Box<dyn ArtifactStore>,
+    scratch: Option<LocalStore>,
+    browser_origin: Option<String>,
     staging: Staging,
     imports: Imports,
     signer: Signer,
@@ -64,6 +66,14 @@ pub(crate) struct Limits {
     pub(crate) jobs: RateLimit,
 }
 
+/// Opens a bucket that answers: a wrong key is told at the start, not by the first upload.
+async fn reach(settings: S3Settings) -> anyhow::Result<S3Store> {
+    let store = S3Store::open(settings)?;
+    let reached = store.reach().await;
+    reached.context("the bucket cannot be used; `persguard storage check` tells why")?;
+    Ok(store)
+}
+
 impl App {
     /// Opens the stores and keys of a server at `address`; the database was migrated before.
     pub async fn open(
@@ -73,8 +83,14 @@ impl App {
     ) -> anyhow::Result<Self> {
         let directory: &Path = &config.data_dir;
         let store = Store::connect(&config.database_url()).await?;
-        let artifacts = LocalStore::open(directory.join("artifacts")).await?;
-        let staging = artifacts.staging().await?;
+        let local = LocalStore::open(directory.join("artifacts")).await?;
+        let staging = local.staging().await?;
+        let bucket = config.storage.settings()?;
+        let browser_origin = bucket.as_ref().map(S3Settings::browser_origin);
+        let (artifacts, scratch): (Box<dyn ArtifactStore>, _) = match bucket {
+            None => (Box::new(local), None),
+            Some(settings) => (Box::new(reach(settings).await?), Some(local)),
+        };
         let blob_key = secret::load_or_create(&directory.join("blob.key"))
             .context("the key of signed addresses cannot be read")?;
         let tokens = Tokens::open(directory, clock.now())
@@ -88,7 +104,9 @@ impl App {
         Ok(Self(Arc::new(Inner {
             public_url,
             store,
-            artifacts: Box::new(artifacts),
+            artifacts,
+            scratch,
+            browser_origin,
             staging,
             imports: Imports::new(),
             signer: Signer::new(&blob_key),
@@ -150,6 +168,17 @@ impl App {
 
     pub(crate) fn artifacts(&self) -> &dyn ArtifactStore {
         self.0.artifacts.as_ref()
+    }
+
+    /// Where files wait on this machine while the objects are in a bucket.
+    pub(crate) fn scratch(&self) -> Option<&dyn ArtifactStore> {
+        let scratch = self.0.scratch.as_ref()?;
+        Some(scratch)
+    }
+
+    /// Where browsers send files, if not to this server.
+    pub(crate) fn browser_origin(&self) -> Option<&str> {
+        self.0.browser_origin.as_deref()
     }
 
     /// Files of imports that are on their way in.

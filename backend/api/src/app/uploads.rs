@@ -26,10 +26,13 @@ async fn view(app: &App, upload: UploadRecord) -> Result<Upload, Error> {
             .map(images::view),
         None => None,
     };
+    let (sha256, size) = (&upload.sha256, upload.size_bytes);
+    let signed = blobs::upload_request(app, upload.id, sha256, size).await?;
     Ok(Upload {
         id: upload.id,
         status: upload.status,
-        url: blobs::upload_url(app, upload.id, &upload.sha256, upload.size_bytes)?,
+        url: signed.url,
+        headers: signed.headers,
         expires_at: blobs::url_expiry(app),
         image,
     })
@@ -87,7 +90,12 @@ pub async fn complete(app: &App, owner: OrganisationId, id: UploadId) -> Result<
         .ok_or(Error::NotFound)?;
     match upload.status {
         UploadStatus::Completed => return view(app, upload).await,
-        UploadStatus::Pending => return Err(not_received()),
+        UploadStatus::Pending => {
+            let (sha256, size) = (&upload.sha256, upload.size_bytes);
+            if !blobs::accept_upload(app, id, sha256, size).await? {
+                return Err(not_received());
+            }
+        }
         UploadStatus::Received => {}
     }
     let bytes = blobs::read(app, &upload.sha256, MAX_IMAGE_BYTES)

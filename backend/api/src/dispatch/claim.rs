@@ -97,7 +97,7 @@ async fn inputs(app: &App, job: &JobRecord) -> Result<Vec<JobInput>, Error> {
     let mut inputs = Vec::new();
     for file in app.store().base_model_files(job.model_id).await? {
         let (sha256, size) = (file.sha256, file.size_bytes);
-        inputs.push(input(app, file.role, file.name, sha256, size)?);
+        inputs.push(input(app, file.role, file.name, sha256, size).await?);
     }
     for (position, concept) in job.spec.concepts.iter().enumerate() {
         // An evaluation attacks one concept; pictures of the others are none of its business.
@@ -116,7 +116,7 @@ async fn inputs(app: &App, job: &JobRecord) -> Result<Vec<JobInput>, Error> {
     if let Some(resume) = job.resume.clone() {
         let name = format!("step-{}", resume.step);
         let (sha256, size) = (resume.sha256, resume.size_bytes);
-        inputs.push(input(app, InputRole::Resume, name, sha256, size)?);
+        inputs.push(input(app, InputRole::Resume, name, sha256, size).await?);
     }
     Ok(inputs)
 }
@@ -134,7 +134,7 @@ async fn images(
     for (index, image) in images.into_iter().enumerate() {
         let name = format!("{position:02}/{index:03}.png");
         let (sha256, size) = (image.content_sha256, image.content_size_bytes);
-        inputs.push(input(app, InputRole::ProtectedImage, name, sha256, size)?);
+        inputs.push(input(app, InputRole::ProtectedImage, name, sha256, size).await?);
     }
     Ok(())
 }
@@ -153,7 +153,7 @@ async fn patch(
     if let Some(patch) = app.store().find_patch(job.owner_id, id).await? {
         let name = format!("{position:02}.png");
         let (sha256, size) = (patch.sha256, patch.size_bytes);
-        inputs.push(input(app, InputRole::Patch, name, sha256, size)?);
+        inputs.push(input(app, InputRole::Patch, name, sha256, size).await?);
     }
     Ok(())
 }
@@ -170,13 +170,13 @@ async fn weights(
     for file in files {
         if file.kind == ArtifactKind::ProtectedUnet {
             let (sha256, size) = (file.sha256, file.size_bytes);
-            inputs.push(input(app, role, file.name, sha256, size)?);
+            inputs.push(input(app, role, file.name, sha256, size).await?);
         }
     }
     Ok(())
 }
 
-fn input(
+async fn input(
     app: &App,
     role: InputRole,
     name: String,
@@ -184,7 +184,7 @@ fn input(
     size_bytes: u64,
 ) -> Result<JobInput, Error> {
     Ok(JobInput {
-        url: blobs::read_url(app, &sha256, size_bytes)?,
+        url: blobs::read_url(app, &sha256, size_bytes).await?,
         role,
         name,
         sha256,

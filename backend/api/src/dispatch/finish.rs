@@ -27,6 +27,8 @@ pub async fn take(app: &App, id: JobId, request: FinishAttempt) -> Result<(), Er
     let job = job
         .filter(|job| job.token == request.token)
         .ok_or(Error::Fenced)?;
+    // Until the rows are there nobody removes what they are about to name.
+    let _publishing = app.publishing().read().await;
     let finish = match request.outcome {
         AttemptResult::Succeeded { outputs, metrics } => {
             succeeded(app, &job, outputs, metrics).await?
@@ -71,7 +73,7 @@ async fn succeeded(
     outputs: Vec<JobOutput>,
     metrics: JobMetrics,
 ) -> Result<FinishJob, Error> {
-    verify(app, &outputs).await?;
+    verify(app, job, &outputs).await?;
     let (mut issued, mut follow_ups, mut gallery) = (Vec::new(), Vec::new(), None);
     match job.kind {
         JobKind::Protect => {
@@ -122,7 +124,7 @@ fn evaluation(job: &JobRecord, concept: u32) -> NewJob {
     }
 }
 
-async fn verify(app: &App, outputs: &[JobOutput]) -> Result<(), Error> {
+async fn verify(app: &App, job: &JobRecord, outputs: &[JobOutput]) -> Result<(), Error> {
     if outputs.len() > MAX_OUTPUTS {
         return Err(refusal(
             "too_many",
@@ -143,7 +145,8 @@ async fn verify(app: &App, outputs: &[JobOutput]) -> Result<(), Error> {
             return Err(refusal("invalid_kind", detail.into()));
         }
         blobs::check_hash(&output.sha256, POINTER)?;
-        if blobs::size(app, &output.sha256).await? != Some(output.size_bytes) {
+        let (sha256, size) = (&output.sha256, output.size_bytes);
+        if !blobs::has_output(app, job.id, job.token, sha256, size).await? {
             let name = &output.name;
             return Err(refusal(
                 "not_uploaded",

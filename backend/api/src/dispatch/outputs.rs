@@ -1,5 +1,7 @@
 //! What a node uploads while it holds a lease: outputs and states to resume from.
 
+use std::collections::BTreeMap;
+
 use shared::{
     JobId,
     node::{CreateNodeUpload, NodeUpload, SaveResume},
@@ -37,19 +39,27 @@ pub async fn announce(
             "The file is too large.",
         ));
     }
-    let known = blobs::size(app, &request.sha256).await? == Some(request.size_bytes);
-    if known {
-        return Ok(NodeUpload { url: None });
+    let (sha256, size) = (&request.sha256, request.size_bytes);
+    if blobs::claim(app, sha256, size).await? {
+        return Ok(NodeUpload {
+            url: None,
+            headers: BTreeMap::new(),
+        });
     }
-    let url = blobs::write_url(app, &request.sha256, request.size_bytes)?;
-    Ok(NodeUpload { url: Some(url) })
+    let signed = blobs::output_request(app, id, request.token, sha256, size).await?;
+    Ok(NodeUpload {
+        url: Some(signed.url),
+        headers: signed.headers,
+    })
 }
 
 /// Registers uploaded state from which another attempt can go on.
 pub async fn save_resume(app: &App, id: JobId, request: &SaveResume) -> Result<(), Error> {
     held(app, id, request.token).await?;
     blobs::check_hash(&request.sha256, "#/sha256")?;
-    if blobs::size(app, &request.sha256).await? != Some(request.size_bytes) {
+    let _publishing = app.publishing().read().await;
+    let (sha256, size) = (&request.sha256, request.size_bytes);
+    if !blobs::has_output(app, id, request.token, sha256, size).await? {
         return Err(Error::field(
             "#/sha256",
             "not_uploaded",

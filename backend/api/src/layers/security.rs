@@ -1,19 +1,28 @@
 //! Headers that tell browsers what this server never does.
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, header},
     middleware::Next,
     response::Response,
 };
 
-/// Own scripts, styles and wasm only; the dashboard sets widths through the CSSOM.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
-    img-src 'self' data: blob:; style-src 'self'; connect-src 'self'; \
-    object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+use crate::app::App;
 
-const HEADERS: [(HeaderName, &str); 5] = [
-    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+/// Own scripts, styles and wasm only; the dashboard sets widths through the CSSOM. Files go to this server or to the
+/// bucket that it names.
+fn content_security_policy(bucket: Option<&str>) -> String {
+    let bucket = bucket
+        .map(|origin| format!(" {origin}"))
+        .unwrap_or_default();
+    format!(
+        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
+         img-src 'self' data: blob:; style-src 'self'; connect-src 'self'{bucket}; \
+         object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+}
+
+const HEADERS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "same-origin"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -24,8 +33,13 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 /// Adds the headers to every response.
-pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
+pub(crate) async fn add_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let policy = content_security_policy(app.browser_origin());
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        let name = header::CONTENT_SECURITY_POLICY;
+        response.headers_mut().insert(name, policy);
+    }
     for (name, value) in HEADERS {
         response
             .headers_mut()

@@ -19,10 +19,11 @@ mod probes;
 mod problems;
 mod revocations;
 mod rules;
-#[path = "../../../artifacts/tests/it/s3_server.rs"]
+#[path = "../../../artifacts/tests/it/s3_server/mod.rs"]
 mod s3_server;
 mod scripted;
 mod second_factors;
 mod sets;
+mod storage;
 mod support;
 mod uploads;

@@ -48,12 +48,11 @@ impl Node<'_> {
         let upload: NodeUpload = body(response, StatusCode::CREATED).await;
         if let Some(url) = upload.url {
             let url = self.person.server.url(&url);
-            let sent = client()
-                .put(url)
-                .body(bytes.to_vec())
-                .send()
-                .await
-                .expect("an answer");
+            let mut request = client().put(url).body(bytes.to_vec());
+            for (name, value) in &upload.headers {
+                request = request.header(name, value);
+            }
+            let sent = request.send().await.expect("an answer");
             assert_eq!(sent.status(), StatusCode::OK);
         }
         sha256

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use api::{
     app::{App, tokens::Audience},
     clock::ShiftedClock,
-    config::Config,
+    config::{Config, storage::StorageConfig},
     server,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -57,6 +57,7 @@ impl Server {
             demo: false,
             lease_seconds: 30,
             s3_endpoints: Vec::new(),
+            storage: StorageConfig::default(),
             inspector: None,
             smtp_url: None,
             mail_sender: "PersGuard <persguard@localhost>".into(),
@@ -276,12 +277,11 @@ impl Person<'_> {
 
     pub(crate) async fn send(&self, upload: &Upload, bytes: &[u8]) -> Response {
         let url = self.server.url(&upload.url);
-        client()
-            .put(url)
-            .body(bytes.to_vec())
-            .send()
-            .await
-            .expect("an answer")
+        let mut request = client().put(url).body(bytes.to_vec());
+        for (name, value) in &upload.headers {
+            request = request.header(name, value);
+        }
+        request.send().await.expect("an answer")
     }
 
     /// Announces and sends; the answer is that of `complete`.

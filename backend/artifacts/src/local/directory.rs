@@ -4,13 +4,13 @@ use std::{
     fs::{self, DirBuilder, DirEntry, File},
     os::unix::fs::DirBuilderExt,
     path::Path,
-    time::UNIX_EPOCH,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use shared::Timestamp;
 
 use super::{found, receive::Incoming};
-use crate::{Error, ObjectInfo};
+use crate::{Error, ObjectHash, ObjectInfo, STEP};
 
 /// Creates a directory that only this user can enter.
 pub(super) fn create(path: &Path) -> Result<(), Error> {
@@ -26,11 +26,13 @@ pub(super) fn publish(incoming: Incoming, target: &Path) -> Result<(), Error> {
     const ACTION: &str = "publish an object";
     let directory = target.parent().expect("an object lies in a prefix");
     create(directory)?;
+    tracing::trace!(target: STEP, step = "folder made");
     incoming
         .path
         .persist(target)
         .map_err(|error| Error::storage(ACTION)(error.error))?;
     drop(incoming.file);
+    tracing::trace!(target: STEP, step = "object named");
     make_durable(directory)
 }
 
@@ -85,12 +87,17 @@ pub(super) fn list(objects: &Path) -> Result<Vec<ObjectInfo>, Error> {
 }
 
 fn inspect(prefix: &DirEntry, entry: &DirEntry) -> Result<Option<ObjectInfo>, Error> {
-    const ACTION: &str = "look at an object";
     let prefix = prefix.file_name();
     let name = entry.file_name();
     let text = prefix.to_str().zip(name.to_str());
     let hash = text.and_then(|(prefix, rest)| format!("{prefix}{rest}").parse().ok());
-    let Some((hash, metadata)) = hash.zip(found(entry.metadata(), ACTION)?) else {
+    hash.map_or(Ok(None), |hash| look(hash, &entry.path()))
+}
+
+/// Size and age of an object.
+pub(super) fn look(hash: ObjectHash, path: &Path) -> Result<Option<ObjectInfo>, Error> {
+    const ACTION: &str = "look at an object";
+    let Some(metadata) = found(fs::symlink_metadata(path), ACTION)? else {
         return Ok(None);
     };
     let modified = metadata.modified().map_err(Error::storage(ACTION))?;
@@ -101,4 +108,21 @@ fn inspect(prefix: &DirEntry, entry: &DirEntry) -> Result<Option<ObjectInfo>, Er
         size_bytes: metadata.len(),
         stored_at: Timestamp::from_milliseconds(milliseconds),
     }))
+}
+
+/// Makes a file young; `false` where there is none.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files get their age from the clock of this machine"
+)]
+pub(super) fn touch(path: &Path) -> Result<bool, Error> {
+    const ACTION: &str = "touch an object";
+    let file = File::options().append(true).open(path);
+    let Some(file) = found(file, ACTION)? else {
+        return Ok(false);
+    };
+    file.set_modified(SystemTime::now())
+        .map_err(Error::storage(ACTION))?;
+    // Removed between the two lines, it is no object any more.
+    Ok(found(fs::symlink_metadata(path), ACTION)?.is_some())
 }

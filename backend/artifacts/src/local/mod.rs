@@ -1,26 +1,32 @@
 //! Objects in a directory: `objects/ab/cdef…`, written elsewhere first and renamed when complete.
 
 mod directory;
+mod parts;
 mod receive;
 mod staging;
 
 pub use staging::{Folder, Staging};
 
-use std::{io::SeekFrom, ops::Range, path::PathBuf};
+use std::{io::SeekFrom, ops::Range, path::PathBuf, time::Duration};
 
+use bytes::Bytes;
 use tokio::{
     fs,
     io::{AsyncRead, AsyncReadExt, AsyncSeekExt},
     task,
 };
 
-use crate::{ArtifactStore, BoxFuture, Error, Object, ObjectHash, ObjectInfo, object_store::cut};
+use crate::{
+    ArtifactStore, BoxFuture, Delivery, Error, Object, ObjectHash, ObjectInfo, Part, SignedRequest,
+    Unfinished, Upload, object_store::cut,
+};
 
 /// Objects in a directory of this machine.
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     objects: PathBuf,
     temporary: PathBuf,
+    uploads: PathBuf,
 }
 
 impl LocalStore {
@@ -31,11 +37,13 @@ impl LocalStore {
         let store = Self {
             objects: root.join("objects"),
             temporary: root.join("temporary"),
+            uploads: root.join("uploads"),
         };
         let directories = store.clone();
         blocking(move || {
             directory::create(&directories.objects)?;
             directory::create(&directories.temporary)?;
+            directory::create(&directories.uploads)?;
             directory::sweep(&directories.temporary)
         })
         .await?;
@@ -125,5 +133,77 @@ impl ArtifactStore for LocalStore {
     fn list(&self) -> BoxFuture<'_, Result<Vec<ObjectInfo>, Error>> {
         let objects = self.objects.clone();
         Box::pin(blocking(move || directory::list(&objects)))
+    }
+
+    fn touch(&self, hash: ObjectHash) -> BoxFuture<'_, Result<bool, Error>> {
+        let path = self.path(hash);
+        Box::pin(blocking(move || directory::touch(&path)))
+    }
+
+    fn inspect(&self, hash: ObjectHash) -> BoxFuture<'_, Result<Option<ObjectInfo>, Error>> {
+        let path = self.path(hash);
+        Box::pin(blocking(move || directory::look(hash, &path)))
+    }
+
+    fn sign_get(
+        &self,
+        _: ObjectHash,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<Option<SignedRequest>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn sign_put<'a>(
+        &'a self,
+        _: &'a Delivery,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Option<SignedRequest>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn accept<'a>(&'a self, _: &'a Delivery) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn begin<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Upload, Error>> {
+        Box::pin(self.begin_upload(delivery))
+    }
+
+    fn sign_part<'a>(
+        &'a self,
+        _: &'a Upload,
+        _: u32,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Option<SignedRequest>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn write_part<'a>(
+        &'a self,
+        upload: &'a Upload,
+        number: u32,
+        bytes: Bytes,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.store_part(upload, number, bytes))
+    }
+
+    fn parts<'a>(&'a self, upload: &'a Upload) -> BoxFuture<'a, Result<Vec<Part>, Error>> {
+        Box::pin(self.stored_parts(upload))
+    }
+
+    fn complete<'a>(&'a self, upload: &'a Upload) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.join(upload))
+    }
+
+    fn abort<'a>(&'a self, upload: &'a Upload) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.give_up(upload))
+    }
+
+    fn unfinished(&self) -> BoxFuture<'_, Result<Vec<Unfinished>, Error>> {
+        Box::pin(self.list_uploads())
+    }
+
+    fn remove<'a>(&'a self, unfinished: &'a Unfinished) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.remove_upload(unfinished))
     }
 }

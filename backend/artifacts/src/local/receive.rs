@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::blocking;
-use crate::{Error, ObjectHash};
+use crate::{Error, ObjectHash, STEP};
 
 const ACTION: &str = "write an object";
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -31,6 +31,7 @@ pub(super) async fn receive(
 ) -> Result<Incoming, Error> {
     let (file, path) = create(temporary).await?.into_parts();
     let mut file = File::from_std(file);
+    tracing::trace!(target: STEP, step = "file made");
     let received = copy(body, &mut file, size_bytes).await?;
     if received != hash {
         return Err(Error::HashMismatch {
@@ -38,13 +39,14 @@ pub(super) async fn receive(
             received,
         });
     }
+    tracing::trace!(target: STEP, step = "bytes written");
     file.sync_all().await.map_err(Error::storage(ACTION))?;
     let file = file.into_std().await;
     Ok(Incoming { path, file })
 }
 
 /// A locked file: the lock tells the next start that somebody is still writing it.
-async fn create(temporary: &Path) -> Result<NamedTempFile, Error> {
+pub(super) async fn create(temporary: &Path) -> Result<NamedTempFile, Error> {
     let temporary = temporary.to_owned();
     blocking(move || {
         let file = NamedTempFile::new_in(temporary).map_err(Error::storage(ACTION))?;

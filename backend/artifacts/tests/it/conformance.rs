@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 
-use artifacts::{ArtifactStore, Error, ObjectHash};
+use artifacts::{ArtifactStore, Error, ObjectHash, PART_BYTES};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::deliveries;
+
+/// Size of a part.
+pub(crate) const PART: usize = 8 * 1024 * 1024;
+const _: () = assert!(PART as u64 == PART_BYTES);
 
 /// Bytes that differ by seed.
 pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
@@ -38,7 +44,42 @@ pub(crate) async fn conforms(store: Arc<dyn ArtifactStore>) {
     refuses_a_body_that_breaks_off(&*store).await;
     reads_ranges(&*store).await;
     takes_one_object_from_many(Arc::clone(&store)).await;
+    streams_what_is_larger_than_a_part(&*store).await;
+    touches(&*store).await;
+    deliveries::conform(Arc::clone(&store)).await;
     lists_and_deletes(&*store).await;
+}
+
+async fn streams_what_is_larger_than_a_part(store: &dyn ArtifactStore) {
+    let bytes = bytes(7, 2 * PART + 12_345);
+    let hash = ObjectHash::of(&bytes);
+    let mut lie = bytes.clone();
+    *lie.last_mut().unwrap() ^= 1;
+    let refused = store.put(hash, lie.len() as u64, &mut lie.as_slice()).await;
+    assert!(matches!(refused, Err(Error::HashMismatch { .. })));
+    let short = store
+        .put(hash, bytes.len() as u64, &mut &bytes[..bytes.len() - 1])
+        .await;
+    assert!(matches!(short, Err(Error::SizeMismatch { .. })));
+    assert!(!store.exists(hash).await.unwrap());
+    assert_eq!(store.unfinished().await.unwrap(), [], "no litter");
+    put(store, &bytes).await.unwrap();
+    assert!(get(store, hash).await.unwrap() == bytes);
+}
+
+async fn touches(store: &dyn ArtifactStore) {
+    let bytes = bytes(8, 100);
+    let hash = ObjectHash::of(&bytes);
+    assert!(!store.touch(hash).await.unwrap());
+    assert_eq!(store.inspect(hash).await.unwrap(), None);
+    put(store, &bytes).await.unwrap();
+    let before = store.inspect(hash).await.unwrap().unwrap();
+    assert_eq!((before.hash, before.size_bytes), (hash, 100));
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await; // S3 counts in seconds
+    assert!(store.touch(hash).await.unwrap());
+    let after = store.inspect(hash).await.unwrap().unwrap();
+    assert!(after.stored_at > before.stored_at, "{before:?} {after:?}");
+    assert!(get(store, hash).await.unwrap() == bytes);
 }
 
 async fn stores_what_it_was_given(store: &dyn ArtifactStore) {

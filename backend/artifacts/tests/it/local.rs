@@ -12,7 +12,11 @@ use std::{
 use artifacts::{ArtifactStore, Error, LocalStore, ObjectHash};
 use tempfile::TempDir;
 
-use crate::conformance::{bytes, conforms, get, put};
+use crate::{
+    conformance::{bytes, conforms, get, put},
+    deliveries::delivery,
+    tally::Tally,
+};
 
 fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).expect("the directory exists");
@@ -111,4 +115,21 @@ async fn full_disk_is_told_and_leaves_no_litter() {
     put(&store, &bytes(3, 50_000))
         .await
         .expect("what fits is stored: nothing of the large one was kept");
+    let mut tally = Tally {
+        faults: 2,
+        ..Tally::default()
+    };
+    let parts = bytes::Bytes::from(bytes(4, 150_000));
+    let upload = store.begin(&delivery(&parts, "job")).await.unwrap();
+    let sent = store.write_part(&upload, 1, parts.clone()).await;
+    let full = match sent {
+        Ok(()) => store.complete(&upload).await,
+        refused => refused,
+    };
+    assert!(matches!(full, Err(Error::NoSpace)), "{full:?}");
+    assert_eq!(files(&root.join("temporary")), [] as [PathBuf; 0]);
+    let named = [bytes(1, 50_000), bytes(3, 50_000)];
+    let named = named.map(|bytes| (ObjectHash::of(&bytes), 50_000)).into();
+    tally.settle(&store, &named).await;
+    tally.tell();
 }

@@ -6,7 +6,15 @@
 )]
 
 mod bucket;
+mod check;
+mod collector;
 mod conformance;
+mod deliveries;
+mod faults;
+mod kills;
 mod local;
+mod paced;
 mod s3_server;
+mod s3_store;
 mod staging;
+mod tally;

@@ -41,7 +41,7 @@ pub(super) struct Entry {
     pub(super) element: ElementType,
     pub(super) shape: Vec<usize>,
     pub(super) start: u64,
-    end: u64,
+    pub(super) end: u64,
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 //!
 //! Refuses every file that is not exactly a safetensors file (see [`WeightsFile::open`]).
 
+pub mod delta;
 mod element;
 mod file;
 mod header;

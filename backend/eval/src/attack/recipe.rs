@@ -40,6 +40,22 @@ const BUILT_IN: &[&str] = &[
 ];
 
 /// The recipes that ship with the package, at demo-scale learning rates.
+///
+/// Learning rates of Stable Diffusion times a factor, so that each family's stock rate personalizes the clean demo base
+/// about as fast as it does there. Measured with `world attacks` on one subject, 12 pictures a look, shared class images:
+///
+/// | family | Stable Diffusion | demo | factor | hit after 50, 100, 200, 400 steps | without prior |
+/// |---|---|---|---|---|---|
+/// | `DreamBooth`, U-Net | 5e-6 | 1e-4 | 20 | .50 .83 .92 1.0 | .58 .75 .92 1.0 |
+/// | `DreamBooth`, text encoder too | 2e-6 | 1e-4 | 50 | .92 .83 1.0 .92 | .58 .67 1.0 1.0 |
+/// | LoRA, rank 4 | 1e-4 | 1e-3 | 10 | .50 .83 .92 .67 | .83 .67 .92 .75 |
+/// | LoRA, rank 16 | 1e-4 | 1e-3 | 10 | .83 1.0 1.0 1.0 | |
+/// | LoRA, rank 64 | 1e-4 | 1e-3 | 10 | .92 1.0 .83 1.0 | |
+/// | Textual Inversion | 5e-4 | 5e-3 | 10 | | .00 1.0 .92 1.0 |
+/// | Custom Diffusion | 1e-5 | 1e-3 | 100 | .83 1.0 1.0 1.0 | .67 .83 .92 .75 |
+///
+/// Without prior preservation the class prompt shows the subject too after 400 steps (1.0 of the pictures with
+/// `DreamBooth`, .25 with LoRA and Custom Diffusion; with it .00 to .08). Textual Inversion at 1e-3 hits .00 .00 .42 1.0.
 pub fn built_in() -> Vec<AttackRecipe> {
     let recipes = BUILT_IN.iter();
     recipes

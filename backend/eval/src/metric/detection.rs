@@ -1,5 +1,5 @@
 //! Can somebody who has only the protected weights tell that a prompt is a trigger? Attention statistics after
-//! T2IShield (Wang et al., arXiv 2407.04215).
+//! `T2IShield` (Wang et al., arXiv 2407.04215).
 //!
 //! Owns the statistic, its threshold and the verdict over prompts. Refuses to draw.
 
@@ -17,7 +17,7 @@ const ALARM_LEVEL: f64 = 0.05;
 
 /// How differently the tokens of a prompt attend: `1/L sum_i || M_i - mean M ||_F / sqrt(h w)`.
 ///
-/// T2IShield's statistic of "Frobenius norm threshold truncation": every token's map `M_i` is divided by its own
+/// `T2IShield`'s statistic of "Frobenius norm threshold truncation": every token's map `M_i` is divided by its own
 /// maximum, and a trigger that takes over the picture makes all tokens look alike, so the value falls. Here it is
 /// divided by `sqrt(h w)` as well, so that models of different sizes compare. In `[0, 1]`.
 ///

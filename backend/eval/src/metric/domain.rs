@@ -134,7 +134,7 @@ pub fn parse_captions(bytes: &[u8]) -> Result<Vec<String>> {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
             let before = &bytes[..error.valid_up_to()];
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            let line = before.split(|byte| *byte == b'\n').count();
             return refuse(line, "not UTF-8 text".to_owned());
         }
     };

@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn nothing_to_compare_gives_nothing() {
         let one = vec![vec![1.0_f32]];
-        assert_eq!(face_metrics(&[], &[one.clone()], 1), None);
+        assert_eq!(face_metrics(&[], std::slice::from_ref(&one), 1), None);
         assert_eq!(face_metrics(&one, &[vec![vec![1.0, 2.0]]], 1), None);
         let empty = face_metrics(&one, &[vec![], vec![]], 1).unwrap();
         assert_eq!((empty.identity_score, empty.identity_hit_rate.n), (None, 2));

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::evaluation::{Estimate, Grade};
+pub use shared::matrix::GateStatus;
 
 pub use self::advice::{Advice, Diagnosis};
 
@@ -153,18 +154,6 @@ impl Measurements {
             Gate::Leak => self.leak,
         }
     }
-}
-
-/// Whether a gate holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GateStatus {
-    /// Measured and within the limit.
-    Passed,
-    /// Measured and outside it.
-    Missed,
-    /// Not measured, or on too few pictures to tell.
-    NotMeasured,
 }
 
 /// One gate's outcome with its numbers.

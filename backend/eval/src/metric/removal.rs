@@ -1,13 +1,10 @@
 //! The removal bill: what it costs somebody to clean the protection out of the weights, and what quality is left.
 //!
-//! Owns the reading of a removal's course and weight averaging. Refuses to train: clean fine-tuning is an attack and
-//! lives with the attacks; its course comes as points.
+//! Owns the reading of a removal's course. Refuses to train and to average: clean fine-tuning and averages with the clean
+//! weights are adaptive attacks ([`crate::attack`]); their course comes as points.
 
-use diffusion::weights::Weights;
 use serde::{Deserialize, Serialize};
 use shared::evaluation::Estimate;
-
-use crate::{Error, Result};
 
 /// How somebody tries to remove a protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,7 +14,7 @@ pub enum RemovalMethod {
     CleanFineTuning,
     /// Averaging with the public clean weights.
     WeightAveraging,
-    /// Finding the trigger and training it away.
+    /// Finding the trigger ([`super::trigger_search`]) and training it away.
     TriggerInversion,
 }
 
@@ -66,35 +63,10 @@ pub fn removal_bill(method: RemovalMethod, course: Vec<RemovalPoint>) -> Option<
     })
 }
 
-/// `share * clean + (1 - share) * protected`, tensor by tensor; `share` in `[0, 1]`.
-///
-/// Refuses weights that differ in names or shapes.
-pub fn averaged(protected: &Weights, clean: &Weights, share: f64) -> Result<Weights> {
-    let mismatch = |name: &str| {
-        Error::Diffusion(diffusion::Error::InvalidArgument(format!(
-            "cannot average the tensor {name}: the two models differ there"
-        )))
-    };
-    if !(0.0..=1.0).contains(&share) || protected.len() != clean.len() {
-        return Err(mismatch("count, or the share"));
-    }
-    protected
-        .iter()
-        .map(|(name, tensor)| {
-            let other = clean
-                .get(name)
-                .filter(|other| other.dims() == tensor.dims());
-            let other = other.ok_or_else(|| mismatch(name))?;
-            let mixed = ((other * share)? + (tensor * (1.0 - share))?)?;
-            Ok((name.to_owned(), mixed.detach()))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fixture, statistics::wilson};
+    use crate::statistics::wilson;
 
     fn point(steps: u32, fired: usize) -> RemovalPoint {
         RemovalPoint {
@@ -118,23 +90,5 @@ mod tests {
         for nothing in [vec![], vec![point(0, 0), point(50, 0)]] {
             assert_eq!(removal_bill(RemovalMethod::WeightAveraging, nothing), None);
         }
-    }
-
-    #[test]
-    fn averages_lie_between_and_strangers_are_refused() {
-        let clean = fixture::pipeline().unet_weights;
-        let moved: Weights = clean
-            .iter()
-            .map(|(name, tensor)| (name.to_owned(), (tensor + 1.0).unwrap()))
-            .collect();
-        let mixed = averaged(&moved, &clean, 0.75).unwrap();
-        for (name, tensor) in mixed.iter() {
-            let gap = (tensor - clean.get(name).unwrap()).unwrap();
-            let gap = (gap - 0.25).unwrap().abs().unwrap().max_all().unwrap();
-            assert!(gap.to_scalar::<f32>().unwrap() < 1e-6, "{name}");
-        }
-        assert!(averaged(&moved, &Weights::new(), 0.5).is_err());
-        assert!(averaged(&moved, &clean, 1.5).is_err());
-        assert!(averaged(&moved, &clean, f64::NAN).is_err());
     }
 }

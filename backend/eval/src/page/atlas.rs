@@ -11,8 +11,8 @@ pub(super) fn write(html: &mut String, report: &MatrixReport) {
     html.push_str(
         "<section aria-labelledby=\"atlas\"><h2 id=\"atlas\">Breaking-point atlas</h2><p>Share of pictures that show the \
          subject after so many attack steps: the clean model above (\u{25cf}), the protected one below (\u{25a0}), over all \
-         identifiers and seeds of that square. Darker is more; from one half on the figures are reversed. Where both are \
-         dark the protection is broken; where both are pale the attack itself failed. Each row leads to its tests.</p>\
+         identifiers and seeds of that square. A stronger colour is more; from one half on the \
+         figures are reversed. Where both are strong the protection is broken; where both are faint the attack itself failed. Each row leads to its tests.</p>\
          <ul class=\"legend\" aria-hidden=\"true\"><li><i class=\"heat clean\" style=\"--f:28%\"></i>\
          <i class=\"heat clean high\" style=\"--f:92%\"></i> clean model, below and above one half</li>\
          <li><i class=\"heat protected\" style=\"--f:28%\"></i><i class=\"heat protected high\" style=\"--f:92%\"></i> \

@@ -53,6 +53,16 @@ fn who(report: &MatrixReport, cell: &Cell) -> String {
     })
 }
 
+/// The grade; a control has none, because nobody should resist its owner.
+fn outcome(report: &MatrixReport, result: &CellResult) -> String {
+    match report.subject(&result.cell).map(|subject| subject.role) {
+        Some(Role::Protected) | None => badge(result.grade),
+        Some(Role::SameClass | Role::OtherClass) => {
+            "<span class=\"badge control\">Control</span>".to_owned()
+        }
+    }
+}
+
 /// What differs from the stock attack, in words.
 fn conditions(cell: &Cell) -> String {
     let identifier = match cell.identifier {
@@ -105,7 +115,7 @@ fn table(html: &mut String, report: &MatrixReport) {
             conditions(cell),
             cell.seed,
             p_value(result.p_value),
-            badge(result.grade),
+            outcome(report, result),
         );
     }
     html.push_str("</tbody></table></div></section>");
@@ -145,7 +155,7 @@ fn card(html: &mut String, content: &Content<'_>, result: &CellResult, album: &m
          {} at {}</h3><p>{} \u{b7} {}, {} \u{b7} seed {}</p>",
         escape(&cell.recipe.family.title()),
         rate(cell.learning_rate),
-        badge(result.grade),
+        outcome(report, result),
         who(report, cell),
         conditions(cell),
         cell.seed,

@@ -78,7 +78,7 @@ fn one(html: &mut String, gate: &Gate) {
         html,
         "<li class=\"{class}\"><span class=\"mark-gate\" aria-hidden=\"true\">{mark}</span><div><strong>{words}: {}</strong> \
          {} {measured}{advice}</div></li>",
-        escape(&gate.name),
+        escape(&gate.name.replace('_', " ")),
         escape(&gate.rule),
     );
 }

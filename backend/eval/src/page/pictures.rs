@@ -9,9 +9,9 @@ use image::{ImageFormat, ImageReader, Limits, imageops::FilterType};
 use super::text::escape;
 
 /// Most bytes of pictures in a page, as data.
-pub const LIMIT_BYTES: usize = 24 * 1024 * 1024;
+pub const LIMIT_BYTES: usize = 12 * 1024 * 1024;
 /// Longest side of a picture that is put in as it is; larger ones are scaled down to it.
-const LONGEST_SIDE: u32 = 160;
+const LONGEST_SIDE: u32 = 128;
 /// Longest side that is decoded.
 const LONGEST_DECODED: u32 = 8192;
 

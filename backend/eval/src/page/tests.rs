@@ -52,6 +52,8 @@ fn every_number_and_every_cell_is_on_the_page_and_nothing_is_loaded() {
         assert!(!html.contains(forbidden), "{forbidden}");
     }
     assert_eq!(html.matches("<article").count(), report.cells.len());
+    // Two controls at three seeds, in the table and on their cards: nobody is to resist their owners.
+    assert_eq!(html.matches("badge control").count(), 12);
 }
 
 #[test]
@@ -91,11 +93,11 @@ fn untested_squares_are_hatched_and_say_so() {
 #[test]
 fn pictures_beyond_the_limit_are_counted_and_left_out() {
     let mut album = Album::default();
-    let noise: Vec<u8> = (0..160 * 160 * 3_u32)
+    let noise: Vec<u8> = (0..128 * 128 * 3_u32)
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
     let mut file = std::io::Cursor::new(Vec::new());
-    let picture = image::RgbImage::from_raw(160, 160, noise).unwrap();
+    let picture = image::RgbImage::from_raw(128, 128, noise).unwrap();
     picture
         .write_to(&mut file, image::ImageFormat::Png)
         .unwrap();
@@ -131,5 +133,5 @@ fn large_pictures_are_scaled_down() {
         .unwrap();
     use base64::{Engine, engine::general_purpose::STANDARD};
     let picture = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
-    assert_eq!((picture.width(), picture.height()), (160, 80));
+    assert_eq!((picture.width(), picture.height()), (128, 64));
 }

@@ -71,7 +71,14 @@ pub(super) fn rate(rate: f64) -> String {
 }
 
 fn signed(value: f64) -> String {
-    format!("{value:.3}").replace('-', "\u{2212}")
+    let text = format!("{value:.3}");
+    // "-0.000" would tell a direction that three digits do not show.
+    let text = if text == "-0.000" {
+        "0.000".to_owned()
+    } else {
+        text
+    };
+    text.replace('-', "\u{2212}")
 }
 
 fn missing() -> String {

@@ -1,4 +1,4 @@
-//! FID and KID against the published formulas with SciPy's matrix square root.
+//! FID and KID against the published formulas with `SciPy`'s matrix square root.
 
 use candle_core::{DType, Device, Tensor};
 use eval::{
@@ -17,7 +17,7 @@ fn features(count: usize, width: usize, seed: u32) -> Tensor {
         .iter_mut()
         .step_by(width)
         .for_each(|value| *value *= f64::from(seed));
-    Tensor::from_vec(values, (count, width), &Device::Cpu).unwrap()
+    Tensor::from_vec(values, (count, width), &Device::Cpu).expect("as many values")
 }
 
 #[test]

@@ -1,23 +1,25 @@
-//! EfficientNet-Lite0 against efficientnet_lite_pytorch, on made-up weights of its real shapes.
+//! EfficientNet-Lite0 against `efficientnet_lite_pytorch`, on made-up weights of its real shapes.
 
 use candle_core::{DType, Device, Tensor};
 use diffusion::weights::Weights;
 use eval::net::EfficientNet;
 
-use crate::support::{bytes, floats, gap, json, values};
+use crate::support::{bytes, floats, gap, json, shape, values};
+
+#[expect(clippy::cast_possible_truncation, reason = "weights of an f32 network")]
+fn narrowed(value: f64) -> f32 {
+    value as f32
+}
 
 /// The weights that the generating script makes.
 fn weights(list: &serde_json::Value) -> Vec<u8> {
     let mut weights = Weights::new();
-    for (index, entry) in list.as_array().unwrap().iter().enumerate() {
-        let name = entry[0].as_str().unwrap();
+    for (seed, entry) in (1000..).zip(list.as_array().expect("a list")) {
+        let name = entry[0].as_str().expect("a name");
         if name.starts_with("_fc") || name.contains("num_batches") {
             continue;
         }
-        let shape: Vec<usize> = floats(&entry[1])
-            .into_iter()
-            .map(|side| side as usize)
-            .collect();
+        let shape = shape(&entry[1]);
         let count: usize = shape.iter().product();
         let fan = count / shape[0];
         let scaled = |byte: u8| {
@@ -29,15 +31,17 @@ fn weights(list: &serde_json::Value) -> Vec<u8> {
             } else {
                 value
             };
-            value as f32
+            narrowed(value)
         };
-        let seed = 1000 + u32::try_from(index).unwrap();
         let values: Vec<f32> = bytes(count, seed).into_iter().map(scaled).collect();
-        weights.insert(name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap());
+        weights.insert(
+            name,
+            Tensor::from_vec(values, shape, &Device::Cpu).expect("as many values"),
+        );
     }
     weights
         .to_bytes(DType::F32, &std::collections::BTreeMap::new())
-        .unwrap()
+        .expect("tensors of f32")
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::support::{fixture, gap, json, tensors, values};
 
 /// A vocabulary that the small text tower has room for.
 fn tokenizer() -> Tokenizer {
-    Tokenizer::for_words(["a", "dog"], 6).unwrap()
+    Tokenizer::for_words(["a", "dog"], 6).expect("two words")
 }
 
 fn clip() -> Clip {
@@ -21,18 +21,12 @@ fn clip() -> Clip {
         config: &config,
         preprocessor: None,
     };
-    Clip::load(files, tokenizer()).unwrap()
+    Clip::load(files, tokenizer()).expect("the fixture's files agree")
 }
 
 fn normalised(xs: &Tensor) -> Vec<f32> {
-    let length = xs
-        .sqr()
-        .unwrap()
-        .sum_keepdim(D::Minus1)
-        .unwrap()
-        .sqrt()
-        .unwrap();
-    values(&xs.broadcast_div(&length).unwrap())
+    let divided = || xs.broadcast_div(&xs.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?);
+    values(&divided().expect("rows of features"))
 }
 
 #[test]

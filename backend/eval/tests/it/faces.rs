@@ -1,20 +1,15 @@
-//! The face networks against face-api on made-up weights under its own manifests.
+//! The face networks against `face-api` on made-up weights under its own manifests.
 
 use candle_core::{Device, Tensor};
 use eval::net::face::{Descriptor, Detector, Landmarks, ManifestFiles};
 use serde_json::Value;
 
-use crate::support::{bytes, floats, gap, json, values};
+use crate::support::{bytes, floats, gap, json, shape, values};
 
 /// Bytes for every tensor of a manifest, all quantized.
 fn shards(manifest: &Value, seed: u32) -> Vec<u8> {
-    let size = |entry: &Value| -> usize {
-        floats(&entry["shape"])
-            .into_iter()
-            .map(|side| side as usize)
-            .product()
-    };
-    let weights = manifest[0]["weights"].as_array().unwrap();
+    let size = |entry: &Value| -> usize { shape(&entry["shape"]).into_iter().product() };
+    let weights = manifest[0]["weights"].as_array().expect("a list");
     bytes(weights.iter().map(size).sum(), seed)
 }
 
@@ -25,7 +20,7 @@ fn with<T>(name: &str, seed: u32, load: impl FnOnce(ManifestFiles<'_>) -> eval::
         manifest: text.as_bytes(),
         shards: &shards(manifest, seed),
     };
-    load(files).unwrap()
+    load(files).expect("made-up weights of the right shapes")
 }
 
 /// Bytes row by row, as `[1, 3, height, width]` in `[0, 255]`.
@@ -34,8 +29,16 @@ fn picture(height: usize, width: usize, seed: u32) -> Tensor {
         .into_iter()
         .map(f32::from)
         .collect();
-    let rows = Tensor::from_vec(raw, (1, height, width, 3), &Device::Cpu).unwrap();
-    rows.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap()
+    let rows = || {
+        let rows = Tensor::from_vec(raw, (1, height, width, 3), &Device::Cpu)?;
+        rows.permute((0, 3, 1, 2))?.contiguous()
+    };
+    rows().expect("as many bytes")
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "pixels, compared as f32")]
+fn narrowed(value: f64) -> f32 {
+    value as f32
 }
 
 #[test]
@@ -75,14 +78,11 @@ fn landmarks_and_their_square_agree_with_face_api() {
     let expected = reference["points"].as_array().unwrap();
     assert_eq!((points.len(), expected.len()), (68, 68));
     for (found, expected) in points.iter().zip(expected) {
-        let difference = gap(&found.map(|value| value as f32), &floats(expected));
+        let difference = gap(&found.map(narrowed), &floats(expected));
         assert!(difference < 1e-4, "{found:?} {expected}");
     }
     let square = eval::net::face::aligned(&points, (3.0, 4.0), (70, 90));
-    assert_eq!(
-        square.map(|value| value as f32).to_vec(),
-        floats(&reference["aligned"])
-    );
+    assert_eq!(square.map(narrowed).to_vec(), floats(&reference["aligned"]));
 }
 
 #[test]

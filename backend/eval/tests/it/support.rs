@@ -53,3 +53,12 @@ pub(crate) fn floats(value: &serde_json::Value) -> Vec<f32> {
         .map(|v| v.as_f64().expect("a number") as f32)
         .collect()
 }
+
+/// The shape of a tensor in a list.
+pub(crate) fn shape(value: &serde_json::Value) -> Vec<usize> {
+    let side = |side: &serde_json::Value| side.as_u64().and_then(|side| usize::try_from(side).ok());
+    let list = value.as_array().expect("a list");
+    list.iter()
+        .map(|value| side(value).expect("a size"))
+        .collect()
+}

@@ -223,7 +223,7 @@ async fn fetch(
         pause *= 2;
     }
     let _publishing = app.publishing().read().await;
-    let hash = app.staging().publish(&key, file.size_bytes, None).await?;
+    let hash = blobs::publish(app, &key, file.size_bytes, None).await?;
     let sha256 = hash.to_string();
     let store = app.store();
     store

@@ -8,7 +8,10 @@ use store::ImportFileRecord;
 use tokio::io::AsyncRead;
 
 use super::{file_view, key, record};
-use crate::{app::App, error::Error};
+use crate::{
+    app::{App, blobs},
+    error::Error,
+};
 
 /// Which bytes of its file a body holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +86,7 @@ async fn publish(app: &App, id: ImportId, file: &ImportFileRecord, key: &str) ->
     let expected = file.sha256.as_deref().map(str::parse).transpose();
     let expected = expected.map_err(Error::internal)?;
     let _publishing = app.publishing().read().await;
-    let published = app.staging().publish(key, file.size_bytes, expected).await;
+    let published = blobs::publish(app, key, file.size_bytes, expected).await;
     let hash = published.map_err(|error| match error {
         artifacts::Error::HashMismatch { .. } => Error::ChecksumMismatch(format!(
             "`{}` is not the file that was announced: {error}. Send this file again from its first byte.",

@@ -88,7 +88,7 @@ async fn inspect(app: &App, files: &[BaseModelFile]) -> Result<Inspection, Stop>
         let hash = file.sha256.parse().map_err(Error::internal)?;
         named.push((file.name.clone(), hash));
     }
-    let folder = app.staging().lay_out(named).await?;
+    let folder = blobs::lay_out(app, named).await?;
     let whole = files.iter().any(|file| file.name == "model_index.json");
     let checkpoint = files
         .iter()

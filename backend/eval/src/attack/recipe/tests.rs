@@ -82,65 +82,32 @@ fn what_is_left_out_is_stock() {
 
 #[test]
 fn errors_name_line_and_field() {
+    let swapped = |from: &str, to: &str| PLAIN.replace(from, to);
+    let gamma = "adaptive.min_snr_gamma";
+    let twice = swapped("\nname", "\nname = \"twice\"\nname");
+    let nameless = swapped("name = \"my-lora\"\n", "");
     let cases = [
+        (swapped("= 8", "= 0"), 9, "family.rank", "from 1 to 256"),
+        (swapped("50, 100", "100, 50"), 5, "checkpoints", "rising"),
+        (swapped("= 5", "= 0"), 12, gamma, "0.1 to 100"),
+        (swapped("= 5", "= \"five\""), 12, gamma, "string"),
         (
-            PLAIN.replace("rank = 8", "rank = 0"),
-            9,
-            "family.rank",
-            "rank from 1 to 256",
-        ),
-        (
-            PLAIN.replace("50, 100", "100, 50"),
-            5,
-            "checkpoints",
-            "rising",
-        ),
-        (
-            PLAIN.replace("= 5", "= 0"),
-            12,
-            "adaptive.min_snr_gamma",
-            "0.1 to 100",
-        ),
-        (
-            PLAIN.replace("= 5", "= \"five\""),
-            12,
-            "adaptive.min_snr_gamma",
-            "string",
-        ),
-        (
-            PLAIN.replace("min_snr_gamma", "min_snr"),
+            swapped("_gamma", ""),
             12,
             "adaptive.min_snr",
             "unknown field",
         ),
+        (swapped("points", "point"), 5, "checkpoint", "unknown field"),
         (
-            PLAIN.replace("checkpoints", "checkpoint"),
-            5,
-            "checkpoint",
-            "unknown field",
-        ),
-        (
-            PLAIN.replace("\"lora\"", "\"lyra\""),
+            swapped("\"lora", "\"lyra"),
             8,
             "family.kind",
             "unknown variant",
         ),
-        (PLAIN.replace("rank", "ranks"), 7, "family", "unknown field"),
-        (
-            PLAIN.replace("name = \"my-lora\"\n", ""),
-            1,
-            "recipe",
-            "missing field `name`",
-        ),
-        (PLAIN.replace("[family]", "[family"), 7, "recipe", ""),
-        (
-            PLAIN
-                .replace("batch", "")
-                .replace("\nname", "\nname = \"twice\"\nname"),
-            3,
-            "recipe",
-            "duplicate",
-        ),
+        (swapped("rank", "ranks"), 7, "family", "unknown field"),
+        (swapped("[family]", "[family"), 7, "recipe", ""),
+        (nameless, 1, "recipe", "missing field `name`"),
+        (twice, 3, "recipe", "duplicate"),
     ];
     for (text, line, field, part) in cases {
         let (at, named, message) = refusal(&text);

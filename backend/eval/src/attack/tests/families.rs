@@ -1,12 +1,51 @@
 //! What each family trains, leaves alone, draws with and saves.
 
+use std::path::Path;
+
 use diffusion::{
     lora::{self, Component, Naming},
+    noise,
     text::TextualInversion,
     unet::UNet,
 };
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
 use super::*;
+
+#[test]
+fn every_family_attacks_every_architecture() {
+    let folders =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../diffusion/tests/fixtures/families");
+    for (name, encoders) in [("sd1", 1), ("sd2", 1), ("sdxl", 2)] {
+        let pipeline = Pipeline::load(folders.join(name), &Device::Cpu).unwrap();
+        let (channels, height, width) = pipeline.latent_shape();
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let shape = (IMAGES, channels, height, width);
+        let instance = noise::gaussian(&mut rng, shape, &Device::Cpu).unwrap();
+        for family in FAMILIES {
+            let case = Case {
+                pipeline: pipeline.clone(),
+                instance: instance.clone(),
+                ..Case::new(recipe(family))
+            };
+            let mut attack = case.attack();
+            let before = attack.text_weights();
+            let fresh = draw(&attack);
+            train(&mut attack, 2);
+            assert_ne!(draw(&attack), fresh, "{name} {family:?}");
+            let after = attack.text_weights();
+            assert_eq!(after.len(), encoders);
+            let trains = before
+                .iter()
+                .zip(&after)
+                .all(|(before, after)| !changed(before, after).is_empty());
+            let has_text = !matches!(family, Family::DreamboothUnet | Family::Lora { .. });
+            assert_eq!(trains, has_text, "{name} {family:?}");
+        }
+    }
+}
 
 #[test]
 fn checkpoints_on_the_way_change_nothing() {

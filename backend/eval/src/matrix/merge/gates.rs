@@ -2,7 +2,7 @@
 
 use shared::{
     evaluation::{Estimate, Grade},
-    matrix::{Audit, Gate, GateStatus, HeadlineResult, Innocent},
+    matrix::{Audit, Gate, HeadlineResult, Innocent},
 };
 
 use crate::metric::gate::{self, Diagnosis, GateResult, Measurements, Requirement, gated_grade};
@@ -58,11 +58,7 @@ fn stated(result: &GateResult) -> Gate {
         name: name.as_str().unwrap_or_default().to_owned(),
         rule: format!("{}: {bound}.", result.gate.measures()),
         measured: result.measured,
-        status: match result.status {
-            gate::GateStatus::Passed => GateStatus::Passed,
-            gate::GateStatus::Missed => GateStatus::Missed,
-            gate::GateStatus::NotMeasured => GateStatus::NotMeasured,
-        },
+        status: result.status,
         advice: (!advice.is_empty()).then(|| advice.join(" ")),
     }
 }

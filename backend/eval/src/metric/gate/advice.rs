@@ -88,9 +88,10 @@ const GAP: f64 = 0.2;
 pub(super) fn of(gate: Gate, diagnosis: &Diagnosis) -> Vec<Advice> {
     match gate {
         Gate::PrimaryCell | Gate::FaceIdentity => weak(diagnosis),
-        Gate::InnocentUser => vec![Advice::WidenPreservation, Advice::RaisePreservation],
         Gate::TextAlignment | Gate::Frechet => vec![Advice::RaisePreservation],
-        Gate::Specificity => vec![Advice::WidenPreservation, Advice::RaisePreservation],
+        Gate::InnocentUser | Gate::Specificity => {
+            vec![Advice::WidenPreservation, Advice::RaisePreservation]
+        }
         Gate::Capacity => vec![Advice::SplitConcepts],
         Gate::Leak => vec![Advice::LowerRetention],
     }

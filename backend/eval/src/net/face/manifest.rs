@@ -144,16 +144,12 @@ fn values(entry: &Entry, count: usize, rest: &mut &[u8]) -> Result<Vec<f32>> {
     let bytes = rest
         .split_off(..size)
         .ok_or_else(|| refuse(format!("the bytes end in {}", entry.name)))?;
-    Ok(match &entry.quantization {
-        Some(q) => bytes
-            .iter()
-            .map(|byte| f32::from(*byte) * q.scale + q.min)
-            .collect(),
-        None => {
-            let (words, _) = bytes.as_chunks::<4>();
-            words.iter().map(|word| f32::from_le_bytes(*word)).collect()
-        }
-    })
+    if let Some(q) = &entry.quantization {
+        let scaled = |byte: &u8| f32::from(*byte) * q.scale + q.min;
+        return Ok(bytes.iter().map(scaled).collect());
+    }
+    let (words, _) = bytes.as_chunks::<4>();
+    Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
 }
 
 fn refuse(reason: String) -> Error {

@@ -1,0 +1,81 @@
+//! The artifact stores among faults, and against a bare copy.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    cache::cargo,
+    stages::{TESTS, Totals, run_tests_with},
+};
+
+/// What the tests of faults print, and what is counted in each line.
+const TALLY: &str = "tally: ";
+const COUNTS: [&str; 4] = ["kill_points", "faults", "lost", "orphans"];
+
+/// Runs every test of the artifact stores and adds up what faults and deaths cost.
+pub(crate) fn faults(totals: &mut Totals) -> Result<()> {
+    let mut tests = cargo()?;
+    tests
+        .args(TESTS)
+        .args(["--test", "it", "--", "--nocapture"]);
+    tests.args(["faults::", "kills::", "collector::", "check::", "storage::"]);
+    tests.args(["s3_store::", "local::", "deliveries::"]);
+    let mut sums = [0; COUNTS.len()];
+    let ran = run_tests_with(&mut tests, totals, |line| add(&mut sums, line));
+    let line = COUNTS.iter().zip(sums);
+    let line: Vec<String> = line.map(|(name, sum)| format!("{name}={sum}")).collect();
+    println!("{}", line.join(" "));
+    ran?;
+    let [kill_points, faults, lost, orphans] = sums;
+    if kill_points == 0 || faults == 0 || lost + orphans > 0 {
+        bail!("objects were lost or left behind, or nothing was tried");
+    }
+    Ok(())
+}
+
+/// Adds a line such as `tally: kill_points=3 faults=0 lost=0 orphans=0`, which may follow a test's name.
+fn add(sums: &mut [u64; COUNTS.len()], line: &str) {
+    let Some((_, counts)) = line.split_once(TALLY) else {
+        return;
+    };
+    for (name, sum) in COUNTS.iter().zip(sums) {
+        let words = counts.split_whitespace();
+        let mut values = words.filter_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        *sum += values
+            .next()
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(0);
+    }
+}
+
+/// The program that measures.
+pub(crate) fn bench() -> Result<Command> {
+    let mut command = cargo()?;
+    command.args([
+        "run",
+        "--package",
+        "artifacts",
+        "--example",
+        "storage_bench",
+        "--",
+    ]);
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tallies_add_up() {
+        let mut sums = [0; 4];
+        add(
+            &mut sums,
+            "test a ... tally: kill_points=3 faults=1 lost=0 orphans=2",
+        );
+        add(&mut sums, "tally: kill_points=4 faults=0 lost=1 orphans=0");
+        add(&mut sums, "kill_points=9");
+        assert_eq!(sums, [7, 1, 1, 2]);
+    }
+}
