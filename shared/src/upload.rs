@@ -22,14 +22,7 @@ pub struct CreateUpload {
     /// The set that the image joins.
     pub protected_set_id: SetId,
     /// File name; directories are cut off.
-    #[cfg_attr(
-        feature = "openapi",
-        schema(
-            min_length = 1,
-            max_length = 200,
-            pattern = "^[A-Za-z0-9][A-Za-z0-9._ -]*$"
-        )
-    )]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub filename: String,
     /// Exact size in bytes.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 20_971_520))]
