@@ -58,8 +58,8 @@ pub(crate) async fn admit(State(door): State<Door>, mut request: Request, next: 
         Ok(None) if request.uri().path().starts_with("/v1/") => {
             let room = limits::take(app, None, None, address);
             return match room.refusal.clone() {
-                Some(refusal) => limits::tell(refusal.into_response(), room, false),
-                None => limits::tell(next.run(request).await, room, false),
+                Some(refusal) => limits::tell(refusal.into_response(), &room, false),
+                None => limits::tell(next.run(request).await, &room, false),
             };
         }
         Ok(None) => return next.run(request).await,
@@ -88,7 +88,7 @@ pub(crate) async fn admit(State(door): State<Door>, mut request: Request, next: 
     if unchanged {
         app.limits().requests.give_back(&key);
     }
-    limits::tell(response, room, unchanged)
+    limits::tell(response, &room, unchanged)
 }
 
 fn peer(request: &Request) -> Option<SocketAddr> {

@@ -53,7 +53,6 @@ pub(crate) fn StartStudy(
     protected_set_id: SetId,
 ) -> impl IntoView {
     let sets = use_fetch(api::latest_sets);
-    let earlier = use_fetch(api::studies::studies);
     let tier = RwSignal::new(Tier::Standard.as_str().to_owned());
     let minutes = RwSignal::new(String::new());
     let candidates = StoredValue::new(Vec::<Candidate>::new());
@@ -91,29 +90,13 @@ pub(crate) fn StartStudy(
             .collect();
         (!others.is_empty()).then(|| view! { <Controls sets=others candidates=candidates /> })
     };
-    let before = move || {
-        let page = earlier.data.get()?;
-        let own: Vec<_> = page
-            .data
-            .into_iter()
-            .filter(|study| study.protect_job_id == protect_job_id)
-            .collect();
-        let links = own
-            .into_iter()
-            .map(|study| {
-                let words = format!("{}, {}", study.tier.as_str(), text::moment(study.created_at));
-                view! { <li><a href=format!("/studies/{}", study.id) data-test="earlier-study">{words}</a></li> }
-            })
-            .collect_view();
-        (!links.is_empty()).then(|| view! { <div class="stack-tight"><h3>"Studies of this model"</h3><ul>{links}</ul></div> })
-    };
     view! {
         <section class="card" aria-labelledby="study" data-test="start-study">
             <h2 id="study">"Test it harder"</h2>
             <p>
                 "One attack is one attack. The attack matrix tries LoRA, Textual Inversion, Custom Diffusion and attackers who expect protection, and ends with a report and a signed certificate."
             </p>
-            {before}
+            <Earlier protect_job_id=protect_job_id />
             <form class="stack" on:submit=submit>
                 <fieldset class="stack-tight">
                     <legend class="field-label">"How much"</legend>
@@ -135,6 +118,24 @@ pub(crate) fn StartStudy(
                 </div>
             </form>
         </section>
+    }
+}
+
+/// Studies of this model, newest first.
+#[component]
+fn Earlier(protect_job_id: JobId) -> impl IntoView {
+    let earlier = use_fetch(api::studies::studies);
+    move || {
+        let page = earlier.data.get()?;
+        let own = page.data.into_iter();
+        let links = own
+            .filter(|study| study.protect_job_id == protect_job_id)
+            .map(|study| {
+                let words = format!("{}, {}", study.tier.as_str(), text::moment(study.created_at));
+                view! { <li><a href=format!("/studies/{}", study.id) data-test="earlier-study">{words}</a></li> }
+            })
+            .collect_view();
+        (!links.is_empty()).then(|| view! { <div class="stack-tight"><h3>"Studies of this model"</h3><ul>{links}</ul></div> })
     }
 }
 
