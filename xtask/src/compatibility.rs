@@ -26,7 +26,7 @@ pub(crate) fn check(new: &Value) -> Result<usize> {
 }
 
 /// Which way a value travels.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
     Request,
     Response,
@@ -36,6 +36,8 @@ enum Way {
 struct Comparison<'a> {
     old: &'a Value,
     new: &'a Value,
+    /// Named schemas that were compared: each is told of once, and recursion ends.
+    seen: BTreeSet<(String, String, Way)>,
     breaks: Vec<String>,
 }
 
@@ -43,6 +45,7 @@ fn breaks(old: &Value, new: &Value) -> Vec<String> {
     let mut comparison = Comparison {
         old,
         new,
+        seen: BTreeSet::new(),
         breaks: Vec::new(),
     };
     for (path, item) in object(&old["paths"]) {
@@ -166,7 +169,9 @@ impl Comparison<'_> {
     }
 
     fn schema(&mut self, place: &str, way: Way, (old, new): (&Value, &Value), depth: usize) {
-        if depth > MAX_DEPTH {
+        let named = old["$ref"].is_string();
+        let pair = (old["$ref"].to_string(), new["$ref"].to_string(), way);
+        if depth > MAX_DEPTH || (named && !self.seen.insert(pair)) {
             return;
         }
         let (old, new) = (

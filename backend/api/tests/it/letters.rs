@@ -117,18 +117,22 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-fn has_smtp_server() -> bool {
-    Command::new("python3")
-        .args(["-c", "import aiosmtpd"])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+/// A Python that has the SMTP server; Debian's package is for Debian's own Python.
+fn python() -> Option<&'static str> {
+    let has_server = |program: &&str| {
+        Command::new(program)
+            .args(["-c", "import aiosmtpd"])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    ["python3", "/usr/bin/python3"].into_iter().find(has_server)
 }
 
 impl SmtpServer {
-    fn start(port: u16) -> Self {
+    fn start(python: &str, port: u16) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let child = Command::new("python3")
+        let child = Command::new(python)
             .args([
                 "-m",
                 "aiosmtpd",
@@ -168,10 +172,10 @@ impl SmtpServer {
 
 #[tokio::test]
 async fn smtp_server_gets_the_letters_even_if_it_was_away() {
-    if !has_smtp_server() {
+    let Some(python) = python() else {
         println!("SKIPPED: no SMTP server. Install it (Debian: `apt install python3-aiosmtpd`).");
         return;
-    }
+    };
     let port = free_port();
     let server = Server::start_with(|config| {
         config.smtp_url = Some(format!("smtp://127.0.0.1:{port}"));
@@ -182,7 +186,7 @@ async fn smtp_server_gets_the_letters_even_if_it_was_away() {
     server.person("ada").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!server.data_dir().join("outbox").exists());
-    let smtp = SmtpServer::start(port);
+    let smtp = SmtpServer::start(python, port);
     assert_eq!(smtp.port, port);
     server.clock.advance(60_000);
     let letters = smtp.letters(1).await;
