@@ -5,6 +5,7 @@
 mod m0001_main_path;
 mod m0002_model_imports;
 mod m0003_concepts;
+mod m0005_guard_rails;
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, MigratorTrait,
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_main_path::Migration),
             Box::new(m0002_model_imports::Migration),
             Box::new(m0003_concepts::Migration),
+            Box::new(m0005_guard_rails::Migration),
         ]
     }
 }

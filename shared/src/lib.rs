@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod attack;
+pub mod audit;
 pub mod auth;
 pub mod base_model;
 pub mod demo;
@@ -28,9 +29,11 @@ pub mod protected_set;
 pub mod revocation;
 pub mod timestamp;
 pub mod upload;
+pub mod webhook;
 
 pub use id::{
-    ArtifactId, GalleryId, ImageId, ImportId, JobId, ModelId, NodeId, PatchId, SetId, UploadId,
-    UserId,
+    ApprovalId, ArtifactId, AuditEventId, DeletionId, DeliveryId, EventId, ExportId, GalleryId,
+    ImageId, ImportId, JobId, ModelId, NodeId, NoticeId, PatchId, SetId, UploadId, UserId,
+    WebhookId,
 };
 pub use timestamp::Timestamp;

@@ -25,6 +25,10 @@ pub enum ErrorCode {
     EmailTaken,
     /// Something expired or was deleted.
     Gone,
+    /// `If-Match` names another version than the present one.
+    PreconditionFailed,
+    /// `If-Match` is missing where it is required.
+    PreconditionRequired,
     /// The body is larger than its limit.
     TooLarge,
     /// The media type or the file's content is not one that is accepted.

@@ -42,6 +42,9 @@ pub struct Config {
     /// The program that reads imported models; by default `persguard-node` beside this one.
     #[arg(long, env = "PERSGUARD_INSPECTOR")]
     pub inspector: Option<PathBuf>,
+    /// Let webhooks call this machine itself, over plain http too; for tests and for receivers beside the server.
+    #[arg(long, env = "PERSGUARD_WEBHOOK_LOOPBACK", default_value_t = false, action = clap::ArgAction::Set)]
+    pub webhook_loopback: bool,
     /// Log filter, such as `info` or `api=debug`.
     #[arg(long, env = "PERSGUARD_LOG", default_value = "info")]
     pub log: String,

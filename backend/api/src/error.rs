@@ -46,6 +46,12 @@ pub enum Error {
     /// The body is larger than allowed.
     #[error("The request body is larger than allowed here.")]
     TooLarge,
+    /// `If-Match` names another version.
+    #[error("This changed since you read it. Read it again, then change it.")]
+    PreconditionFailed,
+    /// `If-Match` is missing.
+    #[error("Send the header If-Match with the ETag of what you read.")]
+    PreconditionRequired,
     /// A media type that is not accepted.
     #[error("{0}")]
     UnsupportedMediaType(String),
@@ -111,6 +117,8 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::EmailTaken => "Account exists",
         ErrorCode::Gone => "Expired",
         ErrorCode::TooLarge => "Too large",
+        ErrorCode::PreconditionFailed => "Changed meanwhile",
+        ErrorCode::PreconditionRequired => "Version missing",
         ErrorCode::UnsupportedMediaType => "Unsupported media type",
         ErrorCode::Invalid => "Invalid fields",
         ErrorCode::IdempotencyKeyRequired => "Idempotency key missing",
@@ -163,6 +171,11 @@ impl Error {
             Self::EmailTaken => (StatusCode::CONFLICT, Code::EmailTaken),
             Self::Gone(_) => (StatusCode::GONE, Code::Gone),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge),
+            Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, Code::PreconditionFailed),
+            Self::PreconditionRequired => (
+                StatusCode::PRECONDITION_REQUIRED,
+                Code::PreconditionRequired,
+            ),
             Self::UnsupportedMediaType(_) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 Code::UnsupportedMediaType,
@@ -283,6 +296,11 @@ impl From<store::Error> for Error {
                 "A patch that this job shows was deleted. Add it again, then launch a new job."
                     .into(),
             ),
+            Store::TooManyWebhooks => Self::Conflict(format!(
+                "You have {} webhooks. Delete one first.",
+                shared::webhook::MAX_WEBHOOKS
+            )),
+            Store::Changed => Self::PreconditionFailed,
             Store::Conflict(_) => Self::Conflict("This exists already.".into()),
             Store::NoSpace | Store::Unavailable(_) => Self::StorageUnavailable(text),
             Store::NoConcept

@@ -4,12 +4,12 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
-    io::{Read, Write},
+    io::{BufReader, Read, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
-use api::{config::Config, memory, signing};
+use api::{app::audit, config::Config, memory, signing};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -37,6 +37,9 @@ enum Command {
     /// Tell what a job would take; part of persguard-node.
     #[command(disable_help_flag = true)]
     Plan(Handed),
+    /// Check an exported audit log, without any server.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Look at signed revocations, without any server.
     #[command(subcommand)]
     Revocation(Revocation),
@@ -51,6 +54,18 @@ enum Revocation {
         /// What the server answers under `/v1/signing-keys`.
         #[arg(long)]
         key: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum Audit {
+    /// Tell whether an export is complete and unchanged.
+    Verify {
+        /// The log as `GET /v1/audit-events/export` gave it.
+        file: PathBuf,
+        /// What the server answers under `/v1/signing-keys`; without it, entries cut off at the end go unseen.
+        #[arg(long)]
+        key: Option<PathBuf>,
     },
 }
 
@@ -86,6 +101,7 @@ fn main() -> anyhow::Result<()> {
         Command::Model(handed) => handed.over("model"),
         Command::Plan(handed) => handed.over("plan"),
         Command::Revocation(Revocation::Verify { file, key }) => verify(&file, &key),
+        Command::Audit(Audit::Verify { file, key }) => verify_audit(&file, key.as_deref()),
     }
 }
 
@@ -106,6 +122,31 @@ fn verify(file: &Path, key: &Path) -> anyhow::Result<()> {
     )?;
     writeln!(out, "U-Net without it:        {}", found.unet_sha256)?;
     writeln!(out, "Signed with the key:     {}", found.key_id)?;
+    Ok(())
+}
+
+fn verify_audit(file: &Path, key: Option<&Path>) -> anyhow::Result<()> {
+    let name = || format!("cannot read {}", file.display());
+    let keys = key.map(read).transpose()?;
+    let log = BufReader::new(File::open(file).with_context(name)?);
+    let found = audit::verify_export(log, keys.as_deref())?;
+    let mut out = std::io::stdout();
+    writeln!(out, "Intact: {} entries in one chain.", found.entries)?;
+    writeln!(out, "Log of:                  {}", found.head.head.log)?;
+    writeln!(out, "Last hash:               {}", found.head.head.hash)?;
+    writeln!(
+        out,
+        "Exported at:             {}",
+        found.head.head.at.rfc3339()
+    )?;
+    if found.signed {
+        writeln!(out, "End signed with the key: {}", found.head.key_id)?;
+    } else {
+        writeln!(
+            out,
+            "The end was not checked: give the server's keys with --key."
+        )?;
+    }
     Ok(())
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn finish(mut document: OpenApi) -> OpenApi {
             &mut item.put,
             &mut item.post,
             &mut item.delete,
+            &mut item.patch,
         ];
         for operation in operations.into_iter().flatten() {
             add_problem(operation);

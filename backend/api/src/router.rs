@@ -19,10 +19,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     handlers::{
-        accounts, artifacts, base_models, blobs, demo, events, frontend, galleries, images, jobs,
-        model_imports, nodes, patches, protected_sets, revocations, server, uploads,
+        accounts, artifacts, audit, base_models, blobs, demo, events, frontend, galleries, images,
+        jobs, model_imports, nodes, patches, protected_sets, revocations, server, uploads,
+        webhooks,
     },
-    layers::{origin, respond, security},
+    layers::{attribution, origin, respond, security},
     openapi,
 };
 
@@ -83,6 +84,19 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(jobs::list_artifacts))
         .routes(routes!(galleries::list_galleries))
         .routes(routes!(galleries::find_gallery))
+        .routes(routes!(webhooks::create_webhook, webhooks::list_webhooks))
+        .routes(routes!(
+            webhooks::find_webhook,
+            webhooks::update_webhook,
+            webhooks::delete_webhook
+        ))
+        .routes(routes!(webhooks::rotate_webhook_secret))
+        .routes(routes!(webhooks::test_webhook))
+        .routes(routes!(webhooks::list_deliveries))
+        .routes(routes!(webhooks::find_delivery))
+        .routes(routes!(webhooks::replay_delivery))
+        .routes(routes!(audit::list_audit_events))
+        .routes(routes!(audit::verify_audit_log))
         .routes(routes!(revocations::list_revocations))
         .routes(routes!(revocations::find_signing_keys))
         .routes(routes!(demo::find_demo))
@@ -115,6 +129,7 @@ fn training_nodes() -> OpenApiRouter<App> {
 fn streams() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(events::follow_events))
+        .routes(routes!(audit::export_audit_log))
         .routes(routes!(artifacts::read_artifact))
         .routes(routes!(images::read_image))
         .routes(routes!(patches::read_patch))
@@ -148,6 +163,7 @@ pub fn router(app: App) -> Router {
         .fallback(frontend::serve)
         .layer(Extension(server::Document(Arc::from(document))))
         .layer(from_fn_with_state(app.clone(), origin::check))
+        .layer(from_fn(attribution::attribute))
         .layer(CatchPanicLayer::custom(respond::panicked))
         .layer(from_fn(security::add_headers))
         .layer(from_fn(respond::finish))

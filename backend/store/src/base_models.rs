@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{base_model, base_model_file, job},
     text::{from_json, from_json_opt, from_name, number, to_json, to_name},
@@ -229,7 +230,12 @@ impl Store {
     /// Deletes a model that this owner imported, with its imports; `false` where there is none.
     ///
     /// [`Error::ModelInUse`] where a job was launched on it: its results name the model.
-    pub async fn delete_base_model(&self, owner: UserId, id: ModelId) -> Result<bool, Error> {
+    pub async fn delete_base_model(
+        &self,
+        owner: UserId,
+        id: ModelId,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         let jobs = job::Entity::find().filter(job::Column::ModelId.eq(id.uuid()));
         if jobs.count(&transaction).await? > 0 {
@@ -245,6 +251,10 @@ impl Store {
             .filter(base_model::Column::OwnerId.eq(owner.uuid()))
             .exec(&transaction)
             .await?;
+        if deleted.rows_affected > 0 {
+            let deed = Deed::new("base_model.deleted", id);
+            audit::record(&transaction, owner, deed, now).await?;
+        }
         transaction.commit().await?;
         Ok(deleted.rows_affected > 0)
     }

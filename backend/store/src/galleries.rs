@@ -4,16 +4,22 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
 };
-use shared::{GalleryId, JobId, SetId, Timestamp, UserId, evaluation::EvaluationOutput};
+use shared::{
+    GalleryId, JobId, SetId, Timestamp, UserId,
+    evaluation::EvaluationOutput,
+    webhook::{EventData, EventType},
+};
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{
         gallery::{Column, Entity, Model},
         job,
     },
     text::{from_json, to_json},
+    webhooks,
 };
 
 /// What a finishing evaluation opens.
@@ -110,7 +116,15 @@ pub(crate) async fn open(
         is_public: new.public,
         created_at: now.milliseconds(),
     };
-    Ok(insert(connection, row).await?)
+    let id = GalleryId::from_uuid(row.id);
+    insert(connection, row).await?;
+    let owner = UserId::from_uuid(job.owner_id);
+    audit::record(connection, owner, Deed::new("gallery.ready", id), now).await?;
+    let data = EventData {
+        id: id.to_string(),
+        url: format!("/v1/galleries/{id}"),
+    };
+    webhooks::emit(connection, owner, (EventType::GalleryReady, data), now).await
 }
 
 impl Store {
@@ -180,13 +194,24 @@ impl Store {
         owner: UserId,
         id: GalleryId,
         public: bool,
+        now: Timestamp,
     ) -> Result<bool, Error> {
+        let transaction = self.begin().await?;
         let changed = Entity::update_many()
             .col_expr(Column::IsPublic, Expr::value(public))
             .filter(Column::Id.eq(id.uuid()))
             .filter(Column::OwnerId.eq(owner.uuid()))
-            .exec(self.writer())
+            .exec(&transaction)
             .await?;
+        if changed.rows_affected > 0 {
+            let action = if public {
+                "gallery.published"
+            } else {
+                "gallery.hidden"
+            };
+            audit::record(&transaction, owner, Deed::new(action, id), now).await?;
+        }
+        transaction.commit().await?;
         Ok(changed.rows_affected > 0)
     }
 }

@@ -5,6 +5,7 @@ use shared::{ImageId, SetId, Timestamp, UserId};
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     entity::image,
     sets::{ensure_draft, lock_set},
     text::number,
@@ -120,7 +121,12 @@ impl Store {
     }
 
     /// Deletes an image of a draft; `false` where there is none, and [`Error::SetSealed`].
-    pub async fn delete_image(&self, owner: UserId, id: ImageId) -> Result<bool, Error> {
+    pub async fn delete_image(
+        &self,
+        owner: UserId,
+        id: ImageId,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         let image = image::Entity::find_by_id(id.uuid())
             .filter(image::Column::OwnerId.eq(owner.uuid()))
@@ -134,6 +140,9 @@ impl Store {
         };
         ensure_draft(&set)?;
         let deleted = image.delete(&transaction).await?.rows_affected;
+        if deleted > 0 {
+            audit::record(&transaction, owner, Deed::new("image.deleted", id), now).await?;
+        }
         transaction.commit().await?;
         Ok(deleted > 0)
     }

@@ -5,6 +5,8 @@
 //! "not there, or not yours".
 
 mod artifacts;
+mod attribution;
+mod audit;
 mod base_models;
 mod collector;
 mod database;
@@ -22,8 +24,11 @@ mod sets;
 mod text;
 mod uploads;
 mod users;
+mod webhooks;
 
 pub use artifacts::{ArtifactRecord, NewArtifact};
+pub use attribution::{attributed, identify};
+pub use audit::{AuditRow, ChainCheck, ChainFault, chain_hash};
 pub use base_models::{BaseModelFile, BaseModelRecord, NewBaseModel};
 pub use database::{Store, new_uuid};
 pub use error::Error;
@@ -39,3 +44,6 @@ pub use patches::{NewPatch, PatchRecord};
 pub use sets::{SealSet, SetRecord};
 pub use uploads::{NewUpload, UploadRecord};
 pub use users::{NewUser, UserRecord};
+pub use webhooks::{
+    Attempted, ClaimedDelivery, DeliveryRecord, NewWebhook, Verdict, WebhookChange, WebhookRecord,
+};

@@ -1,10 +1,11 @@
 //! Browser sessions, kept by the hash of their token; and what expires with time.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, ModelTrait, QueryFilter, sea_query::Expr};
 use shared::{Timestamp, UserId};
 
 use crate::{
     Error, Store, UserRecord,
+    audit::{self, Deed},
     database::insert,
     entity::{idempotency_key, job, session, upload, user},
     idempotency::KEPT_MILLISECONDS,
@@ -26,7 +27,10 @@ impl Store {
             created_at: now.milliseconds(),
             expires_at: expires_at.milliseconds(),
         };
-        Ok(insert(self.writer(), row).await?)
+        let transaction = self.begin().await?;
+        insert(&transaction, row).await?;
+        audit::record(&transaction, user, Deed::new("session.created", user), now).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// The account behind a session that has not expired.
@@ -49,11 +53,16 @@ impl Store {
     }
 
     /// Ends a session; one that is not there has ended already.
-    pub async fn delete_session(&self, token_hash: &str) -> Result<(), Error> {
-        session::Entity::delete_by_id(token_hash.to_owned())
-            .exec(self.writer())
-            .await?;
-        Ok(())
+    pub async fn delete_session(&self, token_hash: &str, now: Timestamp) -> Result<(), Error> {
+        let transaction = self.begin().await?;
+        let row = session::Entity::find_by_id(token_hash.to_owned());
+        let Some(row) = row.one(&transaction).await? else {
+            return Ok(transaction.rollback().await?);
+        };
+        let user = UserId::from_uuid(row.user_id);
+        row.delete(&transaction).await?;
+        audit::record(&transaction, user, Deed::new("session.ended", user), now).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Removes expired sessions, uploads that never became an image and idempotency keys a day old.

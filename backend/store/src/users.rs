@@ -7,6 +7,7 @@ use shared::{Timestamp, UserId};
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::user,
 };
@@ -72,9 +73,13 @@ impl Store {
             password_hash: new.password_hash,
             created_at: now.milliseconds(),
         };
-        insert(self.writer(), row.clone())
+        let transaction = self.begin().await?;
+        insert(&transaction, row.clone())
             .await
             .map_err(|error| Error::or_unique(error, Error::EmailTaken))?;
+        let id = UserId::from_uuid(row.id);
+        audit::record(&transaction, id, Deed::new("user.created", id), now).await?;
+        transaction.commit().await?;
         Ok(row.into())
     }
 

@@ -1,6 +1,7 @@
 //! Rules and transaction edges of the API, one file a noun. Knows no axum type.
 
 pub mod artifacts;
+pub mod audit;
 pub mod base_models;
 pub(crate) mod blobs;
 pub mod demo;
@@ -24,5 +25,6 @@ pub mod sessions;
 mod state;
 pub mod tokens;
 pub mod uploads;
+pub mod webhooks;
 
 pub use state::App;

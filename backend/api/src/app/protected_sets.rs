@@ -73,7 +73,11 @@ pub async fn find(app: &App, owner: UserId, id: SetId) -> Result<ProtectedSet, E
 /// Deletes a draft; the collector removes its pictures from the store.
 pub async fn delete(app: &App, owner: UserId, set: &ProtectedSet) -> Result<(), Error> {
     let files = app.store().list_images(owner, set.id).await?;
-    if !app.store().delete_draft_set(owner, set.id).await? {
+    if !app
+        .store()
+        .delete_draft_set(owner, set.id, app.now())
+        .await?
+    {
         return Err(Error::NotFound);
     }
     images::forget_content(app, &files).await;

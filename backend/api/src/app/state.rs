@@ -13,7 +13,10 @@ use store::Store;
 use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{model_imports::Imports, passwords::Passwords, rate_limit::RateLimit, tokens::Tokens};
+use super::{
+    model_imports::Imports, passwords::Passwords, rate_limit::RateLimit, tokens::Tokens,
+    webhooks::secrets::Secrets,
+};
 use crate::{clock::Clock, config::Config, dispatch::hub::Hub, secret, signing};
 
 /// Decoders that work at once: each may take 256 MiB.
@@ -34,6 +37,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     tokens: Tokens,
     revocation_signer: signing::Signer,
+    webhook_secrets: Secrets,
     passwords: Passwords,
     limits: Limits,
     hub: Hub,
@@ -70,6 +74,8 @@ impl App {
             .context("the key of access tokens cannot be read")?;
         let revocation_signer = signing::Signer::open(&directory.join("revocation.key"))
             .context("the key of revocations cannot be read")?;
+        let webhook_key = secret::load_or_create(&directory.join("webhook.key"))
+            .context("the key of webhooks cannot be read")?;
         let public_url = config
             .public_url
             .clone()
@@ -84,6 +90,7 @@ impl App {
             clock,
             tokens,
             revocation_signer,
+            webhook_secrets: Secrets::new(webhook_key),
             passwords: Passwords::new()?,
             limits: Limits {
                 addresses: RateLimit::new(100, 1.0),
@@ -122,6 +129,11 @@ impl App {
     /// Signs revocations.
     pub fn revocation_signer(&self) -> &signing::Signer {
         &self.0.revocation_signer
+    }
+
+    /// Derives and uses the secrets of webhooks.
+    pub fn webhook_secrets(&self) -> &Secrets {
+        &self.0.webhook_secrets
     }
 
     /// Canceled when the server shall stop.

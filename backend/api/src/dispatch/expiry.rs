@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::MAX_ATTEMPTS;
 use crate::{
-    app::{App, blobs, model_imports},
+    app::{App, blobs, model_imports, webhooks},
     error::Error,
 };
 
@@ -43,5 +43,6 @@ async fn expire(app: &App) -> Result<(), Error> {
 pub async fn sweep(app: &App) -> Result<(), Error> {
     app.store().delete_expired(app.now()).await?;
     model_imports::sweep(app).await?;
+    webhooks::sweep(app).await?;
     blobs::collect(app).await
 }

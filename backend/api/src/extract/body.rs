@@ -56,7 +56,8 @@ fn is_json(headers: &HeaderMap) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        .map(|kind| kind.trim().to_ascii_lowercase())
+        .is_some_and(|kind| kind == "application/json" || kind == "application/merge-patch+json")
 }
 
 /// What a body that did not arrive is called.

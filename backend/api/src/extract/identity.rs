@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use shared::UserId;
+use shared::{UserId, audit::AuditActor};
 
 use crate::{
     app::{App, sessions, tokens::Audience},
@@ -33,11 +33,17 @@ impl FromRequestParts<App> for CurrentUser {
         if let Some(token) = bearer(&parts.headers) {
             let subject = app.tokens().verify(Audience::Api, token, app.now())?;
             let user = subject.parse().map_err(|_| Error::Unauthenticated)?;
-            return sessions::known_user(app, user).await.map(Self);
+            return sessions::known_user(app, user).await.map(known);
         }
         let token = session_cookie(&parts.headers).ok_or(Error::Unauthenticated)?;
-        sessions::find_user(app, token).await.map(Self)
+        sessions::find_user(app, token).await.map(known)
     }
+}
+
+/// What this request changes is this person's doing.
+fn known(user: UserId) -> CurrentUser {
+    store::identify(AuditActor::User { user_id: user });
+    CurrentUser(user)
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -58,6 +64,7 @@ impl FromRequestParts<App> for NodeIdentity {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let token = bearer(&parts.headers).ok_or(Error::Unauthenticated)?;
         app.tokens().verify(Audience::Node, token, app.now())?;
+        store::identify(AuditActor::Node);
         Ok(Self)
     }
 }

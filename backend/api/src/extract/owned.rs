@@ -28,6 +28,23 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
     }
 }
 
+/// The two ids of a path, in its order.
+pub(crate) struct Ids<A, B>(pub(crate) A, pub(crate) B);
+
+impl<S: Send + Sync, A: FromStr, B: FromStr> FromRequestParts<S> for Ids<A, B> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Path((outer, inner)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Error::NotFound)?;
+        match (outer.parse(), inner.parse()) {
+            (Ok(outer), Ok(inner)) => Ok(Self(outer, inner)),
+            _ => Err(Error::NotFound),
+        }
+    }
+}
+
 /// A protected set of the caller.
 pub(crate) struct OwnedSet {
     pub(crate) owner: UserId,

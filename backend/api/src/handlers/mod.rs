@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod artifacts;
+pub(crate) mod audit;
 pub(crate) mod base_models;
 pub(crate) mod blobs;
 mod content;
@@ -19,6 +20,7 @@ mod range;
 pub(crate) mod revocations;
 pub(crate) mod server;
 pub(crate) mod uploads;
+pub(crate) mod webhooks;
 
 use axum::http::{HeaderName, header};
 

@@ -1,6 +1,7 @@
 //! The API over real sockets: every test has its own server, directory and SQLite file.
 
 mod accounts;
+mod audit;
 mod concepts;
 mod demo;
 mod documents;
@@ -20,3 +21,4 @@ mod scripted;
 mod sets;
 mod support;
 mod uploads;
+mod webhooks;

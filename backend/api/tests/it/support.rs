@@ -58,6 +58,7 @@ impl Server {
             lease_seconds: 30,
             s3_endpoints: Vec::new(),
             inspector: None,
+            webhook_loopback: true,
             log: "info".into(),
         };
         change(&mut config);

@@ -7,6 +7,8 @@
 )]
 
 pub(crate) mod artifact;
+pub(crate) mod audit_chain;
+pub(crate) mod audit_event;
 pub(crate) mod base_model;
 pub(crate) mod base_model_file;
 pub(crate) mod gallery;
@@ -22,3 +24,7 @@ pub(crate) mod protected_set;
 pub(crate) mod session;
 pub(crate) mod upload;
 pub(crate) mod user;
+pub(crate) mod webhook;
+pub(crate) mod webhook_attempt;
+pub(crate) mod webhook_delivery;
+pub(crate) mod webhook_event;

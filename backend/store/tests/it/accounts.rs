@@ -48,9 +48,9 @@ async fn session_ends_at_its_expiry_and_on_sign_out(world: World) {
     let find = async |now| store.find_session_user("hash", at(now)).await.unwrap();
     assert_eq!(find(99).await.expect("it is valid").id, user);
     assert_eq!(find(100).await, None);
-    store.delete_session("hash").await.unwrap();
+    store.delete_session("hash", at(0)).await.unwrap();
     store
-        .delete_session("hash")
+        .delete_session("hash", at(0))
         .await
         .expect("twice is no harm");
     assert_eq!(find(50).await, None);

@@ -137,7 +137,7 @@ async fn check_publication(
     );
     assert!(
         store
-            .set_gallery_public(owner, gallery, true)
+            .set_gallery_public(owner, gallery, true, at(0))
             .await
             .unwrap()
     );

@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod audit;
 mod concepts;
 mod concurrency;
 mod finishing;
@@ -19,3 +20,4 @@ mod postgres;
 mod scoping;
 mod sets;
 mod support;
+mod webhooks;
