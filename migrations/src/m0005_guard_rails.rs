@@ -1,8 +1,8 @@
-//! The audit log and webhooks.
+//! The audit log, webhooks, approvals, notices, exports and deletions.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
-/// Adds the audit log, which takes no change, and what webhooks need.
+/// Adds the audit log, which takes no change, and the tables of the guard rails.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -23,6 +23,8 @@ impl MigrationTrait for Migration {
         connection.execute_unprepared(triggers).await?;
         let webhooks = include_str!("sql/m0005_webhooks.sql");
         connection.execute_unprepared(webhooks).await?;
+        let rails = include_str!("sql/m0005_guard_rails.sql");
+        connection.execute_unprepared(rails).await?;
         Ok(())
     }
 

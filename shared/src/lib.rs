@@ -3,11 +3,13 @@
 //! Owns names, shapes and validation, each written once for the browser, the API and the node.
 //! Refuses I/O, clocks and randomness: every value here is data.
 
+pub mod account_data;
 pub mod artifact;
 pub mod attack;
 pub mod audit;
 pub mod auth;
 pub mod base_model;
+pub mod collateral;
 pub mod demo;
 pub mod evaluation;
 pub mod gallery;
@@ -18,6 +20,7 @@ pub mod limits;
 pub mod model_file;
 pub mod model_import;
 pub mod node;
+pub mod notice;
 pub mod objective;
 pub mod page;
 pub mod patch;
@@ -26,10 +29,12 @@ pub mod probe;
 pub mod problem;
 pub mod progress;
 pub mod protected_set;
+pub mod release;
 pub mod revocation;
 pub mod timestamp;
 pub mod upload;
 pub mod webhook;
+pub mod words;
 
 pub use id::{
     ApprovalId, ArtifactId, AuditEventId, DeletionId, DeliveryId, EventId, ExportId, GalleryId,

@@ -25,6 +25,8 @@ pub enum ErrorCode {
     EmailTaken,
     /// Something expired or was deleted.
     Gone,
+    /// A protected checkpoint cannot be exported: `errors` lists the closed gates.
+    NotReleasable,
     /// `If-Match` names another version than the present one.
     PreconditionFailed,
     /// `If-Match` is missing where it is required.

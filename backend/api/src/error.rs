@@ -11,6 +11,7 @@ use axum::{
 use shared::{
     limits,
     problem::{ErrorCode, FieldError, Problem},
+    release::ReleaseGate,
 };
 
 /// Why a request is refused.
@@ -46,6 +47,9 @@ pub enum Error {
     /// The body is larger than allowed.
     #[error("The request body is larger than allowed here.")]
     TooLarge,
+    /// Gates of a release are closed.
+    #[error("These weights cannot be exported. {}", closed(.0))]
+    NotReleasable(Vec<ReleaseGate>),
     /// `If-Match` names another version.
     #[error("This changed since you read it. Read it again, then change it.")]
     PreconditionFailed,
@@ -104,6 +108,21 @@ fn summary(errors: &[FieldError]) -> String {
     }
 }
 
+fn closed(gates: &[ReleaseGate]) -> String {
+    let details: Vec<&str> = gates.iter().map(|gate| gate.detail.as_str()).collect();
+    details.join(" ")
+}
+
+/// A closed gate as an error of its own.
+fn gate(gate: &ReleaseGate) -> FieldError {
+    let concept = gate.concept.map(|at| format!("/{at}")).unwrap_or_default();
+    FieldError {
+        pointer: format!("#/gates/{}{concept}", gate.kind.as_str()),
+        code: gate.status.as_str().into(),
+        detail: gate.detail.clone(),
+    }
+}
+
 /// What every occurrence of a code is called.
 const fn title(code: ErrorCode) -> &'static str {
     match code {
@@ -117,6 +136,7 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::EmailTaken => "Account exists",
         ErrorCode::Gone => "Expired",
         ErrorCode::TooLarge => "Too large",
+        ErrorCode::NotReleasable => "Release gate closed",
         ErrorCode::PreconditionFailed => "Changed meanwhile",
         ErrorCode::PreconditionRequired => "Version missing",
         ErrorCode::UnsupportedMediaType => "Unsupported media type",
@@ -172,6 +192,7 @@ impl Error {
             Self::Gone(_) => (StatusCode::GONE, Code::Gone),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, Code::PreconditionFailed),
+            Self::NotReleasable(_) => (StatusCode::FORBIDDEN, Code::NotReleasable),
             Self::PreconditionRequired => (
                 StatusCode::PRECONDITION_REQUIRED,
                 Code::PreconditionRequired,
@@ -217,6 +238,7 @@ impl Error {
             retryable: matches!(status.as_u16(), 408 | 429 | 500 | 503),
             errors: match self {
                 Self::Invalid(errors) => errors.clone(),
+                Self::NotReleasable(gates) => gates.iter().map(gate).collect(),
                 _ => Vec::new(),
             },
         }
@@ -301,6 +323,9 @@ impl From<store::Error> for Error {
                 shared::webhook::MAX_WEBHOOKS
             )),
             Store::Changed => Self::PreconditionFailed,
+            Store::SameReviewer => {
+                Self::Conflict("You decided this before: an appeal needs another reviewer.".into())
+            }
             Store::Conflict(_) => Self::Conflict("This exists already.".into()),
             Store::NoSpace | Store::Unavailable(_) => Self::StorageUnavailable(text),
             Store::NoConcept

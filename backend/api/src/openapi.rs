@@ -29,6 +29,11 @@ const PUBLIC: &[&str] = &[
     "/v1/demo",
     "/v1/patches/licence-card/content",
     "/v1/signing-keys",
+    "/v1/notices",
+    "/v1/notices/{id}",
+    "/v1/deletions/{id}",
+    "/v1/transparency",
+    "/.well-known/security.txt",
     "/demo/samples/{set}/{file}",
     "/blobs/{key}",
 ];

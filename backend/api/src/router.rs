@@ -19,9 +19,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     handlers::{
-        accounts, artifacts, audit, base_models, blobs, demo, events, frontend, galleries, images,
-        jobs, model_imports, nodes, patches, protected_sets, revocations, server, uploads,
-        webhooks,
+        accounts, artifacts, audit, base_models, blobs, data_subjects, demo, events, frontend,
+        galleries, images, jobs, model_imports, nodes, notices, patches, protected_sets, releases,
+        revocations, server, uploads, webhooks,
     },
     layers::{attribution, origin, respond, security},
     openapi,
@@ -95,6 +95,28 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(webhooks::list_deliveries))
         .routes(routes!(webhooks::find_delivery))
         .routes(routes!(webhooks::replay_delivery))
+        .routes(routes!(jobs::create_evaluation))
+        .routes(routes!(releases::find_release))
+        .routes(routes!(releases::create_approval, releases::list_approvals))
+        .routes(routes!(releases::find_approval))
+        .routes(routes!(releases::decide_approval))
+        .routes(routes!(notices::create_notice))
+        .routes(routes!(notices::find_notice))
+        .routes(routes!(notices::appeal_notice))
+        .routes(routes!(notices::list_received_notices))
+        .routes(routes!(notices::find_received_notice))
+        .routes(routes!(notices::answer_notice))
+        .routes(routes!(notices::list_notices))
+        .routes(routes!(notices::decide_notice))
+        .routes(routes!(notices::find_transparency))
+        .routes(routes!(notices::find_security_contact))
+        .routes(routes!(
+            data_subjects::create_export,
+            data_subjects::list_exports
+        ))
+        .routes(routes!(data_subjects::find_export))
+        .routes(routes!(data_subjects::create_deletion))
+        .routes(routes!(data_subjects::find_deletion))
         .routes(routes!(audit::list_audit_events))
         .routes(routes!(audit::verify_audit_log))
         .routes(routes!(revocations::list_revocations))
@@ -130,6 +152,8 @@ fn streams() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(events::follow_events))
         .routes(routes!(audit::export_audit_log))
+        .routes(routes!(releases::read_release))
+        .routes(routes!(data_subjects::read_export))
         .routes(routes!(artifacts::read_artifact))
         .routes(routes!(images::read_image))
         .routes(routes!(patches::read_patch))

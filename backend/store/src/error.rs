@@ -75,6 +75,9 @@ pub enum Error {
     /// The owner has as many webhooks as an account may.
     #[error("the account has as many webhooks as it may")]
     TooManyWebhooks,
+    /// Whoever decided first may not decide an appeal.
+    #[error("an appeal needs another reviewer")]
+    SameReviewer,
     /// The row is not what the caller saw.
     #[error("the row changed since it was read")]
     Changed,

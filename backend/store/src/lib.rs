@@ -4,11 +4,13 @@
 //! and object storage. A finder takes the owner unless its name says `any` or `public`; `None` means
 //! "not there, or not yours".
 
+mod approvals;
 mod artifacts;
 mod attribution;
 mod audit;
 mod base_models;
 mod collector;
+mod data_subjects;
 mod database;
 mod entity;
 mod error;
@@ -18,6 +20,7 @@ mod images;
 mod jobs;
 mod model_imports;
 mod nodes;
+mod notices;
 mod patches;
 mod sessions;
 mod sets;
@@ -26,10 +29,12 @@ mod uploads;
 mod users;
 mod webhooks;
 
+pub use approvals::{ApprovalRecord, NewApproval};
 pub use artifacts::{ArtifactRecord, NewArtifact};
 pub use attribution::{attributed, identify};
 pub use audit::{AuditRow, ChainCheck, ChainFault, chain_hash};
 pub use base_models::{BaseModelFile, BaseModelRecord, NewBaseModel};
+pub use data_subjects::{Deleted, ExportRecord};
 pub use database::{Store, new_uuid};
 pub use error::Error;
 pub use galleries::{GalleryRecord, GallerySummaryRecord, NewGallery};
@@ -40,6 +45,7 @@ pub use jobs::{
 };
 pub use model_imports::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};
 pub use nodes::NodeRecord;
+pub use notices::{NewNotice, NoticeRecord};
 pub use patches::{NewPatch, PatchRecord};
 pub use sets::{SealSet, SetRecord};
 pub use uploads::{NewUpload, UploadRecord};

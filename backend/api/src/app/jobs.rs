@@ -3,7 +3,7 @@
 use shared::{
     JobId, UserId,
     artifact::Artifact,
-    job::{Job, JobKind, JobSpec, JobStatus, JobUrls},
+    job::{Evaluation, Job, JobKind, JobSpec, JobStatus, JobUrls},
     page::Page,
 };
 use store::{JobRecord, NewJob};
@@ -141,6 +141,49 @@ async fn launch(
     complete(app, dispatch::enqueue(app, new).await?).await
 }
 
+/// Attacks and judges a finished protect job again, as another evaluation says; its newest gallery counts.
+pub async fn evaluate(
+    app: &App,
+    owner: UserId,
+    key: &str,
+    (id, evaluation): (JobId, &Evaluation),
+) -> Result<Launched, Error> {
+    let body = serde_json::to_vec(evaluation).map_err(Error::internal)?;
+    let route = format!("POST /v1/jobs/{id}/evaluations");
+    let first = Box::pin(launch_evaluation(app, owner, id, (key, evaluation)));
+    let answer = idempotency::once(app, owner, key, (&route, &body), first).await;
+    answer.map(|(job, replayed)| Launched { job, replayed })
+}
+
+async fn launch_evaluation(
+    app: &App,
+    owner: UserId,
+    id: JobId,
+    (key, evaluation): (&str, &Evaluation),
+) -> Result<Job, Error> {
+    let parent = find(app, owner, id).await?;
+    if parent.kind != JobKind::Protect || parent.status != JobStatus::Succeeded {
+        return Err(Error::Conflict(
+            "Only a protect job that ended well can be evaluated.".into(),
+        ));
+    }
+    let spec = JobSpec {
+        evaluation: evaluation.clone(),
+        ..parent.spec
+    };
+    let facts = Facts::load(app, owner, &spec).await?;
+    facts.require(&spec)?;
+    let new = NewJob {
+        owner_id: owner,
+        kind: JobKind::Evaluate,
+        spec,
+        parent_id: Some(id),
+        priority: dispatch::priority(JobKind::Evaluate),
+        idempotency_key: Some(key.to_owned()),
+    };
+    complete(app, dispatch::enqueue(app, new).await?).await
+}
+
 /// Launches a protect job without a key; for the demo.
 pub(crate) async fn launch_own(app: &App, owner: UserId, spec: &JobSpec) -> Result<Job, Error> {
     launch(app, owner, JobKind::Protect, None, spec).await
@@ -190,7 +233,10 @@ pub async fn artifacts(
     records.retain(|record| after.is_none_or(|after| record.id > after));
     records.truncate(usize::try_from(paging.rows()).unwrap_or(usize::MAX));
     Ok(paging.page(
-        records.into_iter().map(artifacts::view).collect(),
+        records
+            .into_iter()
+            .map(|file| artifacts::view(app, file))
+            .collect(),
         |artifact| artifact.id,
     ))
 }

@@ -77,7 +77,7 @@ pub async fn create_token(
 }
 
 /// Unknown accounts and wrong passwords take the same time and get the same answer.
-async fn authenticate(
+pub(crate) async fn authenticate(
     app: &App,
     address: IpAddr,
     request: CreateSession,

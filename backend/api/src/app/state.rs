@@ -55,6 +55,8 @@ pub(crate) struct Limits {
     pub(crate) accounts: RateLimit,
     /// Announced uploads by account.
     pub(crate) uploads: RateLimit,
+    /// Notices by address.
+    pub(crate) notices: RateLimit,
 }
 
 impl App {
@@ -96,6 +98,7 @@ impl App {
                 addresses: RateLimit::new(100, 1.0),
                 accounts: RateLimit::new(10, 6.0),
                 uploads: RateLimit::new(300, 0.5),
+                notices: RateLimit::new(5, 600.0),
             },
             hub: Hub::new(),
             decoders: Semaphore::new(DECODERS),

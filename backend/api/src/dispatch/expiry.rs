@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::MAX_ATTEMPTS;
 use crate::{
-    app::{App, blobs, model_imports, webhooks},
+    app::{App, blobs, data_subjects, model_imports, webhooks},
     error::Error,
 };
 
@@ -44,5 +44,6 @@ pub async fn sweep(app: &App) -> Result<(), Error> {
     app.store().delete_expired(app.now()).await?;
     model_imports::sweep(app).await?;
     webhooks::sweep(app).await?;
+    data_subjects::sweep(app).await?;
     blobs::collect(app).await
 }

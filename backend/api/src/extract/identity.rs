@@ -22,6 +22,10 @@ pub(crate) struct CurrentUser(pub(crate) UserId);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visitor(pub(crate) Option<UserId>);
 
+/// A person who decides notices: one of those that the configuration names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Administrator(pub(crate) UserId);
+
 /// A training node of this server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NodeIdentity;
@@ -55,6 +59,25 @@ impl FromRequestParts<App> for Visitor {
             Err(Error::Unauthenticated) => Ok(Self(None)),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl FromRequestParts<App> for Administrator {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let CurrentUser(user) = CurrentUser::from_request_parts(parts, app).await?;
+        let email = sessions::find_account(app, user).await?.email;
+        let named = &app.config().administrators;
+        if named
+            .iter()
+            .any(|name| name.trim().eq_ignore_ascii_case(&email))
+        {
+            return Ok(Self(user));
+        }
+        Err(Error::Forbidden(
+            "This is for the administrators of this server.".into(),
+        ))
     }
 }
 

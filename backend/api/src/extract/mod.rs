@@ -11,6 +11,6 @@ mod paging;
 pub(crate) use body::{Json, OptionalJson};
 pub(crate) use conditional::IfMatch;
 pub(crate) use idempotency::IdempotencyKey;
-pub(crate) use identity::{CurrentUser, NodeIdentity, Visitor};
+pub(crate) use identity::{Administrator, CurrentUser, NodeIdentity, Visitor};
 pub(crate) use image_file::ImageFile;
 pub(crate) use owned::{Id, Ids, OwnedJob, OwnedSet};

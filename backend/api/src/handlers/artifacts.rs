@@ -5,7 +5,7 @@ use shared::{ArtifactId, artifact::ArtifactKind};
 
 use super::content::{self, Content};
 use crate::{
-    app::{App, artifacts},
+    app::{App, artifacts, releases},
     error::Error,
     extract::{Id, Visitor},
 };
@@ -21,7 +21,8 @@ const fn media_type(kind: ArtifactKind) -> &'static str {
     }
 }
 
-/// The file; pictures of a public gallery need no session.
+/// The file; pictures of a public gallery need no session, and protected weights leave once every gate of their
+/// release passed.
 #[utoipa::path(get, path = "/v1/artifacts/{id}/content", tag = "results",
     params(("id" = ArtifactId, Path), ("Range" = Option<String>, Header)),
     responses(
@@ -34,6 +35,16 @@ pub(crate) async fn read_artifact(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let file = artifacts::find(&app, user, id).await?;
+    let weights = file.kind == ArtifactKind::ProtectedUnet;
+    if weights {
+        releases::require(&app, file.owner_id, file.job_id).await?;
+        releases::exported(&app, file.owner_id, &file).await?;
+    }
+    let name = if weights {
+        releases::marked(&file.name)
+    } else {
+        file.name.clone()
+    };
     let shown = matches!(
         file.kind,
         ArtifactKind::GalleryImage | ArtifactKind::Preview
@@ -42,7 +53,7 @@ pub(crate) async fn read_artifact(
         sha256: &file.sha256,
         size_bytes: file.size_bytes,
         media_type: media_type(file.kind),
-        save_as: (!shown).then_some(file.name.as_str()),
+        save_as: (!shown).then_some(name.as_str()),
         public: user.is_none(),
     };
     content::send(&app, &headers, content).await

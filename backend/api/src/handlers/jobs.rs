@@ -9,7 +9,7 @@ use axum::{
 use shared::{
     JobId,
     artifact::Artifact,
-    job::{Job, JobSpec},
+    job::{Evaluation, Job, JobSpec},
     page::Page,
     preflight::Preflight,
 };
@@ -23,7 +23,7 @@ use crate::{
         preflights,
     },
     error::Error,
-    extract::{CurrentUser, IdempotencyKey, Json, OwnedJob},
+    extract::{CurrentUser, Id, IdempotencyKey, Json, OwnedJob},
 };
 
 pub(crate) static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -54,6 +54,22 @@ pub(crate) async fn create_job(
     Json(spec): Json<JobSpec>,
 ) -> Result<Response, Error> {
     jobs::create(&app, user, &key, &spec).await.map(launched)
+}
+
+/// Attacks and judges a finished protect job again, for instance with a control set; its newest gallery counts for the
+/// release.
+#[utoipa::path(post, path = "/v1/jobs/{id}/evaluations", tag = "jobs", request_body = Evaluation,
+    params(("id" = JobId, Path), ("Idempotency-Key" = String, Header)),
+    responses((status = 202, body = Job)))]
+pub(crate) async fn create_evaluation(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+    Id(id): Id<JobId>,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(evaluation): Json<Evaluation>,
+) -> Result<Response, Error> {
+    let launch = jobs::evaluate(&app, user, &key, (id, &evaluation));
+    launch.await.map(launched)
 }
 
 /// Starts a look at the base model before a launch: a job that `GET /v1/jobs/{id}` follows.

@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod concepts;
+mod data_subjects;
 mod demo;
 mod documents;
 mod events;
@@ -14,6 +15,7 @@ mod patches;
 mod people;
 mod probes;
 mod problems;
+mod releases;
 mod revocations;
 #[path = "../../../artifacts/tests/it/s3_server.rs"]
 mod s3_server;

@@ -58,6 +58,9 @@ impl Server {
             lease_seconds: 30,
             s3_endpoints: Vec::new(),
             inspector: None,
+            administrators: vec!["admin@example.org".into(), "second@example.org".into()],
+            retention_days: None,
+            security_contact: None,
             webhook_loopback: true,
             log: "info".into(),
         };

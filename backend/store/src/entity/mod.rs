@@ -6,11 +6,14 @@
     reason = "the entity derive wants public items, and fields are named as columns are"
 )]
 
+pub(crate) mod approval;
 pub(crate) mod artifact;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_event;
 pub(crate) mod base_model;
 pub(crate) mod base_model_file;
+pub(crate) mod deletion;
+pub(crate) mod export;
 pub(crate) mod gallery;
 pub(crate) mod idempotency_key;
 pub(crate) mod image;
@@ -19,6 +22,7 @@ pub(crate) mod job_event;
 pub(crate) mod model_import;
 pub(crate) mod model_import_file;
 pub(crate) mod node;
+pub(crate) mod notice;
 pub(crate) mod patch;
 pub(crate) mod protected_set;
 pub(crate) mod session;

@@ -60,6 +60,7 @@ fn judged(public: bool) -> FinishJob {
         gallery: Some(Box::new(NewGallery {
             title: "My dog".to_owned(),
             output: evaluation_output(),
+            collateral: None,
             public,
         })),
     }

@@ -40,6 +40,7 @@ async fn everything(world: &World) -> NewJob {
                 Box::new(NewGallery {
                     title: "My dog".to_owned(),
                     output: evaluation_output(),
+                    collateral: None,
                     public: false,
                 })
             }),

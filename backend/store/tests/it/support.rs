@@ -314,6 +314,9 @@ pub(crate) fn new_image() -> NewImage {
 pub(crate) fn attestation() -> Attestation {
     Attestation {
         declaration: CreateAttestation {
+            capacity: String::new(),
+            mandate: None,
+            biometric_consent: false,
             basis: RightsBasis::Own,
             name: "Ada".to_owned(),
             jurisdiction: "Germany".to_owned(),

@@ -139,6 +139,7 @@ impl Unit {
                 images_per_arm: PICTURES,
                 identifier: Some(self.identifier.clone()),
                 concept: 0,
+                control_set_id: None,
             },
             seed: self.seed,
         }
