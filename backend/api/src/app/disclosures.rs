@@ -37,7 +37,7 @@ pub(crate) async fn of(
                 "subject": concept.subject,
                 "objective": concept.objective,
                 "effect": concept.objective.phrase(),
-                "tested": gallery.map(|gallery| tested(gallery)),
+                "tested": gallery.map(tested),
                 "side_effects": gallery.and_then(|gallery| gallery.collateral),
             })
         })

@@ -18,8 +18,11 @@ fn etag(representation: &impl Serialize) -> Result<String, Error> {
     Ok(format!("\"{}\"", &secret::sha256_hex(&json)[..32]))
 }
 
-/// A representation with its `ETag`.
-pub(crate) fn tagged<T: Serialize>(body: T) -> Result<([(HeaderName, String); 1], Body<T>), Error> {
+/// A representation beside its `ETag`.
+pub(crate) type Tagged<T> = ([(HeaderName, String); 1], Body<T>);
+
+/// Adds the `ETag`.
+pub(crate) fn tagged<T: Serialize>(body: T) -> Result<Tagged<T>, Error> {
     Ok(([(header::ETAG, etag(&body)?)], Body(body)))
 }
 

@@ -132,9 +132,10 @@ async fn document_lists_the_agreed_routes_and_all_are_served() {
             .replace("{set}", "x")
             .replace("{number}", "x");
         let place = place.replace("{file}", "x");
-        // No route takes PATCH; one that exists says which methods it does take.
+        let place = place.replace("{delivery_id}", "x");
+        // No route takes TRACE; one that exists says which methods it does take.
         let response = stranger
-            .request(Method::PATCH, &place)
+            .request(Method::TRACE, &place)
             .send()
             .await
             .unwrap();

@@ -48,7 +48,7 @@ async fn weights(person: &Person<'_>, job: &Job) -> Artifact {
     let mut files = files.data.into_iter();
     files
         .find(|file| file.kind == ArtifactKind::ProtectedUnet)
-        .unwrap()
+        .expect("the weights")
 }
 
 fn closed(release: &Release) -> Vec<(GateKind, GateStatus)> {
@@ -116,11 +116,11 @@ async fn weights_leave_once_every_side_effect_was_measured_and_tolerated() {
 fn check_archive(bytes: &[u8]) {
     let mut archive = tar::Archive::new(bytes);
     let mut files = std::collections::BTreeMap::new();
-    for entry in archive.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let name = entry.path().unwrap().display().to_string();
+    for entry in archive.entries().expect("readable") {
+        let mut entry = entry.expect("readable");
+        let name = entry.path().expect("readable").display().to_string();
         let mut content = Vec::new();
-        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        std::io::Read::read_to_end(&mut entry, &mut content).expect("readable");
         files.insert(name, content);
     }
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
@@ -131,7 +131,7 @@ fn check_archive(bytes: &[u8]) {
     ];
     assert_eq!(names, expected);
     assert_eq!(files[expected[2]], b"not really weights");
-    let told: Value = serde_json::from_slice(&files[expected[1]]).unwrap();
+    let told: Value = serde_json::from_slice(&files[expected[1]]).expect("readable");
     for field in [
         "statement",
         "concepts",
@@ -299,14 +299,19 @@ async fn notice_is_heard_suspends_and_can_be_appealed() {
     )
     .await;
     assert_eq!(closed(&release(&ada, &job).await), []);
+    look_at_counts(&stranger, &place).await;
+}
+
+/// What the public may count, and how many notices an address may send.
+async fn look_at_counts(stranger: &Person<'_>, place: &str) {
     let counts: Transparency = stranger.read("/v1/transparency").await;
     assert_eq!(counts.notices_by_status["restored"], 1);
     assert_eq!(counts.protections_by_objective["target"], 1);
     for _ in 0..2 {
-        stranger.post("/v1/notices", &complaint(&place)).await;
+        stranger.post("/v1/notices", &complaint(place)).await;
     }
     refused(
-        stranger.post("/v1/notices", &complaint(&place)).await,
+        stranger.post("/v1/notices", &complaint(place)).await,
         429,
         "rate_limited",
     )

@@ -34,7 +34,7 @@ pub(crate) struct Deed<'a> {
 
 impl<'a> Deed<'a> {
     /// `action` is `noun.verb`: the noun is the object's kind.
-    pub(crate) fn new(action: &'a str, id: impl ToString) -> Self {
+    pub(crate) fn new(action: &'a str, id: impl std::fmt::Display) -> Self {
         Self {
             action,
             kind: action.split_once('.').map_or(action, |(noun, _)| noun),

@@ -107,15 +107,14 @@ impl Store {
             transaction.rollback().await?;
             return Ok(None);
         };
-        let event = match event {
-            Some(event) => event,
-            None => {
-                let data = EventData {
-                    id: webhook.to_string(),
-                    url: format!("/v1/webhooks/{webhook}"),
-                };
-                insert_event(&transaction, owner, (EventType::WebhookTest, data), now).await?
-            }
+        let event = if let Some(event) = event {
+            event
+        } else {
+            let data = EventData {
+                id: webhook.to_string(),
+                url: format!("/v1/webhooks/{webhook}"),
+            };
+            insert_event(&transaction, owner, (EventType::WebhookTest, data), now).await?
         };
         let id = insert_delivery(&transaction, &row, event, now).await?;
         transaction.commit().await?;
@@ -159,14 +158,14 @@ impl Store {
             .filter_map(|row| {
                 let event = events.get(&row.event_id)?.clone();
                 let attempts = attempts.remove(&row.id).unwrap_or_default();
-                Some(delivery(row, event, attempts))
+                Some(delivery(&row, event, attempts))
             })
             .collect()
     }
 }
 
 fn delivery(
-    row: webhook_delivery::Model,
+    row: &webhook_delivery::Model,
     event: webhook_event::Model,
     attempts: Vec<DeliveryAttempt>,
 ) -> Result<DeliveryRecord, Error> {

@@ -170,12 +170,11 @@ fn chain() -> Vec<AuditRow> {
             };
             let entry = serde_json::to_string(&entry).unwrap();
             let hash = chain_hash(&previous_hash, &entry);
-            let row = AuditRow {
+            AuditRow {
                 previous_hash: std::mem::replace(&mut previous_hash, hash.clone()),
                 entry,
                 hash,
-            };
-            row
+            }
         })
         .collect()
 }

@@ -11,6 +11,7 @@ mod audit;
 mod concepts;
 mod concurrency;
 mod finishing;
+mod guard_rails;
 mod idempotency;
 mod imports;
 mod interleaving;
