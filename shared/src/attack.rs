@@ -156,7 +156,7 @@ pub struct AttackRecipe {
     /// Images of the subject a step, and as many of the class with prior preservation.
     #[serde(default = "default_batch_size")]
     pub batch_size: u32,
-    /// Whether class images are trained on beside the subject's.
+    /// Whether class images are trained on beside the subject's; Textual Inversion cannot.
     #[serde(default = "default_true")]
     pub prior_preservation: bool,
     /// What is written around identifier and class.
@@ -189,6 +189,7 @@ impl AttackRecipe {
         });
         self.validate_training(&mut errors);
         self.validate_adaptive(&mut errors);
+        self.validate_inversion(&mut errors);
         errors
     }
 
@@ -211,9 +212,9 @@ impl AttackRecipe {
         let steps = &self.checkpoints;
         let rising = steps.windows(2).all(|pair| pair[0] < pair[1]);
         let last = steps.last().copied().unwrap_or_default();
-        let usable = rising && steps.len() <= 12 && (1..=MAX_STEPS).contains(&last);
+        let usable = rising && (1..=12).contains(&steps.len()) && last <= MAX_STEPS;
         check(errors, usable, "#/checkpoints", "invalid", || {
-            format!("Name 1 to 12 rising steps, the last from 1 to {MAX_STEPS}.")
+            format!("Name 1 to 12 rising steps, at most {MAX_STEPS}.")
         });
         let batch = (1..=64).contains(&self.batch_size);
         check(errors, batch, "#/batch_size", "out_of_range", || {
@@ -225,6 +226,21 @@ impl AttackRecipe {
         };
         check(errors, rank, "#/family/rank", "out_of_range", || {
             "Use a rank from 1 to 256.".into()
+        });
+    }
+
+    /// Textual Inversion leaves every weight as it is: there is nothing to preserve, and nothing to average.
+    fn validate_inversion(&self, errors: &mut Vec<FieldError>) {
+        let trains_weights = self.family != Family::TextualInversion;
+        let plain = trains_weights || !self.prior_preservation;
+        let pointer = "#/prior_preservation";
+        check(errors, plain, pointer, "not_of_this_family", || {
+            "Textual Inversion has no prior preservation: write `false`.".into()
+        });
+        let plain = trains_weights || self.adaptive.clean_average == 0.0;
+        let pointer = "#/adaptive/clean_average";
+        check(errors, plain, pointer, "not_of_this_family", || {
+            "Textual Inversion trains no weights that could be averaged: use 0.".into()
         });
     }
 
@@ -316,6 +332,21 @@ mod tests {
                 "#/adaptive/class_word/word",
             ]
         );
+    }
+
+    #[test]
+    fn textual_inversion_has_neither_prior_nor_average() {
+        let mut recipe = recipe();
+        recipe.family = Family::TextualInversion;
+        recipe.adaptive.clean_average = 0.5;
+        let pointers: Vec<String> = recipe.validate().into_iter().map(|e| e.pointer).collect();
+        assert_eq!(
+            pointers,
+            ["#/prior_preservation", "#/adaptive/clean_average"]
+        );
+        recipe.prior_preservation = false;
+        recipe.adaptive.clean_average = 0.0;
+        assert_eq!(recipe.validate(), Vec::new());
     }
 
     #[test]

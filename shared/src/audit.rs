@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AuditEventId, Timestamp, UserId};
+use crate::{AuditEventId, OrganisationId, Timestamp, UserId};
 
 /// What the first entry of a log names as the hash before it.
 pub const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -57,7 +57,7 @@ pub struct AuditEntry {
     /// Identifies the entry.
     pub id: AuditEventId,
     /// Whose log it is: the owner of the object.
-    pub log: UserId,
+    pub log: OrganisationId,
     /// What it was done to.
     pub object: Option<AuditObject>,
     /// Number in this log, from 1, without gaps.
@@ -87,7 +87,7 @@ pub struct AuditHead {
     /// Hash of the last entry; 64 zeros if there is none.
     pub hash: String,
     /// Whose log it is.
-    pub log: UserId,
+    pub log: OrganisationId,
     /// Number of entries.
     pub sequence: u64,
 }

@@ -41,6 +41,11 @@ macro_rules! id {
                 Self(uuid)
             }
 
+            /// The id of nothing that is stored.
+            pub const fn nil() -> Self {
+                Self(Uuid::nil())
+            }
+
             /// The UUID inside.
             pub const fn uuid(self) -> Uuid {
                 self.0
@@ -96,6 +101,10 @@ macro_rules! id {
 }
 
 id!(/** A person with an account. */ UserId, "usr_");
+id!(/** Whose things are: a person alone, or several with roles. */ OrganisationId, "org_");
+id!(/** A browser that is signed in. */ SessionId, "ses_");
+id!(/** A key for integrations. */ ApiKeyId, "key_");
+id!(/** An invitation into an organisation. */ InvitationId, "inv_");
 id!(/** A set of protected images. */ SetId, "set_");
 id!(/** One image of a set. */ ImageId, "img_");
 id!(/** An upload in progress. */ UploadId, "upl_");

@@ -4,11 +4,14 @@
 //! Refuses I/O, clocks and randomness: every value here is data.
 
 pub mod account_data;
+pub mod api_key;
 pub mod artifact;
 pub mod attack;
 pub mod audit;
 pub mod auth;
 pub mod base_model;
+pub mod canonical;
+pub mod certificate;
 pub mod collateral;
 pub mod demo;
 pub mod evaluation;
@@ -17,13 +20,17 @@ pub mod id;
 pub mod image;
 pub mod job;
 pub mod limits;
+pub mod matrix;
+pub mod merkle;
 pub mod model_file;
 pub mod model_import;
 pub mod node;
 pub mod notice;
 pub mod objective;
+pub mod organisation;
 pub mod page;
 pub mod patch;
+mod patching;
 pub mod preflight;
 pub mod probe;
 pub mod problem;
@@ -31,14 +38,17 @@ pub mod progress;
 pub mod protected_set;
 pub mod release;
 pub mod revocation;
+pub mod role;
+#[cfg(feature = "signing")]
+pub mod signed;
 pub mod timestamp;
 pub mod upload;
 pub mod webhook;
 pub mod words;
 
 pub use id::{
-    ApprovalId, ArtifactId, AuditEventId, DeletionId, DeliveryId, EventId, ExportId, GalleryId,
-    ImageId, ImportId, JobId, ModelId, NodeId, NoticeId, PatchId, SetId, UploadId, UserId,
-    WebhookId,
+    ApiKeyId, ApprovalId, ArtifactId, AuditEventId, DeletionId, DeliveryId, EventId, ExportId,
+    GalleryId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId, NoticeId, OrganisationId,
+    PatchId, SessionId, SetId, UploadId, UserId, WebhookId,
 };
 pub use timestamp::Timestamp;

@@ -40,3 +40,15 @@ pub const MAX_PATCH_BYTES: u64 = 2 * 1024 * 1024;
 pub const MAX_PATCH_SIDE: u32 = 512;
 /// Most patches of one account.
 pub const MAX_PATCHES: u64 = 50;
+/// Longest life of an API key in days.
+pub const MAX_API_KEY_DAYS: u32 = 365;
+/// Most keys of one organisation that were not revoked.
+pub const MAX_API_KEYS: u64 = 50;
+/// Most blocks of addresses of one API key.
+pub const MAX_ALLOWED_ADDRESSES: usize = 20;
+/// Longest time in hours for which a rotated key's old secret works.
+pub const MAX_OVERLAP_HOURS: u32 = 168;
+/// Most members of one organisation, invited ones included.
+pub const MAX_MEMBERS: u64 = 200;
+/// Most organisations that one person belongs to.
+pub const MAX_ORGANISATIONS: u64 = 50;

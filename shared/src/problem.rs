@@ -13,8 +13,12 @@ pub enum ErrorCode {
     Unauthenticated,
     /// E-mail or password is wrong.
     InvalidCredentials,
+    /// The account asks for a code of the authenticator app beside the password.
+    SecondFactorRequired,
     /// Known, but not allowed (other origin, quota, policy).
     Forbidden,
+    /// The API key lacks a scope; `detail` names it.
+    MissingScope,
     /// No such thing, or not yours.
     NotFound,
     /// The route exists, the method does not.
@@ -27,7 +31,7 @@ pub enum ErrorCode {
     Gone,
     /// A protected checkpoint cannot be exported: `errors` lists the closed gates.
     NotReleasable,
-    /// `If-Match` names another version than the present one.
+    /// The object changed since it was read: `If-Match` names another version.
     PreconditionFailed,
     /// `If-Match` is missing where it is required.
     PreconditionRequired,

@@ -34,11 +34,12 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
     match name {
         "diffusion" => against_pytorch(example("diffusion", "bench")?, arguments),
         "protect" => run(world("bench")?.args(arguments)),
-        "method" | "ablation" => run(world(name)?.args(arguments)),
+        "eval" => run(world("evaluate")?.args(arguments)),
+        "method" | "ablation" | "capacity" => run(world(name)?.args(arguments)),
         "step" => run(example("persguard", "step_share")?.args(arguments)),
         "plan" => run(&mut example("diffusion", "plan_check")?),
         _ => bail!(
-            "no benchmark `{name}`; there are diffusion, protect, method, ablation, step, plan"
+            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan"
         ),
     }
 }
@@ -91,6 +92,7 @@ pub(crate) fn fixtures() -> Result<()> {
     run(python()?.arg(script("families.py")))?;
     run(python()?.arg(script("single_file.py")))?;
     run(python()?.arg(script("generate_training.py")))?;
+    run(python()?.arg(root().join("backend/eval/tests/fixtures/attacks.py")))?;
     let noise = folder("tools")?.join("fixtures/noise.safetensors");
     run(world("noise")?.arg(&noise))?;
     let script = root().join("backend/world/tests/fixtures/draw.py");

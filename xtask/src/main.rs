@@ -50,7 +50,8 @@ enum Command {
     /// Runs a benchmark.
     Bench {
         /// `diffusion` (training, sampling, autoencoder and text against `PyTorch`), `protect` (the demo benchmark),
-        /// `method` (the paper's method beside ours), `ablation` (losses, weights and persistence one at a time),
+        /// `eval` (the attack matrix with report and certificate),
+        /// `method` (the paper's method beside ours), `ablation` (losses, weights and persistence one at a time), `capacity` (1 to 10 concepts in one model),
         /// `step` (where an injection step spends its time) or `plan` (planned against measured memory and time).
         name: String,
         /// Passed on to the benchmark.

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
     apt,
@@ -83,11 +83,19 @@ fn debian() -> Result<PathBuf> {
     if !on_path("apt-get") {
         bail!("no {TARGET} library here, and no Debian to get one from");
     }
-    if apt::candidate("rustc-web")?.is_none() {
-        apt::update()?;
+    let listed = apt::candidate("rustc-web")?;
+    let failure = match listed.as_deref().map(make) {
+        Some(Ok(compiler)) => return Ok(compiler),
+        Some(Err(failure)) => failure,
+        None => anyhow!("apt knows no package rustc-web"),
+    };
+    // A new machine's lists may be old: then they name a version that the mirror has dropped or that is packed in
+    // another way. Another version after a refresh is worth another try.
+    apt::update()?;
+    match apt::candidate("rustc-web")? {
+        Some(version) if Some(&version) != listed.as_ref() => make(&version),
+        _ => Err(failure),
     }
-    let version = apt::candidate("rustc-web")?.context("apt knows no package rustc-web")?;
-    make(&version)
 }
 
 /// A compiler that an earlier run finished, the newest by name.
@@ -155,11 +163,7 @@ fn fetch(version: &str, work: &Path) -> Result<()> {
         .args(pinned.map(|name| format!("{name}={version}")))
         .args([llvm, &linker])
         .current_dir(&debs);
-    // A mirror drops old versions: then the lists are what is old.
-    run(&mut download).or_else(|_| {
-        apt::update()?;
-        run(&mut download)
-    })?;
+    run(&mut download)?;
     for deb in fs::read_dir(&debs)? {
         run(command("dpkg")
             .arg("-x")

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
+use shared::api_key::AddressBlock;
 
 /// How one server runs.
 #[derive(Args, Clone, Debug)]
@@ -54,6 +55,24 @@ pub struct Config {
     /// Let webhooks call this machine itself, over plain http too; for tests and for receivers beside the server.
     #[arg(long, env = "PERSGUARD_WEBHOOK_LOOPBACK", default_value_t = false, action = clap::ArgAction::Set)]
     pub webhook_loopback: bool,
+    /// Where letters are handed over, such as `smtps://user:password@mail.example.org`; without it they
+    /// are kept as files under `outbox` in the data directory.
+    #[arg(long, env = "PERSGUARD_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// Who letters come from.
+    #[arg(
+        long,
+        env = "PERSGUARD_MAIL_SENDER",
+        default_value = "PersGuard <persguard@localhost>"
+    )]
+    pub mail_sender: String,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed, with commas between them.
+    #[arg(long, env = "PERSGUARD_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<AddressBlock>,
+    /// Requests that one caller may send in a minute.
+    #[arg(long, env = "PERSGUARD_REQUESTS_PER_MINUTE", default_value_t = 600,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub requests_per_minute: u32,
     /// Log filter, such as `info` or `api=debug`.
     #[arg(long, env = "PERSGUARD_LOG", default_value = "info")]
     pub log: String,

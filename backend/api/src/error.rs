@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use shared::{
+    api_key::Scope,
     limits,
     problem::{ErrorCode, FieldError, Problem},
     release::ReleaseGate,
@@ -26,6 +27,12 @@ pub enum Error {
     /// E-mail or password is wrong.
     #[error("The e-mail address or the password is wrong.")]
     InvalidCredentials,
+    /// The password is right, the code is missing or wrong.
+    #[error("{0}")]
+    SecondFactorRequired(String),
+    /// An API key without the scope that the route asks for.
+    #[error("This API key lacks the scope `{}`. Make one that has it.", .0.as_str())]
+    MissingScope(Scope),
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(String),
@@ -44,18 +51,20 @@ pub enum Error {
     /// Something expired.
     #[error("{0}")]
     Gone(String),
+    /// `If-Match` names another version.
+    #[error(
+        "This changed since you read it. Read it again, then send your change with its new ETag."
+    )]
+    PreconditionFailed,
+    /// `If-Match` is missing.
+    #[error("Send the header If-Match with the ETag of what you read.")]
+    PreconditionRequired,
     /// The body is larger than allowed.
     #[error("The request body is larger than allowed here.")]
     TooLarge,
     /// Gates of a release are closed.
     #[error("These weights cannot be exported. {}", closed(.0))]
     NotReleasable(Vec<ReleaseGate>),
-    /// `If-Match` names another version.
-    #[error("This changed since you read it. Read it again, then change it.")]
-    PreconditionFailed,
-    /// `If-Match` is missing.
-    #[error("Send the header If-Match with the ETag of what you read.")]
-    PreconditionRequired,
     /// A media type that is not accepted.
     #[error("{0}")]
     UnsupportedMediaType(String),
@@ -63,7 +72,7 @@ pub enum Error {
     #[error("{}", summary(.0))]
     Invalid(Vec<FieldError>),
     /// `Idempotency-Key` is missing.
-    #[error("Send the header Idempotency-Key with a value of your choice, new for every job.")]
+    #[error("Send the header Idempotency-Key with a value of your choice, new for every request.")]
     IdempotencyKeyRequired,
     /// `Idempotency-Key` came with another request before.
     #[error("This Idempotency-Key was used for another request. Choose a new one.")]
@@ -129,16 +138,18 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::Malformed => "Malformed request",
         ErrorCode::Unauthenticated => "Not signed in",
         ErrorCode::InvalidCredentials => "Wrong credentials",
+        ErrorCode::SecondFactorRequired => "Second factor needed",
         ErrorCode::Forbidden => "Not allowed",
+        ErrorCode::MissingScope => "Scope missing",
         ErrorCode::NotFound => "Not found",
         ErrorCode::MethodNotAllowed => "Method not allowed",
         ErrorCode::Conflict => "Not possible now",
         ErrorCode::EmailTaken => "Account exists",
         ErrorCode::Gone => "Expired",
-        ErrorCode::TooLarge => "Too large",
-        ErrorCode::NotReleasable => "Release gate closed",
         ErrorCode::PreconditionFailed => "Changed meanwhile",
         ErrorCode::PreconditionRequired => "Version missing",
+        ErrorCode::TooLarge => "Too large",
+        ErrorCode::NotReleasable => "Release gate closed",
         ErrorCode::UnsupportedMediaType => "Unsupported media type",
         ErrorCode::Invalid => "Invalid fields",
         ErrorCode::IdempotencyKeyRequired => "Idempotency key missing",
@@ -184,19 +195,21 @@ impl Error {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, Code::Malformed),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Code::Unauthenticated),
             Self::InvalidCredentials => (StatusCode::UNAUTHORIZED, Code::InvalidCredentials),
+            Self::SecondFactorRequired(_) => (StatusCode::UNAUTHORIZED, Code::SecondFactorRequired),
+            Self::MissingScope(_) => (StatusCode::FORBIDDEN, Code::MissingScope),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Code::Forbidden),
             Self::NotFound => (StatusCode::NOT_FOUND, Code::NotFound),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed),
             Self::Conflict(_) | Self::FilesMissing(_) => (StatusCode::CONFLICT, Code::Conflict),
             Self::EmailTaken => (StatusCode::CONFLICT, Code::EmailTaken),
             Self::Gone(_) => (StatusCode::GONE, Code::Gone),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, Code::PreconditionFailed),
-            Self::NotReleasable(_) => (StatusCode::FORBIDDEN, Code::NotReleasable),
             Self::PreconditionRequired => (
                 StatusCode::PRECONDITION_REQUIRED,
                 Code::PreconditionRequired,
             ),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge),
+            Self::NotReleasable(_) => (StatusCode::FORBIDDEN, Code::NotReleasable),
             Self::UnsupportedMediaType(_) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 Code::UnsupportedMediaType,
@@ -326,6 +339,20 @@ impl From<store::Error> for Error {
             Store::SameReviewer => {
                 Self::Conflict("You decided this before: an appeal needs another reviewer.".into())
             }
+            Store::TooManyMembers => {
+                Self::Conflict("No more members or organisations fit. Remove one first.".into())
+            }
+            Store::MemberAlready => Self::Conflict("This person is a member already.".into()),
+            Store::LastOwner => Self::Conflict(
+                "The owner cannot leave or change role. Transfer the organisation first.".into(),
+            ),
+            Store::OrganisationInUse => Self::Conflict(
+                "Only an organisation without sets that is nobody's own can be deleted.".into(),
+            ),
+            Store::TooManyApiKeys => Self::Conflict(format!(
+                "The organisation has {} keys. Revoke one first.",
+                limits::MAX_API_KEYS
+            )),
             Store::Conflict(_) => Self::Conflict("This exists already.".into()),
             Store::NoSpace | Store::Unavailable(_) => Self::StorageUnavailable(text),
             Store::NoConcept
@@ -365,7 +392,7 @@ impl IntoResponse for Error {
         let mut response = self.kind().0.into_response();
         let headers = response.headers_mut();
         match &self {
-            Self::Unauthenticated | Self::InvalidCredentials => {
+            Self::Unauthenticated | Self::InvalidCredentials | Self::SecondFactorRequired(_) => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"persguard\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }

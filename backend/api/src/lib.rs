@@ -4,16 +4,19 @@
 //! only writer of job states. Refuses SQL (the store's) and tensors (the node's).
 
 pub mod app;
+pub mod certificate;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod error;
+pub mod etag;
 mod extract;
 mod handlers;
 pub mod images;
 mod layers;
 pub mod memory;
 mod openapi;
+pub mod policy;
 pub mod router;
 mod secret;
 pub mod server;

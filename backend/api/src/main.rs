@@ -40,6 +40,18 @@ enum Command {
     /// Check an exported audit log, without any server.
     #[command(subcommand)]
     Audit(Audit),
+    /// Tell whether a certificate is what its issuer signed, without any server or network.
+    Verify {
+        /// The certificate.
+        file: PathBuf,
+        /// The issuer's keys, as its server answers under `/v1/signing-keys`; without them the key that the file names
+        /// is taken.
+        #[arg(long)]
+        key: Option<PathBuf>,
+    },
+    /// Run one cell of a certificate again and compare every number (`rerun FILE --cell N`); part of persguard-node.
+    #[command(disable_help_flag = true)]
+    Rerun(Handed),
     /// Look at signed revocations, without any server.
     #[command(subcommand)]
     Revocation(Revocation),
@@ -100,6 +112,11 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Model(handed) => handed.over("model"),
         Command::Plan(handed) => handed.over("plan"),
+        Command::Rerun(handed) => handed.over("rerun"),
+        Command::Verify { file, key } => {
+            let lines = api::certificate::verify(&file, key.as_deref())?;
+            Ok(std::io::stdout().write_all(lines.as_bytes())?)
+        }
         Command::Revocation(Revocation::Verify { file, key }) => verify(&file, &key),
         Command::Audit(Audit::Verify { file, key }) => verify_audit(&file, key.as_deref()),
     }

@@ -1,6 +1,9 @@
 //! What every operation of the OpenAPI document shares: title, security, the problem answer.
 
-use shared::problem::Problem;
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use shared::{api_key::Scope, problem::Problem};
 use utoipa::{
     OpenApi as _,
     openapi::{
@@ -12,31 +15,11 @@ use utoipa::{
     },
 };
 
+use crate::policy::{self, Access, Rule};
+
 #[derive(utoipa::OpenApi)]
 #[openapi(components(schemas(Problem)))]
 struct Shared;
-
-/// Routes that ask nobody who they are.
-const PUBLIC: &[&str] = &[
-    "/healthz",
-    "/readyz",
-    "/openapi.json",
-    "/.well-known/jwks.json",
-    "/v1/users",
-    "/v1/sessions",
-    "/v1/sessions/current",
-    "/v1/tokens",
-    "/v1/demo",
-    "/v1/patches/licence-card/content",
-    "/v1/signing-keys",
-    "/v1/notices",
-    "/v1/notices/{id}",
-    "/v1/deletions/{id}",
-    "/v1/transparency",
-    "/.well-known/security.txt",
-    "/demo/samples/{set}/{file}",
-    "/blobs/{key}",
-];
 
 /// The document before any route is known.
 pub(crate) fn base() -> OpenApi {
@@ -56,15 +39,17 @@ pub(crate) fn finish(mut document: OpenApi) -> OpenApi {
     add_schemes(&mut document);
     for (path, item) in &mut document.paths.paths {
         let operations = [
-            &mut item.get,
-            &mut item.put,
-            &mut item.post,
-            &mut item.delete,
-            &mut item.patch,
+            (Method::GET, &mut item.get),
+            (Method::PUT, &mut item.put),
+            (Method::POST, &mut item.post),
+            (Method::DELETE, &mut item.delete),
+            (Method::PATCH, &mut item.patch),
         ];
-        for operation in operations.into_iter().flatten() {
-            add_problem(operation);
-            add_security(path, operation);
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                add_problem(operation);
+                add_rule(policy::find(&method, path), operation);
+            }
         }
     }
     document
@@ -82,20 +67,47 @@ fn add_problem(operation: &mut Operation) {
         .insert("default".into(), RefOr::T(response));
 }
 
-fn add_security(path: &str, operation: &mut Operation) {
-    if PUBLIC.contains(&path) {
-        return;
+/// Method and path of every operation.
+pub(crate) fn operations(document: &OpenApi) -> BTreeSet<(String, String)> {
+    let mut operations = BTreeSet::new();
+    for (path, item) in &document.paths.paths {
+        for (method, operation) in [
+            ("GET", &item.get),
+            ("PUT", &item.put),
+            ("POST", &item.post),
+            ("DELETE", &item.delete),
+            ("PATCH", &item.patch),
+        ] {
+            if operation.is_some() {
+                operations.insert((method.to_owned(), path.clone()));
+            }
+        }
     }
-    let none: [String; 0] = [];
-    let schemes: &[&str] = if path.starts_with("/v1/node/") {
-        &["node_token"]
-    } else {
-        &["session", "access_token"]
+    operations
+}
+
+/// Says who may call an operation, as the policy has it.
+fn add_rule(rule: Option<&Rule>, operation: &mut Operation) {
+    let Some(rule) = rule else {
+        return;
     };
-    let requirements = schemes
-        .iter()
-        .map(|name| SecurityRequirement::new(*name, none.clone()));
-    operation.security = Some(requirements.collect());
+    let none: [String; 0] = [];
+    let by = |name: &str| SecurityRequirement::new(name, none.clone());
+    let with = |scope: Scope| SecurityRequirement::new("api_key", [scope.as_str()]);
+    let person = [by("session"), by("access_token")];
+    operation.security = match rule.access {
+        Access::Public => Some(Vec::new()),
+        Access::Node => Some(vec![by("node_token")]),
+        Access::Person | Access::Operator => Some(person.to_vec()),
+        Access::Known => Some([&person[..], &[by("api_key")]].concat()),
+        Access::Tenant(_, scope) | Access::Organisation(_, scope) => {
+            Some([&person[..], &[with(scope)]].concat())
+        }
+        Access::Visitor(scope) => {
+            let anyone = SecurityRequirement::default();
+            Some([&[anyone], &person[..], &[with(scope)]].concat())
+        }
+    };
 }
 
 fn add_schemes(document: &mut OpenApi) {
@@ -104,5 +116,6 @@ fn add_schemes(document: &mut OpenApi) {
     let cookie = ApiKey::Cookie(ApiKeyValue::new(crate::extract::identity::SESSION_COOKIE));
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     components.add_security_scheme("access_token", bearer());
+    components.add_security_scheme("api_key", bearer());
     components.add_security_scheme("node_token", bearer());
 }

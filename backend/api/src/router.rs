@@ -19,11 +19,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     handlers::{
-        accounts, artifacts, audit, base_models, blobs, data_subjects, demo, events, frontend,
-        galleries, images, jobs, model_imports, nodes, notices, patches, protected_sets, releases,
-        revocations, server, uploads, webhooks,
+        accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, events,
+        frontend, galleries, images, jobs, model_imports, nodes, notices, organisations, patches,
+        protected_sets, releases, revocations, server, tokens, uploads, webhooks,
     },
-    layers::{attribution, origin, respond, security},
+    layers::{attribution, guard, origin, respond, security},
     openapi,
 };
 
@@ -37,13 +37,58 @@ const NODE_BODY: usize = 1024 * 1024;
 /// Above the ten seconds for which a lease waits.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+fn tenants() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            organisations::create_organisation,
+            organisations::list_organisations
+        ))
+        .routes(routes!(
+            organisations::find_organisation,
+            organisations::update_organisation,
+            organisations::delete_organisation
+        ))
+        .routes(routes!(organisations::list_members))
+        .routes(routes!(
+            organisations::update_member,
+            organisations::delete_member
+        ))
+        .routes(routes!(organisations::transfer_organisation))
+        .routes(routes!(
+            organisations::create_invitation,
+            organisations::list_invitations
+        ))
+        .routes(routes!(organisations::delete_invitation))
+        .routes(routes!(organisations::accept_invitation))
+        .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
+        .routes(routes!(
+            api_keys::find_api_key,
+            api_keys::update_api_key,
+            api_keys::revoke_api_key
+        ))
+        .routes(routes!(api_keys::rotate_api_key))
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+}
+
 fn people() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(accounts::create_user))
-        .routes(routes!(accounts::create_session))
-        .routes(routes!(accounts::delete_session))
-        .routes(routes!(accounts::create_token))
-        .routes(routes!(accounts::find_me))
+        .routes(routes!(accounts::create_session, accounts::list_sessions))
+        .routes(routes!(accounts::delete_session, accounts::update_session))
+        .routes(routes!(accounts::end_session))
+        .routes(routes!(accounts::find_me, accounts::update_me))
+        .routes(routes!(accounts::change_password))
+        .routes(routes!(accounts::create_verification))
+        .routes(routes!(accounts::confirm_email))
+        .routes(routes!(accounts::create_password_reset))
+        .routes(routes!(accounts::confirm_password_reset))
+        .routes(routes!(tokens::create_token))
+        .routes(routes!(tokens::refresh_token))
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(tokens::create_totp))
+        .routes(routes!(tokens::confirm_totp))
+        .routes(routes!(tokens::disable_totp))
+        .routes(routes!(tokens::renew_recovery_codes))
         .routes(routes!(base_models::list_base_models))
         .routes(routes!(
             base_models::find_base_model,
@@ -120,6 +165,7 @@ fn guard_rails() -> OpenApiRouter<App> {
         .routes(routes!(notices::list_received_notices))
         .routes(routes!(notices::find_received_notice))
         .routes(routes!(notices::answer_notice))
+        .routes(routes!(notices::appeal_received_notice))
         .routes(routes!(notices::list_notices))
         .routes(routes!(notices::decide_notice))
         .routes(routes!(notices::find_transparency))
@@ -174,6 +220,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(
             people()
                 .merge(guard_rails())
+                .merge(tenants())
                 .merge(pictures())
                 .merge(training_nodes())
                 .layer(timeout),
@@ -189,12 +236,18 @@ pub fn document() -> OpenApi {
 /// Everything that this server answers.
 pub fn router(app: App) -> Router {
     let (router, paths) = routes().split_for_parts();
-    let document = openapi::finish(paths).to_json().unwrap_or_default();
+    let document = openapi::finish(paths);
+    let door = guard::Door {
+        app: app.clone(),
+        served: Arc::new(openapi::operations(&document)),
+    };
+    let document = document.to_json().unwrap_or_default();
     router
         .fallback(frontend::serve)
         .layer(Extension(server::Document(Arc::from(document))))
+        .layer(from_fn_with_state(door, guard::admit))
         .layer(from_fn_with_state(app.clone(), origin::check))
-        .layer(from_fn(attribution::attribute))
+        .layer(from_fn_with_state(app.clone(), attribution::attribute))
         .layer(CatchPanicLayer::custom(respond::panicked))
         .layer(from_fn(security::add_headers))
         .layer(from_fn(respond::finish))

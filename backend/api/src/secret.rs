@@ -17,6 +17,24 @@ pub(crate) fn random_text() -> String {
     URL_SAFE_NO_PAD.encode(random_bytes::<32>())
 }
 
+/// The digits of base 62 in the order of their codes.
+pub(crate) const BASE62: &[u8; 62] =
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Unguessable letters and digits, each as likely as the other.
+pub(crate) fn random_base62(length: usize) -> String {
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        for byte in random_bytes::<32>() {
+            // 248 is the largest multiple of 62 that a byte holds: what is above would favour some digits.
+            if byte < 248 && text.len() < length {
+                text.push(char::from(BASE62[usize::from(byte % 62)]));
+            }
+        }
+    }
+    text
+}
+
 /// Lower-case hexadecimal SHA-256.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
@@ -41,7 +59,7 @@ pub(crate) fn load_or_create<const N: usize>(path: &Path) -> io::Result<[u8; N]>
 }
 
 /// Writes a file that only its owner may read; a crash leaves either nothing or all of it.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
     let partial = path.with_extension("partial");
     let mut options = fs::OpenOptions::new();
@@ -69,6 +87,16 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             let mode = fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn random_text_has_its_length_and_every_digit() {
+        let text = random_base62(10_000);
+        assert_eq!(text.len(), 10_000);
+        for digit in BASE62 {
+            let count = text.bytes().filter(|byte| byte == digit).count();
+            assert!((80..260).contains(&count), "{count}");
         }
     }
 

@@ -23,6 +23,19 @@ pub fn draw(
     tick: &mut dyn FnMut(usize, usize) -> Result<()>,
 ) -> Result<Tensor> {
     let prompts = vec![prompt.to_owned(); seeds.len()];
+    draw_each(pipeline, unet, (&prompts, seeds), config, tick)
+}
+
+/// Pixels `[n, 3, h, w]` in `[-1, 1]`, one picture for each of `n` prompts and seeds.
+///
+/// `tick` hears of the pictures done and planned, and may stop with an error.
+pub fn draw_each(
+    pipeline: &Pipeline,
+    unet: &UNet,
+    (prompts, seeds): (&[String], &[u64]),
+    config: &SampleConfig,
+    tick: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<Tensor> {
     let mut stopped = Ok(());
     let mut progress = |done: usize, total: usize| {
         stopped = tick(done * seeds.len() / total, seeds.len());
@@ -32,7 +45,7 @@ pub fn draw(
             ControlFlow::Break(())
         }
     };
-    let drawn = sample(pipeline, unet, &prompts, seeds, config, &mut progress);
+    let drawn = sample(pipeline, unet, prompts, seeds, config, &mut progress);
     stopped?;
     Ok(drawn?)
 }

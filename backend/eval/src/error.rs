@@ -16,6 +16,14 @@ pub enum Error {
     /// A picture could not be written.
     #[error("a picture could not be written as PNG: {0}")]
     Png(image::ImageError),
+    /// A reference cannot be decoded.
+    #[error("picture {number} (from 0) cannot be read: {source}")]
+    Reference {
+        /// Its position.
+        number: usize,
+        /// Why.
+        source: image::ImageError,
+    },
     /// The caller asked to stop.
     #[error("stopped on request after {step} attack steps")]
     Canceled {
@@ -38,6 +46,24 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// An attack cannot be trained on what it was given.
+    #[error("the attack's {input}: {reason}")]
+    AttackInput {
+        /// What was given.
+        input: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A recipe is not what an attack's recipe must be.
+    #[error("line {line}, {field}: {message}")]
+    Recipe {
+        /// Line of the text, from 1.
+        line: usize,
+        /// Path of the field, such as `adaptive.min_snr_gamma`; `recipe` for the whole.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// Pictures do not have the shape that is needed.
     #[error("images have shape {actual:?}; needed is {expected}")]
     ImageShape {
@@ -46,6 +72,18 @@ pub enum Error {
         /// Shape that is needed.
         expected: String,
     },
+    /// A plan names a subject whose pictures did not come along.
+    #[error("the plan's subject {subject} came without pictures")]
+    MissingSubject {
+        /// Its position in the plan.
+        subject: u32,
+    },
+    /// The folder of results cannot be written.
+    #[error("a result could not be written: {0}")]
+    Folder(std::io::Error),
+    /// Threads could not be started.
+    #[error("threads could not be started: {0}")]
+    Threads(String),
     /// The objective is a pattern and nobody said what it looks like.
     #[error("the objective is a pattern, but its overlay is missing")]
     MissingOverlay,
@@ -64,5 +102,27 @@ pub enum Error {
     OtherCleanArm {
         /// What differs.
         difference: &'static str,
+    },
+    /// Similarities of two encoders say nothing about each other.
+    #[error("similarities of {references} and {pictures} cannot be compared")]
+    OtherEncoder {
+        /// The encoder of the references.
+        references: String,
+        /// The encoder of the pictures.
+        pictures: String,
+    },
+    /// A caption file cannot be read; line 0 is the whole of it.
+    #[error("the caption file cannot be read (line {line}): {reason}")]
+    Captions {
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Files of a network in the `TensorFlow.js` layout cannot be used.
+    #[error("the network's weights cannot be used: {reason}")]
+    Manifest {
+        /// What is wrong.
+        reason: String,
     },
 }

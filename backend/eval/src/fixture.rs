@@ -7,7 +7,7 @@ use diffusion::{
     sample::SampleConfig,
     schedule::ScheduleConfig,
     text::{TextConfig, TextEncoder, Tokenizer},
-    unet::{PerLevel, UNet, UNetConfig},
+    unet::{PerLevel, UNetConfig},
     vae::{Autoencoder, HaarConfig, HaarTransform},
     weights::Weights,
 };
@@ -192,18 +192,4 @@ pub(crate) fn flat_pictures(greys: &[f32]) -> Tensor {
         .map(|grey| picture(grey).expect("a known shape"))
         .collect();
     Tensor::cat(&pictures, 0).expect("equal shapes")
-}
-
-/// Draws a picture, to show that drawing leaves no trace.
-pub(crate) fn draw_one(unet: &UNet) {
-    let config = sampling();
-    crate::draw::draw(
-        &pipeline(),
-        unet,
-        "a photo of a dog",
-        &[1],
-        &config,
-        &mut |_, _| Ok(()),
-    )
-    .expect("the fixture draws");
 }

@@ -1,12 +1,49 @@
-//! The pictures of a gallery as PNG files at the model's own resolution. Refuses to scale or
-//! retouch: what the judge saw is what people see.
+//! Pictures between files and tensors: drawn ones as PNG files at the model's own resolution, references as the model
+//! sees them. Refuses to scale or retouch what was drawn: what the judge saw is what people see.
 
 use std::io::Cursor;
 
-use candle_core::{DType, Tensor};
-use image::{ImageFormat, RgbImage};
+use candle_core::{DType, Device, Tensor};
+use image::{ImageFormat, ImageReader, Limits, RgbImage, imageops::FilterType};
 
 use crate::{Error, Result};
+
+/// Longest side of a reference that is decoded.
+const LONGEST_SIDE: u32 = 20_000;
+
+/// References as the model sees them, scaled and cropped around their centres: `[n, 3, side, side]` in `[-1, 1]`.
+///
+/// `files`: whole PNG, JPEG or WebP files. The same files give the same bits.
+pub fn references(files: &[Vec<u8>], side: usize) -> Result<Tensor> {
+    let pixels = u32::try_from(side).unwrap_or(u32::MAX);
+    let mut values = Vec::new();
+    for (number, file) in files.iter().enumerate() {
+        let picture = square(file, pixels).map_err(|source| Error::Reference { number, source })?;
+        for channel in 0..3 {
+            let plane = picture
+                .pixels()
+                .map(|pixel| f32::from(pixel[channel]) / 127.5 - 1.0);
+            values.extend(plane);
+        }
+    }
+    Ok(Tensor::from_vec(
+        values,
+        (files.len(), 3, side, side),
+        &Device::Cpu,
+    )?)
+}
+
+fn square(file: &[u8], side: u32) -> Result<RgbImage, image::ImageError> {
+    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LONGEST_SIDE);
+    limits.max_image_height = Some(LONGEST_SIDE);
+    reader.limits(limits);
+    Ok(reader
+        .decode()?
+        .resize_to_fill(side, side, FilterType::CatmullRom)
+        .to_rgb8())
+}
 
 /// Whose pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +96,42 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+
+    #[test]
+    fn references_are_cropped_around_their_centre() {
+        let wide = RgbImage::from_fn(90, 30, |x, _| {
+            image::Rgb(if (30..60).contains(&x) {
+                [255, 0, 0]
+            } else {
+                [0, 0, 255]
+            })
+        });
+        let mut file = Cursor::new(Vec::new());
+        wide.write_to(&mut file, ImageFormat::Png).unwrap();
+        let pixels = references(&[file.into_inner()], 10).unwrap();
+        assert_eq!(pixels.dims(), [1, 3, 10, 10]);
+        let values = pixels.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(
+            values[..100].iter().all(|red| *red > 0.6)
+                && values[200..].iter().all(|blue| *blue < -0.6)
+        );
+    }
+
+    #[test]
+    fn what_is_no_picture_is_named_by_its_number() {
+        let mut good = Cursor::new(Vec::new());
+        RgbImage::new(4, 4)
+            .write_to(&mut good, ImageFormat::Png)
+            .unwrap();
+        let good = good.into_inner();
+        for bad in [&b"not an image"[..], &[], &good[..20]] {
+            let refused = references(&[good.clone(), bad.to_vec()], 8);
+            assert!(
+                matches!(refused, Err(Error::Reference { number: 1, .. })),
+                "{refused:?}"
+            );
+        }
+    }
 
     #[test]
     fn pictures_survive_the_file_pixel_by_pixel() {

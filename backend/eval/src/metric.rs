@@ -12,13 +12,28 @@ use crate::{
     statistics::quantile,
 };
 
+pub mod attention_map;
+pub mod breaking_point;
+pub mod capacity;
+pub mod detection;
+pub mod distance;
+pub mod domain;
+pub mod face;
+pub mod gate;
+pub mod leak;
+pub mod loss_curve;
 pub mod pattern;
+pub mod protection;
 pub mod recognition;
+pub mod removal;
 pub mod similarity;
+pub mod specificity;
 
 pub use pattern::Template;
+pub use protection::Protection;
 pub use recognition::Recognition;
 pub use similarity::similarities;
+pub use specificity::Specificity;
 
 /// Quantile of the clean base's similarities under the class-only prompt (EVALUATION, metrics).
 const THRESHOLD_LEVEL: f64 = 0.95;

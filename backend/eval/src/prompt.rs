@@ -25,7 +25,7 @@ pub fn class(class: &str) -> String {
     format!("{STOCK} {} {class}", article(class))
 }
 
-fn article(noun: &str) -> &'static str {
+pub(crate) fn article(noun: &str) -> &'static str {
     let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']);
     if vowel { "an" } else { "a" }
 }

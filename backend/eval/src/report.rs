@@ -20,7 +20,7 @@ use crate::{
 /// Hit-rate that the attack must reach on the clean model (EVALUATION, competence gate).
 pub const COMPETENT_HIT_RATE: f64 = 0.5;
 /// Level of the paired test between the two models.
-const SIGNIFICANT: f64 = 0.05;
+pub(crate) const SIGNIFICANT: f64 = 0.05;
 
 /// Both models after the same attack steps, image by image in the order of the seeds.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ fn summarise(scored: &ScoredCheckpoint, seed: u64) -> CheckpointResult {
     }
 }
 
-fn summarise_arm(scores: &Scores, seed: u64) -> ArmResult {
+pub(crate) fn summarise_arm(scores: &Scores, seed: u64) -> ArmResult {
     ArmResult {
         similarity: bootstrap_mean(&scores.similarity, seed),
         hit_rate: rate(&scores.hit),
@@ -136,7 +136,7 @@ fn protected(scores: &Scores) -> Vec<bool> {
     both.map(|(hit, fired)| !hit && *fired).collect()
 }
 
-fn rate(outcomes: &[bool]) -> Estimate {
+pub(crate) fn rate(outcomes: &[bool]) -> Estimate {
     wilson(
         outcomes.iter().filter(|outcome| **outcome).count(),
         outcomes.len(),

@@ -13,6 +13,7 @@ use self::normal::quantile as normal_quantile;
 pub use self::{
     cluster::{Cluster, cluster_difference, cluster_mean, cluster_statistic, image_mean},
     holm::holm,
+    sign_flip::sign_flip,
     survival::{Median, Observation, Step, Survival, kaplan_meier},
 };
 
@@ -21,6 +22,7 @@ pub mod normal;
 mod bca;
 mod cluster;
 mod holm;
+mod sign_flip;
 mod survival;
 
 /// Draws of every bootstrap (EVALUATION, statistics).

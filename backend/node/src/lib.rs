@@ -9,6 +9,7 @@ pub mod machine;
 pub mod model;
 pub mod node;
 pub mod plan;
+pub mod rerun;
 pub mod work;
 
 mod attempt;

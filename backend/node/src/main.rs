@@ -1,5 +1,5 @@
 //! The program `persguard-node`: the node, with `work DIR` the trainer that the node starts, with `model` what is told
-//! of models on disk, or with `plan` what a training step will take.
+//! of models on disk, with `plan` what a training step will take, or with `rerun` a cell of a certificate again.
 
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
 
@@ -32,6 +32,7 @@ fn main() -> Result<ExitCode> {
         }
         Some("model") => return Ok(node::model::run(arguments)),
         Some("plan") => return Ok(node::plan::run(arguments)),
+        Some("rerun") => return Ok(node::rerun::run(arguments)),
         _ => {}
     }
     let Arguments { config } = Arguments::parse();

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 use shared::{
-    ApprovalId, JobId, Timestamp, UserId,
+    ApprovalId, JobId, OrganisationId, Timestamp, UserId,
     release::{ApprovalStatus, ReviewReason},
     webhook::{EventData, EventType},
 };
@@ -40,7 +40,7 @@ pub struct ApprovalRecord {
     /// Identifies the request.
     pub id: ApprovalId,
     /// Whose job it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// The protect job.
     pub job_id: JobId,
     /// Its weights.
@@ -67,7 +67,7 @@ impl TryFrom<Model> for ApprovalRecord {
     fn try_from(row: Model) -> Result<Self, Error> {
         Ok(Self {
             id: ApprovalId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             job_id: JobId::from_uuid(row.job_id),
             unet_sha256: row.unet_sha256,
             reasons: from_json("review reasons", &row.reasons)?,
@@ -89,17 +89,26 @@ fn data(id: ApprovalId) -> EventData {
 }
 
 /// What a person may see: what they own, and what they are asked.
-fn visible(person: UserId, email: &str) -> Condition {
+fn visible(owner: OrganisationId, email: &str) -> Condition {
     Condition::any()
-        .add(Column::OwnerId.eq(person.uuid()))
+        .add(Column::OwnerId.eq(owner.uuid()))
         .add(Column::ReviewerEmail.eq(email))
+}
+
+/// Asked by name, or as a reviewer of the organisation.
+fn asked(email: &str, member: Option<OrganisationId>) -> Condition {
+    let named = Condition::any().add(Column::ReviewerEmail.eq(email));
+    match member {
+        Some(owner) => named.add(Column::OwnerId.eq(owner.uuid())),
+        None => named,
+    }
 }
 
 impl Store {
     /// Asks for consent.
     pub async fn create_approval(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         requested_by: UserId,
         new: NewApproval,
         now: Timestamp,
@@ -133,12 +142,12 @@ impl Store {
     /// What a person owns or is asked, newest first, from below `after`.
     pub async fn list_approvals(
         &self,
-        person: UserId,
+        owner: OrganisationId,
         email: &str,
         after: Option<ApprovalId>,
         limit: u64,
     ) -> Result<Vec<ApprovalRecord>, Error> {
-        let mut query = Entity::find().filter(visible(person, email));
+        let mut query = Entity::find().filter(visible(owner, email));
         if let Some(after) = after {
             query = query.filter(Column::Id.lt(after.uuid()));
         }
@@ -153,31 +162,32 @@ impl Store {
     /// Finds what a person owns or is asked.
     pub async fn find_approval(
         &self,
-        person: UserId,
+        owner: OrganisationId,
         email: &str,
         id: ApprovalId,
     ) -> Result<Option<ApprovalRecord>, Error> {
         Entity::find_by_id(id.uuid())
-            .filter(visible(person, email))
+            .filter(visible(owner, email))
             .one(&self.reader)
             .await?
             .map(ApprovalRecord::try_from)
             .transpose()
     }
 
-    /// Decides a pending request that this reviewer was asked and did not make; `None` where there is none.
+    /// Decides a pending request that this reviewer may decide and did not make; `None` where there is none.
+    ///
+    /// `member`: the organisation in which the reviewer's role lets them approve.
     pub async fn decide_approval(
         &self,
-        (reviewer, email): (UserId, &str),
+        (reviewer, email, member): (UserId, &str, Option<OrganisationId>),
         id: ApprovalId,
         (status, note): (ApprovalStatus, String),
         now: Timestamp,
     ) -> Result<Option<ApprovalRecord>, Error> {
         let transaction = self.begin().await?;
         let row = Entity::find_by_id(id.uuid())
-            .filter(Column::ReviewerEmail.eq(email))
+            .filter(asked(email, member))
             .filter(Column::RequestedBy.ne(reviewer.uuid()))
-            .filter(Column::OwnerId.ne(reviewer.uuid()))
             .filter(Column::Status.eq(to_name("approval status", &ApprovalStatus::Pending)?))
             .lock(LockType::NoKeyUpdate)
             .one(&transaction)
@@ -186,7 +196,7 @@ impl Store {
             transaction.rollback().await?;
             return Ok(None);
         };
-        let owner = UserId::from_uuid(row.owner_id);
+        let owner = OrganisationId::from_uuid(row.owner_id);
         let status = to_name("approval status", &status)?;
         let deed = Deed::new("approval.decided", id).detail(status.clone());
         audit::record(&transaction, owner, deed, now).await?;
@@ -214,7 +224,7 @@ impl Store {
     /// Whether a second person consented to the release of these weights.
     pub async fn is_approved(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         job: JobId,
         unet_sha256: &str,
     ) -> Result<bool, Error> {

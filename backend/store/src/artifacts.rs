@@ -3,7 +3,7 @@
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
-use shared::{ArtifactId, JobId, Timestamp, UserId, artifact::ArtifactKind};
+use shared::{ArtifactId, JobId, OrganisationId, Timestamp, artifact::ArtifactKind};
 
 use crate::{
     Error, Store,
@@ -32,7 +32,7 @@ pub struct ArtifactRecord {
     /// Identifies the file.
     pub id: ArtifactId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// The job that made it.
     pub job_id: JobId,
     /// What it is for.
@@ -53,7 +53,7 @@ impl TryFrom<artifact::Model> for ArtifactRecord {
     fn try_from(row: artifact::Model) -> Result<Self, Error> {
         Ok(Self {
             id: ArtifactId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             job_id: JobId::from_uuid(row.job_id),
             kind: from_name("artifact kind", &row.kind)?,
             name: row.name,
@@ -91,7 +91,7 @@ impl Store {
     /// What a job of this owner published, by name.
     pub async fn list_artifacts(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         job: JobId,
     ) -> Result<Vec<ArtifactRecord>, Error> {
         artifact::Entity::find()
@@ -108,7 +108,7 @@ impl Store {
     /// The owner's files of a kind, newest first, from below `after`.
     pub async fn list_artifacts_of_kind(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         kind: ArtifactKind,
         after: Option<ArtifactId>,
         limit: u64,
@@ -132,7 +132,7 @@ impl Store {
     /// Finds a file of this owner.
     pub async fn find_artifact(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ArtifactId,
     ) -> Result<Option<ArtifactRecord>, Error> {
         artifact::Entity::find_by_id(id.uuid())

@@ -3,7 +3,7 @@
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 };
-use shared::{ModelId, Timestamp, UserId, base_model::ModelFacts, node::InputRole};
+use shared::{ModelId, OrganisationId, Timestamp, base_model::ModelFacts, node::InputRole};
 use uuid::Uuid;
 
 use crate::{
@@ -76,7 +76,7 @@ pub struct BaseModelRecord {
     /// Identifiers that are one token.
     pub identifiers: Vec<String>,
     /// Whose import it is; absent where it is everybody's.
-    pub owner_id: Option<UserId>,
+    pub owner_id: Option<OrganisationId>,
     /// What its verification found.
     pub facts: Option<ModelFacts>,
     /// When it was registered.
@@ -98,7 +98,7 @@ impl TryFrom<base_model::Model> for BaseModelRecord {
             classes: from_json("class list", &row.classes)?,
             targets: from_json("target list", &row.targets)?,
             identifiers: from_json("identifier list", &row.identifiers)?,
-            owner_id: row.owner_id.map(UserId::from_uuid),
+            owner_id: row.owner_id.map(OrganisationId::from_uuid),
             facts: from_json_opt("model facts", row.facts.as_deref())?,
             created_at: Timestamp::from_milliseconds(row.created_at),
         })
@@ -106,7 +106,11 @@ impl TryFrom<base_model::Model> for BaseModelRecord {
 }
 
 impl NewBaseModel {
-    fn row(&self, owner: Option<UserId>, now: Timestamp) -> Result<base_model::Model, Error> {
+    fn row(
+        &self,
+        owner: Option<OrganisationId>,
+        now: Timestamp,
+    ) -> Result<base_model::Model, Error> {
         let size_bytes: u64 = self.files.iter().map(|file| file.size_bytes).sum();
         Ok(base_model::Model {
             id: new_uuid(now),
@@ -120,7 +124,7 @@ impl NewBaseModel {
             targets: to_json("target list", &self.targets)?,
             identifiers: to_json("identifier list", &self.identifiers)?,
             created_at: now.milliseconds(),
-            owner_id: owner.map(UserId::uuid),
+            owner_id: owner.map(OrganisationId::uuid),
             facts: match &self.facts {
                 Some(facts) => Some(to_json("model facts", facts)?),
                 None => None,
@@ -130,7 +134,7 @@ impl NewBaseModel {
 }
 
 /// What an account sees: its own models and everybody's.
-fn visible(viewer: UserId) -> Condition {
+fn visible(viewer: OrganisationId) -> Condition {
     Condition::any()
         .add(base_model::Column::OwnerId.is_null())
         .add(base_model::Column::OwnerId.eq(viewer.uuid()))
@@ -139,7 +143,7 @@ fn visible(viewer: UserId) -> Condition {
 /// Adds a model with its files.
 pub(crate) async fn insert_model(
     connection: &impl ConnectionTrait,
-    owner: Option<UserId>,
+    owner: Option<OrganisationId>,
     new: &NewBaseModel,
     now: Timestamp,
 ) -> Result<base_model::Model, Error> {
@@ -202,7 +206,10 @@ impl Store {
     }
 
     /// Every base model that an account sees, newest first.
-    pub async fn list_base_models(&self, viewer: UserId) -> Result<Vec<BaseModelRecord>, Error> {
+    pub async fn list_base_models(
+        &self,
+        viewer: OrganisationId,
+    ) -> Result<Vec<BaseModelRecord>, Error> {
         base_model::Entity::find()
             .filter(visible(viewer))
             .order_by_desc(base_model::Column::Id)
@@ -216,7 +223,7 @@ impl Store {
     /// Finds a base model that an account sees.
     pub async fn find_base_model(
         &self,
-        viewer: UserId,
+        viewer: OrganisationId,
         id: ModelId,
     ) -> Result<Option<BaseModelRecord>, Error> {
         base_model::Entity::find_by_id(id.uuid())
@@ -232,7 +239,7 @@ impl Store {
     /// [`Error::ModelInUse`] where a job was launched on it: its results name the model.
     pub async fn delete_base_model(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ModelId,
         now: Timestamp,
     ) -> Result<bool, Error> {

@@ -7,7 +7,7 @@ use sea_orm::{
     QuerySelect, Statement,
 };
 use shared::{
-    DeletionId, ExportId, Timestamp, UserId,
+    DeletionId, ExportId, OrganisationId, Timestamp, UserId,
     artifact::ArtifactKind,
     job::{JobKind, JobSpec, JobStatus},
     notice::Transparency,
@@ -20,8 +20,9 @@ use crate::{
     database::{insert, new_uuid},
     entity::{artifact, deletion, export, job},
     jobs::ACTIVE,
+    organisations,
     text::{from_json, number, to_name},
-    users, webhooks,
+    webhooks,
 };
 
 /// Hashes of everything that an account put into the object store.
@@ -91,7 +92,7 @@ impl Store {
     /// Lets an account fetch its archive until a moment.
     pub async fn create_export(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<ExportRecord, Error> {
@@ -117,7 +118,7 @@ impl Store {
     /// Finds an archive of this owner.
     pub async fn find_export(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ExportId,
     ) -> Result<Option<ExportRecord>, Error> {
         let row = export::Entity::find_by_id(id.uuid())
@@ -130,7 +131,7 @@ impl Store {
     /// The owner's archives, newest first, from below `after`.
     pub async fn list_exports(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         after: Option<ExportId>,
         limit: u64,
     ) -> Result<Vec<ExportRecord>, Error> {
@@ -146,10 +147,14 @@ impl Store {
         Ok(rows.into_iter().map(ExportRecord::from).collect())
     }
 
-    /// Removes every row of an account, its audit log too; [`Error::TooManyJobs`] while a job works or waits.
-    pub async fn delete_account(&self, owner: UserId) -> Result<Deleted, Error> {
+    /// Removes a person with their own organisation and its audit log; [`Error::TooManyJobs`] while a job works or
+    /// waits there.
+    ///
+    /// The caller makes sure first that no other organisation loses its last owner.
+    pub async fn delete_account(&self, person: UserId) -> Result<Deleted, Error> {
+        let owner = OrganisationId::from_uuid(person.uuid());
         let transaction = self.begin().await?;
-        users::lock(&transaction, owner).await?;
+        organisations::lock(&transaction, owner).await?;
         let active = job::Entity::find()
             .filter(job::Column::OwnerId.eq(owner.uuid()))
             .filter(job::Column::Status.is_in(ACTIVE))
@@ -167,7 +172,7 @@ impl Store {
         }
         let audit_head = audit::remove(&transaction, owner).await?;
         let mut rows = BTreeMap::new();
-        let last = [("users", "id")];
+        let last = [("organisations", "personal_user_id"), ("users", "id")];
         for (table, column) in TABLES.into_iter().chain(last) {
             let sql = format!("DELETE FROM {table} WHERE {column} = $1");
             let done = transaction.execute_raw(own(sql)).await?;

@@ -84,6 +84,21 @@ pub enum Error {
     /// A specification protects nothing.
     #[error("the specification names no concept")]
     NoConcept,
+    /// The organisation, or the person, has as many members, or organisations, as it may.
+    #[error("no more members fit")]
+    TooManyMembers,
+    /// The person belongs to the organisation already.
+    #[error("the person is a member already")]
+    MemberAlready,
+    /// The organisation would have no owner.
+    #[error("the member owns the organisation")]
+    LastOwner,
+    /// The organisation holds sets, or is a person's own.
+    #[error("the organisation is in use")]
+    OrganisationInUse,
+    /// The organisation has as many keys as it may.
+    #[error("the organisation has as many keys as it may")]
+    TooManyApiKeys,
     /// Jobs were launched on the model.
     #[error("jobs name the model")]
     ModelInUse,

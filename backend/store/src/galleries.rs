@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::Expr,
 };
 use shared::{
-    GalleryId, JobId, SetId, Timestamp, UserId,
+    GalleryId, JobId, OrganisationId, SetId, Timestamp,
     collateral::Collateral,
     evaluation::EvaluationOutput,
     webhook::{EventData, EventType},
@@ -43,7 +43,7 @@ pub struct GalleryRecord {
     /// Identifies the gallery.
     pub id: GalleryId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// The protected set.
     pub set_id: SetId,
     /// The job that trained the protection.
@@ -81,7 +81,7 @@ impl TryFrom<Model> for GalleryRecord {
     fn try_from(row: Model) -> Result<Self, Error> {
         Ok(Self {
             id: GalleryId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             set_id: SetId::from_uuid(row.set_id),
             protect_job_id: JobId::from_uuid(row.protect_job_id),
             evaluation_job_id: JobId::from_uuid(row.evaluation_job_id),
@@ -137,7 +137,7 @@ pub(crate) async fn open(
     };
     let id = GalleryId::from_uuid(row.id);
     insert(connection, row).await?;
-    let owner = UserId::from_uuid(job.owner_id);
+    let owner = OrganisationId::from_uuid(job.owner_id);
     audit::record(connection, owner, Deed::new("gallery.ready", id), now).await?;
     let data = EventData {
         id: id.to_string(),
@@ -150,7 +150,7 @@ impl Store {
     /// The owner's galleries, newest first, from below `after`.
     pub async fn list_galleries(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         after: Option<GalleryId>,
         limit: u64,
     ) -> Result<Vec<GallerySummaryRecord>, Error> {
@@ -171,7 +171,7 @@ impl Store {
     /// Finds a gallery of this owner.
     pub async fn find_gallery(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: GalleryId,
     ) -> Result<Option<GalleryRecord>, Error> {
         Entity::find_by_id(id.uuid())
@@ -185,7 +185,7 @@ impl Store {
     /// The galleries of a protect job of this owner, oldest first.
     pub async fn list_galleries_of(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         job: JobId,
     ) -> Result<Vec<GalleryRecord>, Error> {
         Entity::find()
@@ -221,7 +221,7 @@ impl Store {
     /// The newest public gallery of an account: with the demo account, the demo gallery.
     pub async fn latest_public_gallery(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
     ) -> Result<Option<GalleryRecord>, Error> {
         Entity::find()
             .filter(Column::OwnerId.eq(owner.uuid()))
@@ -236,7 +236,7 @@ impl Store {
     /// Publishes or hides a gallery; `false` where this owner has none.
     pub async fn set_gallery_public(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: GalleryId,
         public: bool,
         now: Timestamp,

@@ -1,7 +1,7 @@
 //! Images of protected sets.
 
 use sea_orm::{ColumnTrait, EntityTrait, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder};
-use shared::{ImageId, SetId, Timestamp, UserId};
+use shared::{ImageId, OrganisationId, SetId, Timestamp};
 
 use crate::{
     Error, Store,
@@ -36,7 +36,7 @@ pub struct ImageRecord {
     /// Identifies the image.
     pub id: ImageId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// The set that holds it.
     pub set_id: SetId,
     /// File name as uploaded, without any path.
@@ -67,7 +67,7 @@ impl TryFrom<image::Model> for ImageRecord {
     fn try_from(row: image::Model) -> Result<Self, Error> {
         Ok(Self {
             id: ImageId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             set_id: SetId::from_uuid(row.set_id),
             filename: row.filename,
             width: number("image width", row.width)?,
@@ -85,14 +85,18 @@ impl TryFrom<image::Model> for ImageRecord {
 
 impl Store {
     /// The images of a set of this owner, oldest first.
-    pub async fn list_images(&self, owner: UserId, set: SetId) -> Result<Vec<ImageRecord>, Error> {
+    pub async fn list_images(
+        &self,
+        owner: OrganisationId,
+        set: SetId,
+    ) -> Result<Vec<ImageRecord>, Error> {
         self.list_images_of_sets(owner, &[set]).await
     }
 
     /// The images of several sets of this owner, oldest first; each record names its set.
     pub async fn list_images_of_sets(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         sets: &[SetId],
     ) -> Result<Vec<ImageRecord>, Error> {
         image::Entity::find()
@@ -109,7 +113,7 @@ impl Store {
     /// Finds an image of this owner.
     pub async fn find_image(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ImageId,
     ) -> Result<Option<ImageRecord>, Error> {
         image::Entity::find_by_id(id.uuid())
@@ -123,7 +127,7 @@ impl Store {
     /// Deletes an image of a draft; `false` where there is none, and [`Error::SetSealed`].
     pub async fn delete_image(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ImageId,
         now: Timestamp,
     ) -> Result<bool, Error> {
@@ -148,7 +152,7 @@ impl Store {
     }
 
     /// How many images a set of this owner holds.
-    pub async fn count_images(&self, owner: UserId, set: SetId) -> Result<u64, Error> {
+    pub async fn count_images(&self, owner: OrganisationId, set: SetId) -> Result<u64, Error> {
         Ok(image::Entity::find()
             .filter(image::Column::OwnerId.eq(owner.uuid()))
             .filter(image::Column::SetId.eq(set.uuid()))

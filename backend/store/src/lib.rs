@@ -1,9 +1,11 @@
 //! Rows and transactions: the only package that speaks to the database.
 //!
 //! Owns every query and the edges of every transaction. Refuses clocks (time is an argument), HTTP
-//! and object storage. A finder takes the owner unless its name says `any` or `public`; `None` means
+//! and object storage. A finder takes the owner (an organisation, or the person
+//! for what is theirs alone) unless its name says `any` or `public`; `None` means
 //! "not there, or not yours".
 
+mod api_keys;
 mod approvals;
 mod artifacts;
 mod attribution;
@@ -12,23 +14,32 @@ mod base_models;
 mod collector;
 mod data_subjects;
 mod database;
+mod emails;
 mod entity;
 mod error;
+mod expired;
 mod galleries;
 mod idempotency;
 mod images;
+mod invitations;
 mod jobs;
 mod model_imports;
 mod nodes;
 mod notices;
+mod one_time_tokens;
+mod organisations;
 mod patches;
+mod refresh_tokens;
+mod second_factors;
 mod sessions;
 mod sets;
+mod sign_ins;
 mod text;
 mod uploads;
 mod users;
 mod webhooks;
 
+pub use api_keys::{ApiKeyRecord, NewApiKey};
 pub use approvals::{ApprovalRecord, NewApproval};
 pub use artifacts::{ArtifactRecord, NewArtifact};
 pub use attribution::{attributed, identify};
@@ -36,17 +47,24 @@ pub use audit::{AuditRow, ChainCheck, ChainFault, chain_hash};
 pub use base_models::{BaseModelFile, BaseModelRecord, NewBaseModel};
 pub use data_subjects::{Deleted, ExportRecord};
 pub use database::{Store, new_uuid};
+pub use emails::{EmailRecord, NewEmail};
 pub use error::Error;
 pub use galleries::{GalleryRecord, GallerySummaryRecord, NewGallery};
 pub use idempotency::{Begun, StoredResponse};
 pub use images::{ImageRecord, NewImage};
+pub use invitations::{InvitationRecord, NewInvitation};
 pub use jobs::{
     ClaimedJob, FinishJob, Finished, Heartbeat, JobRecord, NewJob, Renewal, ResumePoint,
 };
 pub use model_imports::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};
 pub use nodes::NodeRecord;
 pub use notices::{NewNotice, NoticeRecord};
+pub use one_time_tokens::Purpose;
+pub use organisations::{MemberRecord, OrganisationRecord};
 pub use patches::{NewPatch, PatchRecord};
+pub use refresh_tokens::{Exchanged, Grant};
+pub use second_factors::SecondFactorRecord;
+pub use sessions::{NewSession, SessionRecord};
 pub use sets::{SealSet, SetRecord};
 pub use uploads::{NewUpload, UploadRecord};
 pub use users::{NewUser, UserRecord};

@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{Expr, LockType, SelectStatement},
 };
 use shared::{
-    NoticeId, Timestamp, UserId,
+    NoticeId, OrganisationId, Timestamp, UserId,
     notice::{NoticeAction, NoticeCategory, NoticeStatus},
     webhook::{EventData, EventType},
 };
@@ -35,7 +35,7 @@ pub struct NewNotice {
     /// The same as the tables know it.
     pub object_id: Uuid,
     /// Whose object it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// Why.
     pub explanation: String,
     /// Who complains.
@@ -58,7 +58,7 @@ pub struct NoticeRecord {
     /// The object's id.
     pub object: String,
     /// Whose object it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// Why.
     pub explanation: String,
     /// Who complained.
@@ -91,7 +91,7 @@ impl TryFrom<Model> for NoticeRecord {
             id: NoticeId::from_uuid(row.id),
             category: from_name("notice category", &row.category)?,
             object: row.object,
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             explanation: row.explanation,
             name: row.name,
             email: row.email,
@@ -171,7 +171,7 @@ impl Store {
     /// Finds a notice against an object of this owner.
     pub async fn find_notice(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: NoticeId,
     ) -> Result<Option<NoticeRecord>, Error> {
         let found = self.find_notice_any(id, None).await?;
@@ -181,7 +181,7 @@ impl Store {
     /// Notices, newest first, from below `after`: against an owner's objects, or all for administrators.
     pub async fn list_notices(
         &self,
-        against: Option<UserId>,
+        against: Option<OrganisationId>,
         status: Option<NoticeStatus>,
         after: Option<NoticeId>,
         limit: u64,
@@ -205,7 +205,7 @@ impl Store {
     }
 
     /// Suspensions of an owner's objects that stand.
-    pub async fn count_suspensions(&self, owner: UserId) -> Result<u64, Error> {
+    pub async fn count_suspensions(&self, owner: OrganisationId) -> Result<u64, Error> {
         Ok(Entity::find()
             .filter(Column::OwnerId.eq(owner.uuid()))
             .filter(Column::Status.eq(SUSPENDED))
@@ -254,7 +254,7 @@ impl Store {
         row.decided_at = Some(now.milliseconds());
         row.appeal = None;
         save(&transaction, &row).await?;
-        let owner = UserId::from_uuid(row.owner_id);
+        let owner = OrganisationId::from_uuid(row.owner_id);
         let deed = Deed::new("notice.decided", id).detail(row.status.clone());
         audit::record(&transaction, owner, deed, now).await?;
         if let Some(event) = event {
@@ -271,7 +271,7 @@ impl Store {
     /// Keeps the owner's answer.
     pub async fn answer_notice(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: NoticeId,
         statement: String,
         now: Timestamp,
@@ -286,7 +286,7 @@ impl Store {
     pub async fn appeal_notice(
         &self,
         id: NoticeId,
-        (owner, receipt_hash): (Option<UserId>, Option<&str>),
+        (owner, receipt_hash): (Option<OrganisationId>, Option<&str>),
         statement: String,
         now: Timestamp,
     ) -> Result<Option<NoticeRecord>, Error> {
@@ -315,7 +315,7 @@ impl Store {
         };
         change(&mut row);
         save(&transaction, &row).await?;
-        let owner = UserId::from_uuid(row.owner_id);
+        let owner = OrganisationId::from_uuid(row.owner_id);
         audit::record(&transaction, owner, Deed::new(action, id), now).await?;
         transaction.commit().await?;
         row.try_into().map(Some)

@@ -5,7 +5,7 @@ use sea_orm::{
     QuerySelect,
 };
 use shared::{
-    PatchId, Timestamp, UserId,
+    OrganisationId, PatchId, Timestamp,
     job::{Concept, JobSpec},
     limits::MAX_PATCHES,
 };
@@ -19,8 +19,8 @@ use crate::{
         patch::{Column, Entity, Model},
     },
     jobs::ACTIVE,
+    organisations,
     text::{from_json, number},
-    users,
 };
 
 /// What a cleaned patch is stored with.
@@ -42,7 +42,7 @@ pub struct PatchRecord {
     /// Identifies the patch.
     pub id: PatchId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
@@ -61,7 +61,7 @@ impl TryFrom<Model> for PatchRecord {
     fn try_from(row: Model) -> Result<Self, Error> {
         Ok(Self {
             id: PatchId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             width: number("patch width", row.width)?,
             height: number("patch height", row.height)?,
             sha256: row.sha256,
@@ -71,14 +71,14 @@ impl TryFrom<Model> for PatchRecord {
     }
 }
 
-fn owned(owner: UserId) -> sea_orm::Select<Entity> {
+fn owned(owner: OrganisationId) -> sea_orm::Select<Entity> {
     Entity::find().filter(Column::OwnerId.eq(owner.uuid()))
 }
 
 /// Refuses a specification that shows a patch which is missing or another's.
 pub(crate) async fn ensure_known(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
     spec: &JobSpec,
 ) -> Result<(), Error> {
     for patch in spec.concepts.iter().filter_map(own_patch) {
@@ -97,7 +97,7 @@ const fn own_patch(concept: &Concept) -> Option<PatchId> {
 /// Whether a job that has not ended names the patch.
 async fn is_in_use(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
     id: PatchId,
 ) -> Result<bool, Error> {
     let specs: Vec<String> = job::Entity::find()
@@ -128,7 +128,7 @@ impl Store {
     /// [`Error::TooManyPatches`] at the account's limit.
     pub async fn create_patch(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         new: NewPatch,
         now: Timestamp,
     ) -> Result<PatchRecord, Error> {
@@ -142,7 +142,7 @@ impl Store {
             created_at: now.milliseconds(),
         };
         let transaction = self.begin().await?;
-        users::lock(&transaction, owner).await?;
+        organisations::lock(&transaction, owner).await?;
         let twin = owned(owner).filter(Column::Sha256.eq(row.sha256.as_str()));
         if let Some(known) = twin.one(&transaction).await? {
             transaction.rollback().await?;
@@ -162,7 +162,7 @@ impl Store {
     /// The owner's patches, newest first, from below `after`.
     pub async fn list_patches(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         after: Option<PatchId>,
         limit: u64,
     ) -> Result<Vec<PatchRecord>, Error> {
@@ -181,7 +181,7 @@ impl Store {
     /// Finds a patch of this owner.
     pub async fn find_patch(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: PatchId,
     ) -> Result<Option<PatchRecord>, Error> {
         owned(owner)
@@ -196,13 +196,13 @@ impl Store {
     /// not ended names it.
     pub async fn delete_patch(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: PatchId,
         now: Timestamp,
     ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         // Launches take the same lock: none can name the patch between the look and the deletion.
-        users::lock(&transaction, owner).await?;
+        organisations::lock(&transaction, owner).await?;
         let row = owned(owner).filter(Column::Id.eq(id.uuid()));
         let Some(row) = row.one(&transaction).await? else {
             transaction.rollback().await?;

@@ -7,7 +7,7 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 use shared::{
-    ImageId, SetId, Timestamp, UserId,
+    ImageId, OrganisationId, SetId, Timestamp,
     limits::MIN_IMAGES,
     protected_set::{Attestation, SetStatus},
 };
@@ -30,7 +30,7 @@ pub struct SetRecord {
     /// Identifies the set.
     pub id: SetId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// What its owner calls it.
     pub name: String,
     /// Whether it can still change.
@@ -49,7 +49,7 @@ impl TryFrom<protected_set::Model> for SetRecord {
     fn try_from(row: protected_set::Model) -> Result<Self, Error> {
         Ok(Self {
             id: SetId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             name: row.name,
             status: from_name("set status", &row.status)?,
             attestation: from_json_opt("attestation", row.attestation.as_deref())?,
@@ -73,7 +73,7 @@ pub struct SealSet {
 /// A set of this owner, locked until the transaction ends.
 pub(crate) async fn lock_set(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
     set: Uuid,
 ) -> Result<Option<protected_set::Model>, Error> {
     let query = protected_set::Entity::find_by_id(set)
@@ -93,7 +93,7 @@ pub(crate) fn ensure_draft(set: &protected_set::Model) -> Result<(), Error> {
 /// Refuses a set that is missing, another's or a draft.
 pub(crate) async fn ensure_sealed(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
     set: SetId,
 ) -> Result<(), Error> {
     protected_set::Entity::find_by_id(set.uuid())
@@ -120,7 +120,7 @@ impl Store {
     /// Starts a draft.
     pub async fn create_set(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         name: &str,
         now: Timestamp,
     ) -> Result<SetRecord, Error> {
@@ -144,7 +144,7 @@ impl Store {
     /// The owner's sets, newest first, from below `after`.
     pub async fn list_sets(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         after: Option<SetId>,
         limit: u64,
     ) -> Result<Vec<SetRecord>, Error> {
@@ -162,7 +162,11 @@ impl Store {
     }
 
     /// Finds a set of this owner.
-    pub async fn find_set(&self, owner: UserId, id: SetId) -> Result<Option<SetRecord>, Error> {
+    pub async fn find_set(
+        &self,
+        owner: OrganisationId,
+        id: SetId,
+    ) -> Result<Option<SetRecord>, Error> {
         protected_set::Entity::find_by_id(id.uuid())
             .filter(protected_set::Column::OwnerId.eq(owner.uuid()))
             .one(&self.reader)
@@ -175,7 +179,7 @@ impl Store {
     /// [`Error::SetSealed`] for a sealed one.
     pub async fn delete_draft_set(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: SetId,
         now: Timestamp,
     ) -> Result<bool, Error> {
@@ -197,7 +201,7 @@ impl Store {
     /// [`Error::SetChanged`] when an image came or went since the caller listed them.
     pub async fn seal_set(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: SetId,
         seal: SealSet,
     ) -> Result<Option<SetRecord>, Error> {

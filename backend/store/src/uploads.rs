@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 use shared::{
-    ImageId, SetId, Timestamp, UploadId, UserId, limits::MAX_IMAGES, upload::UploadStatus,
+    ImageId, OrganisationId, SetId, Timestamp, UploadId, limits::MAX_IMAGES, upload::UploadStatus,
 };
 
 use crate::{
@@ -44,7 +44,7 @@ pub struct UploadRecord {
     /// Identifies the upload.
     pub id: UploadId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// The set that shall hold the image.
     pub set_id: SetId,
     /// File name without any path.
@@ -71,7 +71,7 @@ impl TryFrom<upload::Model> for UploadRecord {
     fn try_from(row: upload::Model) -> Result<Self, Error> {
         Ok(Self {
             id: UploadId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             set_id: SetId::from_uuid(row.set_id),
             filename: row.filename,
             media_type: row.media_type,
@@ -133,7 +133,7 @@ impl Store {
     /// completed anyway.
     pub async fn create_upload(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         new: NewUpload,
         now: Timestamp,
     ) -> Result<Option<UploadRecord>, Error> {
@@ -163,7 +163,7 @@ impl Store {
     /// Finds an upload of this owner.
     pub async fn find_upload(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: UploadId,
     ) -> Result<Option<UploadRecord>, Error> {
         upload::Entity::find_by_id(id.uuid())
@@ -193,7 +193,7 @@ impl Store {
     /// [`Error::SetFull`], [`Error::DuplicateImage`]; `None` where there is no such upload.
     pub async fn complete_upload(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: UploadId,
         new: NewImage,
         now: Timestamp,

@@ -1,15 +1,14 @@
 //! Accounts.
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
-};
-use shared::{Timestamp, UserId};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use shared::{OrganisationId, Timestamp, UserId};
 
 use crate::{
     Error, Store,
     audit::{self, Deed},
     database::{insert, new_uuid},
-    entity::user,
+    entity::{organisation, user},
+    organisations,
 };
 
 /// What a new account is made of.
@@ -34,6 +33,8 @@ pub struct UserRecord {
     pub name: String,
     /// PHC string of the password's hash.
     pub password_hash: String,
+    /// When its address was confirmed.
+    pub email_verified_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -45,18 +46,10 @@ impl From<user::Model> for UserRecord {
             email: row.email,
             name: row.name,
             password_hash: row.password_hash,
+            email_verified_at: row.email_verified_at.map(Timestamp::from_milliseconds),
             created_at: Timestamp::from_milliseconds(row.created_at),
         }
     }
-}
-
-/// Locks an account until the transaction ends: what counts its rows goes one at a time.
-pub(crate) async fn lock(connection: &impl ConnectionTrait, owner: UserId) -> Result<(), Error> {
-    user::Entity::find_by_id(owner.uuid())
-        .lock(LockType::NoKeyUpdate)
-        .one(connection)
-        .await?;
-    Ok(())
 }
 
 fn normal(email: &str) -> String {
@@ -64,7 +57,7 @@ fn normal(email: &str) -> String {
 }
 
 impl Store {
-    /// Makes an account, or [`Error::EmailTaken`].
+    /// Makes an account and its own organisation, which carries its id; or [`Error::EmailTaken`].
     pub async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<UserRecord, Error> {
         let row = user::Model {
             id: new_uuid(now),
@@ -72,13 +65,22 @@ impl Store {
             name: new.name,
             password_hash: new.password_hash,
             created_at: now.milliseconds(),
+            email_verified_at: None,
+        };
+        let own = organisation::Model {
+            id: row.id,
+            name: row.name.clone(),
+            personal_user_id: Some(row.id),
+            created_at: row.created_at,
         };
         let transaction = self.begin().await?;
         insert(&transaction, row.clone())
             .await
             .map_err(|error| Error::or_unique(error, Error::EmailTaken))?;
+        organisations::found(&transaction, own, row.id).await?;
         let id = UserId::from_uuid(row.id);
-        audit::record(&transaction, id, Deed::new("user.created", id), now).await?;
+        let log = OrganisationId::from_uuid(row.id);
+        audit::record(&transaction, log, Deed::new("user.created", id), now).await?;
         transaction.commit().await?;
         Ok(row.into())
     }
@@ -98,5 +100,15 @@ impl Store {
             .one(&self.reader)
             .await?;
         Ok(row.map(UserRecord::from))
+    }
+
+    /// Calls a person something else.
+    pub async fn rename_user(&self, id: UserId, name: &str) -> Result<(), Error> {
+        user::Entity::update_many()
+            .col_expr(user::Column::Name, Expr::value(name))
+            .filter(user::Column::Id.eq(id.uuid()))
+            .exec(self.writer())
+            .await?;
+        Ok(())
     }
 }

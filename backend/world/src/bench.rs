@@ -2,7 +2,11 @@
 //! judged. It owns the matrix, the runs and their summary, and gives bytes to the judge like any other user.
 //! Refuses to tune anything: the held-out part is looked at, never fitted.
 
+pub mod capacity;
+pub mod capacity_page;
+pub mod cast;
 pub mod clean;
+pub mod evaluate;
 pub mod matrix;
 pub mod page;
 pub mod quality;
@@ -12,7 +16,6 @@ pub mod run;
 pub mod summary;
 pub mod unit;
 
-mod chart;
 mod dots;
 #[cfg(test)]
 mod fixture;

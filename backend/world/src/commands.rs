@@ -1,8 +1,11 @@
 //! One file per command.
 
 pub(crate) mod ablation;
+pub(crate) mod attacks;
 pub(crate) mod bench;
+pub(crate) mod capacity;
 pub(crate) mod competence;
+pub(crate) mod evaluate;
 pub(crate) mod gate;
 pub(crate) mod look;
 pub(crate) mod method;

@@ -27,14 +27,20 @@ enum Command {
     Publish(commands::publish::Arguments),
     /// Personalizes the clean base model on held-out subjects and counts the hits.
     Competence(commands::competence::Arguments),
+    /// Runs attack recipes on the clean embedded model: hits by step, and milliseconds a step.
+    Attacks(commands::attacks::Arguments),
     /// Writes the embedded model's start noise, for reference pictures drawn by diffusers.
     Noise(commands::noise::Arguments),
     /// Runs the demo benchmark: protects, attacks and judges over a fixed matrix.
     Bench(commands::bench::Arguments),
+    /// Runs the attack matrix on a protected model: report, page and signed certificate.
+    Evaluate(commands::evaluate::Arguments),
     /// Compares the paper's method with ours on held-out subjects: persistence, the innocent user, drift.
     Method(commands::method::Arguments),
     /// Varies losses, persistence, weights and steps one at a time on subjects for tuning.
     Ablation(commands::ablation::Arguments),
+    /// Protects 1 to 10 concepts in one model and compares each with itself alone.
+    Capacity(commands::capacity::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -44,9 +50,12 @@ fn main() -> anyhow::Result<()> {
         Command::Gate(arguments) => commands::gate::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Competence(arguments) => commands::competence::run(&arguments),
+        Command::Attacks(arguments) => commands::attacks::run(&arguments),
         Command::Noise(arguments) => commands::noise::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Method(arguments) => commands::method::run(&arguments),
         Command::Ablation(arguments) => commands::ablation::run(&arguments),
+        Command::Capacity(arguments) => commands::capacity::run(&arguments),
     }
 }

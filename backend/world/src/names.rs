@@ -31,6 +31,9 @@ pub const FREE: [&str; 40] = [
     "victor", "wanda", "xenia", "yuri",
 ];
 
+/// Those of [`FREE`] that are natural names.
+pub const NATURAL_FREE: &[&str] = FREE.split_at(24).1;
+
 /// Free identifiers that only the benchmark's held-out part uses: no job draws from them, no tuning sees them.
 pub const RESERVED: [&str; 8] = [
     "kwl", "lrx", "mzt", "nqj", "victor", "wanda", "xenia", "yuri",

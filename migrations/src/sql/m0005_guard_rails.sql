@@ -3,7 +3,7 @@ ALTER TABLE galleries ADD COLUMN collateral TEXT;
 
 CREATE TABLE approvals (
     id UUID PRIMARY KEY NOT NULL,
-    owner_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    owner_id UUID NOT NULL REFERENCES organisations (id) ON DELETE CASCADE,
     requested_by UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     job_id UUID NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     unet_sha256 TEXT NOT NULL CHECK (length(unet_sha256) = 64),
@@ -46,7 +46,7 @@ CREATE INDEX notices_owner ON notices (owner_id, id);
 
 CREATE TABLE exports (
     id UUID PRIMARY KEY NOT NULL,
-    owner_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    owner_id UUID NOT NULL REFERENCES organisations (id) ON DELETE CASCADE,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 );

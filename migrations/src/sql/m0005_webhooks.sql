@@ -1,7 +1,7 @@
 -- Portable between SQLite and PostgreSQL. Secrets are derived from a key outside of the database.
 CREATE TABLE webhooks (
     id UUID PRIMARY KEY NOT NULL,
-    owner_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    owner_id UUID NOT NULL REFERENCES organisations (id) ON DELETE CASCADE,
     url TEXT NOT NULL,
     description TEXT NOT NULL,
     events TEXT NOT NULL,
@@ -17,7 +17,7 @@ CREATE INDEX webhooks_owner ON webhooks (owner_id, id);
 
 CREATE TABLE webhook_events (
     id UUID PRIMARY KEY NOT NULL,
-    owner_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    owner_id UUID NOT NULL REFERENCES organisations (id) ON DELETE CASCADE,
     event_type TEXT NOT NULL,
     body TEXT NOT NULL,
     created_at BIGINT NOT NULL
@@ -27,7 +27,7 @@ CREATE INDEX webhook_events_age ON webhook_events (created_at);
 
 CREATE TABLE webhook_deliveries (
     id UUID PRIMARY KEY NOT NULL,
-    owner_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    owner_id UUID NOT NULL REFERENCES organisations (id) ON DELETE CASCADE,
     webhook_id UUID NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
     event_id UUID NOT NULL REFERENCES webhook_events (id) ON DELETE CASCADE,
     status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),

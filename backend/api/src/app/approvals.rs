@@ -1,13 +1,14 @@
 //! Consent of a second person: asked for by the owner, given by somebody else.
 
 use shared::{
-    ApprovalId, UserId,
+    ApprovalId, OrganisationId, UserId,
     page::Page,
     release::{Approval, ApprovalStatus, CreateApproval, DecideApproval},
+    role::Need,
 };
 use store::{ApprovalRecord, NewApproval};
 
-use super::{App, paging::Paging, releases::Candidate, sessions};
+use super::{App, paging::Paging, principal::Principal, releases::Candidate, sessions};
 use crate::error::Error;
 
 /// Longest note, in characters.
@@ -37,14 +38,18 @@ fn check_note(note: &str, least: usize) -> Result<(), Error> {
 }
 
 /// Asks a reviewer, who need not exist yet: whoever has an account with that address may decide.
-pub async fn create(app: &App, owner: UserId, request: CreateApproval) -> Result<Approval, Error> {
+pub async fn create(
+    app: &App,
+    (owner, person): (OrganisationId, UserId),
+    request: CreateApproval,
+) -> Result<Approval, Error> {
     check_note(&request.note, 0)?;
     let email = request.reviewer_email.trim().to_lowercase();
     if !email.contains('@') || email.len() > 254 {
         let detail = "Give the e-mail address of the reviewer's account.";
         return Err(Error::field("#/reviewer_email", "invalid_email", detail));
     }
-    let own = sessions::find_account(app, owner).await?;
+    let own = sessions::find_account(app, person).await?;
     if own.email == email {
         let detail = "Another person must consent.";
         return Err(Error::field("#/reviewer_email", "same_person", detail));
@@ -61,42 +66,50 @@ pub async fn create(app: &App, owner: UserId, request: CreateApproval) -> Result
         reviewer_email: email,
         note: request.note.trim().to_owned(),
     };
-    let made = app.store().create_approval(owner, owner, new, app.now());
+    let made = app.store().create_approval(owner, person, new, app.now());
     Ok(view(made.await?))
 }
 
 /// What the caller asked for and is asked, newest first.
-pub async fn list(app: &App, person: UserId, paging: &Paging) -> Result<Page<Approval>, Error> {
+pub async fn list(
+    app: &App,
+    (owner, person): (OrganisationId, UserId),
+    paging: &Paging,
+) -> Result<Page<Approval>, Error> {
     let email = sessions::find_account(app, person).await?.email;
     let found = app
         .store()
-        .list_approvals(person, &email, paging.after()?, paging.rows())
+        .list_approvals(owner, &email, paging.after()?, paging.rows())
         .await?;
     let found = found.into_iter().map(view).collect();
     Ok(paging.page(found, |approval| approval.id))
 }
 
 /// A request that the caller made or is asked.
-pub async fn find(app: &App, person: UserId, id: ApprovalId) -> Result<Approval, Error> {
+pub async fn find(
+    app: &App,
+    (owner, person): (OrganisationId, UserId),
+    id: ApprovalId,
+) -> Result<Approval, Error> {
     let email = sessions::find_account(app, person).await?.email;
-    let found = app.store().find_approval(person, &email, id).await?;
+    let found = app.store().find_approval(owner, &email, id).await?;
     found.map(view).ok_or(Error::NotFound)
 }
 
-/// Decides a request; nobody decides their own.
+/// Decides a request that the caller is asked by name, or as a reviewer of its organisation; nobody decides their own.
 pub async fn decide(
     app: &App,
-    reviewer: UserId,
+    caller: &Principal,
     id: ApprovalId,
     decision: DecideApproval,
 ) -> Result<Approval, Error> {
     check_note(&decision.note, if decision.approve { 0 } else { 5 })?;
-    let seen = find(app, reviewer, id).await?;
+    let reviewer = caller.user;
+    let seen = find(app, (caller.organisation, reviewer), id).await?;
     let email = sessions::find_account(app, reviewer).await?.email;
-    if seen.reviewer_email != email {
-        return Err(Error::Forbidden(
-            "Only the reviewer who was asked can decide.".into(),
-        ));
+    let member = caller.role.may(Need::Review).then_some(caller.organisation);
+    if seen.status != ApprovalStatus::Pending {
+        return Err(Error::Conflict("This request was decided already.".into()));
     }
     let status = if decision.approve {
         ApprovalStatus::Approved
@@ -106,9 +119,9 @@ pub async fn decide(
     let note = decision.note.trim().to_owned();
     let decided = app
         .store()
-        .decide_approval((reviewer, &email), id, (status, note), app.now())
+        .decide_approval((reviewer, &email, member), id, (status, note), app.now())
         .await?;
-    decided
-        .map(view)
-        .ok_or_else(|| Error::Conflict("This request was decided already.".into()))
+    decided.map(view).ok_or_else(|| {
+        Error::Forbidden("Another person must decide: the one who was asked, or a reviewer.".into())
+    })
 }

@@ -1,7 +1,7 @@
 //! Files that jobs produced.
 
 use shared::{
-    ArtifactId, Timestamp, UserId,
+    ArtifactId, OrganisationId, Timestamp,
     artifact::{Artifact, ArtifactKind},
 };
 use store::ArtifactRecord;
@@ -44,7 +44,7 @@ fn expiry(app: &App, file: &ArtifactRecord) -> Option<Timestamp> {
 /// A file of the viewer, or a picture of a public gallery.
 pub async fn find(
     app: &App,
-    viewer: Option<UserId>,
+    viewer: Option<OrganisationId>,
     id: ArtifactId,
 ) -> Result<ArtifactRecord, Error> {
     if let Some(viewer) = viewer

@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 
 use futures::{Stream, TryStreamExt, stream};
 use shared::{
-    UserId,
+    OrganisationId,
     audit::{AuditEvent, AuditFault, AuditHead, AuditVerification, SignedAuditHead},
     page::Page,
 };
@@ -24,7 +24,11 @@ const MAX_LINE: u64 = 64 * 1024;
 const PURPOSE: &str = "persguard audit head\n";
 
 /// The owner's log, newest first.
-pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<AuditEvent>, Error> {
+pub async fn list(
+    app: &App,
+    owner: OrganisationId,
+    paging: &Paging,
+) -> Result<Page<AuditEvent>, Error> {
     let events = app
         .store()
         .list_audit_events(owner, paging.after()?, paging.rows())
@@ -43,7 +47,7 @@ fn sign(app: &App, head: AuditHead) -> Result<SignedAuditHead, Error> {
 }
 
 /// Walks the owner's log up to its present end.
-pub async fn verify(app: &App, owner: UserId) -> Result<AuditVerification, Error> {
+pub async fn verify(app: &App, owner: OrganisationId) -> Result<AuditVerification, Error> {
     let head = app.store().audit_head(owner, app.now()).await?;
     let mut check = ChainCheck::default();
     let walked = walk(app, owner, head.sequence, &mut check).await?;
@@ -61,7 +65,7 @@ pub async fn verify(app: &App, owner: UserId) -> Result<AuditVerification, Error
 
 async fn walk(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     end: u64,
     check: &mut ChainCheck,
 ) -> Result<Result<(), ChainFault>, Error> {
@@ -84,7 +88,7 @@ async fn walk(
 /// Lines of the export, in pieces of some hundred; ends with the signed head.
 pub async fn export(
     app: App,
-    owner: UserId,
+    owner: OrganisationId,
 ) -> Result<impl Stream<Item = Result<String, io::Error>> + Send, Error> {
     let head = app.store().audit_head(owner, app.now()).await?;
     let last = serde_json::to_string(&sign(&app, head.clone())?).map_err(Error::internal)? + "\n";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use shared::{ModelId, UserId, base_model::BaseModel, page::Page};
+use shared::{ModelId, OrganisationId, base_model::BaseModel, page::Page};
 use store::{BaseModelFile, BaseModelRecord, NewBaseModel};
 
 use super::{App, blobs, embedded, paging::Paging};
@@ -28,7 +28,11 @@ fn view(model: BaseModelRecord) -> BaseModel {
 }
 
 /// Every model that an account sees, newest first.
-pub async fn list(app: &App, viewer: UserId, paging: &Paging) -> Result<Page<BaseModel>, Error> {
+pub async fn list(
+    app: &App,
+    viewer: OrganisationId,
+    paging: &Paging,
+) -> Result<Page<BaseModel>, Error> {
     let after = paging.after::<ModelId>()?;
     let models = app.store().list_base_models(viewer).await?;
     let models = models
@@ -38,7 +42,7 @@ pub async fn list(app: &App, viewer: UserId, paging: &Paging) -> Result<Page<Bas
 }
 
 /// One model that an account sees.
-pub async fn find(app: &App, viewer: UserId, id: ModelId) -> Result<BaseModel, Error> {
+pub async fn find(app: &App, viewer: OrganisationId, id: ModelId) -> Result<BaseModel, Error> {
     app.store()
         .find_base_model(viewer, id)
         .await?
@@ -47,7 +51,7 @@ pub async fn find(app: &App, viewer: UserId, id: ModelId) -> Result<BaseModel, E
 }
 
 /// Deletes a model that this owner imported.
-pub async fn delete(app: &App, owner: UserId, id: ModelId) -> Result<(), Error> {
+pub async fn delete(app: &App, owner: OrganisationId, id: ModelId) -> Result<(), Error> {
     let model = find(app, owner, id).await?;
     if !model.imported {
         return Err(Error::Forbidden(

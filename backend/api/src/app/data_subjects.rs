@@ -1,22 +1,22 @@
 //! What a person may demand of their data: an archive of everything, and its removal with a signed receipt.
 
-use std::{io, net::IpAddr};
+use std::io;
 
 use futures::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
 use shared::{
-    DeletionId, ExportId, SetId, Timestamp, UserId,
+    DeletionId, ExportId, OrganisationId, SetId, Timestamp, UserId,
     account_data::{CreateDeletion, DeletionReceipt, DeletionRecord, Export, ExportStatus},
     artifact::ArtifactKind,
-    auth::CreateSession,
     page::Page,
+    role::Role,
 };
 use store::ExportRecord;
 
 use super::{
     App,
     archive::{self, Entry},
-    artifacts, blobs, idempotency, jobs,
+    artifacts, blobs, jobs,
     paging::Paging,
     protected_sets, sessions, webhooks,
 };
@@ -46,13 +46,7 @@ fn view(app: &App, record: &ExportRecord) -> Export {
 }
 
 /// Lets the owner fetch an archive of everything.
-pub async fn create_export(app: &App, owner: UserId, key: &str) -> Result<Export, Error> {
-    let first = Box::pin(start_export(app, owner));
-    let answer = idempotency::once(app, owner, key, ("POST /v1/exports", b""), first).await;
-    answer.map(|(export, _)| export)
-}
-
-async fn start_export(app: &App, owner: UserId) -> Result<Export, Error> {
+pub async fn create_export(app: &App, owner: OrganisationId) -> Result<Export, Error> {
     let now = app.now();
     let end = Timestamp::from_milliseconds(now.milliseconds() + EXPORT_MILLISECONDS);
     let made = app.store().create_export(owner, end, now).await?;
@@ -60,7 +54,7 @@ async fn start_export(app: &App, owner: UserId) -> Result<Export, Error> {
 }
 
 /// An archive of this owner.
-pub async fn find_export(app: &App, owner: UserId, id: ExportId) -> Result<Export, Error> {
+pub async fn find_export(app: &App, owner: OrganisationId, id: ExportId) -> Result<Export, Error> {
     let found = app.store().find_export(owner, id).await?;
     found
         .map(|record| view(app, &record))
@@ -70,7 +64,7 @@ pub async fn find_export(app: &App, owner: UserId, id: ExportId) -> Result<Expor
 /// The owner's archives, newest first.
 pub async fn list_exports(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     paging: &Paging,
 ) -> Result<Page<Export>, Error> {
     let found = app
@@ -84,7 +78,7 @@ pub async fn list_exports(
 /// The archive itself, as it is made.
 pub async fn read_export(
     app: App,
-    owner: UserId,
+    owner: OrganisationId,
     id: ExportId,
 ) -> Result<impl Stream<Item = io::Result<bytes::Bytes>> + Send, Error> {
     if find_export(&app, owner, id).await?.status == ExportStatus::Expired {
@@ -92,7 +86,8 @@ pub async fn read_export(
             "This archive has expired. Ask for a new one.".into(),
         ));
     }
-    let account = sessions::find_account(&app, owner).await?;
+    let person = UserId::from_uuid(owner.uuid());
+    let account = sessions::find_account(&app, person).await?;
     let first = vec![Ok(Entry::json("account.json", &account)?)];
     let parts = stream::iter([Part::Sets, Part::Jobs, Part::Patches, Part::Rest]);
     let reader = app.clone();
@@ -119,7 +114,7 @@ enum Part {
     Rest,
 }
 
-async fn entries(app: &App, owner: UserId, part: Part) -> Result<Vec<Entry>, Error> {
+async fn entries(app: &App, owner: OrganisationId, part: Part) -> Result<Vec<Entry>, Error> {
     match part {
         Part::Sets => sets(app, owner).await,
         Part::Jobs => results(app, owner).await,
@@ -128,7 +123,7 @@ async fn entries(app: &App, owner: UserId, part: Part) -> Result<Vec<Entry>, Err
     }
 }
 
-async fn sets(app: &App, owner: UserId) -> Result<Vec<Entry>, Error> {
+async fn sets(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
     let (mut entries, mut after) = (Vec::new(), None);
     loop {
         let page = app.store().list_sets(owner, after, BATCH).await?;
@@ -142,7 +137,7 @@ async fn sets(app: &App, owner: UserId) -> Result<Vec<Entry>, Error> {
     }
 }
 
-async fn set_entries(app: &App, owner: UserId, id: SetId) -> Result<Vec<Entry>, Error> {
+async fn set_entries(app: &App, owner: OrganisationId, id: SetId) -> Result<Vec<Entry>, Error> {
     let set = protected_sets::find(app, owner, id).await?;
     let mut entries = vec![Entry::json(format!("sets/{id}.json"), &set)?];
     for image in app.store().list_images(owner, id).await? {
@@ -158,7 +153,7 @@ async fn set_entries(app: &App, owner: UserId, id: SetId) -> Result<Vec<Entry>, 
 }
 
 /// Jobs with what they made, except weights: those leave by their release alone.
-async fn results(app: &App, owner: UserId) -> Result<Vec<Entry>, Error> {
+async fn results(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
     let (mut entries, mut after) = (Vec::new(), None);
     loop {
         let page = app.store().list_jobs(owner, after, BATCH).await?;
@@ -188,7 +183,7 @@ async fn results(app: &App, owner: UserId) -> Result<Vec<Entry>, Error> {
     }
 }
 
-async fn patches(app: &App, owner: UserId) -> Result<Vec<Entry>, Error> {
+async fn patches(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
     let patches = app.store().list_patches(owner, None, BATCH).await?;
     let entry = |patch: store::PatchRecord| {
         let name = format!("patches/{}.png", patch.id);
@@ -197,14 +192,15 @@ async fn patches(app: &App, owner: UserId) -> Result<Vec<Entry>, Error> {
     Ok(patches.into_iter().map(entry).collect())
 }
 
-async fn rest(app: &App, owner: UserId) -> Result<Vec<Entry>, Error> {
+async fn rest(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
     let all = Paging {
         limit: 100,
         after: None,
     };
     let imports = app.store().list_imports(owner, None, BATCH).await?;
     let imports: Vec<String> = imports.iter().map(|import| import.id.to_string()).collect();
-    let approvals = super::approvals::list(app, owner, &all).await?;
+    let approvals =
+        super::approvals::list(app, (owner, UserId::from_uuid(owner.uuid())), &all).await?;
     let notices = super::notices::list_against(app, owner, &all).await?;
     let hooks = webhooks::list(app, owner, &all).await?;
     let galleries = super::galleries::list(app, owner, &all).await?;
@@ -219,7 +215,7 @@ async fn rest(app: &App, owner: UserId) -> Result<Vec<Entry>, Error> {
 }
 
 /// The log in whole: an account's has some thousand entries.
-async fn audit_log(app: &App, owner: UserId) -> Result<Entry, Error> {
+async fn audit_log(app: &App, owner: OrganisationId) -> Result<Entry, Error> {
     let lines: Vec<_> = super::audit::export(app.clone(), owner)
         .await?
         .collect()
@@ -234,20 +230,29 @@ async fn audit_log(app: &App, owner: UserId) -> Result<Entry, Error> {
 /// Deletes the account that is asking, for ever, once it proved itself again.
 pub async fn delete(
     app: &App,
-    owner: UserId,
-    address: IpAddr,
+    person: UserId,
     request: CreateDeletion,
 ) -> Result<DeletionReceipt, Error> {
-    let credentials = CreateSession {
-        email: request.email,
-        password: request.password,
-    };
-    let known = sessions::authenticate(app, address, credentials).await?;
-    if known.id != owner || app.demo().is_some_and(|(demo, _)| demo == owner) {
+    let own = OrganisationId::from_uuid(person.uuid());
+    let known = app.store().find_user(person).await?;
+    let known = known.ok_or(Error::Unauthenticated)?;
+    let same = known.email == request.email.trim().to_lowercase();
+    let stored = Some(known.password_hash);
+    let proved = app.passwords().verify(request.password, stored).await?;
+    if !same || !proved || app.demo().is_some_and(|(demo, _)| demo == own) {
         return Err(Error::InvalidCredentials);
     }
+    let others = app.store().list_organisations(person, None, 100).await?;
+    if others
+        .iter()
+        .any(|(organisation, role)| organisation.id != own && *role == Role::Owner)
+    {
+        return Err(Error::Conflict(
+            "You own another organisation. Transfer or delete it first.".into(),
+        ));
+    }
     let now = app.now();
-    let deleted = app.store().delete_account(owner).await?;
+    let deleted = app.store().delete_account(person).await?;
     blobs::forget(app, deleted.objects.iter().map(String::as_str)).await;
     let mut digest = Sha256::new();
     for object in &deleted.objects {

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use shared::{
-    ModelId, UserId,
+    ModelId, OrganisationId, UserId,
     auth::CreateUser,
     base_model::BaseModel,
     demo::{Demo, DemoJob, SampleSet},
@@ -50,7 +50,7 @@ const fn is_lost(status: JobStatus) -> bool {
 }
 
 /// A demo whose judge was lost gets another one.
-async fn retry_evaluation(app: &App, owner: UserId, model: ModelId) -> Result<(), Error> {
+async fn retry_evaluation(app: &App, owner: OrganisationId, model: ModelId) -> Result<(), Error> {
     let latest = latest(app, owner, model, JobKind::Evaluate).await?;
     if let Some(job) = latest.filter(|job| is_lost(job.status)) {
         let job = jobs::find(app, owner, job.id).await?;
@@ -59,9 +59,11 @@ async fn retry_evaluation(app: &App, owner: UserId, model: ModelId) -> Result<()
     Ok(())
 }
 
-async fn account(app: &App) -> Result<UserId, Error> {
+async fn account(app: &App) -> Result<OrganisationId, Error> {
+    // A person's own organisation carries the person's id.
+    let own = |user: UserId| OrganisationId::from_uuid(user.uuid());
     if let Some(user) = app.store().find_user_by_email(EMAIL).await? {
-        return Ok(user.id);
+        return Ok(own(user.id));
     }
     let path = app.config().data_dir.join("demo.password");
     let bytes: [u8; 24] = secret::load_or_create(&path).map_err(Error::internal)?;
@@ -70,12 +72,12 @@ async fn account(app: &App) -> Result<UserId, Error> {
         password: URL_SAFE_NO_PAD.encode(bytes),
         name: "Demo".into(),
     };
-    Ok(sessions::register(app, request).await?.id)
+    Ok(own(sessions::register(app, request).await?.id))
 }
 
 async fn sealed_set(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     sample: &demo::SampleSet,
 ) -> Result<ProtectedSet, Error> {
     let sets = app.store().list_sets(owner, None, ENOUGH).await?;
@@ -145,7 +147,7 @@ fn concept(set: &ProtectedSet) -> Concept {
 /// The demo's newest job of a kind on the present model.
 async fn latest(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     model: ModelId,
     kind: JobKind,
 ) -> Result<Option<JobRecord>, Error> {

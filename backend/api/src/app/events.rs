@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use futures::{Stream, stream};
 use shared::{
-    JobId, UserId,
+    JobId, OrganisationId,
     page::Page,
     progress::{JobEvent, JobEventBody},
 };
@@ -18,7 +18,7 @@ const BATCH: u32 = 500;
 /// One page of events after a sequence.
 pub async fn page(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     job: JobId,
     after: i64,
     limit: u32,
@@ -40,7 +40,7 @@ pub async fn page(
 
 struct Follower {
     app: App,
-    owner: UserId,
+    owner: OrganisationId,
     job: JobId,
     after: i64,
     ready: VecDeque<JobEvent>,
@@ -51,7 +51,7 @@ struct Follower {
 /// Every event after a sequence, as it happens; ends after a final status, or with the server.
 pub fn follow(
     app: App,
-    owner: UserId,
+    owner: OrganisationId,
     job: JobId,
     after: i64,
 ) -> impl Stream<Item = JobEvent> + Send {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use shared::{
-    GalleryId, UserId,
+    GalleryId, OrganisationId,
     artifact::ArtifactKind,
     evaluation::{ScoredImage, ScoredPair},
     gallery::{Gallery, GalleryImage, GalleryPair, GallerySummary},
@@ -17,7 +17,7 @@ use crate::error::Error;
 /// The owner's galleries, newest first.
 pub async fn list(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     paging: &Paging,
 ) -> Result<Page<GallerySummary>, Error> {
     let records = app
@@ -34,7 +34,11 @@ pub async fn list(
 }
 
 /// A gallery of the viewer, or a public one.
-pub async fn find(app: &App, viewer: Option<UserId>, id: GalleryId) -> Result<Gallery, Error> {
+pub async fn find(
+    app: &App,
+    viewer: Option<OrganisationId>,
+    id: GalleryId,
+) -> Result<Gallery, Error> {
     if let Some(viewer) = viewer
         && let Some(gallery) = app.store().find_gallery(viewer, id).await?
     {

@@ -1,6 +1,6 @@
 //! Cleaned pictures of protected sets.
 
-use shared::{ImageId, UserId, image::ProtectedImage};
+use shared::{ImageId, OrganisationId, image::ProtectedImage};
 use store::ImageRecord;
 
 use super::{App, blobs};
@@ -47,7 +47,7 @@ pub(crate) async fn decode(
 }
 
 /// An image of this owner.
-pub async fn find(app: &App, owner: UserId, id: ImageId) -> Result<ImageRecord, Error> {
+pub async fn find(app: &App, owner: OrganisationId, id: ImageId) -> Result<ImageRecord, Error> {
     app.store()
         .find_image(owner, id)
         .await?
@@ -55,7 +55,7 @@ pub async fn find(app: &App, owner: UserId, id: ImageId) -> Result<ImageRecord, 
 }
 
 /// Deletes an image of a draft, and its picture.
-pub async fn delete(app: &App, owner: UserId, id: ImageId) -> Result<(), Error> {
+pub async fn delete(app: &App, owner: OrganisationId, id: ImageId) -> Result<(), Error> {
     let image = find(app, owner, id).await?;
     if !app.store().delete_image(owner, id, app.now()).await? {
         return Err(Error::NotFound);

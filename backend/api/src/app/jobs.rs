@@ -1,23 +1,15 @@
 //! Jobs as their owner sees them: launch, look, cancel, retry.
 
 use shared::{
-    JobId, UserId,
+    JobId, OrganisationId,
     artifact::Artifact,
     job::{Evaluation, Job, JobKind, JobSpec, JobStatus, JobUrls},
     page::Page,
 };
 use store::{JobRecord, NewJob};
 
-use super::{App, artifacts, estimates, idempotency, paging::Paging, preflights::Facts};
+use super::{App, artifacts, estimates, paging::Paging, preflights::Facts, principal::Principal};
 use crate::{dispatch, error::Error};
-
-/// A launched job, and whether the same request launched it before.
-pub struct Launched {
-    /// The job.
-    pub job: Job,
-    /// Whether this answer was given before.
-    pub replayed: bool,
-}
 
 fn view(record: JobRecord) -> Job {
     let own = format!("/v1/jobs/{}", record.id);
@@ -71,7 +63,7 @@ async fn complete(app: &App, record: JobRecord) -> Result<Job, Error> {
 }
 
 /// The owner's jobs, newest first.
-pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<Job>, Error> {
+pub async fn list(app: &App, owner: OrganisationId, paging: &Paging) -> Result<Page<Job>, Error> {
     let records = app
         .store()
         .list_jobs(owner, paging.after()?, paging.rows())
@@ -84,7 +76,7 @@ pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<Job>
 }
 
 /// A job of this owner.
-pub async fn find(app: &App, owner: UserId, id: JobId) -> Result<Job, Error> {
+pub async fn find(app: &App, owner: OrganisationId, id: JobId) -> Result<Job, Error> {
     let record = app
         .store()
         .find_job(owner, id)
@@ -93,37 +85,31 @@ pub async fn find(app: &App, owner: UserId, id: JobId) -> Result<Job, Error> {
     complete(app, record).await
 }
 
-/// Launches a job once for each key, however often it is asked for.
+/// Launches a job; the key makes one job, even where its first answer was lost with the process.
 pub async fn create(
     app: &App,
-    owner: UserId,
+    caller: &Principal,
     key: &str,
     spec: &JobSpec,
-) -> Result<Launched, Error> {
-    once(app, owner, key, (JobKind::Protect, "POST /v1/jobs"), spec).await
+) -> Result<Job, Error> {
+    let key = own_key(caller, key);
+    launch(app, caller.organisation, JobKind::Protect, Some(&key), spec).await
 }
 
-/// Starts a probe once for each key, however often it is asked for.
-pub async fn probe(app: &App, owner: UserId, key: &str, spec: &JobSpec) -> Result<Launched, Error> {
-    once(app, owner, key, (JobKind::Probe, "POST /v1/probes"), spec).await
+/// Starts a probe; the key makes one probe, as for jobs.
+pub async fn probe(app: &App, caller: &Principal, key: &str, spec: &JobSpec) -> Result<Job, Error> {
+    let key = own_key(caller, key);
+    launch(app, caller.organisation, JobKind::Probe, Some(&key), spec).await
 }
 
-async fn once(
-    app: &App,
-    owner: UserId,
-    key: &str,
-    (kind, route): (JobKind, &str),
-    spec: &JobSpec,
-) -> Result<Launched, Error> {
-    let body = serde_json::to_vec(spec).map_err(Error::internal)?;
-    let first = Box::pin(launch(app, owner, kind, Some(key), spec));
-    let answer = idempotency::once(app, owner, key, (route, &body), first).await;
-    answer.map(|(job, replayed)| Launched { job, replayed })
+/// Two members of an organisation may choose the same key.
+fn own_key(caller: &Principal, key: &str) -> String {
+    format!("{} {key}", caller.user)
 }
 
 async fn launch(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     kind: JobKind,
     key: Option<&str>,
     spec: &JobSpec,
@@ -144,23 +130,11 @@ async fn launch(
 /// Attacks and judges a finished protect job again, as another evaluation says; its newest gallery counts.
 pub async fn evaluate(
     app: &App,
-    owner: UserId,
+    caller: &Principal,
     key: &str,
-    (id, evaluation): (JobId, &Evaluation),
-) -> Result<Launched, Error> {
-    let body = serde_json::to_vec(evaluation).map_err(Error::internal)?;
-    let route = format!("POST /v1/jobs/{id}/evaluations");
-    let first = Box::pin(launch_evaluation(app, owner, id, (key, evaluation)));
-    let answer = idempotency::once(app, owner, key, (&route, &body), first).await;
-    answer.map(|(job, replayed)| Launched { job, replayed })
-}
-
-async fn launch_evaluation(
-    app: &App,
-    owner: UserId,
-    id: JobId,
-    (key, evaluation): (&str, &Evaluation),
+    (id, evaluation): (JobId, Evaluation),
 ) -> Result<Job, Error> {
+    let owner = caller.organisation;
     let parent = find(app, owner, id).await?;
     if parent.kind != JobKind::Protect || parent.status != JobStatus::Succeeded {
         return Err(Error::Conflict(
@@ -168,7 +142,7 @@ async fn launch_evaluation(
         ));
     }
     let spec = JobSpec {
-        evaluation: evaluation.clone(),
+        evaluation,
         ..parent.spec
     };
     let facts = Facts::load(app, owner, &spec).await?;
@@ -179,18 +153,22 @@ async fn launch_evaluation(
         spec,
         parent_id: Some(id),
         priority: dispatch::priority(JobKind::Evaluate),
-        idempotency_key: Some(key.to_owned()),
+        idempotency_key: Some(own_key(caller, key)),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
 }
 
 /// Launches a protect job without a key; for the demo.
-pub(crate) async fn launch_own(app: &App, owner: UserId, spec: &JobSpec) -> Result<Job, Error> {
+pub(crate) async fn launch_own(
+    app: &App,
+    owner: OrganisationId,
+    spec: &JobSpec,
+) -> Result<Job, Error> {
     launch(app, owner, JobKind::Protect, None, spec).await
 }
 
 /// Asks a job to end.
-pub async fn cancel(app: &App, owner: UserId, id: JobId) -> Result<Job, Error> {
+pub async fn cancel(app: &App, owner: OrganisationId, id: JobId) -> Result<Job, Error> {
     let record = dispatch::request_cancel(app, owner, id)
         .await?
         .ok_or(Error::NotFound)?;
@@ -203,7 +181,7 @@ pub async fn cancel(app: &App, owner: UserId, id: JobId) -> Result<Job, Error> {
 }
 
 /// Launches the specification of a failed or canceled job again.
-pub async fn retry(app: &App, owner: UserId, job: &Job) -> Result<Job, Error> {
+pub async fn retry(app: &App, owner: OrganisationId, job: &Job) -> Result<Job, Error> {
     if !matches!(job.status, JobStatus::Failed | JobStatus::Canceled) {
         return Err(Error::Conflict(
             "Only a failed or canceled job can be retried.".into(),
@@ -223,7 +201,7 @@ pub async fn retry(app: &App, owner: UserId, job: &Job) -> Result<Job, Error> {
 /// What a job of this owner produced, by name.
 pub async fn artifacts(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     job: JobId,
     paging: &Paging,
 ) -> Result<Page<Artifact>, Error> {

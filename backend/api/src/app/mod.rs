@@ -1,5 +1,6 @@
 //! Rules and transaction edges of the API, one file a noun. Knows no axum type.
 
+pub mod api_keys;
 pub mod approvals;
 pub(crate) mod archive;
 pub mod artifacts;
@@ -14,19 +15,24 @@ mod estimates;
 pub mod events;
 pub mod galleries;
 pub mod health;
-pub(crate) mod idempotency;
 pub mod images;
 pub mod jobs;
+pub mod letters;
+mod lockout;
+pub mod mail;
 pub mod model_imports;
 pub mod notices;
+pub mod organisations;
 pub mod paging;
 pub mod passwords;
 pub mod patches;
 pub mod preflights;
+pub mod principal;
 pub mod protected_sets;
 pub mod rate_limit;
 pub mod releases;
 pub mod revocations;
+pub mod second_factors;
 pub mod sessions;
 mod state;
 pub mod tokens;

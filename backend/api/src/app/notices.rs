@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use shared::{
-    GalleryId, JobId, NoticeId, Timestamp, UserId,
+    GalleryId, JobId, NoticeId, OrganisationId, Timestamp, UserId,
     notice::{
         CreateNotice, DecideNotice, INTIMATE_HOURS, Notice, NoticeCategory, NoticeReceipt,
         NoticeStatus, QueuedNotice, Statement, TRIAGE_HOURS, Transparency, validate_statement,
@@ -39,7 +39,7 @@ fn hash(receipt: &str) -> String {
 }
 
 /// Whose object an id names.
-async fn object(app: &App, text: &str) -> Result<Option<(UserId, Uuid)>, Error> {
+async fn object(app: &App, text: &str) -> Result<Option<(OrganisationId, Uuid)>, Error> {
     if let Ok(id) = text.parse::<GalleryId>() {
         let gallery = app.store().find_gallery_any(id).await?;
         return Ok(gallery.map(|gallery| (gallery.owner_id, id.uuid())));
@@ -99,7 +99,7 @@ pub async fn find(app: &App, id: NoticeId, receipt: &str) -> Result<Notice, Erro
 /// Notices against the owner's objects, newest first.
 pub async fn list_against(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     paging: &Paging,
 ) -> Result<Page<Notice>, Error> {
     let found = app
@@ -111,7 +111,7 @@ pub async fn list_against(
 }
 
 /// A notice against an object of this owner.
-pub async fn find_against(app: &App, owner: UserId, id: NoticeId) -> Result<Notice, Error> {
+pub async fn find_against(app: &App, owner: OrganisationId, id: NoticeId) -> Result<Notice, Error> {
     let found = app.store().find_notice(owner, id).await?;
     found.map(view).ok_or(Error::NotFound)
 }
@@ -119,7 +119,7 @@ pub async fn find_against(app: &App, owner: UserId, id: NoticeId) -> Result<Noti
 /// The owner's answer.
 pub async fn answer(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     id: NoticeId,
     said: Statement,
 ) -> Result<Notice, Error> {
@@ -134,7 +134,7 @@ pub async fn answer(
 /// An appeal of either side against a decision.
 pub async fn appeal(
     app: &App,
-    side: (Option<UserId>, Option<&str>),
+    side: (Option<OrganisationId>, Option<&str>),
     id: NoticeId,
     said: Statement,
 ) -> Result<Notice, Error> {

@@ -1,6 +1,6 @@
 //! Patches: cleaned like protected images, kept by hash, bounded in number.
 
-use shared::{PatchId, UserId, page::Page, patch::PatchImage};
+use shared::{OrganisationId, PatchId, page::Page, patch::PatchImage};
 use store::{NewPatch, PatchRecord};
 
 use super::{App, blobs, images, paging::Paging};
@@ -21,11 +21,10 @@ fn view(patch: PatchRecord) -> PatchImage {
 /// Cleans a picture and keeps it; the same picture is the same patch.
 pub async fn create(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     media_type: String,
     bytes: Vec<u8>,
 ) -> Result<PatchImage, Error> {
-    app.limits().uploads.take(&owner.to_string(), app.now())?;
     let image = images::decode(app, bytes, media_type, clean_patch).await?;
     let _publishing = app.publishing().read().await;
     let new = NewPatch {
@@ -39,7 +38,11 @@ pub async fn create(
 }
 
 /// The owner's patches, newest first.
-pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<PatchImage>, Error> {
+pub async fn list(
+    app: &App,
+    owner: OrganisationId,
+    paging: &Paging,
+) -> Result<Page<PatchImage>, Error> {
     let patches = app
         .store()
         .list_patches(owner, paging.after()?, paging.rows())
@@ -48,13 +51,13 @@ pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<Patc
 }
 
 /// A patch of this owner.
-pub async fn find(app: &App, owner: UserId, id: PatchId) -> Result<PatchImage, Error> {
+pub async fn find(app: &App, owner: OrganisationId, id: PatchId) -> Result<PatchImage, Error> {
     let patch = app.store().find_patch(owner, id).await?;
     patch.map(view).ok_or(Error::NotFound)
 }
 
 /// Deletes a patch that no job needs any more, and its picture.
-pub async fn delete(app: &App, owner: UserId, id: PatchId) -> Result<(), Error> {
+pub async fn delete(app: &App, owner: OrganisationId, id: PatchId) -> Result<(), Error> {
     let patch = find(app, owner, id).await?;
     if !app.store().delete_patch(owner, id, app.now()).await? {
         return Err(Error::NotFound);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 use shared::{
-    SetId, UserId,
+    OrganisationId, SetId,
     image::ProtectedImage,
     page::Page,
     protected_set::{Attestation, CreateAttestation, CreateProtectedSet, ProtectedSet},
@@ -29,7 +29,7 @@ fn view(set: SetRecord, images: Vec<ProtectedImage>) -> ProtectedSet {
 /// Starts a draft.
 pub async fn create(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     request: &CreateProtectedSet,
 ) -> Result<ProtectedSet, Error> {
     Error::unless_valid(request.validate())?;
@@ -41,7 +41,11 @@ pub async fn create(
 }
 
 /// The owner's sets with their images, newest first.
-pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<ProtectedSet>, Error> {
+pub async fn list(
+    app: &App,
+    owner: OrganisationId,
+    paging: &Paging,
+) -> Result<Page<ProtectedSet>, Error> {
     let after = paging.after::<SetId>()?;
     let sets = app.store().list_sets(owner, after, paging.rows()).await?;
     let ids: Vec<SetId> = sets.iter().map(|set| set.id).collect();
@@ -60,7 +64,7 @@ pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<Prot
 }
 
 /// A set of this owner with its images.
-pub async fn find(app: &App, owner: UserId, id: SetId) -> Result<ProtectedSet, Error> {
+pub async fn find(app: &App, owner: OrganisationId, id: SetId) -> Result<ProtectedSet, Error> {
     let set = app
         .store()
         .find_set(owner, id)
@@ -71,7 +75,7 @@ pub async fn find(app: &App, owner: UserId, id: SetId) -> Result<ProtectedSet, E
 }
 
 /// Deletes a draft; the collector removes its pictures from the store.
-pub async fn delete(app: &App, owner: UserId, set: &ProtectedSet) -> Result<(), Error> {
+pub async fn delete(app: &App, owner: OrganisationId, set: &ProtectedSet) -> Result<(), Error> {
     let files = app.store().list_images(owner, set.id).await?;
     if !app
         .store()
@@ -87,7 +91,7 @@ pub async fn delete(app: &App, owner: UserId, set: &ProtectedSet) -> Result<(), 
 /// Seals a draft under a declaration.
 pub async fn seal(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     set: ProtectedSet,
     declaration: CreateAttestation,
 ) -> Result<ProtectedSet, Error> {

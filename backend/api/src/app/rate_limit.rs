@@ -13,66 +13,134 @@ struct Bucket {
     at: Timestamp,
 }
 
-/// Lets `burst` through at once and one more every `seconds_per_token`.
+/// What is left of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Level {
+    name: &'static str,
+    quota: u64,
+    window_seconds: u64,
+    remaining: u64,
+    reset_seconds: u64,
+}
+
+impl Level {
+    /// The bucket as `RateLimit-Policy` describes it.
+    pub(crate) fn policy(&self) -> String {
+        format!(
+            "\"{}\";q={};w={}",
+            self.name, self.quota, self.window_seconds
+        )
+    }
+
+    /// What is left as `RateLimit` tells it, with requests that turned out to cost nothing.
+    pub(crate) fn rest(&self, given_back: u64) -> String {
+        let remaining = (self.remaining + given_back).min(self.quota);
+        format!("\"{}\";r={remaining};t={}", self.name, self.reset_seconds)
+    }
+}
+
+/// Lets `quota` through at once and as many more in every window, evenly spread.
 pub struct RateLimit {
-    burst: f64,
-    seconds_per_token: f64,
+    name: &'static str,
+    quota: u32,
+    window_seconds: u32,
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
 impl RateLimit {
     /// A limit without any history.
-    pub fn new(burst: u32, seconds_per_token: f64) -> Self {
+    pub fn new(name: &'static str, quota: u32, window_seconds: u32) -> Self {
         Self {
-            burst: f64::from(burst),
-            seconds_per_token,
+            name,
+            quota,
+            window_seconds,
             buckets: Mutex::new(HashMap::new()),
         }
     }
 
+    fn burst(&self) -> f64 {
+        f64::from(self.quota)
+    }
+
+    fn seconds_per_token(&self) -> f64 {
+        f64::from(self.window_seconds) / f64::from(self.quota.max(1))
+    }
+
+    fn buckets(&self) -> std::sync::MutexGuard<'_, HashMap<String, Bucket>> {
+        self.buckets
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// Takes one token of the key's bucket.
     pub fn take(&self, key: &str, now: Timestamp) -> Result<(), Error> {
-        let mut buckets = self
-            .buckets
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        match self.measure(key, now) {
+            (_, None) => Ok(()),
+            (_, Some(refusal)) => Err(refusal),
+        }
+    }
+
+    /// Takes one token of the key's bucket, or says when there is one again; and what is left.
+    pub fn measure(&self, key: &str, now: Timestamp) -> (Level, Option<Error>) {
+        let mut buckets = self.buckets();
         if buckets.len() >= MAX_KEYS && !buckets.contains_key(key) {
-            buckets.retain(|_, bucket| self.level(bucket, now) < self.burst);
+            buckets.retain(|_, bucket| self.level(bucket, now) < self.burst());
         }
         if buckets.len() >= MAX_KEYS && !buckets.contains_key(key) {
-            return Err(self.refusal(0.0));
+            return (self.left(0.0), Some(self.refusal(0.0)));
         }
         let bucket = buckets.entry(key.to_owned()).or_insert(Bucket {
-            tokens: self.burst,
+            tokens: self.burst(),
             at: now,
         });
         let level = self.level(bucket, now);
         if level < 1.0 {
-            return Err(self.refusal(level));
+            return (self.left(level), Some(self.refusal(level)));
         }
         *bucket = Bucket {
             tokens: level - 1.0,
             at: now,
         };
-        Ok(())
+        (self.left(level - 1.0), None)
+    }
+
+    /// Gives a token back that a request took and did not cost.
+    pub fn give_back(&self, key: &str) {
+        if let Some(bucket) = self.buckets().get_mut(key) {
+            bucket.tokens = (bucket.tokens + 1.0).min(self.burst());
+        }
     }
 
     fn level(&self, bucket: &Bucket, now: Timestamp) -> f64 {
         let elapsed = (now.milliseconds() - bucket.at.milliseconds()).max(0) as f64 / 1000.0;
-        (bucket.tokens + elapsed / self.seconds_per_token).min(self.burst)
+        (bucket.tokens + elapsed / self.seconds_per_token()).min(self.burst())
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "small, positive"
-    )]
-    fn refusal(&self, level: f64) -> Error {
-        let wait = ((1.0 - level) * self.seconds_per_token).ceil().max(1.0);
-        Error::RateLimited {
-            retry_after_seconds: wait as u64,
+    fn left(&self, level: f64) -> Level {
+        Level {
+            name: self.name,
+            quota: u64::from(self.quota),
+            window_seconds: u64::from(self.window_seconds),
+            remaining: whole(level.floor()),
+            reset_seconds: whole(((self.burst() - level) * self.seconds_per_token()).ceil()),
         }
     }
+
+    fn refusal(&self, level: f64) -> Error {
+        let wait = ((1.0 - level) * self.seconds_per_token()).ceil().max(1.0);
+        Error::RateLimited {
+            retry_after_seconds: whole(wait),
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small, positive"
+)]
+const fn whole(number: f64) -> u64 {
+    number as u64
 }
 
 #[cfg(test)]
@@ -85,7 +153,7 @@ mod tests {
 
     #[test]
     fn burst_passes_then_waits_are_told() {
-        let limit = RateLimit::new(2, 10.0);
+        let limit = RateLimit::new("test", 2, 20);
         assert!(limit.take("a", at(0)).is_ok());
         assert!(limit.take("a", at(0)).is_ok());
         let Err(Error::RateLimited {
@@ -101,8 +169,26 @@ mod tests {
     }
 
     #[test]
+    fn level_is_told_and_given_back() {
+        let limit = RateLimit::new("default", 600, 60);
+        let (level, refusal) = limit.measure("a", at(0));
+        assert!(refusal.is_none());
+        assert_eq!(level.policy(), "\"default\";q=600;w=60");
+        assert_eq!(level.rest(0), "\"default\";r=599;t=1");
+        assert_eq!(level.rest(1), "\"default\";r=600;t=1");
+        limit.give_back("a");
+        limit.give_back("a");
+        let (level, _) = limit.measure("a", at(0));
+        assert_eq!(
+            level.rest(0),
+            "\"default\";r=599;t=1",
+            "never above the quota"
+        );
+    }
+
+    #[test]
     fn memory_is_bounded_and_full_buckets_make_room() {
-        let limit = RateLimit::new(1, 1.0);
+        let limit = RateLimit::new("test", 1, 1);
         for index in 0..MAX_KEYS {
             assert!(limit.take(&index.to_string(), at(0)).is_ok());
         }

@@ -2,7 +2,7 @@
 
 use futures::Stream;
 use shared::{
-    JobId, UserId,
+    JobId, OrganisationId,
     artifact::ArtifactKind,
     job::{Action, JobKind, JobStatus, SubjectKind},
     release::{GateKind, GateStatus, Release, ReleaseGate, ReviewReason, gates},
@@ -29,7 +29,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    pub(crate) async fn load(app: &App, owner: UserId, id: JobId) -> Result<Self, Error> {
+    pub(crate) async fn load(app: &App, owner: OrganisationId, id: JobId) -> Result<Self, Error> {
         let job = app.store().find_job(owner, id).await?;
         let job = job
             .filter(|job| job.kind == JobKind::Protect)
@@ -154,7 +154,7 @@ impl Candidate {
 }
 
 /// Whether the protected checkpoint of a job may leave, and why not.
-pub async fn find(app: &App, owner: UserId, id: JobId) -> Result<Release, Error> {
+pub async fn find(app: &App, owner: OrganisationId, id: JobId) -> Result<Release, Error> {
     let candidate = Candidate::load(app, owner, id).await?;
     let gates = candidate.gates(app).await?;
     let releasable = gates.iter().all(|gate| gate.status == GateStatus::Passed);
@@ -168,7 +168,7 @@ pub async fn find(app: &App, owner: UserId, id: JobId) -> Result<Release, Error>
 }
 
 /// Refuses while a gate is closed, with every closed gate and its numbers.
-pub(crate) async fn require(app: &App, owner: UserId, id: JobId) -> Result<(), Error> {
+pub(crate) async fn require(app: &App, owner: OrganisationId, id: JobId) -> Result<(), Error> {
     let release = find(app, owner, id).await?;
     if release.releasable {
         return Ok(());
@@ -181,7 +181,7 @@ pub(crate) async fn require(app: &App, owner: UserId, id: JobId) -> Result<(), E
 /// Weights, disclosure and model card as one archive; the export is written into the audit log first.
 pub async fn archive(
     app: App,
-    owner: UserId,
+    owner: OrganisationId,
     id: JobId,
 ) -> Result<impl Stream<Item = io::Result<bytes::Bytes>> + Send, Error> {
     require(&app, owner, id).await?;
@@ -207,7 +207,7 @@ pub async fn archive(
 /// Tells the audit log that weights left.
 pub(crate) async fn exported(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     weights: &ArtifactRecord,
 ) -> Result<(), Error> {
     let detail = format!("{} {}", weights.job_id, weights.sha256);

@@ -1,7 +1,7 @@
 //! Revocations: signed when a concept's protection was trained out, published with the job, and listed.
 
 use shared::{
-    ArtifactId, JobId, UserId,
+    ArtifactId, JobId, OrganisationId,
     artifact::ArtifactKind,
     job::{Action, Concept},
     page::Page,
@@ -75,7 +75,7 @@ fn gone(what: &str) -> Error {
     Error::Internal(format!("the {what} of a revocation is gone"))
 }
 
-async fn weights(app: &App, owner: UserId, job: JobId) -> Result<String, Error> {
+async fn weights(app: &App, owner: OrganisationId, job: JobId) -> Result<String, Error> {
     let files = app.store().list_artifacts(owner, job).await?;
     let mut files = files.into_iter();
     files
@@ -98,7 +98,7 @@ async fn publish(app: &App, position: usize, document: Revocation) -> Result<New
 /// The owner's revocations, newest first.
 pub async fn list(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     paging: &Paging,
 ) -> Result<Page<PublishedRevocation>, Error> {
     let after: Option<ArtifactId> = paging.after()?;

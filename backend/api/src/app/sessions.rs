@@ -1,41 +1,62 @@
-//! Accounts, sessions and access tokens.
+//! Accounts, and signing in: passwords, second factors, browser sessions, access and refresh tokens.
 
 use std::net::IpAddr;
 
 use shared::{
-    Timestamp, UserId,
-    auth::{AccessToken, CreateSession, CreateUser, User},
+    OrganisationId, SessionId, Timestamp, UserId,
+    auth::{
+        AccessToken, CreateSession, CreateToken, CreateUser, Session, ShowRefreshToken, UpdateUser,
+        User,
+    },
 };
-use store::{NewUser, UserRecord};
+use store::{Exchanged, Grant, NewSession, NewUser, SessionRecord, UserRecord};
 
-use super::{App, tokens::Audience};
-use crate::{error::Error, secret};
+use super::{
+    App, letters, lockout,
+    principal::{Credential, Principal},
+    second_factors,
+    tokens::Audience,
+};
+use crate::{error::Error, etag::IfMatch, secret};
 
 /// How long a browser session lasts.
 pub const SESSION_SECONDS: i64 = 30 * 24 * 3600;
+/// How long a refresh token waits to be used.
+const REFRESH_SECONDS: i64 = 30 * 24 * 3600;
+const MAX_USER_AGENT: usize = 200;
 
-fn user(record: UserRecord) -> User {
-    User {
+/// The browser that signs in.
+#[derive(Clone, Debug)]
+pub struct Browser {
+    /// Where it is.
+    pub address: IpAddr,
+    /// What it calls itself.
+    pub user_agent: String,
+}
+
+async fn view(app: &App, record: UserRecord) -> Result<User, Error> {
+    let factor = app.store().find_second_factor(record.id).await?;
+    Ok(User {
         id: record.id,
         email: record.email,
         name: record.name,
+        email_verified: record.email_verified_at.is_some(),
+        second_factor: factor.is_some_and(|factor| factor.confirmed_at.is_some()),
         created_at: record.created_at,
-    }
+    })
 }
 
 /// Creates an account and a session; gives the session's token.
 pub async fn create_user(
     app: &App,
-    address: IpAddr,
+    browser: Browser,
     request: CreateUser,
 ) -> Result<(User, String), Error> {
     Error::unless_valid(request.validate())?;
-    app.limits()
-        .addresses
-        .take(&address.to_string(), app.now())?;
     let created = register(app, request).await?;
-    let token = start_session(app, created.id).await?;
-    Ok((user(created), token))
+    letters::ask_to_verify(app, &created).await?;
+    let token = start_session(app, created.id, browser).await?;
+    Ok((view(app, created).await?, token))
 }
 
 /// Creates an account without a session.
@@ -51,63 +72,145 @@ pub(crate) async fn register(app: &App, request: CreateUser) -> Result<UserRecor
 /// Signs in; gives the session's token.
 pub async fn create_session(
     app: &App,
-    address: IpAddr,
+    browser: Browser,
     request: CreateSession,
 ) -> Result<(User, String), Error> {
-    let known = authenticate(app, address, request).await?;
-    let token = start_session(app, known.id).await?;
-    Ok((user(known), token))
+    let login = Login {
+        email: request.email,
+        password: request.password,
+        code: request.code,
+    };
+    let known = authenticate(app, browser.address, login).await?;
+    let token = start_session(app, known.id, browser).await?;
+    Ok((view(app, known).await?, token))
 }
 
-/// Makes an access token for scripts.
+/// Makes an access token and a refresh token for scripts.
 pub async fn create_token(
     app: &App,
     address: IpAddr,
-    request: CreateSession,
+    request: CreateToken,
 ) -> Result<AccessToken, Error> {
-    let known = authenticate(app, address, request).await?;
-    let audience = Audience::Api;
+    let login = Login {
+        email: request.email,
+        password: request.password,
+        code: request.code,
+    };
+    let known = authenticate(app, address, login).await?;
+    let own = OrganisationId::from_uuid(known.id.uuid());
+    let organisation = request.organisation_id.unwrap_or(own);
+    let role = app.store().find_role(known.id, organisation).await?;
+    role.ok_or(Error::NotFound)?;
+    let grant = Grant {
+        user: known.id,
+        organisation,
+    };
+    let refresh = new_refresh_token();
+    app.store()
+        .create_refresh_token(&hash(&refresh), grant, app.now(), refresh_end(app))
+        .await?;
+    pair(app, grant, refresh)
+}
+
+/// The next pair of tokens; a refresh token that was used before ends its whole family.
+pub async fn refresh(app: &App, request: &ShowRefreshToken) -> Result<AccessToken, Error> {
+    let next = new_refresh_token();
+    let exchanged = app
+        .store()
+        .exchange_refresh_token(
+            &hash(&request.refresh_token),
+            &hash(&next),
+            app.now(),
+            refresh_end(app),
+        )
+        .await?;
+    match exchanged {
+        Exchanged::Rotated(grant) => pair(app, grant, next),
+        Exchanged::Unknown => Err(Error::Unauthenticated),
+        Exchanged::Reused(user) => {
+            tracing::warn!(user.id = %user, "a refresh token came twice: its family is over");
+            Err(Error::Unauthenticated)
+        }
+    }
+}
+
+/// Ends the family of a refresh token; an unknown one has ended already.
+pub async fn revoke(app: &App, request: &ShowRefreshToken) -> Result<(), Error> {
+    let hash = hash(&request.refresh_token);
+    Ok(app.store().end_refresh_family(&hash).await?)
+}
+
+fn new_refresh_token() -> String {
+    format!("pgr_{}", secret::random_text())
+}
+
+fn refresh_end(app: &App) -> Timestamp {
+    Timestamp::from_milliseconds(app.now().milliseconds() + REFRESH_SECONDS * 1000)
+}
+
+fn pair(app: &App, grant: Grant, refresh_token: String) -> Result<AccessToken, Error> {
+    let token = app
+        .tokens()
+        .issue_person(grant.user, grant.organisation, app.now())?;
     Ok(AccessToken {
-        access_token: app
-            .tokens()
-            .issue(audience, &known.id.to_string(), app.now())?,
+        access_token: token,
         token_type: "Bearer".into(),
-        expires_in_seconds: audience.lifetime_seconds().unsigned_abs(),
+        expires_in_seconds: Audience::Api.lifetime_seconds().unsigned_abs(),
+        refresh_token,
+        refresh_expires_in_seconds: REFRESH_SECONDS.unsigned_abs(),
     })
 }
 
+struct Login {
+    email: String,
+    password: String,
+    code: Option<String>,
+}
+
 /// Unknown accounts and wrong passwords take the same time and get the same answer.
-pub(crate) async fn authenticate(
-    app: &App,
-    address: IpAddr,
-    request: CreateSession,
-) -> Result<UserRecord, Error> {
-    let email = request.email.trim().to_lowercase();
-    app.limits()
-        .addresses
-        .take(&address.to_string(), app.now())?;
+async fn authenticate(app: &App, address: IpAddr, login: Login) -> Result<UserRecord, Error> {
+    let email = login.email.trim().to_lowercase();
     app.limits()
         .accounts
         .take(&format!("{address} {email}"), app.now())?;
-    // Hashing cost is bounded: nobody has a longer password.
-    if request.password.chars().count() > shared::limits::MAX_PASSWORD_CHARACTERS {
-        return Err(Error::InvalidCredentials);
+    lockout::ensure_open(app, &email).await?;
+    match prove(app, &email, login).await {
+        Err(error @ Error::InvalidCredentials) => {
+            lockout::count(app, &email).await?;
+            Err(error)
+        }
+        Ok(user) => {
+            lockout::clear(app, &email).await?;
+            Ok(user)
+        }
+        other => other,
     }
-    let known = app.store().find_user_by_email(&email).await?;
-    let stored = known.as_ref().map(|user| user.password_hash.clone());
-    if !app.passwords().verify(request.password, stored).await? {
-        return Err(Error::InvalidCredentials);
-    }
-    known.ok_or(Error::InvalidCredentials)
 }
 
-async fn start_session(app: &App, user: UserId) -> Result<String, Error> {
+async fn prove(app: &App, email: &str, login: Login) -> Result<UserRecord, Error> {
+    let known = app.store().find_user_by_email(email).await?;
+    let stored = known.as_ref().map(|user| user.password_hash.clone());
+    if !app.passwords().verify(login.password, stored).await? {
+        return Err(Error::InvalidCredentials);
+    }
+    let known = known.ok_or(Error::InvalidCredentials)?;
+    second_factors::require(app, known.id, login.code.as_deref()).await?;
+    Ok(known)
+}
+
+async fn start_session(app: &App, user_id: UserId, browser: Browser) -> Result<String, Error> {
     let token = secret::random_text();
     let now = app.now();
-    let end = Timestamp::from_milliseconds(now.milliseconds() + SESSION_SECONDS * 1000);
-    app.store()
-        .create_session(&hash(&token), user, now, end)
-        .await?;
+    let mut user_agent = browser.user_agent;
+    user_agent.retain(|c| !c.is_control());
+    let session = NewSession {
+        token_hash: hash(&token),
+        user_id,
+        user_agent: user_agent.chars().take(MAX_USER_AGENT).collect(),
+        address: browser.address.to_string(),
+        expires_at: Timestamp::from_milliseconds(now.milliseconds() + SESSION_SECONDS * 1000),
+    };
+    app.store().create_session(session, now).await?;
     Ok(token)
 }
 
@@ -120,26 +223,75 @@ pub async fn end_session(app: &App, token: &str) -> Result<(), Error> {
     Ok(app.store().delete_session(&hash(token), app.now()).await?)
 }
 
-/// The account behind a session token.
-pub async fn find_user(app: &App, token: &str) -> Result<UserId, Error> {
-    let found = app
-        .store()
-        .find_session_user(&hash(token), app.now())
-        .await?;
-    found.map(|user| user.id).ok_or(Error::Unauthenticated)
+/// The session behind a cookie.
+pub(crate) async fn find(app: &App, token: &str) -> Result<SessionRecord, Error> {
+    let found = app.store().find_session(&hash(token), app.now()).await?;
+    let session = found.ok_or(Error::Unauthenticated)?;
+    app.store().touch_session(&session, app.now()).await?;
+    Ok(session)
 }
 
-/// The same account, if it still exists.
-pub async fn known_user(app: &App, user: UserId) -> Result<UserId, Error> {
-    let found = app.store().find_user(user).await?;
-    found.map(|user| user.id).ok_or(Error::Unauthenticated)
+/// The person's sessions, newest first.
+pub async fn list(app: &App, caller: &Principal) -> Result<Vec<Session>, Error> {
+    let sessions = app.store().list_sessions(caller.user, app.now()).await?;
+    let view = |session: SessionRecord| Session {
+        current: caller.credential == Credential::Session(session.token_hash),
+        id: session.id,
+        organisation_id: session.organisation_id,
+        user_agent: session.user_agent,
+        address: session.address,
+        created_at: session.created_at,
+        seen_at: session.seen_at,
+        expires_at: session.expires_at,
+    };
+    Ok(sessions.into_iter().map(view).collect())
+}
+
+/// Ends one of the person's sessions.
+pub async fn end(app: &App, user: UserId, id: SessionId) -> Result<(), Error> {
+    if app.store().end_session(user, id).await? {
+        return Ok(());
+    }
+    Err(Error::NotFound)
+}
+
+/// Has the browser work in another organisation of the person's.
+pub async fn switch(
+    app: &App,
+    caller: &Principal,
+    organisation: OrganisationId,
+) -> Result<Session, Error> {
+    let Credential::Session(token_hash) = &caller.credential else {
+        return Err(Error::Conflict(
+            "Only a browser session remembers an organisation. Name it in the header Organisation."
+                .into(),
+        ));
+    };
+    let role = app.store().find_role(caller.user, organisation).await?;
+    role.ok_or(Error::NotFound)?;
+    app.store().switch_session(token_hash, organisation).await?;
+    let sessions = list(app, caller).await?;
+    let current = sessions.into_iter().find(|session| session.current);
+    current.ok_or(Error::Unauthenticated)
 }
 
 /// An account as its owner sees it.
 pub async fn find_account(app: &App, id: UserId) -> Result<User, Error> {
-    app.store()
-        .find_user(id)
-        .await?
-        .map(user)
-        .ok_or(Error::Unauthenticated)
+    let found = app.store().find_user(id).await?;
+    view(app, found.ok_or(Error::Unauthenticated)?).await
+}
+
+/// Changes an account, if it still is what the caller read.
+pub async fn update_account(
+    app: &App,
+    id: UserId,
+    condition: &IfMatch,
+    request: &UpdateUser,
+) -> Result<User, Error> {
+    condition.check(&find_account(app, id).await?)?;
+    Error::unless_valid(request.validate())?;
+    if let Some(name) = &request.name {
+        app.store().rename_user(id, name.trim()).await?;
+    }
+    find_account(app, id).await
 }

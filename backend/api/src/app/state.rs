@@ -8,19 +8,21 @@ use std::{
 
 use anyhow::Context;
 use artifacts::{ArtifactStore, LocalStore, Signer, Staging};
-use shared::{ModelId, Timestamp, UserId};
+use shared::{ModelId, OrganisationId, Timestamp};
 use store::Store;
 use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    model_imports::Imports, passwords::Passwords, rate_limit::RateLimit, tokens::Tokens,
-    webhooks::secrets::Secrets,
+    mail::Mail, model_imports::Imports, passwords::Passwords, rate_limit::RateLimit,
+    tokens::Tokens, webhooks::secrets::Secrets,
 };
 use crate::{clock::Clock, config::Config, dispatch::hub::Hub, secret, signing};
 
 /// Decoders that work at once: each may take 256 MiB.
 const DECODERS: usize = 2;
+/// A node sends heartbeats and a browser many pictures: this stops a runaway program alone.
+const MACHINE_REQUESTS_PER_MINUTE: u32 = 6000;
 
 /// The application. Clones share everything.
 #[derive(Clone)]
@@ -39,22 +41,29 @@ struct Inner {
     revocation_signer: signing::Signer,
     webhook_secrets: Secrets,
     passwords: Passwords,
+    mail: Mail,
     limits: Limits,
     hub: Hub,
     decoders: Semaphore,
     publishing: RwLock<()>,
-    demo: OnceLock<(UserId, ModelId)>,
+    demo: OnceLock<(OrganisationId, ModelId)>,
     stop: CancellationToken,
 }
 
 /// Who may try how often.
 pub(crate) struct Limits {
-    /// Sign-ins by address.
+    /// Every request, by caller.
+    pub(crate) requests: RateLimit,
+    /// Requests of nodes and to signed addresses.
+    pub(crate) machines: RateLimit,
+    /// Guesses at secrets by address.
     pub(crate) addresses: RateLimit,
     /// Sign-ins by address and account.
     pub(crate) accounts: RateLimit,
-    /// Announced uploads by account.
+    /// Announced uploads by organisation.
     pub(crate) uploads: RateLimit,
+    /// Launched jobs by organisation.
+    pub(crate) jobs: RateLimit,
     /// Notices by address.
     pub(crate) notices: RateLimit,
 }
@@ -72,8 +81,8 @@ impl App {
         let staging = artifacts.staging().await?;
         let blob_key = secret::load_or_create(&directory.join("blob.key"))
             .context("the key of signed addresses cannot be read")?;
-        let tokens = Tokens::open(&directory.join("token.key"))
-            .context("the key of access tokens cannot be read")?;
+        let tokens = Tokens::open(directory, clock.now())
+            .context("the keys of access tokens cannot be read")?;
         let revocation_signer = signing::Signer::open(&directory.join("revocation.key"))
             .context("the key of revocations cannot be read")?;
         let webhook_key = secret::load_or_create(&directory.join("webhook.key"))
@@ -94,11 +103,15 @@ impl App {
             revocation_signer,
             webhook_secrets: Secrets::new(webhook_key),
             passwords: Passwords::new()?,
+            mail: Mail::open(&config)?,
             limits: Limits {
-                addresses: RateLimit::new(100, 1.0),
-                accounts: RateLimit::new(10, 6.0),
-                uploads: RateLimit::new(300, 0.5),
-                notices: RateLimit::new(5, 600.0),
+                requests: RateLimit::new("default", config.requests_per_minute, 60),
+                machines: RateLimit::new("machines", MACHINE_REQUESTS_PER_MINUTE, 60),
+                addresses: RateLimit::new("sign-in", 100, 100),
+                accounts: RateLimit::new("account", 10, 60),
+                uploads: RateLimit::new("uploads", 300, 150),
+                jobs: RateLimit::new("jobs", 60, 60),
+                notices: RateLimit::new("notices", 5, 3000),
             },
             hub: Hub::new(),
             decoders: Semaphore::new(DECODERS),
@@ -169,6 +182,11 @@ impl App {
         &self.0.passwords
     }
 
+    /// The way out for letters.
+    pub(crate) fn mail(&self) -> &Mail {
+        &self.0.mail
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
     }
@@ -188,11 +206,11 @@ impl App {
     }
 
     /// The account and the base model of the demo project, where this server runs one.
-    pub(crate) fn demo(&self) -> Option<(UserId, ModelId)> {
+    pub(crate) fn demo(&self) -> Option<(OrganisationId, ModelId)> {
         self.0.demo.get().copied()
     }
 
-    pub(crate) fn set_demo(&self, owner: UserId, model: ModelId) {
+    pub(crate) fn set_demo(&self, owner: OrganisationId, model: ModelId) {
         let _ = self.0.demo.set((owner, model));
     }
 }

@@ -1,16 +1,27 @@
-//! Access and node tokens: short JWTs signed with the server's Ed25519 key.
+//! Access and node tokens: short JWTs signed with the server's Ed25519 keys.
+//!
+//! The newest key signs; older ones verify until every token that they signed has expired.
 
-use std::{io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::RwLock,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use shared::Timestamp;
+use shared::{OrganisationId, Timestamp, UserId};
 
 use crate::{error::Error, secret};
 
 const ISSUER: &str = "persguard";
+const DAY_MILLISECONDS: i64 = 24 * 3_600_000;
+/// A key signs for this long, then the next one does.
+const ROTATION_MILLISECONDS: i64 = 90 * DAY_MILLISECONDS;
+/// Longer than any token lives: a key that stopped to sign longer ago verifies nothing.
+const RETIRED_MILLISECONDS: i64 = 366 * DAY_MILLISECONDS;
 
 /// Who a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,33 +55,150 @@ struct Claims {
     iss: String,
     aud: String,
     sub: String,
+    /// The organisation that a person's token works in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    org: Option<OrganisationId>,
     iat: i64,
     exp: i64,
 }
 
-/// Signs and verifies tokens.
-pub struct Tokens {
+/// A key as its file keeps it.
+#[derive(Clone, Serialize, Deserialize)]
+struct StoredKey {
+    seed: String,
+    created_at: Timestamp,
+}
+
+struct Key {
+    stored: StoredKey,
     encoding: EncodingKey,
     decoding: DecodingKey,
     public: [u8; 32],
-    key_id: String,
+    id: String,
+}
+
+impl Key {
+    fn new(seed: &[u8; 32], created_at: Timestamp) -> Result<Self, ed25519_dalek::pkcs8::Error> {
+        let key = SigningKey::from_bytes(seed);
+        let public = key.verifying_key().to_bytes();
+        Ok(Self {
+            stored: StoredKey {
+                seed: hex::encode(seed),
+                created_at,
+            },
+            encoding: EncodingKey::from_ed_der(key.to_pkcs8_der()?.as_bytes()),
+            decoding: DecodingKey::from_ed_der(&public),
+            public,
+            id: secret::sha256_hex(&public)[..16].to_owned(),
+        })
+    }
+
+    fn load(stored: &StoredKey) -> io::Result<Self> {
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a signing key is damaged");
+        let seed = hex::decode(&stored.seed).map_err(|_| damaged())?;
+        let seed: [u8; 32] = seed.try_into().map_err(|_| damaged())?;
+        Self::new(&seed, stored.created_at).map_err(io::Error::other)
+    }
+}
+
+/// Signs and verifies tokens.
+pub struct Tokens {
+    /// Newest first; never empty.
+    keys: RwLock<Vec<Key>>,
+    file: Option<PathBuf>,
 }
 
 impl Tokens {
-    /// Loads the key, or makes one.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Self::from_seed(&secret::load_or_create(path)?).map_err(io::Error::other)
+    /// Loads the keys of a directory, or makes the first one; one that an earlier version made stays.
+    pub fn open(directory: &Path, now: Timestamp) -> io::Result<Self> {
+        let file = directory.join("token-keys.json");
+        let keys = match fs::read(&file) {
+            Ok(bytes) => {
+                let stored: Vec<StoredKey> = serde_json::from_slice(&bytes)?;
+                stored.iter().map(Key::load).collect::<io::Result<_>>()?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let seed = secret::load_or_create(&directory.join("token.key"))?;
+                vec![Key::new(&seed, now).map_err(io::Error::other)?]
+            }
+            Err(error) => return Err(error),
+        };
+        if keys.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "there is no signing key",
+            ));
+        }
+        let tokens = Self {
+            keys: RwLock::new(keys),
+            file: Some(file),
+        };
+        tokens.save()?;
+        Ok(tokens)
     }
 
     /// Takes the 32 bytes of an Ed25519 private key.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, ed25519_dalek::pkcs8::Error> {
-        let key = SigningKey::from_bytes(seed);
-        let public = key.verifying_key().to_bytes();
+        let key = Key::new(seed, Timestamp::default())?;
         Ok(Self {
-            encoding: EncodingKey::from_ed_der(key.to_pkcs8_der()?.as_bytes()),
-            decoding: DecodingKey::from_ed_der(&public),
-            public,
-            key_id: secret::sha256_hex(&public)[..16].to_owned(),
+            keys: RwLock::new(vec![key]),
+            file: None,
+        })
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&[Key]) -> T) -> T {
+        let keys = self.keys.read();
+        look(&keys.unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn save(&self) -> io::Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let stored: Vec<StoredKey> =
+            self.read(|keys| keys.iter().map(|key| key.stored.clone()).collect());
+        secret::write_private(file, &serde_json::to_vec(&stored)?)
+    }
+
+    /// Signs with a new key from now on; tokens of the ones before stay valid until they expire.
+    pub fn rotate(&self, now: Timestamp) -> io::Result<()> {
+        let key = Key::new(&secret::random_bytes(), now).map_err(io::Error::other)?;
+        {
+            let keys = self.keys.write();
+            let mut keys = keys.unwrap_or_else(std::sync::PoisonError::into_inner);
+            keys.insert(0, key);
+            // A key stopped to sign when the next newer one came.
+            let ends: Vec<i64> = keys
+                .iter()
+                .map(|key| key.stored.created_at.milliseconds())
+                .collect();
+            let oldest = now.milliseconds() - RETIRED_MILLISECONDS;
+            let kept = ends.iter().take_while(|end| **end > oldest).count() + 1;
+            keys.truncate(kept);
+        }
+        self.save()
+    }
+
+    /// Rotates when the newest key has signed for long enough.
+    pub fn rotate_if_due(&self, now: Timestamp) -> io::Result<()> {
+        let since = self.read(|keys| {
+            keys.first()
+                .map_or(0, |key| key.stored.created_at.milliseconds())
+        });
+        if now.milliseconds() - since < ROTATION_MILLISECONDS {
+            return Ok(());
+        }
+        self.rotate(now)
+    }
+
+    fn sign(&self, claims: &Claims) -> Result<String, Error> {
+        self.read(|keys| {
+            let key = keys
+                .first()
+                .ok_or_else(|| Error::internal("no signing key"))?;
+            let mut header = Header::new(Algorithm::EdDSA);
+            header.kid = Some(key.id.clone());
+            jsonwebtoken::encode(&header, claims, &key.encoding).map_err(Error::internal)
         })
     }
 
@@ -81,43 +209,87 @@ impl Tokens {
         subject: &str,
         now: Timestamp,
     ) -> Result<String, Error> {
-        let issued = now.milliseconds() / 1000;
-        let claims = Claims {
-            iss: ISSUER.into(),
-            aud: audience.as_str().into(),
-            sub: subject.into(),
-            iat: issued,
-            exp: issued + audience.lifetime_seconds(),
-        };
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(self.key_id.clone());
-        jsonwebtoken::encode(&header, &claims, &self.encoding).map_err(Error::internal)
+        self.sign(&claims(audience, subject, None, now))
     }
 
-    /// The subject of a valid token; anything else is `Unauthenticated`.
-    pub fn verify(&self, audience: Audience, token: &str, now: Timestamp) -> Result<String, Error> {
+    /// Makes a token of a person who works in an organisation.
+    pub fn issue_person(
+        &self,
+        user: UserId,
+        organisation: OrganisationId,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        let subject = user.to_string();
+        self.sign(&claims(Audience::Api, &subject, Some(organisation), now))
+    }
+
+    fn claims(&self, audience: Audience, token: &str, now: Timestamp) -> Result<Claims, Error> {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[audience.as_str()]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Checked below, against the clock that the rest of the server uses.
         validation.validate_exp = false;
-        let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
-            .map_err(|_| Error::Unauthenticated)?;
-        let seconds = now.milliseconds() / 1000;
-        let known_key = data.header.kid.as_deref() == Some(self.key_id.as_str());
-        if !known_key || data.claims.exp <= seconds {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Error::Unauthenticated)?;
+        let claims = self.read(|keys| {
+            let key = keys
+                .iter()
+                .find(|key| header.kid.as_deref() == Some(key.id.as_str()))
+                .ok_or(Error::Unauthenticated)?;
+            jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation)
+                .map(|data| data.claims)
+                .map_err(|_| Error::Unauthenticated)
+        })?;
+        if claims.exp <= now.milliseconds() / 1000 {
             return Err(Error::Unauthenticated);
         }
-        Ok(data.claims.sub)
+        Ok(claims)
     }
 
-    /// The public key as a JSON Web Key Set.
+    /// The subject of a valid token; anything else is `Unauthenticated`.
+    pub fn verify(&self, audience: Audience, token: &str, now: Timestamp) -> Result<String, Error> {
+        Ok(self.claims(audience, token, now)?.sub)
+    }
+
+    /// The person of a valid token, and where they work: in their own organisation unless it says otherwise.
+    pub fn verify_person(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<(UserId, OrganisationId), Error> {
+        let claims = self.claims(Audience::Api, token, now)?;
+        let user: UserId = claims.sub.parse().map_err(|_| Error::Unauthenticated)?;
+        let own = OrganisationId::from_uuid(user.uuid());
+        Ok((user, claims.org.unwrap_or(own)))
+    }
+
+    /// The public keys as a JSON Web Key Set, the one that signs first.
     pub fn key_set(&self) -> serde_json::Value {
-        serde_json::json!({ "keys": [{
-            "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
-            "kid": self.key_id, "x": URL_SAFE_NO_PAD.encode(self.public),
-        }]})
+        let view = |key: &Key| {
+            serde_json::json!({
+                "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+                "kid": key.id, "x": URL_SAFE_NO_PAD.encode(key.public),
+            })
+        };
+        let keys: Vec<_> = self.read(|keys| keys.iter().map(view).collect());
+        serde_json::json!({ "keys": keys })
+    }
+}
+
+fn claims(
+    audience: Audience,
+    subject: &str,
+    org: Option<OrganisationId>,
+    now: Timestamp,
+) -> Claims {
+    let issued = now.milliseconds() / 1000;
+    Claims {
+        iss: ISSUER.into(),
+        aud: audience.as_str().into(),
+        sub: subject.into(),
+        org,
+        iat: issued,
+        exp: issued + audience.lifetime_seconds(),
     }
 }
 
@@ -167,5 +339,36 @@ mod tests {
                 "{forged}"
             );
         }
+    }
+
+    #[test]
+    fn old_keys_verify_until_their_tokens_have_expired_and_survive_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(directory.path(), NOW).unwrap();
+        let old = tokens.issue(Audience::Node, "local", NOW).unwrap();
+        let later =
+            |days: i64| Timestamp::from_milliseconds(NOW.milliseconds() + days * DAY_MILLISECONDS);
+        tokens.rotate_if_due(later(89)).unwrap();
+        assert_eq!(key_ids(&tokens).len(), 1, "not due yet");
+        tokens.rotate_if_due(later(90)).unwrap();
+        let ids = key_ids(&tokens);
+        assert_eq!(ids.len(), 2);
+        assert!(tokens.verify(Audience::Node, &old, later(91)).is_ok());
+        let tokens = Tokens::open(directory.path(), later(91)).unwrap();
+        assert_eq!(key_ids(&tokens), ids);
+        assert!(tokens.verify(Audience::Node, &old, later(91)).is_ok());
+        // The first key stopped to sign on day 90: a year and a day later it is gone.
+        tokens.rotate(later(90 + 367)).unwrap();
+        assert_eq!(key_ids(&tokens).len(), 2);
+        assert!(!key_ids(&tokens).contains(&ids[1]));
+        assert!(key_ids(&tokens).contains(&ids[0]));
+    }
+
+    fn key_ids(tokens: &Tokens) -> Vec<String> {
+        let keys = tokens.key_set()["keys"].clone();
+        let keys = keys.as_array().unwrap();
+        keys.iter()
+            .map(|key| key["kid"].as_str().unwrap().to_owned())
+            .collect()
     }
 }

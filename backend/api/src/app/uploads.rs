@@ -1,7 +1,7 @@
 //! Uploads: announced, received, cleaned, and gone but for the clean picture.
 
 use shared::{
-    SetId, Timestamp, UploadId, UserId,
+    OrganisationId, SetId, Timestamp, UploadId,
     limits::MAX_IMAGE_BYTES,
     upload::{CreateUpload, Upload, UploadStatus, clean_file_name},
 };
@@ -36,13 +36,20 @@ async fn view(app: &App, upload: UploadRecord) -> Result<Upload, Error> {
 }
 
 /// Announces one file.
-pub async fn create(app: &App, owner: UserId, request: &CreateUpload) -> Result<Upload, Error> {
+pub async fn create(
+    app: &App,
+    owner: OrganisationId,
+    request: &CreateUpload,
+) -> Result<Upload, Error> {
     Error::unless_valid(request.validate())?;
-    app.limits().uploads.take(&owner.to_string(), app.now())?;
     announce(app, owner, request).await
 }
 
-async fn announce(app: &App, owner: UserId, request: &CreateUpload) -> Result<Upload, Error> {
+async fn announce(
+    app: &App,
+    owner: OrganisationId,
+    request: &CreateUpload,
+) -> Result<Upload, Error> {
     let now = app.now();
     let expires_at = Timestamp::from_milliseconds(now.milliseconds() + PATIENCE_MILLISECONDS);
     let new = NewUpload {
@@ -62,7 +69,7 @@ async fn announce(app: &App, owner: UserId, request: &CreateUpload) -> Result<Up
 }
 
 /// An upload of this owner with a fresh address.
-pub async fn find(app: &App, owner: UserId, id: UploadId) -> Result<Upload, Error> {
+pub async fn find(app: &App, owner: OrganisationId, id: UploadId) -> Result<Upload, Error> {
     let upload = app
         .store()
         .find_upload(owner, id)
@@ -72,7 +79,7 @@ pub async fn find(app: &App, owner: UserId, id: UploadId) -> Result<Upload, Erro
 }
 
 /// Cleans the received file and makes it an image of its set; repeating it gives the same answer.
-pub async fn complete(app: &App, owner: UserId, id: UploadId) -> Result<Upload, Error> {
+pub async fn complete(app: &App, owner: OrganisationId, id: UploadId) -> Result<Upload, Error> {
     let upload = app
         .store()
         .find_upload(owner, id)
@@ -106,7 +113,7 @@ fn not_received() -> Error {
 
 async fn publish(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     id: UploadId,
     image: CleanImage,
 ) -> Result<UploadRecord, Error> {
@@ -129,7 +136,7 @@ async fn publish(
 /// Adds a bundled picture to a draft on the same path as an uploaded one.
 pub(crate) async fn add(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     set: SetId,
     filename: &str,
     bytes: &'static [u8],

@@ -41,6 +41,9 @@ async fn expire(app: &App) -> Result<(), Error> {
 
 /// Removes what expired and what nobody needs any more.
 pub async fn sweep(app: &App) -> Result<(), Error> {
+    app.tokens()
+        .rotate_if_due(app.now())
+        .map_err(Error::internal)?;
     app.store().delete_expired(app.now()).await?;
     model_imports::sweep(app).await?;
     webhooks::sweep(app).await?;

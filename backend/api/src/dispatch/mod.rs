@@ -13,7 +13,7 @@ pub mod outputs;
 pub(crate) mod probe;
 mod report;
 
-use shared::{JobId, UserId, job::JobKind};
+use shared::{JobId, OrganisationId, job::JobKind};
 use store::{JobRecord, NewJob};
 
 use crate::{app::App, error::Error};
@@ -41,7 +41,7 @@ pub(crate) async fn enqueue(app: &App, new: NewJob) -> Result<JobRecord, Error> 
 /// Cancels a waiting job, or asks the node of a working one to stop.
 pub(crate) async fn request_cancel(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     id: JobId,
 ) -> Result<Option<JobRecord>, Error> {
     let job = app.store().request_cancel(owner, id, app.now()).await?;

@@ -14,6 +14,9 @@ use crate::error::Error;
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
 
+/// A change of an object as a JSON merge patch (RFC 7396).
+pub(crate) struct MergePatch<T>(pub(crate) T);
+
 /// A JSON body that may be absent; then the default stands in.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
 
@@ -24,6 +27,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         if !is_json(request.headers()) {
             return Err(Error::UnsupportedMediaType(
                 "Send JSON with the header `Content-Type: application/json`.".into(),
+            ));
+        }
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| too_large(&error))?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MergePatch<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let headers = request.headers();
+        if !is(headers, "application/merge-patch+json") && !is_json(headers) {
+            return Err(Error::UnsupportedMediaType(
+                "Send a merge patch with the header `Content-Type: application/merge-patch+json`."
+                    .into(),
             ));
         }
         let bytes = Bytes::from_request(request, state)
@@ -52,12 +73,15 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
+    is(headers, "application/json")
+}
+
+fn is(headers: &HeaderMap, media_type: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .map(|kind| kind.trim().to_ascii_lowercase())
-        .is_some_and(|kind| kind == "application/json" || kind == "application/merge-patch+json")
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(media_type))
 }
 
 /// What a body that did not arrive is called.

@@ -1,16 +1,17 @@
 //! What handlers take: an authorised person or node, a body, paging, an idempotency key.
 
 pub(crate) mod body;
-pub(crate) mod conditional;
 pub(crate) mod idempotency;
 pub(crate) mod identity;
+mod if_match;
 mod image_file;
+mod listing;
 pub(crate) mod owned;
 mod paging;
 
-pub(crate) use body::{Json, OptionalJson};
-pub(crate) use conditional::IfMatch;
+pub(crate) use body::{Json, MergePatch, OptionalJson};
 pub(crate) use idempotency::IdempotencyKey;
-pub(crate) use identity::{Administrator, CurrentUser, NodeIdentity, Visitor};
+pub(crate) use identity::{CurrentUser, NodeIdentity, Tenant, Visitor};
 pub(crate) use image_file::ImageFile;
-pub(crate) use owned::{Id, Ids, OwnedJob, OwnedSet};
+pub(crate) use listing::{Listing, NextPage};
+pub(crate) use owned::{Id, Ids, OwnedJob, OwnedNotice, OwnedSet};

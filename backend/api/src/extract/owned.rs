@@ -6,11 +6,13 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
 };
-use shared::{JobId, SetId, UserId, job::Job, protected_set::ProtectedSet};
+use shared::{
+    JobId, NoticeId, OrganisationId, SetId, job::Job, notice::Notice, protected_set::ProtectedSet,
+};
 
-use super::CurrentUser;
+use super::Tenant;
 use crate::{
-    app::{App, jobs, protected_sets},
+    app::{App, jobs, notices, protected_sets},
     error::Error,
 };
 
@@ -28,18 +30,18 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
     }
 }
 
-/// The two ids of a path, in its order.
-pub(crate) struct Ids<A, B>(pub(crate) A, pub(crate) B);
+/// Two ids of the path, in their order.
+pub(crate) struct Ids<T, U>(pub(crate) T, pub(crate) U);
 
-impl<S: Send + Sync, A: FromStr, B: FromStr> FromRequestParts<S> for Ids<A, B> {
+impl<S: Send + Sync, T: FromStr, U: FromStr> FromRequestParts<S> for Ids<T, U> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let Path((outer, inner)) = Path::<(String, String)>::from_request_parts(parts, state)
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
             .await
             .map_err(|_| Error::NotFound)?;
-        match (outer.parse(), inner.parse()) {
-            (Ok(outer), Ok(inner)) => Ok(Self(outer, inner)),
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
             _ => Err(Error::NotFound),
         }
     }
@@ -47,7 +49,7 @@ impl<S: Send + Sync, A: FromStr, B: FromStr> FromRequestParts<S> for Ids<A, B> {
 
 /// A protected set of the caller.
 pub(crate) struct OwnedSet {
-    pub(crate) owner: UserId,
+    pub(crate) owner: OrganisationId,
     pub(crate) set: ProtectedSet,
 }
 
@@ -55,7 +57,7 @@ impl FromRequestParts<App> for OwnedSet {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let CurrentUser(owner) = CurrentUser::from_request_parts(parts, app).await?;
+        let Tenant(owner) = Tenant::from_request_parts(parts, app).await?;
         let Id(id) = Id::<SetId>::from_request_parts(parts, app).await?;
         let set = protected_sets::find(app, owner, id).await?;
         Ok(Self { owner, set })
@@ -64,7 +66,7 @@ impl FromRequestParts<App> for OwnedSet {
 
 /// A job of the caller.
 pub(crate) struct OwnedJob {
-    pub(crate) owner: UserId,
+    pub(crate) owner: OrganisationId,
     pub(crate) job: Job,
 }
 
@@ -72,9 +74,26 @@ impl FromRequestParts<App> for OwnedJob {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let CurrentUser(owner) = CurrentUser::from_request_parts(parts, app).await?;
+        let Tenant(owner) = Tenant::from_request_parts(parts, app).await?;
         let Id(id) = Id::<JobId>::from_request_parts(parts, app).await?;
         let job = jobs::find(app, owner, id).await?;
         Ok(Self { owner, job })
+    }
+}
+
+/// A notice against an object of the caller.
+pub(crate) struct OwnedNotice {
+    pub(crate) owner: OrganisationId,
+    pub(crate) notice: Notice,
+}
+
+impl FromRequestParts<App> for OwnedNotice {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let Tenant(owner) = Tenant::from_request_parts(parts, app).await?;
+        let Id(id) = Id::<NoticeId>::from_request_parts(parts, app).await?;
+        let notice = notices::find_against(app, owner, id).await?;
+        Ok(Self { owner, notice })
     }
 }

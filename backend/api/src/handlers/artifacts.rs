@@ -1,7 +1,7 @@
 //! Files that jobs produced: pictures in place, everything else as a download.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
-use shared::{ArtifactId, artifact::ArtifactKind};
+use shared::{ArtifactId, api_key::Scope, artifact::ArtifactKind};
 
 use super::content::{self, Content};
 use crate::{
@@ -30,13 +30,14 @@ const fn media_type(kind: ArtifactKind) -> &'static str {
         (status = 206, content_type = "application/octet-stream", body = Vec<u8>)))]
 pub(crate) async fn read_artifact(
     State(app): State<App>,
-    Visitor(user): Visitor,
+    visitor: Visitor,
     Id(id): Id<ArtifactId>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let file = artifacts::find(&app, user, id).await?;
+    let file = artifacts::find(&app, visitor.tenant(), id).await?;
     let weights = file.kind == ArtifactKind::ProtectedUnet;
-    if weights {
+    if let (true, Some(caller)) = (weights, &visitor.0) {
+        caller.require_scope(Scope::ModelsDownload)?;
         releases::require(&app, file.owner_id, file.job_id).await?;
         releases::exported(&app, file.owner_id, &file).await?;
     }
@@ -54,7 +55,7 @@ pub(crate) async fn read_artifact(
         size_bytes: file.size_bytes,
         media_type: media_type(file.kind),
         save_as: (!shown).then_some(name.as_str()),
-        public: user.is_none(),
+        public: visitor.0.is_none(),
     };
     content::send(&app, &headers, content).await
 }

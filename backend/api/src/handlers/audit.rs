@@ -15,7 +15,7 @@ use shared::{
 use crate::{
     app::{App, audit, paging::Paging},
     error::Error,
-    extract::CurrentUser,
+    extract::{Listing, Tenant},
 };
 
 /// What was done in the caller's name and to the caller's objects, newest first.
@@ -23,10 +23,10 @@ use crate::{
     responses((status = 200, body = Page<AuditEvent>)))]
 pub(crate) async fn list_audit_events(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<AuditEvent>>, Error> {
-    audit::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<AuditEvent>, Error> {
+    audit::list(&app, owner, &paging).await.map(Listing)
 }
 
 /// Walks the whole log and says whether every entry fits the one before.
@@ -34,9 +34,9 @@ pub(crate) async fn list_audit_events(
     responses((status = 200, body = AuditVerification)))]
 pub(crate) async fn verify_audit_log(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
 ) -> Result<Body<AuditVerification>, Error> {
-    audit::verify(&app, user).await.map(Body)
+    audit::verify(&app, owner).await.map(Body)
 }
 
 /// The whole log as NDJSON, oldest first; the last line is its end, signed. `persguard audit verify` checks it.
@@ -44,9 +44,9 @@ pub(crate) async fn verify_audit_log(
     responses((status = 200, content_type = "application/x-ndjson", body = String)))]
 pub(crate) async fn export_audit_log(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
 ) -> Result<Response, Error> {
-    let lines = audit::export(app, user).await?;
+    let lines = audit::export(app, owner).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (header::CACHE_CONTROL, "no-store"),

@@ -6,7 +6,7 @@ use shared::{ModelId, base_model::BaseModel, page::Page};
 use crate::{
     app::{App, base_models, paging::Paging},
     error::Error,
-    extract::{CurrentUser, Id},
+    extract::{Id, Listing, Tenant},
 };
 
 /// Models that the caller may have protected: everybody's and their own.
@@ -14,10 +14,10 @@ use crate::{
     responses((status = 200, body = Page<BaseModel>)))]
 pub(crate) async fn list_base_models(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<BaseModel>>, Error> {
-    base_models::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<BaseModel>, Error> {
+    base_models::list(&app, owner, &paging).await.map(Listing)
 }
 
 /// One model.
@@ -25,10 +25,10 @@ pub(crate) async fn list_base_models(
     params(("id" = ModelId, Path)), responses((status = 200, body = BaseModel)))]
 pub(crate) async fn find_base_model(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<ModelId>,
 ) -> Result<Body<BaseModel>, Error> {
-    base_models::find(&app, user, id).await.map(Body)
+    base_models::find(&app, owner, id).await.map(Body)
 }
 
 /// Deletes a model that the caller imported and that no job names.
@@ -36,9 +36,9 @@ pub(crate) async fn find_base_model(
     params(("id" = ModelId, Path)), responses((status = 204)))]
 pub(crate) async fn delete_base_model(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<ModelId>,
 ) -> Result<StatusCode, Error> {
-    base_models::delete(&app, user, id).await?;
+    base_models::delete(&app, owner, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,16 +1,14 @@
 //! An account's data: an archive of everything, and its removal.
 
-use std::net::SocketAddr;
-
 use axum::{
     Json as Body,
     body::Body as Stream,
-    extract::{ConnectInfo, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use shared::{
-    DeletionId, ExportId,
+    DeletionId, ExportId, OrganisationId, UserId,
     account_data::{CreateDeletion, DeletionReceipt, Export},
     page::Page,
 };
@@ -19,18 +17,22 @@ use super::{location, releases::tar};
 use crate::{
     app::{App, data_subjects, paging::Paging},
     error::Error,
-    extract::{CurrentUser, Id, IdempotencyKey, Json},
+    extract::{CurrentUser, Id, Json, Listing},
 };
+
+/// A person's own organisation carries the person's id.
+const fn own(person: UserId) -> OrganisationId {
+    OrganisationId::from_uuid(person.uuid())
+}
 
 /// Asks for an archive of everything of the account.
 #[utoipa::path(post, path = "/v1/exports", tag = "accounts",
     params(("Idempotency-Key" = String, Header)), responses((status = 202, body = Export)))]
 pub(crate) async fn create_export(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
-    IdempotencyKey(key): IdempotencyKey,
+    CurrentUser(person): CurrentUser,
 ) -> Result<impl IntoResponse, Error> {
-    let made = data_subjects::create_export(&app, user, &key).await?;
+    let made = data_subjects::create_export(&app, own(person)).await?;
     let place = location(format!("/v1/exports/{}", made.id));
     Ok((StatusCode::ACCEPTED, place, Body(made)))
 }
@@ -40,12 +42,12 @@ pub(crate) async fn create_export(
     responses((status = 200, body = Page<Export>)))]
 pub(crate) async fn list_exports(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    CurrentUser(person): CurrentUser,
     paging: Paging,
-) -> Result<Body<Page<Export>>, Error> {
-    data_subjects::list_exports(&app, user, &paging)
+) -> Result<Listing<Export>, Error> {
+    data_subjects::list_exports(&app, own(person), &paging)
         .await
-        .map(Body)
+        .map(Listing)
 }
 
 /// One archive.
@@ -53,10 +55,12 @@ pub(crate) async fn list_exports(
     responses((status = 200, body = Export)))]
 pub(crate) async fn find_export(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    CurrentUser(person): CurrentUser,
     Id(id): Id<ExportId>,
 ) -> Result<Body<Export>, Error> {
-    data_subjects::find_export(&app, user, id).await.map(Body)
+    data_subjects::find_export(&app, own(person), id)
+        .await
+        .map(Body)
 }
 
 /// The archive as a tar file, made while it is read.
@@ -64,10 +68,10 @@ pub(crate) async fn find_export(
     responses((status = 200, content_type = "application/x-tar", body = Vec<u8>)))]
 pub(crate) async fn read_export(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    CurrentUser(person): CurrentUser,
     Id(id): Id<ExportId>,
 ) -> Result<Response, Error> {
-    let bytes = data_subjects::read_export(app, user, id).await?;
+    let bytes = data_subjects::read_export(app, own(person), id).await?;
     Ok(tar("persguard-account.tar", Stream::from_stream(bytes)))
 }
 
@@ -76,11 +80,10 @@ pub(crate) async fn read_export(
     responses((status = 201, body = DeletionReceipt)))]
 pub(crate) async fn create_deletion(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    CurrentUser(person): CurrentUser,
     Json(request): Json<CreateDeletion>,
 ) -> Result<impl IntoResponse, Error> {
-    let receipt = data_subjects::delete(&app, user, address.ip(), request).await?;
+    let receipt = data_subjects::delete(&app, person, request).await?;
     let place = location(format!("/v1/deletions/{}", receipt.record.id));
     Ok((StatusCode::CREATED, place, Body(receipt)))
 }

@@ -10,7 +10,7 @@ use shared::{
 use crate::{
     app::{App, galleries, paging::Paging},
     error::Error,
-    extract::{CurrentUser, Id, Visitor},
+    extract::{Id, Listing, Tenant, Visitor},
 };
 
 /// The caller's galleries, newest first.
@@ -18,10 +18,10 @@ use crate::{
     responses((status = 200, body = Page<GallerySummary>)))]
 pub(crate) async fn list_galleries(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<GallerySummary>>, Error> {
-    galleries::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<GallerySummary>, Error> {
+    galleries::list(&app, owner, &paging).await.map(Listing)
 }
 
 /// One gallery; a public one needs no session.
@@ -29,8 +29,8 @@ pub(crate) async fn list_galleries(
     params(("id" = GalleryId, Path)), responses((status = 200, body = Gallery)))]
 pub(crate) async fn find_gallery(
     State(app): State<App>,
-    Visitor(user): Visitor,
+    visitor: Visitor,
     Id(id): Id<GalleryId>,
 ) -> Result<Body<Gallery>, Error> {
-    galleries::find(&app, user, id).await.map(Body)
+    galleries::find(&app, visitor.tenant(), id).await.map(Body)
 }

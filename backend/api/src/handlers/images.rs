@@ -11,7 +11,7 @@ use super::content::{self, Content};
 use crate::{
     app::{App, images},
     error::Error,
-    extract::{CurrentUser, Id},
+    extract::{Id, Tenant},
 };
 
 /// The cleaned picture.
@@ -20,11 +20,11 @@ use crate::{
     responses((status = 200, content_type = "image/png", body = Vec<u8>)))]
 pub(crate) async fn read_image(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<ImageId>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let image = images::find(&app, user, id).await?;
+    let image = images::find(&app, owner, id).await?;
     let content = Content {
         sha256: &image.content_sha256,
         size_bytes: image.content_size_bytes,
@@ -40,9 +40,9 @@ pub(crate) async fn read_image(
     responses((status = 204)))]
 pub(crate) async fn delete_image(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<ImageId>,
 ) -> Result<StatusCode, Error> {
-    images::delete(&app, user, id).await?;
+    images::delete(&app, owner, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

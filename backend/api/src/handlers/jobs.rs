@@ -3,7 +3,7 @@
 use axum::{
     Json as Body,
     extract::State,
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use shared::{
@@ -16,17 +16,10 @@ use shared::{
 
 use super::location;
 use crate::{
-    app::{
-        App,
-        jobs::{self, Launched},
-        paging::Paging,
-        preflights,
-    },
+    app::{App, jobs, paging::Paging, preflights, principal::Principal},
     error::Error,
-    extract::{CurrentUser, Id, IdempotencyKey, Json, OwnedJob},
+    extract::{Id, IdempotencyKey, Json, Listing, OwnedJob, Tenant},
 };
-
-pub(crate) static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 fn accepted(job: Job) -> Response {
     let place = location(format!("/v1/jobs/{}", job.id));
@@ -38,10 +31,10 @@ fn accepted(job: Job) -> Response {
     responses((status = 200, body = Preflight)))]
 pub(crate) async fn create_preflight(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Json(spec): Json<JobSpec>,
 ) -> Result<Body<Preflight>, Error> {
-    preflights::create(&app, user, &spec).await.map(Body)
+    preflights::create(&app, owner, &spec).await.map(Body)
 }
 
 /// Launches a job.
@@ -49,11 +42,11 @@ pub(crate) async fn create_preflight(
     params(("Idempotency-Key" = String, Header)), responses((status = 202, body = Job)))]
 pub(crate) async fn create_job(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    caller: Principal,
     IdempotencyKey(key): IdempotencyKey,
     Json(spec): Json<JobSpec>,
 ) -> Result<Response, Error> {
-    jobs::create(&app, user, &key, &spec).await.map(launched)
+    jobs::create(&app, &caller, &key, &spec).await.map(accepted)
 }
 
 /// Attacks and judges a finished protect job again, for instance with a control set; its newest gallery counts for the
@@ -63,13 +56,13 @@ pub(crate) async fn create_job(
     responses((status = 202, body = Job)))]
 pub(crate) async fn create_evaluation(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    caller: Principal,
     Id(id): Id<JobId>,
     IdempotencyKey(key): IdempotencyKey,
     Json(evaluation): Json<Evaluation>,
 ) -> Result<Response, Error> {
-    let launch = jobs::evaluate(&app, user, &key, (id, &evaluation));
-    launch.await.map(launched)
+    let launched = jobs::evaluate(&app, &caller, &key, (id, evaluation));
+    launched.await.map(accepted)
 }
 
 /// Starts a look at the base model before a launch: a job that `GET /v1/jobs/{id}` follows.
@@ -77,20 +70,11 @@ pub(crate) async fn create_evaluation(
     params(("Idempotency-Key" = String, Header)), responses((status = 202, body = Job)))]
 pub(crate) async fn create_probe(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    caller: Principal,
     IdempotencyKey(key): IdempotencyKey,
     Json(spec): Json<JobSpec>,
 ) -> Result<Response, Error> {
-    jobs::probe(&app, user, &key, &spec).await.map(launched)
-}
-
-fn launched(launched: Launched) -> Response {
-    let mut response = accepted(launched.job);
-    if launched.replayed {
-        let value = HeaderValue::from_static("true");
-        response.headers_mut().insert(REPLAYED.clone(), value);
-    }
-    response
+    jobs::probe(&app, &caller, &key, &spec).await.map(accepted)
 }
 
 /// The caller's jobs, newest first.
@@ -98,10 +82,10 @@ fn launched(launched: Launched) -> Response {
     responses((status = 200, body = Page<Job>)))]
 pub(crate) async fn list_jobs(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<Job>>, Error> {
-    jobs::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<Job>, Error> {
+    jobs::list(&app, owner, &paging).await.map(Listing)
 }
 
 /// One job.
@@ -138,8 +122,8 @@ pub(crate) async fn list_artifacts(
     State(app): State<App>,
     OwnedJob { owner, job }: OwnedJob,
     paging: Paging,
-) -> Result<Body<Page<Artifact>>, Error> {
+) -> Result<Listing<Artifact>, Error> {
     jobs::artifacts(&app, owner, job.id, &paging)
         .await
-        .map(Body)
+        .map(Listing)
 }

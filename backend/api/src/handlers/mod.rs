@@ -1,6 +1,7 @@
 //! One file a noun. A handler extracts, authorises, makes one call and serialises.
 
 pub(crate) mod accounts;
+pub(crate) mod api_keys;
 pub(crate) mod artifacts;
 pub(crate) mod audit;
 pub(crate) mod base_models;
@@ -16,12 +17,14 @@ pub(crate) mod jobs;
 pub(crate) mod model_imports;
 pub(crate) mod nodes;
 pub(crate) mod notices;
+pub(crate) mod organisations;
 pub(crate) mod patches;
 pub(crate) mod protected_sets;
 mod range;
 pub(crate) mod releases;
 pub(crate) mod revocations;
 pub(crate) mod server;
+pub(crate) mod tokens;
 pub(crate) mod uploads;
 pub(crate) mod webhooks;
 

@@ -4,7 +4,7 @@ use axum::{
     Json as Body,
     body::Body as Stream,
     extract::{Path, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::TryStreamExt;
@@ -16,7 +16,7 @@ use shared::{
 };
 use tokio_util::io::StreamReader;
 
-use super::{jobs::REPLAYED, location};
+use super::location;
 use crate::{
     app::{
         App,
@@ -24,7 +24,7 @@ use crate::{
         paging::Paging,
     },
     error::Error,
-    extract::{CurrentUser, Id, Json, OptionalJson, idempotency::OptionalIdempotencyKey},
+    extract::{Id, Json, Listing, OptionalJson, Tenant},
 };
 
 /// Completing takes no parameters.
@@ -40,10 +40,7 @@ fn accepted(import: ModelImport) -> Response {
 /// Where models can be imported from.
 #[utoipa::path(get, path = "/v1/import-sources", tag = "models",
     responses((status = 200, body = ImportSources)))]
-pub(crate) async fn find_import_sources(
-    State(app): State<App>,
-    _: CurrentUser,
-) -> Body<ImportSources> {
+pub(crate) async fn find_import_sources(State(app): State<App>, _: Tenant) -> Body<ImportSources> {
     Body(model_imports::sources(&app))
 }
 
@@ -53,17 +50,12 @@ pub(crate) async fn find_import_sources(
     responses((status = 202, body = ModelImport)))]
 pub(crate) async fn create_import(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
-    OptionalIdempotencyKey(key): OptionalIdempotencyKey,
+    Tenant(owner): Tenant,
     Json(request): Json<CreateModelImport>,
 ) -> Result<Response, Error> {
-    let (import, replayed) = model_imports::create(&app, user, key.as_deref(), request).await?;
-    let mut response = accepted(import);
-    if replayed {
-        let value = HeaderValue::from_static("true");
-        response.headers_mut().insert(REPLAYED.clone(), value);
-    }
-    Ok(response)
+    model_imports::create(&app, owner, request)
+        .await
+        .map(accepted)
 }
 
 /// The caller's imports, newest first.
@@ -71,10 +63,10 @@ pub(crate) async fn create_import(
     responses((status = 200, body = Page<ModelImport>)))]
 pub(crate) async fn list_imports(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<ModelImport>>, Error> {
-    model_imports::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<ModelImport>, Error> {
+    model_imports::list(&app, owner, &paging).await.map(Listing)
 }
 
 /// One import, with the bytes that are here of every file.
@@ -82,10 +74,10 @@ pub(crate) async fn list_imports(
     params(("id" = ImportId, Path)), responses((status = 200, body = ModelImport)))]
 pub(crate) async fn find_import(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<ImportId>,
 ) -> Result<Body<ModelImport>, Error> {
-    model_imports::find(&app, user, id).await.map(Body)
+    model_imports::find(&app, owner, id).await.map(Body)
 }
 
 /// Stops an import and removes what it brought. A model that it became stays.
@@ -93,10 +85,10 @@ pub(crate) async fn find_import(
     params(("id" = ImportId, Path)), responses((status = 204)))]
 pub(crate) async fn delete_import(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<ImportId>,
 ) -> Result<StatusCode, Error> {
-    model_imports::delete(&app, user, id).await?;
+    model_imports::delete(&app, owner, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -110,7 +102,7 @@ pub(crate) async fn delete_import(
     responses((status = 200, body = ImportFile)))]
 pub(crate) async fn receive_file(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Path((id, number)): Path<(String, String)>,
     headers: HeaderMap,
     body: Stream,
@@ -121,7 +113,7 @@ pub(crate) async fn receive_file(
     let stream = body.into_data_stream().map_err(std::io::Error::other);
     let mut reader = StreamReader::new(stream);
     let file = (id, number);
-    model_imports::receive(&app, user, file, part, &mut reader)
+    model_imports::receive(&app, owner, file, part, &mut reader)
         .await
         .map(Body)
 }
@@ -132,11 +124,11 @@ pub(crate) async fn receive_file(
     responses((status = 202, body = ModelImport)))]
 pub(crate) async fn complete_import(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<ImportId>,
     _: OptionalJson<CompleteModelImport>,
 ) -> Result<Response, Error> {
-    model_imports::complete(&app, user, id).await.map(accepted)
+    model_imports::complete(&app, owner, id).await.map(accepted)
 }
 
 /// Goes on with a failed import where it stopped.
@@ -145,11 +137,11 @@ pub(crate) async fn complete_import(
     responses((status = 202, body = ModelImport)))]
 pub(crate) async fn retry_import(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<ImportId>,
     OptionalJson(request): OptionalJson<RetryModelImport>,
 ) -> Result<Response, Error> {
-    model_imports::retry(&app, user, id, request)
+    model_imports::retry(&app, owner, id, request)
         .await
         .map(accepted)
 }

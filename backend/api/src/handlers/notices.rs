@@ -1,10 +1,8 @@
 //! Notices: a form for anyone, an answer for owners, a queue for administrators; and what the public may count.
 
-use std::net::SocketAddr;
-
 use axum::{
     Json as Body,
-    extract::{ConnectInfo, Query, State},
+    extract::{Query, State},
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
@@ -23,7 +21,8 @@ use super::location;
 use crate::{
     app::{App, notices, paging::Paging},
     error::Error,
-    extract::{Administrator, CurrentUser, Id, Json, Visitor},
+    extract::{CurrentUser, Id, Json, Listing, OwnedNotice, Tenant},
+    layers::client::ClientAddress,
 };
 
 /// The header that proves who sent a notice.
@@ -38,10 +37,10 @@ fn receipt(headers: &HeaderMap) -> Option<&str> {
     responses((status = 201, body = NoticeReceipt)))]
 pub(crate) async fn create_notice(
     State(app): State<App>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    ClientAddress(address): ClientAddress,
     Json(request): Json<CreateNotice>,
 ) -> Result<impl IntoResponse, Error> {
-    let taken = notices::create(&app, address.ip(), request).await?;
+    let taken = notices::create(&app, address, request).await?;
     let place = location(format!("/v1/notices/{}", taken.id));
     let private = [(header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, place, private, Body(taken)))
@@ -60,19 +59,33 @@ pub(crate) async fn find_notice(
     notices::find(&app, id, receipt).await.map(Body)
 }
 
-/// Appeals a decision, as its object's owner or with the header `Notice-Receipt`; another administrator decides then.
+/// Appeals a decision with the header `Notice-Receipt`; another administrator decides then.
 #[utoipa::path(post, path = "/v1/notices/{id}/appeal", tag = "notices",
-    params(("id" = NoticeId, Path), ("Notice-Receipt" = Option<String>, Header)),
+    params(("id" = NoticeId, Path), ("Notice-Receipt" = String, Header)),
     request_body = Statement, responses((status = 200, body = Notice)))]
 pub(crate) async fn appeal_notice(
     State(app): State<App>,
-    Visitor(user): Visitor,
     Id(id): Id<NoticeId>,
     headers: HeaderMap,
     Json(said): Json<Statement>,
 ) -> Result<Body<Notice>, Error> {
-    let side = (user, receipt(&headers));
-    notices::appeal(&app, side, id, said).await.map(Body)
+    let receipt = receipt(&headers).ok_or(Error::NotFound)?;
+    notices::appeal(&app, (None, Some(receipt)), id, said)
+        .await
+        .map(Body)
+}
+
+/// Appeals a decision about an object of the caller; another administrator decides then.
+#[utoipa::path(post, path = "/v1/received-notices/{id}/appeal", tag = "notices",
+    params(("id" = NoticeId, Path)), request_body = Statement, responses((status = 200, body = Notice)))]
+pub(crate) async fn appeal_received_notice(
+    State(app): State<App>,
+    OwnedNotice { owner, notice }: OwnedNotice,
+    Json(said): Json<Statement>,
+) -> Result<Body<Notice>, Error> {
+    notices::appeal(&app, (Some(owner), None), notice.id, said)
+        .await
+        .map(Body)
 }
 
 /// Notices against the caller's objects, newest first.
@@ -80,21 +93,19 @@ pub(crate) async fn appeal_notice(
     responses((status = 200, body = Page<Notice>)))]
 pub(crate) async fn list_received_notices(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<Notice>>, Error> {
-    notices::list_against(&app, user, &paging).await.map(Body)
+) -> Result<Listing<Notice>, Error> {
+    notices::list_against(&app, owner, &paging)
+        .await
+        .map(Listing)
 }
 
 /// One notice against an object of the caller, with the statement of reasons.
 #[utoipa::path(get, path = "/v1/received-notices/{id}", tag = "notices", params(("id" = NoticeId, Path)),
     responses((status = 200, body = Notice)))]
-pub(crate) async fn find_received_notice(
-    State(app): State<App>,
-    CurrentUser(user): CurrentUser,
-    Id(id): Id<NoticeId>,
-) -> Result<Body<Notice>, Error> {
-    notices::find_against(&app, user, id).await.map(Body)
+pub(crate) async fn find_received_notice(OwnedNotice { notice, .. }: OwnedNotice) -> Body<Notice> {
+    Body(notice)
 }
 
 /// Answers a notice (counter-notice).
@@ -102,11 +113,12 @@ pub(crate) async fn find_received_notice(
     params(("id" = NoticeId, Path)), request_body = Statement, responses((status = 200, body = Notice)))]
 pub(crate) async fn answer_notice(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
-    Id(id): Id<NoticeId>,
+    OwnedNotice { owner, notice }: OwnedNotice,
     Json(said): Json<Statement>,
 ) -> Result<Body<Notice>, Error> {
-    notices::answer(&app, user, id, said).await.map(Body)
+    notices::answer(&app, owner, notice.id, said)
+        .await
+        .map(Body)
 }
 
 /// Which notices.
@@ -123,13 +135,12 @@ pub(crate) struct Standing {
     responses((status = 200, body = Page<QueuedNotice>)))]
 pub(crate) async fn list_notices(
     State(app): State<App>,
-    _: Administrator,
     Query(standing): Query<Standing>,
     paging: Paging,
-) -> Result<Body<Page<QueuedNotice>>, Error> {
+) -> Result<Listing<QueuedNotice>, Error> {
     notices::queue(&app, standing.status, &paging)
         .await
-        .map(Body)
+        .map(Listing)
 }
 
 /// Decides a notice with a statement of reasons; after an appeal somebody else must.
@@ -138,7 +149,7 @@ pub(crate) async fn list_notices(
     responses((status = 200, body = QueuedNotice)))]
 pub(crate) async fn decide_notice(
     State(app): State<App>,
-    Administrator(user): Administrator,
+    CurrentUser(user): CurrentUser,
     Id(id): Id<NoticeId>,
     Json(decision): Json<DecideNotice>,
 ) -> Result<Body<QueuedNotice>, Error> {

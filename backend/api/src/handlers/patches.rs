@@ -15,7 +15,7 @@ use super::{
 use crate::{
     app::{App, paging::Paging, patches},
     error::Error,
-    extract::{CurrentUser, Id, ImageFile},
+    extract::{Id, ImageFile, Listing, Tenant},
 };
 
 /// Adds a patch: a picture as the body. The same picture is the same patch.
@@ -24,10 +24,10 @@ use crate::{
     responses((status = 201, body = PatchImage)))]
 pub(crate) async fn create_patch(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     ImageFile { media_type, bytes }: ImageFile,
 ) -> Result<impl IntoResponse, Error> {
-    let patch = patches::create(&app, user, media_type, bytes).await?;
+    let patch = patches::create(&app, owner, media_type, bytes).await?;
     let place = location(format!("/v1/patches/{}", patch.id));
     Ok((StatusCode::CREATED, place, Body(patch)))
 }
@@ -37,10 +37,10 @@ pub(crate) async fn create_patch(
     responses((status = 200, body = Page<PatchImage>)))]
 pub(crate) async fn list_patches(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<PatchImage>>, Error> {
-    patches::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<PatchImage>, Error> {
+    patches::list(&app, owner, &paging).await.map(Listing)
 }
 
 /// One patch.
@@ -48,10 +48,10 @@ pub(crate) async fn list_patches(
     responses((status = 200, body = PatchImage)))]
 pub(crate) async fn find_patch(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<PatchId>,
 ) -> Result<Body<PatchImage>, Error> {
-    patches::find(&app, user, id).await.map(Body)
+    patches::find(&app, owner, id).await.map(Body)
 }
 
 /// Removes a patch that no unfinished job shows.
@@ -59,10 +59,10 @@ pub(crate) async fn find_patch(
     responses((status = 204)))]
 pub(crate) async fn delete_patch(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<PatchId>,
 ) -> Result<StatusCode, Error> {
-    patches::delete(&app, user, id).await?;
+    patches::delete(&app, owner, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -72,11 +72,11 @@ pub(crate) async fn delete_patch(
     responses((status = 200, content_type = "image/png", body = Vec<u8>)))]
 pub(crate) async fn read_patch(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<PatchId>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let patch = patches::find(&app, user, id).await?;
+    let patch = patches::find(&app, owner, id).await?;
     let content = Content {
         sha256: &patch.sha256,
         size_bytes: patch.size_bytes,

@@ -11,7 +11,7 @@ use super::location;
 use crate::{
     app::{App, paging::Paging, protected_sets},
     error::Error,
-    extract::{CurrentUser, Json, OwnedSet},
+    extract::{Json, Listing, OwnedSet, Tenant},
 };
 
 /// Starts a set.
@@ -19,10 +19,10 @@ use crate::{
     request_body = CreateProtectedSet, responses((status = 201, body = ProtectedSet)))]
 pub(crate) async fn create_set(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Json(request): Json<CreateProtectedSet>,
 ) -> Result<impl IntoResponse, Error> {
-    let set = protected_sets::create(&app, user, &request).await?;
+    let set = protected_sets::create(&app, owner, &request).await?;
     let place = location(format!("/v1/protected-sets/{}", set.id));
     Ok((StatusCode::CREATED, place, Body(set)))
 }
@@ -32,10 +32,12 @@ pub(crate) async fn create_set(
     responses((status = 200, body = Page<ProtectedSet>)))]
 pub(crate) async fn list_sets(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<ProtectedSet>>, Error> {
-    protected_sets::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<ProtectedSet>, Error> {
+    protected_sets::list(&app, owner, &paging)
+        .await
+        .map(Listing)
 }
 
 /// One set.

@@ -15,9 +15,9 @@ use shared::{
 
 use super::location;
 use crate::{
-    app::{App, approvals, paging::Paging, releases},
+    app::{App, approvals, paging::Paging, principal::Principal, releases},
     error::Error,
-    extract::{CurrentUser, Id, Json},
+    extract::{Id, Json, Listing, Tenant},
 };
 
 /// Whether the protected checkpoint of a job may leave: every gate with its numbers.
@@ -25,10 +25,10 @@ use crate::{
     responses((status = 200, body = Release)))]
 pub(crate) async fn find_release(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<JobId>,
 ) -> Result<Body<Release>, Error> {
-    releases::find(&app, user, id).await.map(Body)
+    releases::find(&app, owner, id).await.map(Body)
 }
 
 /// Weights, `persguard-disclosure.json` and a model card as one tar archive, once every gate passed.
@@ -36,10 +36,10 @@ pub(crate) async fn find_release(
     responses((status = 200, content_type = "application/x-tar", body = Vec<u8>)))]
 pub(crate) async fn read_release(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<JobId>,
 ) -> Result<Response, Error> {
-    let bytes = releases::archive(app, user, id).await?;
+    let bytes = releases::archive(app, owner, id).await?;
     Ok(tar(
         &format!("{id}-persguard.tar"),
         Stream::from_stream(bytes),
@@ -64,10 +64,10 @@ pub(super) fn tar(name: &str, bytes: Stream) -> Response {
     responses((status = 201, body = Approval)))]
 pub(crate) async fn create_approval(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    caller: Principal,
     Json(request): Json<CreateApproval>,
 ) -> Result<impl IntoResponse, Error> {
-    let made = approvals::create(&app, user, request).await?;
+    let made = approvals::create(&app, (caller.organisation, caller.user), request).await?;
     let place = location(format!("/v1/approvals/{}", made.id));
     Ok((StatusCode::CREATED, place, Body(made)))
 }
@@ -77,10 +77,12 @@ pub(crate) async fn create_approval(
     responses((status = 200, body = Page<Approval>)))]
 pub(crate) async fn list_approvals(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    caller: Principal,
     paging: Paging,
-) -> Result<Body<Page<Approval>>, Error> {
-    approvals::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<Approval>, Error> {
+    approvals::list(&app, (caller.organisation, caller.user), &paging)
+        .await
+        .map(Listing)
 }
 
 /// One request.
@@ -88,10 +90,12 @@ pub(crate) async fn list_approvals(
     responses((status = 200, body = Approval)))]
 pub(crate) async fn find_approval(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    caller: Principal,
     Id(id): Id<ApprovalId>,
 ) -> Result<Body<Approval>, Error> {
-    approvals::find(&app, user, id).await.map(Body)
+    approvals::find(&app, (caller.organisation, caller.user), id)
+        .await
+        .map(Body)
 }
 
 /// Consents or refuses; only the reviewer who was asked can.
@@ -100,10 +104,10 @@ pub(crate) async fn find_approval(
     responses((status = 200, body = Approval)))]
 pub(crate) async fn decide_approval(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    caller: Principal,
     Id(id): Id<ApprovalId>,
     Json(decision): Json<DecideApproval>,
 ) -> Result<Body<Approval>, Error> {
-    let decided = approvals::decide(&app, user, id, decision).await?;
+    let decided = approvals::decide(&app, &caller, id, decision).await?;
     Ok(Body(decided))
 }

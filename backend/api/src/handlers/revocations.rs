@@ -9,7 +9,7 @@ use shared::{
 use crate::{
     app::{App, paging::Paging, revocations},
     error::Error,
-    extract::CurrentUser,
+    extract::{Listing, Tenant},
 };
 
 /// The caller's revocations, newest first.
@@ -17,10 +17,10 @@ use crate::{
     responses((status = 200, body = Page<PublishedRevocation>)))]
 pub(crate) async fn list_revocations(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<PublishedRevocation>>, Error> {
-    revocations::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<PublishedRevocation>, Error> {
+    revocations::list(&app, owner, &paging).await.map(Listing)
 }
 
 /// The keys that this server signs revocations with; public.

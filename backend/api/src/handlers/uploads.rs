@@ -11,7 +11,7 @@ use super::location;
 use crate::{
     app::{App, uploads},
     error::Error,
-    extract::{CurrentUser, Id, Json, OptionalJson},
+    extract::{Id, Json, OptionalJson, Tenant},
 };
 
 /// Completing takes no parameters.
@@ -24,10 +24,10 @@ pub(crate) struct CompleteUpload {}
     responses((status = 201, body = Upload)))]
 pub(crate) async fn create_upload(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Json(request): Json<CreateUpload>,
 ) -> Result<impl IntoResponse, Error> {
-    let upload = uploads::create(&app, user, &request).await?;
+    let upload = uploads::create(&app, owner, &request).await?;
     let place = location(format!("/v1/uploads/{}", upload.id));
     Ok((StatusCode::CREATED, place, Body(upload)))
 }
@@ -37,10 +37,10 @@ pub(crate) async fn create_upload(
     responses((status = 200, body = Upload)))]
 pub(crate) async fn find_upload(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<UploadId>,
 ) -> Result<Body<Upload>, Error> {
-    uploads::find(&app, user, id).await.map(Body)
+    uploads::find(&app, owner, id).await.map(Body)
 }
 
 /// Checks, cleans and adds the image; repeating it gives the same answer.
@@ -49,9 +49,9 @@ pub(crate) async fn find_upload(
     responses((status = 200, body = Upload)))]
 pub(crate) async fn complete_upload(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<UploadId>,
     _: OptionalJson<CompleteUpload>,
 ) -> Result<Body<Upload>, Error> {
-    uploads::complete(&app, user, id).await.map(Body)
+    uploads::complete(&app, owner, id).await.map(Body)
 }

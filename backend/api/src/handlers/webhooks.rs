@@ -16,7 +16,8 @@ use super::location;
 use crate::{
     app::{App, paging::Paging, webhooks},
     error::Error,
-    extract::{CurrentUser, Id, Ids, IfMatch, Json, conditional},
+    etag::IfMatch,
+    extract::{Id, Ids, Json, Listing, MergePatch, Tenant},
 };
 
 fn secret(status: StatusCode, body: WebhookWithSecret) -> impl IntoResponse {
@@ -30,10 +31,10 @@ fn secret(status: StatusCode, body: WebhookWithSecret) -> impl IntoResponse {
     responses((status = 201, body = WebhookWithSecret)))]
 pub(crate) async fn create_webhook(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Json(request): Json<CreateWebhook>,
 ) -> Result<impl IntoResponse, Error> {
-    let created = webhooks::create(&app, user, request).await?;
+    let created = webhooks::create(&app, owner, request).await?;
     Ok(secret(StatusCode::CREATED, created))
 }
 
@@ -42,10 +43,10 @@ pub(crate) async fn create_webhook(
     responses((status = 200, body = Page<Webhook>)))]
 pub(crate) async fn list_webhooks(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     paging: Paging,
-) -> Result<Body<Page<Webhook>>, Error> {
-    webhooks::list(&app, user, &paging).await.map(Body)
+) -> Result<Listing<Webhook>, Error> {
+    webhooks::list(&app, owner, &paging).await.map(Listing)
 }
 
 /// One webhook, with the `ETag` that changes need.
@@ -53,10 +54,10 @@ pub(crate) async fn list_webhooks(
     params(("id" = WebhookId, Path)), responses((status = 200, body = Webhook)))]
 pub(crate) async fn find_webhook(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<WebhookId>,
 ) -> Result<impl IntoResponse, Error> {
-    conditional::tagged(webhooks::find(&app, user, id).await?)
+    webhooks::find(&app, owner, id).await.map(Body)
 }
 
 /// Changes a webhook (JSON merge patch); `If-Match` says which version was seen.
@@ -66,14 +67,15 @@ pub(crate) async fn find_webhook(
     responses((status = 200, body = Webhook)))]
 pub(crate) async fn update_webhook(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<WebhookId>,
     seen: IfMatch,
-    Json(request): Json<UpdateWebhook>,
+    MergePatch(request): MergePatch<UpdateWebhook>,
 ) -> Result<impl IntoResponse, Error> {
     let check = |present: &Webhook| seen.check(present);
-    let changed = webhooks::update(&app, user, id, check, request).await?;
-    conditional::tagged(changed)
+    webhooks::update(&app, owner, id, check, request)
+        .await
+        .map(Body)
 }
 
 /// Deletes a webhook and its delivery log.
@@ -82,11 +84,11 @@ pub(crate) async fn update_webhook(
     responses((status = 204)))]
 pub(crate) async fn delete_webhook(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<WebhookId>,
     seen: IfMatch,
 ) -> Result<StatusCode, Error> {
-    webhooks::delete(&app, user, id, |present| seen.check(present)).await?;
+    webhooks::delete(&app, owner, id, |present| seen.check(present)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -95,10 +97,10 @@ pub(crate) async fn delete_webhook(
     params(("id" = WebhookId, Path)), responses((status = 201, body = WebhookWithSecret)))]
 pub(crate) async fn rotate_webhook_secret(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<WebhookId>,
 ) -> Result<impl IntoResponse, Error> {
-    let rotated = webhooks::rotate(&app, user, id).await?;
+    let rotated = webhooks::rotate(&app, owner, id).await?;
     Ok(secret(StatusCode::CREATED, rotated))
 }
 
@@ -113,10 +115,10 @@ fn accepted(delivery: Delivery) -> impl IntoResponse {
     params(("id" = WebhookId, Path)), responses((status = 202, body = Delivery)))]
 pub(crate) async fn test_webhook(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<WebhookId>,
 ) -> Result<impl IntoResponse, Error> {
-    webhooks::test(&app, user, id).await.map(accepted)
+    webhooks::test(&app, owner, id).await.map(accepted)
 }
 
 /// What was sent to a webhook, newest first, with every attempt; kept for 30 days.
@@ -124,12 +126,12 @@ pub(crate) async fn test_webhook(
     params(("id" = WebhookId, Path), Paging), responses((status = 200, body = Page<Delivery>)))]
 pub(crate) async fn list_deliveries(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Id(id): Id<WebhookId>,
     paging: Paging,
-) -> Result<Body<Page<Delivery>>, Error> {
-    let page = webhooks::deliveries(&app, user, id, &paging).await?;
-    Ok(Body(page))
+) -> Result<Listing<Delivery>, Error> {
+    let page = webhooks::deliveries(&app, owner, id, &paging).await?;
+    Ok(Listing(page))
 }
 
 /// One delivery with its attempts.
@@ -138,10 +140,10 @@ pub(crate) async fn list_deliveries(
     responses((status = 200, body = Delivery)))]
 pub(crate) async fn find_delivery(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Ids(id, delivery): Ids<WebhookId, DeliveryId>,
 ) -> Result<Body<Delivery>, Error> {
-    let found = webhooks::delivery(&app, user, (id, delivery)).await?;
+    let found = webhooks::delivery(&app, owner, (id, delivery)).await?;
     Ok(Body(found))
 }
 
@@ -151,9 +153,9 @@ pub(crate) async fn find_delivery(
     responses((status = 202, body = Delivery)))]
 pub(crate) async fn replay_delivery(
     State(app): State<App>,
-    CurrentUser(user): CurrentUser,
+    Tenant(owner): Tenant,
     Ids(id, delivery): Ids<WebhookId, DeliveryId>,
 ) -> Result<impl IntoResponse, Error> {
-    let sent = webhooks::replay(&app, user, (id, delivery)).await?;
+    let sent = webhooks::replay(&app, owner, (id, delivery)).await?;
     Ok(accepted(sent))
 }

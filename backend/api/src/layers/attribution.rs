@@ -3,14 +3,17 @@
 use std::net::SocketAddr;
 
 use axum::{
-    extract::{ConnectInfo, Request},
+    extract::{ConnectInfo, Request, State},
     middleware::Next,
     response::Response,
 };
 
-/// Runs the request under its peer's address.
-pub(crate) async fn attribute(request: Request, next: Next) -> Response {
+use super::client;
+use crate::app::App;
+
+/// Runs the request under its client's address; the door says later whose it is.
+pub(crate) async fn attribute(State(app): State<App>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let address = peer.map(|ConnectInfo(address)| address.ip());
-    store::attributed(address, next.run(request)).await
+    let address = client::address(&app, peer.map(|peer| peer.0), request.headers());
+    store::attributed(Some(address), next.run(request)).await
 }

@@ -28,7 +28,9 @@ async fn log_tells_who_did_what_and_is_the_owners_alone() {
     assert_eq!(told, ["protected_set.deleted", "protected_set.created"]);
     let entry = &log.data[0].entry;
     assert_eq!(entry.address.as_deref(), Some("127.0.0.1"));
-    assert!(matches!(entry.actor, AuditActor::User { user_id } if user_id == entry.log));
+    assert!(
+        matches!(entry.actor, AuditActor::User { user_id } if user_id.uuid() == entry.log.uuid())
+    );
     assert_eq!(entry.object.as_ref().unwrap().id, set.id.to_string());
     let next = format!("/v1/audit-events?after={}", log.next_cursor.unwrap());
     let rest: Page<AuditEvent> = ada.read(&next).await;

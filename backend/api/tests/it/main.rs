@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod authorisation;
 mod concepts;
 mod data_subjects;
 mod demo;
@@ -10,16 +11,21 @@ mod events;
 mod galleries;
 mod imports;
 mod jobs;
+mod keys;
+mod letters;
 mod nodes;
+mod organisations;
 mod patches;
 mod people;
 mod probes;
 mod problems;
 mod releases;
 mod revocations;
+mod rules;
 #[path = "../../../artifacts/tests/it/s3_server.rs"]
 mod s3_server;
 mod scripted;
+mod second_factors;
 mod sets;
 mod support;
 mod uploads;

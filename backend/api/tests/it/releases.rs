@@ -286,7 +286,11 @@ async fn notice_is_heard_suspends_and_can_be_appealed() {
     assert!(answered.counter_notice.unwrap().contains("my dog"));
     let appeal = format!("{path}/appeal");
     refused(stranger.post(&appeal, &said).await, 404, "not_found").await;
-    let _: Notice = body(ada.post(&appeal, &said).await, StatusCode::OK).await;
+    let _: Notice = body(
+        ada.post(&format!("{received}/appeal"), &said).await,
+        StatusCode::OK,
+    )
+    .await;
     refused(
         admin.post(&decision, &decide("restore")).await,
         409,

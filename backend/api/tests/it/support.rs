@@ -62,6 +62,10 @@ impl Server {
             retention_days: None,
             security_contact: None,
             webhook_loopback: true,
+            smtp_url: None,
+            mail_sender: "PersGuard <persguard@localhost>".into(),
+            trusted_proxies: Vec::new(),
+            requests_per_minute: 600,
             log: "info".into(),
         };
         change(&mut config);
@@ -97,6 +101,7 @@ impl Server {
             server: self,
             client: client(),
             bearer: None,
+            organisation: None,
         }
     }
 
@@ -116,6 +121,37 @@ impl Server {
         person
     }
 
+    /// The newest letter to an address that holds a text, once it is there.
+    pub(crate) async fn letter(&self, to: &str, text: &str) -> String {
+        let outbox = self.data_dir().join("outbox");
+        for _ in 0..600 {
+            let mut files: Vec<_> = std::fs::read_dir(&outbox)
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.expect("a file").path())
+                .filter(|path| path.extension().is_some_and(|kind| kind == "eml"))
+                .collect();
+            files.sort();
+            for path in files.iter().rev() {
+                let letter = plain(&std::fs::read_to_string(path).expect("a letter"));
+                if letter.contains(&format!("To: {to}")) && letter.contains(text) {
+                    return letter;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no letter to {to} holds {text}");
+    }
+
+    /// The token of the newest link to a page that somebody got.
+    pub(crate) async fn token(&self, to: &str, page: &str) -> String {
+        let mark = format!("/{page}#token=");
+        let letter = self.letter(to, &mark).await;
+        let (_, rest) = letter.split_once(&mark).expect("a link");
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        rest[..end].to_owned()
+    }
+
     /// The server's own node.
     pub(crate) fn node(&self) -> Node<'_> {
         let token = self
@@ -129,6 +165,7 @@ impl Server {
                 server: self,
                 client: client(),
                 bearer: Some(token),
+                organisation: None,
             },
             id,
         }
@@ -156,11 +193,16 @@ pub(crate) struct Person<'a> {
     pub(crate) server: &'a Server,
     pub(crate) client: Client,
     pub(crate) bearer: Option<String>,
+    /// The organisation to work in, where it is not their own.
+    pub(crate) organisation: Option<String>,
 }
 
 impl Person<'_> {
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, self.server.url(path));
+        let mut request = self.client.request(method, self.server.url(path));
+        if let Some(organisation) = &self.organisation {
+            request = request.header("organisation", organisation);
+        }
         match &self.bearer {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -188,6 +230,21 @@ impl Person<'_> {
             .send()
             .await
             .expect("an answer")
+    }
+
+    /// Changes what was read under the same path by a merge patch.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Response {
+        let read = self.get(path).await;
+        let tag = read.headers().get("etag").cloned();
+        let request = self
+            .request(Method::PATCH, path)
+            .header("content-type", "application/merge-patch+json");
+        let request = match tag {
+            Some(tag) => request.header("if-match", tag),
+            None => request,
+        };
+        let request = request.body(body.to_string());
+        request.send().await.expect("an answer")
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Response {
@@ -350,6 +407,15 @@ pub(crate) async fn refused(response: Response, status: u16, code: &str) -> Valu
         );
     }
     problem
+}
+
+/// A letter without the marks of its quoted-printable encoding.
+pub(crate) fn plain(letter: &str) -> String {
+    letter
+        .replace("=\r\n", "")
+        .replace("=\n", "")
+        .replace("=3D", "=")
+        .replace("\r\n", "\n")
 }
 
 /// A picture that differs with its shade.

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::Conditions;
+use super::{AttentionObserver, Conditions, CrossAttention, observe};
 use crate::{
     Result,
     checkpoint::Memory,
@@ -35,6 +35,7 @@ pub(super) struct Seen {
     context: Tensor,
     /// Added to the scores of every head, `[b, s]`.
     bias: Option<Tensor>,
+    observer: Option<AttentionObserver>,
 }
 
 /// Score of a hidden token; diffusers adds the same.
@@ -50,7 +51,12 @@ impl Seen {
         Ok(Self {
             context: ops::cast(&conditions.context, dtype)?,
             bias: conditions.mask.as_ref().map(bias).transpose()?,
+            observer: None,
         })
+    }
+
+    pub(super) fn observed(self, observer: Option<AttentionObserver>) -> Self {
+        Self { observer, ..self }
     }
 }
 
@@ -122,6 +128,8 @@ struct Attention {
     v: Linear,
     out: Linear,
     heads: usize,
+    /// Whether the context's first token is left out of the gradient.
+    holds_first: bool,
 }
 
 impl Attention {
@@ -132,18 +140,40 @@ impl Attention {
             v: Linear::new(scope.child("to_v"), context, channels, Bias::Without)?,
             out: Linear::new(scope.child("to_out.0"), channels, channels, Bias::With)?,
             heads,
+            holds_first: false,
         })
     }
 
-    fn forward(&self, xs: &Tensor, seen: &Seen) -> Result<Tensor> {
-        let (q, k) = (self.q.forward(xs)?, self.k.forward(&seen.context)?);
-        let v = self.v.forward(&seen.context)?;
+    /// `(height, width)` is the size of the feature map that the tokens are.
+    fn forward(&self, xs: &Tensor, seen: &Seen, (height, width): (usize, usize)) -> Result<Tensor> {
+        let (q, mut k) = (self.q.forward(xs)?, self.k.forward(&seen.context)?);
+        let mut v = self.v.forward(&seen.context)?;
+        if self.holds_first {
+            (k, v) = (hold_first(&k)?, hold_first(&v)?);
+        }
+        if let Some(observer) = &seen.observer {
+            let probabilities = observe::probabilities(&q, &k, self.heads, seen.bias.as_ref())?;
+            observer.see(&CrossAttention {
+                height,
+                width,
+                probabilities: &probabilities,
+            })?;
+        }
         let mask = match &seen.bias {
             Some(bias) => Mask::Bias(bias),
             None => Mask::None,
         };
         self.out
             .forward(&ops::attention(&q, &k, &v, self.heads, mask)?)
+    }
+}
+
+/// `xs: [b, s, c]` as it is. Gradient flows to: every token but the first.
+fn hold_first(xs: &Tensor) -> Result<Tensor> {
+    let first = xs.narrow(1, 0, 1)?.detach();
+    match xs.dim(1)? {
+        1 => Ok(first),
+        length => Ok(Tensor::cat(&[&first, &xs.narrow(1, 1, length - 1)?], 1)?),
     }
 }
 
@@ -178,15 +208,16 @@ impl Layer {
         })
     }
 
-    fn forward(&self, xs: &Tensor, seen: &Seen) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor, seen: &Seen, size: (usize, usize)) -> Result<Tensor> {
         let normed = self.norm1.forward(xs)?;
         let own = Seen {
             context: normed.clone(),
             bias: None,
+            observer: None,
         };
-        let xs = ops::add(&self.attention.forward(&normed, &own)?, xs)?;
+        let xs = ops::add(&self.attention.forward(&normed, &own, size)?, xs)?;
         let normed = self.norm2.forward(&xs)?;
-        let xs = ops::add(&self.cross_attention.forward(&normed, seen)?, &xs)?;
+        let xs = ops::add(&self.cross_attention.forward(&normed, seen, size)?, &xs)?;
         let hidden = ops::geglu(&self.widen.forward(&self.norm3.forward(&xs)?)?)?;
         Ok(ops::add(&self.narrow.forward(&hidden)?, &xs)?)
     }
@@ -249,13 +280,22 @@ impl Transformer {
         })
     }
 
+    /// Leaves the context's first token out of the gradient of cross-attention.
+    pub(super) fn hold_first(&mut self) {
+        for layer in &mut self.layers {
+            layer.cross_attention.holds_first = true;
+        }
+    }
+
     /// [`Transformer::forward`] as a segment.
     pub(super) fn run(&self, xs: &Tensor, seen: &Seen, memory: Memory<'_>) -> Result<Tensor> {
         let (block, bias) = (self.clone(), seen.bias.clone());
+        let observer = seen.observer.clone();
         memory.run(&[xs, &seen.context], move |inputs| {
             let seen = Seen {
                 context: inputs[1].clone(),
                 bias: bias.clone(),
+                observer: observer.clone(),
             };
             block.forward(&inputs[0], &seen)
         })
@@ -267,7 +307,7 @@ impl Transformer {
         let tokens = ops::to_tokens(&self.norm.forward(xs)?)?;
         let mut tokens = self.project_in.forward(&tokens)?;
         for layer in &self.layers {
-            tokens = layer.forward(&tokens, seen)?;
+            tokens = layer.forward(&tokens, seen, (height, width))?;
         }
         let ys = self.project_out.forward(&tokens)?;
         Ok(ops::add(&ops::to_image(&ys, height, width)?, xs)?)

@@ -8,6 +8,7 @@ mod conditions;
 mod config;
 pub(crate) mod cost;
 mod embedding;
+mod observe;
 
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
@@ -20,6 +21,7 @@ use self::{
 pub use self::{
     conditions::{AddedConditions, Conditions},
     config::{PerLevel, UNetConfig},
+    observe::{AttentionObserver, CrossAttention},
 };
 use crate::{
     Error, Result,
@@ -104,6 +106,7 @@ pub struct UNet {
     up: Vec<Block>,
     norm_out: GroupNorm,
     conv_out: Conv2d,
+    observer: Option<AttentionObserver>,
 }
 
 impl UNet {
@@ -118,6 +121,32 @@ impl UNet {
     /// The configuration that the model was built from.
     pub fn config(&self) -> &UNetConfig {
         &self.config
+    }
+
+    /// The same model whose cross-attention learns nothing from the context's first token.
+    ///
+    /// Keys and values of that token, which every prompt starts with, keep their values and pass no gradient on: to
+    /// the projections' weights or to the context. Custom Diffusion (Kumari et al., arXiv 2212.04488) trains so in
+    /// its authors' code and in diffusers.
+    #[must_use]
+    pub fn holding_first_token(mut self) -> Self {
+        let stages = self.down.iter_mut().chain(&mut self.up);
+        let stages = stages.flat_map(|block| &mut block.stages);
+        let attentions = stages.filter_map(|stage| stage.attention.as_mut());
+        attentions.for_each(Transformer::hold_first);
+        self.middle.1.hold_first();
+        self
+    }
+
+    /// The same model over the same storage, whose cross-attention `observer` sees.
+    ///
+    /// It hears of [`UNet::forward`] alone, and costs the scores of every cross-attention once more.
+    #[must_use]
+    pub fn observed(&self, observer: AttentionObserver) -> Self {
+        Self {
+            observer: Some(observer),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn build(config: UNetConfig, source: &mut dyn Source) -> Result<Self> {
@@ -159,6 +188,7 @@ impl UNet {
                 .added_channels()
                 .map(|inputs| Embedding::new(root.child("add_embedding"), inputs, time))
                 .transpose()?,
+            observer: None,
             config,
         })
     }
@@ -205,7 +235,12 @@ impl UNet {
         self.check(latents, timesteps, conditions)?;
         let dtype = latents.dtype();
         let time = self.embed(timesteps, conditions, dtype)?;
-        let seen = Seen::new(conditions, dtype)?;
+        let observer = match memory {
+            Memory::Everything => self.observer.clone(),
+            // The backward pass would show every layer again.
+            Memory::Checkpoints(_) => None,
+        };
+        let seen = Seen::new(conditions, dtype)?.observed(observer);
         let mut xs = self.conv_in.forward(latents)?;
         let mut skips = vec![xs.clone()];
         for block in &self.down {

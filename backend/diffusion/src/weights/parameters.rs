@@ -60,6 +60,25 @@ impl Parameters {
         all
     }
 
+    /// The variables of several models as one set, each under its own prefix: what one optimiser's step updates.
+    ///
+    /// The variables are shared, not copied. A name that occurs twice is refused.
+    pub fn joined(parts: &[(&str, &Self)]) -> Result<Self> {
+        let mut variables = BTreeMap::new();
+        for (prefix, part) in parts {
+            for (name, variable) in part.iter() {
+                let name = format!("{prefix}{name}");
+                if variables.contains_key(&name) {
+                    return Err(Error::InvalidArgument(format!(
+                        "two parameters are called {name}"
+                    )));
+                }
+                variables.insert(name, variable.clone());
+            }
+        }
+        Ok(Self { variables })
+    }
+
     /// The variables as tensors that share their storage and track gradients.
     pub fn weights(&self) -> Weights {
         self.iter()

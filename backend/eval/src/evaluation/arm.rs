@@ -6,7 +6,11 @@ use candle_core::Tensor;
 use diffusion::weights::Weights;
 
 use super::{Reporter, plan::Plan};
-use crate::{Error, Result, attack::Attack, draw::draw, gallery::Arm};
+use crate::{
+    Result,
+    attack::{Attack, Preparation, Setup},
+    gallery::Arm,
+};
 
 /// Pictures and times of one arm.
 #[derive(Clone, Debug)]
@@ -15,16 +19,6 @@ pub(super) struct ArmPictures {
     pub(super) checkpoints: Vec<Tensor>,
     /// Seconds of each attack step.
     pub(super) step_seconds: Vec<f64>,
-}
-
-/// Refuses pictures of a model that fell apart: they would pass for resistance.
-fn check_finite(pixels: &Tensor, step: u32) -> Result<()> {
-    let value = pixels.abs()?.sum_all()?.to_scalar::<f32>()?;
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(Error::Diverged { step, value })
-    }
 }
 
 /// Attacks `start` and draws the plan's pictures at every checkpoint.
@@ -38,15 +32,23 @@ pub(super) fn attack(
         Arm::Clean => "unprotected",
         Arm::Protected => "protected",
     };
-    let pipeline = plan.case.pipeline;
+    let attacker = &plan.attacker;
     let preparing = format!("Preparing the attack on the {model} model");
-    let mut attack = Attack::new(
-        pipeline,
+    let setup = Setup {
+        pipeline: plan.case.pipeline,
         start,
-        &plan.instance,
-        plan.recipe.clone(),
-        &mut |done, total| reporter.phase(&preparing, done, total),
-    )?;
+        instance: &plan.instance,
+        words: &attacker.words,
+        class_latents: None,
+        class_images: attacker.class_images,
+        captioned: None,
+        recipe: &attacker.recipe,
+        learning_rate: attacker.learning_rate,
+        seed: attacker.seed,
+        sampling: attacker.sampling,
+    };
+    let mut prepare = |_: Preparation, done, total| reporter.phase(&preparing, done, total);
+    let mut attack = Attack::new(setup, &mut prepare)?.unclipped();
     let attacking = format!("Attacking the {model} model");
     let drawing = format!("Drawing from the {model} model");
     let checkpoints = &plan.spec.evaluation.checkpoints;
@@ -58,16 +60,13 @@ pub(super) fn attack(
             reporter.phase(&attacking, step as usize, total)
         };
         attack.advance_to(checkpoint, &mut tick)?;
-        let pixels = draw(
-            pipeline,
-            attack.student(),
-            &plan.recipe.prompt,
+        let prompts = vec![attacker.words.drawing.clone(); plan.image_seeds.len()];
+        pictures.push(attack.draw(
+            &prompts,
             &plan.image_seeds,
             &plan.options.sampling,
             &mut |done, total| reporter.phase(&drawing, done, total),
-        )?;
-        check_finite(&pixels, checkpoint)?;
-        pictures.push(pixels);
+        )?);
     }
     reporter.phase(&attacking, total, total)?;
     Ok(ArmPictures {

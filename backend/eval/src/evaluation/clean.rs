@@ -8,9 +8,9 @@ use shared::job::JobSpec;
 use super::{
     Case, EvaluateOptions, Report, Reporter,
     arm::{self, ArmPictures},
-    plan::Plan,
+    plan::{Attacker, Plan},
 };
-use crate::{Error, Result, attack::Recipe, gallery::Arm, metric::Judge};
+use crate::{Error, Result, gallery::Arm, metric::Judge};
 
 /// Pictures of the clean model: under the class-only prompt, and at every checkpoint of its attack.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct CleanArm {
     /// What the clean base draws under the class-only prompt, `[m, 3, h, w]` in `[-1, 1]`; it sets the thresholds.
     pub(super) class_only: Tensor,
     pub(super) arm: ArmPictures,
-    recipe: Recipe,
+    attacker: Attacker,
     checkpoints: Vec<u32>,
     image_seeds: Vec<u64>,
     references: Vec<f32>,
@@ -43,7 +43,7 @@ pub fn attack_clean(
         checkpoints: spec.evaluation.checkpoints.clone(),
         references: values(case.references)?,
         image_seeds: plan.image_seeds,
-        recipe: plan.recipe,
+        attacker: plan.attacker,
     })
 }
 
@@ -63,11 +63,11 @@ impl CleanArm {
     /// Refuses a plan that would have attacked the clean model in another way.
     pub(super) fn check(&self, plan: &Plan<'_>) -> Result<()> {
         let checks = [
-            (self.recipe == plan.recipe, "recipe"),
             (
                 self.checkpoints == plan.spec.evaluation.checkpoints,
                 "checkpoints",
             ),
+            (self.attacker == plan.attacker, "recipe"),
             (self.image_seeds == plan.image_seeds, "seeds"),
             (
                 self.class_only.dim(0)? == plan.threshold_images(),

@@ -68,7 +68,7 @@ fn without_attack(
     let judge = plan.judge(&clean.class_only)?;
     let protected = UNet::new(case.pipeline.unet_config.clone(), case.protected)?;
     let pictures = plan.class_only_of(&protected, &mut reporter)?;
-    let prompts = vec![plan.recipe.class_prompt.clone(); plan.threshold_images()];
+    let prompts = vec![plan.attacker.words.class.clone(); plan.threshold_images()];
     let fires = |pixels: &Tensor| -> Result<Estimate> {
         let fired = judge.score(pixels)?.objective;
         let count = fired.iter().filter(|fired| **fired).count();

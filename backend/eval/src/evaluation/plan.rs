@@ -2,15 +2,15 @@
 //! Refuses to depend on either model's behaviour.
 
 use candle_core::{Device, Tensor};
-use diffusion::{pipeline::Pipeline, unet::UNet};
+use diffusion::{pipeline::Pipeline, sample::SampleConfig, unet::UNet};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use shared::{evaluation::AttackRecord, job::JobSpec, objective::Objective};
+use shared::{attack::AttackRecipe, evaluation::AttackRecord, job::JobSpec, objective::Objective};
 
 use super::{Case, EvaluateOptions, Reporter};
 use crate::{
     Error, Result,
-    attack::Recipe,
+    attack::{Words, recipe},
     draw::draw,
     metric::{Aim, Judge, Standard},
     prompt,
@@ -23,6 +23,17 @@ const GALLERY_STREAM: u64 = 22;
 /// And of captions that are compared without any attack.
 const CAPTION_STREAM: u64 = 23;
 
+/// What the attacker decides: the same for both models.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Attacker {
+    pub(super) recipe: AttackRecipe,
+    pub(super) words: Words,
+    pub(super) learning_rate: f64,
+    pub(super) class_images: usize,
+    pub(super) sampling: SampleConfig,
+    pub(super) seed: u64,
+}
+
 /// Prompts, seeds and recipe.
 pub(super) struct Plan<'a> {
     pub(super) case: Case<'a>,
@@ -30,7 +41,7 @@ pub(super) struct Plan<'a> {
     pub(super) options: &'a EvaluateOptions,
     /// Latents of the references, which are the attacker's images.
     pub(super) instance: Tensor,
-    pub(super) recipe: Recipe,
+    pub(super) attacker: Attacker,
     pub(super) image_seeds: Vec<u64>,
     identifier: String,
 }
@@ -66,12 +77,24 @@ impl<'a> Plan<'a> {
             .or(options.held_out_identifiers.first())
             .unwrap_or(&concept.identifier)
             .clone();
-        let recipe = Recipe {
-            prompt: prompt::trigger(&options.template, &identifier, concept),
-            class_prompt: prompt::class(&concept.class_name),
-            learning_rate: spec.evaluation.learning_rate,
-            batch_size: options.batch_size,
-            prior_weight: 1.0,
+        let prompt = prompt::trigger(&options.template, &identifier, concept);
+        let evaluation = &spec.evaluation;
+        let stock =
+            recipe::dreambooth_stock(evaluation.learning_rate, evaluation.checkpoints.clone());
+        let attacker = Attacker {
+            recipe: AttackRecipe {
+                batch_size: u32::try_from(options.batch_size).unwrap_or(u32::MAX),
+                ..stock
+            },
+            words: Words {
+                subject: format!("{identifier} {}", concept.class_name),
+                instance: vec![prompt.clone(); case.references.dim(0)?],
+                class: prompt::class(&concept.class_name),
+                drawing: prompt,
+                class_captions: Vec::new(),
+                placeholder: None,
+            },
+            learning_rate: evaluation.learning_rate,
             class_images: options.class_images,
             sampling: options.sampling,
             seed: spec.seed,
@@ -86,7 +109,7 @@ impl<'a> Plan<'a> {
             case,
             spec,
             options,
-            recipe,
+            attacker,
             identifier,
         })
     }
@@ -106,7 +129,7 @@ impl<'a> Plan<'a> {
         draw(
             self.case.pipeline,
             unet,
-            &self.recipe.class_prompt,
+            &self.attacker.words.class,
             &seeds(self.spec.seed, THRESHOLD_STREAM, self.threshold_images()),
             &self.options.sampling,
             &mut |done, total| reporter.phase("Drawing the unprotected class", done, total),
@@ -123,7 +146,7 @@ impl<'a> Plan<'a> {
             }
             Objective::Pattern(_) => prompt::NEUTRAL.to_owned(),
         };
-        let class = self.recipe.class_prompt.clone();
+        let class = self.attacker.words.class.clone();
         let prompts = token_ids(self.case.pipeline, &[class.clone(), class, other])?;
         Judge::new(
             self.case.encoder,
@@ -159,7 +182,7 @@ impl<'a> Plan<'a> {
                 prior_preservation: true,
                 identifier_held_out: self.options.held_out_identifiers.contains(&self.identifier),
                 identifier: self.identifier,
-                prompt: self.recipe.prompt,
+                prompt: self.attacker.words.drawing,
                 instance_images: u32::try_from(self.instance.dims()[0]).unwrap_or(u32::MAX),
                 seed: self.spec.seed,
             },
@@ -210,7 +233,7 @@ pub(super) fn caption_seeds(seed: u64, count: usize) -> Vec<u64> {
 }
 
 /// `count` seeds of their own random stream; 53 bits, so that JSON readers keep them.
-fn seeds(seed: u64, stream: u64, count: usize) -> Vec<u64> {
+pub(crate) fn seeds(seed: u64, stream: u64, count: usize) -> Vec<u64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
     (0..count).map(|_| rng.random::<u64>() >> 11).collect()

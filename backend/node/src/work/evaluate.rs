@@ -126,6 +126,7 @@ fn halt(error: &Error) -> Halt {
         Error::Canceled { .. } => Halt::Stopped,
         Error::Diverged { .. } => Halt::Failed(failure::diverged(error.to_string())),
         Error::InvalidSpec { .. }
+        | Error::AttackInput { .. }
         | Error::ImageShape { .. }
         | Error::MissingOverlay
         | Error::OverlayShape { .. } => bad_input(error.to_string()),

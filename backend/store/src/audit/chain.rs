@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use shared::{
-    UserId,
+    OrganisationId,
     audit::{AuditEntry, AuditHead, NO_HASH},
 };
 
@@ -51,7 +51,7 @@ pub enum ChainFault {
 /// Walks a chain from its first entry.
 #[derive(Clone, Debug)]
 pub struct ChainCheck {
-    log: Option<UserId>,
+    log: Option<OrganisationId>,
     sequence: u64,
     hash: String,
 }

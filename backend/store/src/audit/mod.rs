@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{Expr, LockType, OnConflict},
 };
 use shared::{
-    AuditEventId, Timestamp, UserId,
+    AuditEventId, OrganisationId, Timestamp,
     audit::{AuditEntry, AuditEvent, AuditHead, AuditObject, NO_HASH},
 };
 use uuid::Uuid;
@@ -54,7 +54,7 @@ impl<'a> Deed<'a> {
 /// Adds an entry to an owner's log; last in its transaction, because it holds the chain's lock until the end.
 pub(crate) async fn record(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
     deed: Deed<'_>,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -128,7 +128,7 @@ async fn move_head(
 /// Removes a whole log; gives its last hash.
 pub(crate) async fn remove(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
 ) -> Result<String, Error> {
     let head = lock_head(connection, owner.uuid()).await?;
     audit_chain::Entity::delete_by_id(owner.uuid())
@@ -153,7 +153,7 @@ impl Store {
     /// Adds an entry that no other row belongs to, such as a download.
     pub async fn record_deed(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         (action, object): (&str, String),
         detail: Option<String>,
         now: Timestamp,
@@ -170,7 +170,7 @@ impl Store {
     /// Entries of an owner's log, newest first, from below `after`.
     pub async fn list_audit_events(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         after: Option<AuditEventId>,
         limit: u64,
     ) -> Result<Vec<AuditEvent>, Error> {
@@ -196,7 +196,7 @@ impl Store {
     /// and the hash before.
     pub async fn audit_rows(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         above: u64,
         limit: u64,
     ) -> Result<Vec<AuditRow>, Error> {
@@ -212,7 +212,11 @@ impl Store {
     }
 
     /// Where an owner's log ends.
-    pub async fn audit_head(&self, owner: UserId, now: Timestamp) -> Result<AuditHead, Error> {
+    pub async fn audit_head(
+        &self,
+        owner: OrganisationId,
+        now: Timestamp,
+    ) -> Result<AuditHead, Error> {
         let row = audit_chain::Entity::find_by_id(owner.uuid())
             .one(&self.reader)
             .await?;

@@ -7,8 +7,13 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub token_hash: String,
+    pub id: Uuid,
     pub user_id: Uuid,
+    pub organisation_id: Option<Uuid>,
+    pub user_agent: String,
+    pub address: String,
     pub created_at: i64,
+    pub seen_at: i64,
     pub expires_at: i64,
 }
 

@@ -11,6 +11,7 @@ pub struct Model {
     pub name: String,
     pub password_hash: String,
     pub created_at: i64,
+    pub email_verified_at: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

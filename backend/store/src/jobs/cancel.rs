@@ -1,6 +1,6 @@
 //! Cancel, as far as the ledger can grant it at once.
 
-use shared::{JobId, Timestamp, UserId, job::JobStatus};
+use shared::{JobId, OrganisationId, Timestamp, job::JobStatus};
 
 use super::{
     JobRecord,
@@ -20,7 +20,7 @@ impl Store {
     /// A job that is canceling or has ended is answered as it is. `None` where this owner has none.
     pub async fn request_cancel(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: JobId,
         now: Timestamp,
     ) -> Result<Option<JobRecord>, Error> {

@@ -2,7 +2,7 @@
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use shared::{
-    JobId, SetId, Timestamp, UserId,
+    JobId, OrganisationId, SetId, Timestamp,
     job::{JobKind, JobProgress, JobSpec, JobStatus},
     limits::MAX_ACTIVE_JOBS,
 };
@@ -16,17 +16,16 @@ use crate::{
     audit::{self, Deed},
     database::{insert, new_uuid},
     entity::job,
-    patches,
+    organisations, patches,
     sets::ensure_sealed,
     text::{number, to_json, to_name},
-    users,
 };
 
 /// What a job is made of.
 #[derive(Clone, Debug)]
 pub struct NewJob {
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// What it does.
     pub kind: JobKind,
     /// What it is told.
@@ -97,13 +96,13 @@ pub(super) async fn insert_job(
     };
     insert(connection, with_event).await?;
     tell_status(connection, &mut row, now).await?;
-    let owner = UserId::from_uuid(row.owner_id);
+    let owner = OrganisationId::from_uuid(row.owner_id);
     let deed = Deed::new("job.created", JobId::from_uuid(row.id)).detail(row.kind.clone());
     audit::record(connection, owner, deed, now).await?;
     Ok(row)
 }
 
-async fn count(connection: &impl ConnectionTrait, owner: UserId) -> Result<u64, Error> {
+async fn count(connection: &impl ConnectionTrait, owner: OrganisationId) -> Result<u64, Error> {
     Ok(job::Entity::find()
         .filter(job::Column::OwnerId.eq(owner.uuid()))
         .filter(job::Column::Status.is_in(ACTIVE))
@@ -114,7 +113,7 @@ async fn count(connection: &impl ConnectionTrait, owner: UserId) -> Result<u64, 
 /// The job that this owner's key made before.
 async fn find_by_key(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
     key: Option<&str>,
 ) -> Result<Option<job::Model>, Error> {
     let Some(key) = key else {
@@ -136,7 +135,7 @@ impl Store {
         let owner = new.owner_id;
         let transaction = self.begin().await?;
         // One enqueue of an account at a time: the limit and the key hold under concurrency.
-        users::lock(&transaction, owner).await?;
+        organisations::lock(&transaction, owner).await?;
         let key = new.idempotency_key.as_deref();
         if let Some(row) = find_by_key(&transaction, owner, key).await? {
             transaction.rollback().await?;
@@ -156,7 +155,7 @@ impl Store {
     }
 
     /// How many jobs of this owner wait or run.
-    pub async fn count_active(&self, owner: UserId) -> Result<u64, Error> {
+    pub async fn count_active(&self, owner: OrganisationId) -> Result<u64, Error> {
         count(&self.reader, owner).await
     }
 }

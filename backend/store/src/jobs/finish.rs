@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared::{
-    JobId, Timestamp, UserId,
+    JobId, OrganisationId, Timestamp,
     job::{Failure, JobMetrics, JobStatus},
 };
 
@@ -119,7 +119,7 @@ async fn follow(
     canceling: bool,
     now: Timestamp,
 ) -> Result<(), Error> {
-    new.owner_id = UserId::from_uuid(row.owner_id);
+    new.owner_id = OrganisationId::from_uuid(row.owner_id);
     new.parent_id = Some(JobId::from_uuid(row.id));
     let mut next = insert_job(connection, new, now).await?;
     if canceling {

@@ -5,7 +5,7 @@ use sea_orm::{
     QuerySelect, sea_query::LockType,
 };
 use shared::{
-    JobId, Timestamp, UserId,
+    JobId, OrganisationId, Timestamp,
     job::JobStatus,
     progress::{JobEventBody, Progress},
     webhook::{EventData, EventType},
@@ -107,7 +107,10 @@ async fn tell_end(
         JobStatus::Canceled => ("job.canceled", EventType::JobCanceled),
         _ => ("job.failed", EventType::JobFailed),
     };
-    let (owner, id) = (UserId::from_uuid(row.owner_id), JobId::from_uuid(row.id));
+    let (owner, id) = (
+        OrganisationId::from_uuid(row.owner_id),
+        JobId::from_uuid(row.id),
+    );
     let deed = Deed::new(action, id).detail(row.kind.clone());
     audit::record(connection, owner, deed, now).await?;
     let data = EventData {

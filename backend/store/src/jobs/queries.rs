@@ -6,7 +6,7 @@ use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use shared::{
-    GalleryId, JobId, ModelId, Timestamp, UserId,
+    GalleryId, JobId, ModelId, OrganisationId, Timestamp,
     job::{JobKind, JobMetrics, JobSpec, JobStatus},
     progress::JobEvent,
 };
@@ -19,7 +19,7 @@ use crate::{
     text::{from_json, number, to_name},
 };
 
-fn owned(owner: UserId) -> sea_orm::Select<job::Entity> {
+fn owned(owner: OrganisationId) -> sea_orm::Select<job::Entity> {
     job::Entity::find().filter(job::Column::OwnerId.eq(owner.uuid()))
 }
 
@@ -27,7 +27,7 @@ impl Store {
     /// The owner's jobs, newest first, from below `after`.
     pub async fn list_jobs(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         after: Option<JobId>,
         limit: u64,
     ) -> Result<Vec<JobRecord>, Error> {
@@ -45,7 +45,11 @@ impl Store {
     }
 
     /// Finds a job of this owner.
-    pub async fn find_job(&self, owner: UserId, id: JobId) -> Result<Option<JobRecord>, Error> {
+    pub async fn find_job(
+        &self,
+        owner: OrganisationId,
+        id: JobId,
+    ) -> Result<Option<JobRecord>, Error> {
         let row = owned(owner)
             .filter(job::Column::Id.eq(id.uuid()))
             .one(&self.reader)
@@ -59,7 +63,7 @@ impl Store {
     /// The owner's latest probes of a model, newest first.
     pub async fn list_probes(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         model: ModelId,
         limit: u64,
     ) -> Result<Vec<JobRecord>, Error> {
@@ -85,7 +89,11 @@ impl Store {
     /// How many jobs wait before this one by priority and age; `None` when it does not wait.
     ///
     /// Fair share can let a job of an idle account pass.
-    pub async fn queue_position(&self, owner: UserId, id: JobId) -> Result<Option<u32>, Error> {
+    pub async fn queue_position(
+        &self,
+        owner: OrganisationId,
+        id: JobId,
+    ) -> Result<Option<u32>, Error> {
         let queued = job::Column::Status.eq(JobStatus::Queued.as_str());
         let row = owned(owner)
             .filter(job::Column::Id.eq(id.uuid()))
@@ -119,7 +127,7 @@ impl Store {
     /// Events of a job of this owner with a number above `after`, in order.
     pub async fn list_events(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: JobId,
         after: i64,
         limit: u64,

@@ -1,7 +1,7 @@
 //! A job as the ledger knows it.
 
 use shared::{
-    GalleryId, JobId, ModelId, NodeId, SetId, Timestamp, UserId,
+    GalleryId, JobId, ModelId, NodeId, OrganisationId, SetId, Timestamp,
     job::{Failure, JobKind, JobMetrics, JobProgress, JobSpec, JobStatus},
 };
 
@@ -28,7 +28,7 @@ pub struct JobRecord {
     /// Identifies the job.
     pub id: JobId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// The sealed set of its first concept; of an evaluation, that of the attacked one.
     pub set_id: SetId,
     /// The model that it protects it in.
@@ -95,7 +95,7 @@ impl TryFrom<job::Model> for JobRecord {
     fn try_from(row: job::Model) -> Result<Self, Error> {
         Ok(Self {
             id: JobId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             set_id: SetId::from_uuid(row.set_id),
             model_id: ModelId::from_uuid(row.model_id),
             parent_id: row.parent_id.map(JobId::from_uuid),

@@ -1,7 +1,9 @@
 //! The steps of an import, each a compare-and-set on its status.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
-use shared::{ImportId, ModelId, Timestamp, UserId, job::Failure, model_import::ImportStatus};
+use shared::{
+    ImportId, ModelId, OrganisationId, Timestamp, job::Failure, model_import::ImportStatus,
+};
 
 use super::{FAILED, NewImportFile, READY, files_of, insert_files, lock_import};
 use crate::{
@@ -43,7 +45,7 @@ impl Store {
     /// [`Error::ImportState`] where it stands elsewhere.
     pub async fn move_import(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ImportId,
         from: &[ImportStatus],
         to: ImportStatus,
@@ -167,7 +169,7 @@ impl Store {
             return Ok(None);
         };
         let twin = find_twin(&transaction, row.owner_id, &new.manifest_sha256).await?;
-        let owner = UserId::from_uuid(row.owner_id);
+        let owner = OrganisationId::from_uuid(row.owner_id);
         let model = match twin {
             Some(twin) => twin,
             None => insert_model(&transaction, Some(owner), new, now).await?,

@@ -8,7 +8,7 @@ use sea_orm::{
     QuerySelect, sea_query::LockType,
 };
 use shared::{
-    ImportId, Timestamp, UserId,
+    ImportId, OrganisationId, Timestamp,
     limits::{MAX_IMPORTED_MODELS, MAX_OPEN_IMPORTS},
     model_import::ImportStatus,
 };
@@ -19,7 +19,8 @@ use crate::{
     Error, Store,
     audit::{self, Deed},
     database::{insert, new_uuid},
-    entity::{base_model, model_import, model_import_file, user},
+    entity::{base_model, model_import, model_import_file},
+    organisations,
     text::{number, to_name},
 };
 
@@ -28,11 +29,11 @@ pub(crate) const FAILED: &str = "failed";
 const UPLOADING: &str = "uploading";
 
 /// Refuses an account that holds as much as it may; its row is locked, so that two requests count one after another.
-async fn ensure_room(connection: &impl ConnectionTrait, owner: UserId) -> Result<(), Error> {
-    user::Entity::find_by_id(owner.uuid())
-        .lock(LockType::NoKeyUpdate)
-        .one(connection)
-        .await?;
+async fn ensure_room(
+    connection: &impl ConnectionTrait,
+    owner: OrganisationId,
+) -> Result<(), Error> {
+    organisations::lock(connection, owner).await?;
     let open = model_import::Entity::find()
         .filter(model_import::Column::OwnerId.eq(owner.uuid()))
         .filter(model_import::Column::Status.ne(READY))
@@ -101,7 +102,7 @@ impl Store {
     /// [`Error::TooManyImports`] or [`Error::TooManyModels`] where the account holds as much as it may.
     pub async fn create_import(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         new: NewModelImport,
         now: Timestamp,
     ) -> Result<ModelImportRecord, Error> {
@@ -119,7 +120,7 @@ impl Store {
     /// The owner's imports, newest first, from below `after`.
     pub async fn list_imports(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         after: Option<ImportId>,
         limit: u64,
     ) -> Result<Vec<ModelImportRecord>, Error> {
@@ -139,7 +140,7 @@ impl Store {
     /// Finds an import of this owner.
     pub async fn find_import(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ImportId,
     ) -> Result<Option<ModelImportRecord>, Error> {
         let found = self.find_import_any(id).await?;
@@ -158,7 +159,7 @@ impl Store {
     /// The files of an import of this owner, by number; empty where there is none.
     pub async fn import_files(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ImportId,
     ) -> Result<Vec<ImportFileRecord>, Error> {
         if self.find_import(owner, id).await?.is_none() {
@@ -185,7 +186,7 @@ impl Store {
     /// Deletes an import; the model that it became stays. `None` where there is no such import, else its files.
     pub async fn delete_import(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: ImportId,
     ) -> Result<Option<Vec<ImportFileRecord>>, Error> {
         let transaction = self.begin().await?;

@@ -1,7 +1,7 @@
 //! What an import and its files look like outside of this package.
 
 use shared::{
-    ImportId, ModelId, Timestamp, UserId,
+    ImportId, ModelId, OrganisationId, Timestamp,
     job::Failure,
     model_import::{ImportSource, ImportStatus},
 };
@@ -48,7 +48,7 @@ pub struct NewModelImport {
 impl NewModelImport {
     pub(super) fn row(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: Uuid,
         now: Timestamp,
     ) -> Result<model_import::Model, Error> {
@@ -75,7 +75,7 @@ pub struct ModelImportRecord {
     /// Identifies the import.
     pub id: ImportId,
     /// Whose it is.
-    pub owner_id: UserId,
+    pub owner_id: OrganisationId,
     /// What to call the model.
     pub name: String,
     /// Licence of the weights.
@@ -104,7 +104,7 @@ impl TryFrom<model_import::Model> for ModelImportRecord {
     fn try_from(row: model_import::Model) -> Result<Self, Error> {
         Ok(Self {
             id: ImportId::from_uuid(row.id),
-            owner_id: UserId::from_uuid(row.owner_id),
+            owner_id: OrganisationId::from_uuid(row.owner_id),
             name: row.name,
             licence: row.licence,
             classes: from_json("class list", &row.classes)?,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use shared::{
-    DeliveryId, EventId, Timestamp, UserId, WebhookId,
+    DeliveryId, EventId, OrganisationId, Timestamp, WebhookId,
     webhook::{Delivery, DeliveryAttempt, EventData, EventType},
 };
 use uuid::Uuid;
@@ -32,7 +32,7 @@ fn attempt(row: webhook_attempt::Model) -> Result<DeliveryAttempt, Error> {
     })
 }
 
-fn owned(owner: UserId, webhook: WebhookId) -> sea_orm::Select<webhook_delivery::Entity> {
+fn owned(owner: OrganisationId, webhook: WebhookId) -> sea_orm::Select<webhook_delivery::Entity> {
     webhook_delivery::Entity::find()
         .filter(webhook_delivery::Column::OwnerId.eq(owner.uuid()))
         .filter(webhook_delivery::Column::WebhookId.eq(webhook.uuid()))
@@ -42,7 +42,7 @@ impl Store {
     /// Deliveries to a webhook of this owner, newest first, from below `after`.
     pub async fn list_deliveries(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         webhook: WebhookId,
         after: Option<DeliveryId>,
         limit: u64,
@@ -62,7 +62,7 @@ impl Store {
     /// Finds a delivery to a webhook of this owner.
     pub async fn find_delivery(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         webhook: WebhookId,
         id: DeliveryId,
     ) -> Result<Option<DeliveryRecord>, Error> {
@@ -77,7 +77,7 @@ impl Store {
     /// Sends the event of a delivery again; the receiver sees the same `webhook-id`.
     pub async fn replay_delivery(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         delivery: &DeliveryRecord,
         now: Timestamp,
     ) -> Result<Option<DeliveryRecord>, Error> {
@@ -88,7 +88,7 @@ impl Store {
     /// Sends a test event to one webhook.
     pub async fn test_webhook(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         webhook: WebhookId,
         now: Timestamp,
     ) -> Result<Option<DeliveryRecord>, Error> {
@@ -97,7 +97,7 @@ impl Store {
 
     async fn deliver(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         webhook: WebhookId,
         event: Option<EventId>,
         now: Timestamp,

@@ -4,7 +4,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel,
     QueryFilter, QuerySelect, Statement, sea_query::LockType,
 };
-use shared::{DeliveryId, EventId, Timestamp, UserId, WebhookId, webhook::DeliveryAttempt};
+use shared::{DeliveryId, EventId, OrganisationId, Timestamp, WebhookId, webhook::DeliveryAttempt};
 
 use super::{PENDING, WebhookRecord, save as save_webhook};
 use crate::{
@@ -246,7 +246,7 @@ async fn disable(
     let Some(row) = find().one(connection).await? else {
         return Ok(());
     };
-    let owner = UserId::from_uuid(row.owner_id);
+    let owner = OrganisationId::from_uuid(row.owner_id);
     let deed = Deed::new("webhook.disabled", id).detail(reason);
     audit::record(connection, owner, deed, now).await?;
     let locked = find().lock(LockType::NoKeyUpdate).one(connection).await?;

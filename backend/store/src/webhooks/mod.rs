@@ -7,7 +7,7 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
 };
 use shared::{
-    EventId, Timestamp, UserId, WebhookId,
+    EventId, OrganisationId, Timestamp, WebhookId,
     webhook::{EventData, EventType, MAX_WEBHOOKS, WebhookPayload, WebhookStatus},
 };
 
@@ -16,8 +16,8 @@ use crate::{
     audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{webhook, webhook_delivery, webhook_event},
+    organisations,
     text::{from_json, from_name, number, to_json, to_name},
-    users,
 };
 
 mod deliveries;
@@ -102,7 +102,7 @@ impl TryFrom<webhook::Model> for WebhookRecord {
 /// After [`audit::record`], where both are due: the chain's lock comes before those of webhooks.
 pub(crate) async fn emit(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
     (event_type, data): (EventType, EventData),
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -130,7 +130,7 @@ pub(crate) async fn emit(
 
 async fn insert_event(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
     (event_type, data): (EventType, EventData),
     now: Timestamp,
 ) -> Result<EventId, Error> {
@@ -175,14 +175,14 @@ async fn insert_delivery(
     Ok(id)
 }
 
-fn owned(owner: UserId) -> sea_orm::Select<webhook::Entity> {
+fn owned(owner: OrganisationId) -> sea_orm::Select<webhook::Entity> {
     webhook::Entity::find().filter(webhook::Column::OwnerId.eq(owner.uuid()))
 }
 
 /// A webhook of this owner, locked until the transaction ends.
 async fn lock(
     connection: &impl ConnectionTrait,
-    owner: UserId,
+    owner: OrganisationId,
     id: WebhookId,
 ) -> Result<Option<webhook::Model>, Error> {
     let query = owned(owner)
@@ -229,7 +229,7 @@ impl Store {
     /// Adds a webhook with its first secret; [`Error::TooManyWebhooks`] at the account's limit.
     pub async fn create_webhook(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         new: NewWebhook,
         now: Timestamp,
     ) -> Result<WebhookRecord, Error> {
@@ -248,7 +248,7 @@ impl Store {
             updated_at: now.milliseconds(),
         };
         let transaction = self.begin().await?;
-        users::lock(&transaction, owner).await?;
+        organisations::lock(&transaction, owner).await?;
         if owned(owner).count(&transaction).await? >= MAX_WEBHOOKS {
             transaction.rollback().await?;
             return Err(Error::TooManyWebhooks);
@@ -263,7 +263,7 @@ impl Store {
     /// The owner's webhooks, newest first, from below `after`.
     pub async fn list_webhooks(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         after: Option<WebhookId>,
         limit: u64,
     ) -> Result<Vec<WebhookRecord>, Error> {
@@ -282,7 +282,7 @@ impl Store {
     /// Finds a webhook of this owner.
     pub async fn find_webhook(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: WebhookId,
     ) -> Result<Option<WebhookRecord>, Error> {
         owned(owner)
@@ -296,7 +296,7 @@ impl Store {
     /// Changes a webhook that is still as the caller saw it; [`Error::Changed`] where it is not.
     pub async fn update_webhook(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         seen: &WebhookRecord,
         change: WebhookChange,
         now: Timestamp,
@@ -326,7 +326,7 @@ impl Store {
     /// Gives a webhook its next secret; the one before signs too until then.
     pub async fn rotate_webhook_secret(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: WebhookId,
         previous_until: Timestamp,
         now: Timestamp,
@@ -349,7 +349,7 @@ impl Store {
     /// Deletes a webhook with its deliveries; `false` where this owner has none.
     pub async fn delete_webhook(
         &self,
-        owner: UserId,
+        owner: OrganisationId,
         id: WebhookId,
         now: Timestamp,
     ) -> Result<bool, Error> {

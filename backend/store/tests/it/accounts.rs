@@ -1,7 +1,8 @@
 //! Accounts, sessions, base models, nodes.
 
 use futures::future::join_all;
-use store::{Error, NewUser};
+use shared::UserId;
+use store::{Error, NewSession, NewUser};
 
 use crate::support::{World, at, hash, new_model, on_both};
 
@@ -19,6 +20,18 @@ fn new_user(email: &str) -> NewUser {
         name: "Ada".to_owned(),
         password_hash: "hash".to_owned(),
     }
+}
+
+pub(crate) async fn start_session(world: &World, user_id: UserId, token_hash: &str, end: i64) {
+    let new = NewSession {
+        token_hash: token_hash.to_owned(),
+        user_id,
+        user_agent: "Browser".to_owned(),
+        address: "192.0.2.1".to_owned(),
+        expires_at: at(end),
+    };
+    let started = world.store.create_session(new, at(0)).await;
+    started.expect("it starts");
 }
 
 async fn address_belongs_to_one_account_in_any_case(world: World) {
@@ -40,13 +53,12 @@ async fn address_belongs_to_one_account_in_any_case(world: World) {
 
 async fn session_ends_at_its_expiry_and_on_sign_out(world: World) {
     let store = &world.store;
-    let user = world.user("ada").await;
-    store
-        .create_session("hash", user, at(0), at(100))
-        .await
-        .unwrap();
-    let find = async |now| store.find_session_user("hash", at(now)).await.unwrap();
-    assert_eq!(find(99).await.expect("it is valid").id, user);
+    let user = world.person("ada").await;
+    start_session(&world, user, "hash", 100).await;
+    let find = async |now| store.find_session("hash", at(now)).await.unwrap();
+    let found = find(99).await.expect("it is valid");
+    assert_eq!(found.user_id, user);
+    assert_eq!(found.organisation_id.uuid(), user.uuid(), "their own");
     assert_eq!(find(100).await, None);
     store.delete_session("hash", at(0)).await.unwrap();
     store
@@ -95,28 +107,17 @@ async fn expired_rows_are_removed_and_the_rest_kept(world: World) {
     let store = &world.store;
     let user = world.user("ada").await;
     let set = world.draft(user).await;
-    store
-        .create_session("short", user, at(0), at(10))
-        .await
-        .unwrap();
-    store
-        .create_session("long", user, at(0), at(90_000))
-        .await
-        .unwrap();
+    let person = UserId::from_uuid(user.uuid());
+    start_session(&world, person, "short", 10).await;
+    start_session(&world, person, "long", 90_000).await;
     let pending = store.create_upload(user, crate::support::new_upload(set, 1), at(0));
     let pending = pending.await.unwrap().unwrap().id;
     let received = world.received(user, set, 2).await;
     let kept = world.draft(user).await;
     world.add_images(user, kept, 1).await;
     store.delete_expired(at(60_000)).await.unwrap();
-    assert_eq!(store.find_session_user("short", at(0)).await.unwrap(), None);
-    assert!(
-        store
-            .find_session_user("long", at(0))
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert_eq!(store.find_session("short", at(0)).await.unwrap(), None);
+    assert!(store.find_session("long", at(0)).await.unwrap().is_some());
     assert_eq!(store.find_upload(user, pending).await.unwrap(), None);
     assert_eq!(store.find_upload(user, received).await.unwrap(), None);
     let needed = store.referenced_hashes().await.unwrap();

@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use shared::{
-    UserId,
+    OrganisationId, UserId,
     audit::{AuditActor, NO_HASH},
 };
 use store::{AuditRow, ChainCheck, ChainFault, Store, attributed, chain_hash, identify};
@@ -16,7 +16,12 @@ on_both!(
     concurrent_changes_make_one_chain_without_forks,
 );
 
-async fn rows(store: &Store, owner: UserId) -> Vec<AuditRow> {
+/// A person and their own organisation share an id.
+fn person(organisation: OrganisationId) -> UserId {
+    UserId::from_uuid(organisation.uuid())
+}
+
+async fn rows(store: &Store, owner: OrganisationId) -> Vec<AuditRow> {
     store.audit_rows(owner, 0, 10_000).await.unwrap()
 }
 
@@ -33,7 +38,9 @@ async fn every_change_is_told_in_order_with_actor_and_address(world: World) {
     let ada = world.user("ada").await;
     let address = Some("192.0.2.7".parse().unwrap());
     let set = attributed(address, async {
-        identify(AuditActor::User { user_id: ada });
+        identify(AuditActor::User {
+            user_id: person(ada),
+        });
         identify(AuditActor::Node); // the first word counts
         world.sealed_set(ada).await
     })
@@ -66,7 +73,12 @@ async fn every_change_is_told_in_order_with_actor_and_address(world: World) {
     ];
     assert_eq!(told, expected.concat());
     let sealed = &events[2].entry;
-    assert_eq!(sealed.actor, AuditActor::User { user_id: ada });
+    assert_eq!(
+        sealed.actor,
+        AuditActor::User {
+            user_id: person(ada)
+        }
+    );
     assert_eq!(sealed.address.as_deref(), Some("192.0.2.7"));
     assert_eq!(sealed.object.as_ref().unwrap().id, set.to_string());
     assert_eq!(events[1].entry.actor, AuditActor::Server);
@@ -153,13 +165,15 @@ async fn concurrent_changes_make_one_chain_without_forks(world: World) {
 
 /// Five honest entries.
 fn chain() -> Vec<AuditRow> {
-    let log = UserId::from_uuid(store::new_uuid(at(0)));
+    let log = OrganisationId::from_uuid(store::new_uuid(at(0)));
     let mut previous_hash = NO_HASH.to_owned();
     (1..=5)
         .map(|sequence| {
             let entry = shared::audit::AuditEntry {
                 action: "protected_set.created".into(),
-                actor: AuditActor::User { user_id: log },
+                actor: AuditActor::User {
+                    user_id: person(log),
+                },
                 address: None,
                 at: at(sequence),
                 detail: Some("ä \" \n".into()),

@@ -1,7 +1,7 @@
 //! Jobs of several concepts, probes, and what their server adds.
 
 use shared::{
-    UserId,
+    OrganisationId,
     artifact::ArtifactKind,
     job::{JobKind, JobMetrics, JobStatus},
 };
@@ -57,7 +57,7 @@ async fn protected(world: &World, new: &NewJob) -> shared::JobId {
     job
 }
 
-async fn evaluated_concepts(world: &World, owner: UserId, job: shared::JobId) -> Vec<u32> {
+async fn evaluated_concepts(world: &World, owner: OrganisationId, job: shared::JobId) -> Vec<u32> {
     let job = world.store.find_job(owner, job).await.unwrap().unwrap();
     let mut concepts = Vec::new();
     for id in job.evaluation_ids {

@@ -120,7 +120,7 @@ async fn protect_and_evaluation_end_in_a_gallery(world: World) {
 
 async fn check_publication(
     world: &World,
-    owner: shared::UserId,
+    owner: shared::OrganisationId,
     evaluation: JobId,
     gallery: shared::GalleryId,
 ) {

@@ -1,7 +1,7 @@
 //! Consent, notices and the end of an account, on both databases.
 
 use shared::{
-    NoticeId, Timestamp, UserId,
+    NoticeId, OrganisationId, Timestamp, UserId,
     artifact::ArtifactKind,
     notice::{NoticeAction, NoticeCategory, NoticeStatus},
     release::{ApprovalStatus, ReviewReason},
@@ -18,7 +18,7 @@ on_both!(
 );
 
 /// A finished protect job with a public gallery.
-async fn finished(world: &World, name: &str) -> (UserId, shared::JobId, shared::GalleryId) {
+async fn finished(world: &World, name: &str) -> (OrganisationId, shared::JobId, shared::GalleryId) {
     let store = &world.store;
     let job = world.project(name).await;
     let queued = world.enqueue(&job, at(1)).await;
@@ -55,6 +55,11 @@ async fn finished(world: &World, name: &str) -> (UserId, shared::JobId, shared::
     (job.owner_id, queued.id, gallery.id)
 }
 
+/// A person and their own organisation share an id.
+fn person(organisation: OrganisationId) -> UserId {
+    UserId::from_uuid(organisation.uuid())
+}
+
 async fn consent_is_somebody_elses_and_counts_for_its_weights(world: World) {
     let store = &world.store;
     let (ada, job, _) = finished(&world, "ada").await;
@@ -66,12 +71,12 @@ async fn consent_is_somebody_elses_and_counts_for_its_weights(world: World) {
         reviewer_email: email.into(),
         note: String::new(),
     };
-    let own = store.create_approval(ada, ada, ask("ada@example.org"), at(4));
+    let own = store.create_approval(ada, person(ada), ask("ada@example.org"), at(4));
     let own = own.await.unwrap();
     let yes = || (ApprovalStatus::Approved, String::new());
-    let alone = store.decide_approval((ada, "ada@example.org"), own.id, yes(), at(5));
+    let alone = store.decide_approval((person(ada), "ada@example.org", None), own.id, yes(), at(5));
     assert!(alone.await.unwrap().is_none(), "nobody decides their own");
-    let asked = store.create_approval(ada, ada, ask("bob@example.org"), at(6));
+    let asked = store.create_approval(ada, person(ada), ask("bob@example.org"), at(6));
     let asked = asked.await.unwrap();
     let found = store.find_approval(bob, "bob@example.org", asked.id).await;
     assert_eq!(found.unwrap().unwrap(), asked);
@@ -84,7 +89,7 @@ async fn consent_is_somebody_elses_and_counts_for_its_weights(world: World) {
         tokio::spawn(async move {
             let yes = (ApprovalStatus::Approved, String::new());
             store
-                .decide_approval((bob, "bob@example.org"), id, yes, at(7))
+                .decide_approval((person(bob), "bob@example.org", None), id, yes, at(7))
                 .await
                 .unwrap()
                 .is_some()
@@ -102,7 +107,7 @@ async fn consent_is_somebody_elses_and_counts_for_its_weights(world: World) {
 async fn notices_suspend_and_another_reviewer_hears_appeals(world: World) {
     let store = &world.store;
     let (ada, job, gallery) = finished(&world, "ada").await;
-    let (first, second) = (world.user("first").await, world.user("second").await);
+    let (first, second) = (world.person("first").await, world.person("second").await);
     assert!(store.find_public_gallery(gallery).await.unwrap().is_some());
     let notice = |object: uuid::Uuid| NewNotice {
         category: NoticeCategory::DepictsMe,
@@ -146,7 +151,9 @@ async fn notices_suspend_and_another_reviewer_hears_appeals(world: World) {
     let counts = store.transparency().await.unwrap();
     assert_eq!(counts.notices_by_status["restored"], 2);
     assert_eq!(counts.protections_by_objective["target"], 1);
-    let against = store.list_notices(Some(first), None, None, 9).await;
+    let against = store
+        .list_notices(Some(OrganisationId::from_uuid(first.uuid())), None, None, 9)
+        .await;
     assert!(against.unwrap().is_empty());
 }
 
@@ -175,16 +182,16 @@ async fn deletion_removes_every_row_of_one_account(world: World) {
         idempotency_key: None,
     };
     let waiting = world.enqueue(&waiting, at(5)).await;
-    let busy = store.delete_account(ada).await;
+    let busy = store.delete_account(person(ada)).await;
     assert!(matches!(busy, Err(Error::TooManyJobs { active: 1 })));
     store.request_cancel(ada, waiting.id, at(6)).await.unwrap();
-    let deleted = store.delete_account(ada).await.unwrap();
+    let deleted = store.delete_account(person(ada)).await.unwrap();
     assert_ne!(deleted.audit_head, head.hash, "the log went on");
     for number in [0xa, 0xb, 0xf, 0xc1ea] {
         assert!(deleted.objects.contains(&hash(number)), "{number:x}");
     }
     assert_eq!((deleted.rows["users"], deleted.rows["jobs"]), (1, 2));
-    assert!(store.find_user(ada).await.unwrap().is_none());
+    assert!(store.find_user(person(ada)).await.unwrap().is_none());
     assert!(store.find_job_any(job).await.unwrap().is_none());
     assert!(store.find_gallery_any(gallery).await.unwrap().is_none());
     assert!(store.audit_rows(ada, 0, 9).await.unwrap().is_empty());
@@ -201,7 +208,7 @@ async fn deletion_removes_every_row_of_one_account(world: World) {
             .unwrap()
             .is_empty()
     );
-    let again = store.delete_account(ada).await.unwrap();
+    let again = store.delete_account(person(ada)).await.unwrap();
     assert_eq!(again.rows["users"], 0);
 }
 

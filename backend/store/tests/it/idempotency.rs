@@ -24,8 +24,8 @@ fn response() -> StoredResponse {
 }
 
 async fn one_of_many_requests_runs_and_all_get_its_answer(world: World) {
-    let user = world.user("ada").await;
-    let other = world.user("bob").await;
+    let user = world.person("ada").await;
+    let other = world.person("bob").await;
     let tries = (0..16).map(|_| {
         let store = world.store.clone();
         tokio::spawn(async move { store.begin_idempotent(user, "k", "f", at(0)).await.unwrap() })
@@ -55,7 +55,7 @@ async fn one_of_many_requests_runs_and_all_get_its_answer(world: World) {
 
 async fn key_is_free_after_failure_crash_and_a_day(world: World) {
     let store = &world.store;
-    let user = world.user("ada").await;
+    let user = world.person("ada").await;
     let begin = async |now| {
         store
             .begin_idempotent(user, "k", "f", at(now))

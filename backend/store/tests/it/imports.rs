@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use shared::{
-    ImportId, UserId,
+    ImportId, OrganisationId,
     limits::MAX_OPEN_IMPORTS,
     model_import::{ImportSource, ImportStatus},
 };
@@ -52,7 +52,7 @@ fn imported() -> NewBaseModel {
 }
 
 /// An import whose files are all here and which is being verified.
-async fn verifying(world: &World, owner: UserId) -> ImportId {
+async fn verifying(world: &World, owner: OrganisationId) -> ImportId {
     let store = &world.store;
     let import = store.create_import(owner, new_import(), at(0)).await;
     let id = import.expect("there is room").id;
@@ -323,7 +323,7 @@ async fn upgrade_keeps_models_files_and_jobs(kind: Kind) {
         println!("SKIPPED: no PostgreSQL");
         return;
     };
-    let user = UserId::PREFIX.to_owned() + &format!("{:032x}", 1);
+    let user = OrganisationId::PREFIX.to_owned() + &format!("{:032x}", 1);
     let user = user.parse().unwrap();
     let models = world.store.list_base_models(user).await.unwrap();
     assert_eq!(models.len(), 1);

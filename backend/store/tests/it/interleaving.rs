@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use shared::{
-    JobId, NodeId, UserId,
+    JobId, NodeId, OrganisationId,
     job::JobStatus::{self, Canceled, Canceling, Failed, Queued, Running, Starting, Succeeded},
     progress::JobEventBody,
 };
@@ -27,7 +27,7 @@ const LEASE: i64 = 50;
 /// What the ledger must know of one job.
 #[derive(Clone, Debug)]
 struct Expected {
-    owner: UserId,
+    owner: OrganisationId,
     status: JobStatus,
     token: i64,
     attempts: u32,
@@ -251,7 +251,7 @@ impl Machine<'_> {
 }
 
 /// The statuses that a job's events name follow each other by the table, and end where it stands.
-async fn check_story(store: &Store, owner: UserId, id: JobId) -> Vec<JobStatus> {
+async fn check_story(store: &Store, owner: OrganisationId, id: JobId) -> Vec<JobStatus> {
     let events = store.list_events(owner, id, 0, 10_000).await.unwrap();
     for (index, event) in events.iter().enumerate() {
         assert_eq!(event.sequence, i64::try_from(index).unwrap() + 1);

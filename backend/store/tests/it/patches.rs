@@ -1,7 +1,7 @@
 //! Patches: one for the same bytes, bounded, and kept while a job needs them.
 
 use shared::{
-    PatchId, UserId,
+    OrganisationId, PatchId,
     limits::MAX_PATCHES,
     objective::{Objective, Patch, Pattern},
 };
@@ -27,7 +27,7 @@ fn new(number: u64) -> NewPatch {
     }
 }
 
-async fn patch(world: &World, owner: UserId, number: u64) -> PatchRecord {
+async fn patch(world: &World, owner: OrganisationId, number: u64) -> PatchRecord {
     let now = at(number.try_into().unwrap());
     let patch = world.store.create_patch(owner, new(number), now).await;
     patch.expect("there is room")

@@ -225,7 +225,7 @@ async fn sealing_is_atomic_against_concurrent_uploads(world: World) {
 /// A sealed set holds what was attested; a set that changed is no sealed one.
 async fn check_round(
     world: &World,
-    user: shared::UserId,
+    user: shared::OrganisationId,
     set: shared::SetId,
     seal: &SealSet,
     won: bool,

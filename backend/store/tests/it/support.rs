@@ -7,7 +7,7 @@ use std::{
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use shared::{
-    JobId, ModelId, NodeId, SetId, Timestamp, UploadId, UserId,
+    JobId, ModelId, NodeId, OrganisationId, SetId, Timestamp, UploadId, UserId,
     evaluation::{AttackRecord, EvaluationOutput, EvaluationReport, Grade},
     job::{
         Action, Concept, Evaluation, Failure, Injection, JobKind, JobMetrics, JobSpec, SubjectKind,
@@ -151,7 +151,12 @@ impl World {
         connect(&self.url).await
     }
 
-    pub(crate) async fn user(&self, name: &str) -> UserId {
+    /// Somebody's own organisation.
+    pub(crate) async fn user(&self, name: &str) -> OrganisationId {
+        OrganisationId::from_uuid(self.person(name).await.uuid())
+    }
+
+    pub(crate) async fn person(&self, name: &str) -> UserId {
         let new = NewUser {
             email: format!("{name}@example.org"),
             name: name.to_owned(),
@@ -184,13 +189,18 @@ impl World {
         touched.expect("the node is known");
     }
 
-    pub(crate) async fn draft(&self, owner: UserId) -> SetId {
+    pub(crate) async fn draft(&self, owner: OrganisationId) -> SetId {
         let set = self.store.create_set(owner, "My dog", at(0)).await;
         set.expect("a draft is made").id
     }
 
     /// An upload whose bytes arrived; its SHA-256 is `hash(number)`.
-    pub(crate) async fn received(&self, owner: UserId, set: SetId, number: u64) -> UploadId {
+    pub(crate) async fn received(
+        &self,
+        owner: OrganisationId,
+        set: SetId,
+        number: u64,
+    ) -> UploadId {
         let upload = self
             .store
             .create_upload(owner, new_upload(set, number), at(0));
@@ -203,7 +213,7 @@ impl World {
         upload.id
     }
 
-    pub(crate) async fn add_images(&self, owner: UserId, set: SetId, count: u64) {
+    pub(crate) async fn add_images(&self, owner: OrganisationId, set: SetId, count: u64) {
         for number in 0..count {
             let upload = self.received(owner, set, number).await;
             let done = self
@@ -214,7 +224,7 @@ impl World {
     }
 
     /// What would seal the set as it stands.
-    pub(crate) async fn seal(&self, owner: UserId, set: SetId) -> SealSet {
+    pub(crate) async fn seal(&self, owner: OrganisationId, set: SetId) -> SealSet {
         let images = self.store.list_images(owner, set).await;
         let images = images.expect("images are listed");
         SealSet {
@@ -224,7 +234,7 @@ impl World {
         }
     }
 
-    pub(crate) async fn sealed_set(&self, owner: UserId) -> SetId {
+    pub(crate) async fn sealed_set(&self, owner: OrganisationId) -> SetId {
         let set = self.draft(owner).await;
         self.add_images(owner, set, 3).await;
         let seal = self.seal(owner, set).await;

@@ -1,7 +1,7 @@
 //! Events and deliveries: in the transaction of what happened, claimed once, fenced by a token.
 
 use shared::{
-    Timestamp, UserId, WebhookId,
+    OrganisationId, Timestamp, WebhookId,
     webhook::{DeliveryStatus, EventType, WebhookStatus},
 };
 use store::{Attempted, FinishJob, NewWebhook, Store, Verdict, WebhookRecord};
@@ -14,7 +14,7 @@ on_both!(
     deletion_beside_deliveries_and_jobs_does_not_lock_up,
 );
 
-async fn webhook(store: &Store, owner: UserId, events: Vec<EventType>) -> WebhookRecord {
+async fn webhook(store: &Store, owner: OrganisationId, events: Vec<EventType>) -> WebhookRecord {
     let new = NewWebhook {
         url: "https://example.org/".into(),
         description: String::new(),
@@ -23,7 +23,7 @@ async fn webhook(store: &Store, owner: UserId, events: Vec<EventType>) -> Webhoo
     store.create_webhook(owner, new, at(0)).await.unwrap()
 }
 
-async fn told(store: &Store, owner: UserId, id: WebhookId) -> Vec<EventType> {
+async fn told(store: &Store, owner: OrganisationId, id: WebhookId) -> Vec<EventType> {
     let found = store.list_deliveries(owner, id, None, 100).await.unwrap();
     found
         .iter()

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use eval::page::chart;
 use shared::evaluation::{Estimate, EvaluationOutput};
+use shared::matrix::Point;
 
-use super::chart;
 use super::summary::{Base, CLEAN, COMPETENT, PROTECTED, Summary, best_hit_rate};
 use super::unit::UnitResult;
 use crate::publish::samples;
@@ -89,8 +90,18 @@ fn head(html: &mut String, content: Content<'_>) {
         base.diversity,
         summary.inject_ms_per_step,
         summary.attack_ms_per_step,
-        chart::hit_rates(&summary.steps),
+        chart::hit_rates(&points(summary)),
     );
+}
+
+fn points(summary: &Summary) -> Vec<Point> {
+    let steps = summary.steps.iter();
+    let point = |step: &super::summary::Step| Point {
+        attack_step: step.attack_step,
+        clean: step.hit_clean,
+        protected: step.hit_protected,
+    };
+    steps.map(point).collect()
 }
 
 fn cell(estimate: Estimate) -> String {

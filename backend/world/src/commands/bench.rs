@@ -105,7 +105,7 @@ pub(super) fn minutes(budget: f64) -> anyhow::Result<Duration> {
     seconds.map_err(|_| anyhow::anyhow!("--budget takes minutes, such as 60"))
 }
 
-fn mode(name: &str) -> Result<Mode, String> {
+pub(super) fn mode(name: &str) -> Result<Mode, String> {
     let budget = match name {
         "paper" => return Ok(Mode::Paper),
         "fast" => Budget::Fast,
@@ -120,7 +120,7 @@ fn mode(name: &str) -> Result<Mode, String> {
 }
 
 /// SHA-256 of this program, which holds the method, the judge and the models: other bits, other results.
-fn program() -> anyhow::Result<String> {
+pub(super) fn program() -> anyhow::Result<String> {
     let bytes = fs::read(std::env::current_exe()?)?;
     Ok(hex::encode(Sha256::digest(bytes)))
 }

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use clap::ValueEnum;
 use diffusion::pipeline::Pipeline;
-use diffusion::unet::UNet;
-use eval::attack::{Attack, Recipe};
+use eval::attack::prompt::{Pools, words};
+use eval::attack::recipe::dreambooth_stock;
+use eval::attack::{Attack, Setup};
 use eval::encoder::Encoder;
+use shared::job::Concept;
 use world::attributes::Identity;
 use world::publish::samples;
 use world::render::SIDE;
@@ -21,7 +23,7 @@ use super::{pool, say};
 
 /// Whom the attacker personalizes the model on.
 #[derive(Clone, Copy, ValueEnum)]
-enum Subjects {
+pub(super) enum Subjects {
     /// The bundled sample sets.
     Bundled,
     /// Subjects for tuning.
@@ -72,7 +74,7 @@ fn run_in_pool(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.learning_rate
     ))?;
     let mut rows = Vec::new();
-    for (name, identity, pixels) in victims(arguments)? {
+    for (name, identity, pixels) in victims(arguments.subjects, arguments.count)? {
         attack(
             arguments,
             &pipeline,
@@ -88,23 +90,23 @@ fn run_in_pool(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Name, identity and five pictures of every subject.
-fn victims(arguments: &Arguments) -> anyhow::Result<Vec<(String, Identity, Tensor)>> {
+pub(super) fn victims(
+    subjects: Subjects,
+    count: usize,
+) -> anyhow::Result<Vec<(String, Identity, Tensor)>> {
     let unchanged = |_: usize, _: &mut [f32]| {};
-    let (identities, split) = match arguments.subjects {
+    let (identities, split) = match subjects {
         Subjects::Bundled => {
-            let bundled = subject::PROTECTED
-                .iter()
-                .take(arguments.count)
-                .map(|subject| {
-                    let scenes: Vec<_> = (0..samples::PICTURES)
-                        .map(|n| samples::scene(subject, n))
-                        .collect();
-                    Ok((
-                        subject.id.to_owned(),
-                        subject.identity,
-                        batch::pixels(&scenes, unchanged)?,
-                    ))
-                });
+            let bundled = subject::PROTECTED.iter().take(count).map(|subject| {
+                let scenes: Vec<_> = (0..samples::PICTURES)
+                    .map(|n| samples::scene(subject, n))
+                    .collect();
+                Ok((
+                    subject.id.to_owned(),
+                    subject.identity,
+                    batch::pixels(&scenes, unchanged)?,
+                ))
+            });
             return bundled.collect();
         }
         Subjects::Development => (subject::development(), Split::Development),
@@ -113,7 +115,7 @@ fn victims(arguments: &Arguments) -> anyhow::Result<Vec<(String, Identity, Tenso
     let others = identities
         .iter()
         .zip(0..)
-        .take(arguments.count)
+        .take(count)
         .map(|(&identity, at)| {
             let scenes: Vec<_> = (0..5)
                 .map(|n| subject::scene(identity, split, 1000 + 5 * at + n))
@@ -142,32 +144,36 @@ fn attack(
     (name, identity, pixels): (&str, Identity, &Tensor),
     rows: &mut Vec<Vec<Vec<u8>>>,
 ) -> anyhow::Result<()> {
-    let class = identity.class.name();
-    let recipe = Recipe {
-        prompt: format!("a photo of {} {class}", demo::IDENTIFIER),
-        class_prompt: Prompt::plain(identity.class).text,
-        learning_rate: arguments.learning_rate,
-        batch_size: 4,
-        prior_weight: 1.0,
-        class_images: 48,
-        sampling: sampling::CONFIG,
-        seed: arguments.seed,
-    };
-    let (prompt, class_prompt) = (recipe.prompt.clone(), recipe.class_prompt.clone());
-    let latents = pipeline.autoencoder.encode(pixels)?;
-    let mut attack = Attack::new(
-        pipeline,
-        &pipeline.unet_weights,
-        &latents,
-        recipe,
-        &mut |_, _| Ok(()),
+    let recipe = dreambooth_stock(arguments.learning_rate, arguments.steps.clone());
+    let concept = concept(identity)?;
+    let images = pixels.dim(0)?;
+    let words = words(
+        &recipe,
+        &concept,
+        demo::IDENTIFIER,
+        &Pools::default(),
+        images,
     )?;
+    let setup = Setup {
+        pipeline,
+        start: &pipeline.unet_weights,
+        instance: &pipeline.autoencoder.encode(pixels)?,
+        words: &words,
+        class_latents: None,
+        class_images: 48,
+        captioned: None,
+        recipe: &recipe,
+        learning_rate: arguments.learning_rate,
+        seed: arguments.seed,
+        sampling: sampling::CONFIG,
+    };
+    let mut attack = Attack::new(setup, &mut |_, _, _| Ok(()))?.unclipped();
+    let (prompt, class_prompt) = (words.drawing, words.class);
     let references = batch::to_bytes(pixels)?;
     for &step in &arguments.steps {
         attack.advance_to(step, &mut |_| Ok(()))?;
-        let unet = attack.student();
-        let pictures = look(arguments, pipeline, unet, &prompt)?;
-        let plain = look(arguments, pipeline, unet, &class_prompt)?;
+        let pictures = look(&attack, &prompt, arguments.pictures)?;
+        let plain = look(&attack, &class_prompt, arguments.pictures)?;
         let read = |pixels: &Tensor, prompt: &Prompt| {
             Accuracy::measure(encoder, pixels, &vec![prompt.wanted; arguments.pictures])
         };
@@ -184,14 +190,20 @@ fn attack(
     Ok(())
 }
 
+/// What a job would say of a subject that the demo protects.
+pub(super) fn concept(identity: Identity) -> anyhow::Result<Concept> {
+    let concept = serde_json::json!({
+        "protected_set_id": format!("set_{}", "1".repeat(32)),
+        "class_name": identity.class.name(),
+        "identifier": demo::IDENTIFIER,
+        "objective": { "kind": "erasure" },
+    });
+    Ok(serde_json::from_value(concept)?)
+}
+
 /// Pictures for a prompt; the seeds are the same at every look.
-fn look(
-    arguments: &Arguments,
-    pipeline: &Pipeline,
-    unet: &UNet,
-    prompt: &str,
-) -> anyhow::Result<Tensor> {
-    let prompts = vec![prompt.to_owned(); arguments.pictures];
-    let config = &sampling::CONFIG;
-    Ok(sampling::pictures(pipeline, unet, &prompts, 100, config)?)
+pub(super) fn look(attack: &Attack, prompt: &str, pictures: usize) -> eval::Result<Tensor> {
+    let prompts = vec![prompt.to_owned(); pictures];
+    let seeds: Vec<u64> = (100..).take(pictures).collect();
+    attack.draw(&prompts, &seeds, &sampling::CONFIG, &mut |_, _| Ok(()))
 }

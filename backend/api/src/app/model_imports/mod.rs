@@ -7,7 +7,7 @@ mod verify;
 mod work;
 
 use shared::{
-    ImportId, Timestamp, UserId,
+    ImportId, OrganisationId, Timestamp,
     job::Failure,
     model_import::{
         CreateImportSource, CreateModelImport, ImportFile, ImportSource, ImportSources,
@@ -17,7 +17,7 @@ use shared::{
 };
 use store::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};
 
-use super::{App, blobs, idempotency, paging::Paging};
+use super::{App, blobs, paging::Paging};
 use crate::error::Error;
 
 pub use receive::{Part, receive};
@@ -152,40 +152,13 @@ fn allow(app: &App, endpoint: &str) -> Result<(), Error> {
     ))
 }
 
-/// The request without secrets, as a replay of it is recognised by.
-fn fingerprint(request: &CreateModelImport) -> Result<Vec<u8>, Error> {
-    let mut request = request.clone();
-    if let CreateImportSource::S3 { credentials, .. } = &mut request.source {
-        *credentials = None;
-    }
-    serde_json::to_vec(&request).map_err(Error::internal)
-}
-
-/// Starts an import, once for each key; gives whether this answer was given before.
+/// Starts an import.
 pub async fn create(
     app: &App,
-    owner: UserId,
-    key: Option<&str>,
+    owner: OrganisationId,
     request: CreateModelImport,
-) -> Result<(ModelImport, bool), Error> {
+) -> Result<ModelImport, Error> {
     Error::unless_valid(request.validate())?;
-    app.limits().uploads.take(&owner.to_string(), app.now())?;
-    let Some(key) = key else {
-        return Ok((begin(app, owner, request).await?, false));
-    };
-    let body = fingerprint(&request)?;
-    let first = Box::pin(begin(app, owner, request));
-    idempotency::once(
-        app,
-        owner,
-        key,
-        ("POST /v1/base-model-imports", &body),
-        first,
-    )
-    .await
-}
-
-async fn begin(app: &App, owner: UserId, request: CreateModelImport) -> Result<ModelImport, Error> {
     let (new, credentials) = split(app, request)?;
     let import = app.store().create_import(owner, new, app.now()).await?;
     tracing::info!(import.id = %import.id, "an import was started");
@@ -197,7 +170,11 @@ async fn begin(app: &App, owner: UserId, request: CreateModelImport) -> Result<M
 }
 
 /// The owner's imports, newest first.
-pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<ModelImport>, Error> {
+pub async fn list(
+    app: &App,
+    owner: OrganisationId,
+    paging: &Paging,
+) -> Result<Page<ModelImport>, Error> {
     let records = app
         .store()
         .list_imports(owner, paging.after()?, paging.rows())
@@ -210,18 +187,26 @@ pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<Mode
 }
 
 /// An import of this owner.
-async fn record(app: &App, owner: UserId, id: ImportId) -> Result<ModelImportRecord, Error> {
+async fn record(
+    app: &App,
+    owner: OrganisationId,
+    id: ImportId,
+) -> Result<ModelImportRecord, Error> {
     let found = app.store().find_import(owner, id).await?;
     found.ok_or(Error::NotFound)
 }
 
 /// An import of this owner, with how far every file is.
-pub async fn find(app: &App, owner: UserId, id: ImportId) -> Result<ModelImport, Error> {
+pub async fn find(app: &App, owner: OrganisationId, id: ImportId) -> Result<ModelImport, Error> {
     view(app, record(app, owner, id).await?).await
 }
 
 /// Has a completely uploaded model verified; repeating it changes nothing.
-pub async fn complete(app: &App, owner: UserId, id: ImportId) -> Result<ModelImport, Error> {
+pub async fn complete(
+    app: &App,
+    owner: OrganisationId,
+    id: ImportId,
+) -> Result<ModelImport, Error> {
     let import = record(app, owner, id).await?;
     if matches!(import.status, ImportStatus::Verifying | ImportStatus::Ready) {
         return view(app, import).await;
@@ -232,7 +217,7 @@ pub async fn complete(app: &App, owner: UserId, id: ImportId) -> Result<ModelImp
 
 async fn advance(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     id: ImportId,
     from: &[ImportStatus],
     to: ImportStatus,
@@ -252,7 +237,7 @@ async fn advance(
 /// Goes on with a failed import where it stopped.
 pub async fn retry(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     id: ImportId,
     request: RetryModelImport,
 ) -> Result<ModelImport, Error> {
@@ -287,7 +272,7 @@ pub async fn retry(
 }
 
 /// Stops an import and removes what it brought; a model that it became stays.
-pub async fn delete(app: &App, owner: UserId, id: ImportId) -> Result<(), Error> {
+pub async fn delete(app: &App, owner: OrganisationId, id: ImportId) -> Result<(), Error> {
     let deleted = app.store().delete_import(owner, id).await?;
     let files = deleted.ok_or(Error::NotFound)?;
     app.imports().forget(id);

@@ -1,7 +1,7 @@
 //! Parts of uploaded files: each goes on where the last one stopped.
 
 use shared::{
-    ImportId, UserId,
+    ImportId, OrganisationId,
     model_import::{ImportFile, ImportStatus},
 };
 use store::ImportFileRecord;
@@ -26,7 +26,7 @@ pub struct Part {
 /// Takes a part of a file; the last one makes the file complete, if its hash is right.
 pub async fn receive(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     (id, number): (ImportId, u32),
     part: Part,
     body: &mut (dyn AsyncRead + Send + Unpin),

@@ -1,7 +1,7 @@
 //! Jobs that go on from an earlier one: whose weights, and whether nothing that they hold is forgotten.
 
 use shared::{
-    JobId, UserId,
+    JobId, OrganisationId,
     job::{Action, Concept, JobKind, JobSpec, JobStatus},
 };
 use store::JobRecord;
@@ -11,7 +11,7 @@ use crate::{app::App, error::Error};
 const POINTER: &str = "#/extends";
 
 /// Refuses an earlier job whose weights cannot be gone on from.
-pub(super) async fn require(app: &App, owner: UserId, spec: &JobSpec) -> Result<(), Error> {
+pub(super) async fn require(app: &App, owner: OrganisationId, spec: &JobSpec) -> Result<(), Error> {
     let Some(id) = spec.extends else {
         return Ok(());
     };
@@ -32,7 +32,7 @@ pub(super) async fn require(app: &App, owner: UserId, spec: &JobSpec) -> Result<
     Err(forgotten(&job.spec.concepts))
 }
 
-async fn find(app: &App, owner: UserId, id: JobId) -> Result<JobRecord, Error> {
+async fn find(app: &App, owner: OrganisationId, id: JobId) -> Result<JobRecord, Error> {
     let job = app.store().find_job(owner, id).await?;
     job.filter(|job| job.kind == JobKind::Protect)
         .ok_or_else(|| Error::field(POINTER, "not_found", "You have no such protection job."))

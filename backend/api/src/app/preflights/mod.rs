@@ -1,7 +1,7 @@
 //! Preflight: what is known before a job is launched, and the same rules at the launch.
 
 use shared::{
-    UserId,
+    OrganisationId,
     base_model::BaseModel,
     job::{Concept, JobSpec},
     preflight::{CheckStatus, Preflight, PreflightCheck},
@@ -33,7 +33,11 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Loads what the specification names; what is not there, or not the owner's, is a field error.
-    pub(crate) async fn load(app: &App, owner: UserId, spec: &JobSpec) -> Result<Self, Error> {
+    pub(crate) async fn load(
+        app: &App,
+        owner: OrganisationId,
+        spec: &JobSpec,
+    ) -> Result<Self, Error> {
         Error::unless_valid(spec.validate())?;
         let mut sets = Vec::with_capacity(spec.concepts.len());
         for (position, concept) in spec.concepts.iter().enumerate() {
@@ -137,7 +141,7 @@ fn label(spec: &JobSpec, concept: &Concept) -> String {
 }
 
 /// The innocent user's pictures: sealed, the owner's, and none that the job protects.
-async fn control_set(app: &App, owner: UserId, spec: &JobSpec) -> Result<(), Error> {
+async fn control_set(app: &App, owner: OrganisationId, spec: &JobSpec) -> Result<(), Error> {
     const POINTER: &str = "#/evaluation/control_set_id";
     let Some(id) = spec.evaluation.control_set_id else {
         return Ok(());
@@ -164,7 +168,7 @@ async fn control_set(app: &App, owner: UserId, spec: &JobSpec) -> Result<(), Err
 
 async fn set(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     position: usize,
     concept: &Concept,
 ) -> Result<ProtectedSet, Error> {
@@ -173,7 +177,12 @@ async fn set(
     set.map_err(|error| missing(error, &pointer, "You have no such set."))
 }
 
-async fn patch(app: &App, owner: UserId, position: usize, concept: &Concept) -> Result<(), Error> {
+async fn patch(
+    app: &App,
+    owner: OrganisationId,
+    position: usize,
+    concept: &Concept,
+) -> Result<(), Error> {
     let Some(id) = concept.objective.own_patch() else {
         return Ok(());
     };
@@ -226,7 +235,7 @@ fn contains(words: &[impl AsRef<str>], word: &str) -> bool {
 }
 
 /// Looks at a specification without launching it.
-pub async fn create(app: &App, owner: UserId, spec: &JobSpec) -> Result<Preflight, Error> {
+pub async fn create(app: &App, owner: OrganisationId, spec: &JobSpec) -> Result<Preflight, Error> {
     let facts = Facts::load(app, owner, spec).await?;
     let mut checks = facts.checks(spec);
     checks.extend(facts.notes(app, spec).await?);

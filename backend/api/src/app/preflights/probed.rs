@@ -1,7 +1,7 @@
 //! What a node found out about this specification before the launch.
 
 use shared::{
-    JobId, UserId,
+    JobId, OrganisationId,
     artifact::ArtifactKind,
     job::{JobKind, JobSpec, JobStatus, SubjectKind},
     preflight::{CheckStatus, PreflightCheck},
@@ -35,7 +35,11 @@ pub(super) enum Probe {
 
 impl Probe {
     /// The newest one that succeeded, or else one that is under way.
-    pub(super) async fn find(app: &App, owner: UserId, spec: &JobSpec) -> Result<Self, Error> {
+    pub(super) async fn find(
+        app: &App,
+        owner: OrganisationId,
+        spec: &JobSpec,
+    ) -> Result<Self, Error> {
         let probes = app.store().list_probes(owner, spec.base_model_id, PROBES);
         let mut probes = probes.await?;
         probes.retain(|probe| probe.spec.concepts == spec.concepts);

@@ -3,7 +3,7 @@
 //! `addresses` says what may be called, `secrets` signs, `schedule` says when to try again, `sender` does it.
 
 use shared::{
-    DeliveryId, Timestamp, UserId, WebhookId,
+    DeliveryId, OrganisationId, Timestamp, WebhookId,
     page::Page,
     webhook::{CreateWebhook, Delivery, UpdateWebhook, Webhook, WebhookWithSecret},
 };
@@ -47,7 +47,7 @@ fn with_secret(app: &App, record: WebhookRecord) -> WebhookWithSecret {
 /// Adds a webhook; its secret is in this answer alone.
 pub async fn create(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     request: CreateWebhook,
 ) -> Result<WebhookWithSecret, Error> {
     Error::unless_valid(request.validate())?;
@@ -63,7 +63,11 @@ pub async fn create(
 }
 
 /// The owner's webhooks, newest first.
-pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<Webhook>, Error> {
+pub async fn list(
+    app: &App,
+    owner: OrganisationId,
+    paging: &Paging,
+) -> Result<Page<Webhook>, Error> {
     let records = app
         .store()
         .list_webhooks(owner, paging.after()?, paging.rows())
@@ -72,20 +76,20 @@ pub async fn list(app: &App, owner: UserId, paging: &Paging) -> Result<Page<Webh
     Ok(paging.page(webhooks, |webhook| webhook.id))
 }
 
-async fn record(app: &App, owner: UserId, id: WebhookId) -> Result<WebhookRecord, Error> {
+async fn record(app: &App, owner: OrganisationId, id: WebhookId) -> Result<WebhookRecord, Error> {
     let found = app.store().find_webhook(owner, id).await?;
     found.ok_or(Error::NotFound)
 }
 
 /// A webhook of this owner.
-pub async fn find(app: &App, owner: UserId, id: WebhookId) -> Result<Webhook, Error> {
+pub async fn find(app: &App, owner: OrganisationId, id: WebhookId) -> Result<Webhook, Error> {
     record(app, owner, id).await.map(view)
 }
 
 /// Changes a webhook, if `check` accepts it as it stands.
 pub async fn update(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     id: WebhookId,
     check: impl FnOnce(&Webhook) -> Result<(), Error>,
     request: UpdateWebhook,
@@ -113,7 +117,7 @@ pub async fn update(
 /// Deletes a webhook with its delivery log, if `check` accepts it as it stands.
 pub async fn delete(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     id: WebhookId,
     check: impl FnOnce(&Webhook) -> Result<(), Error>,
 ) -> Result<(), Error> {
@@ -123,7 +127,11 @@ pub async fn delete(
 }
 
 /// Gives a webhook a new secret; for a day the old one signs too.
-pub async fn rotate(app: &App, owner: UserId, id: WebhookId) -> Result<WebhookWithSecret, Error> {
+pub async fn rotate(
+    app: &App,
+    owner: OrganisationId,
+    id: WebhookId,
+) -> Result<WebhookWithSecret, Error> {
     let now = app.now();
     let until = Timestamp::from_milliseconds(now.milliseconds() + OVERLAP_MILLISECONDS);
     let rotated = app
@@ -135,7 +143,7 @@ pub async fn rotate(app: &App, owner: UserId, id: WebhookId) -> Result<WebhookWi
 }
 
 /// Sends a test event.
-pub async fn test(app: &App, owner: UserId, id: WebhookId) -> Result<Delivery, Error> {
+pub async fn test(app: &App, owner: OrganisationId, id: WebhookId) -> Result<Delivery, Error> {
     let sent = app.store().test_webhook(owner, id, app.now()).await?;
     sent.ok_or(Error::NotFound)
 }
@@ -143,7 +151,7 @@ pub async fn test(app: &App, owner: UserId, id: WebhookId) -> Result<Delivery, E
 /// Deliveries to a webhook, newest first.
 pub async fn deliveries(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     id: WebhookId,
     paging: &Paging,
 ) -> Result<Page<Delivery>, Error> {
@@ -158,7 +166,7 @@ pub async fn deliveries(
 /// One delivery with its attempts.
 pub async fn delivery(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     (id, delivery): (WebhookId, DeliveryId),
 ) -> Result<Delivery, Error> {
     let found = app.store().find_delivery(owner, id, delivery).await?;
@@ -168,7 +176,7 @@ pub async fn delivery(
 /// Sends an event again, under the same `webhook-id`.
 pub async fn replay(
     app: &App,
-    owner: UserId,
+    owner: OrganisationId,
     ids: (WebhookId, DeliveryId),
 ) -> Result<Delivery, Error> {
     let earlier = delivery(app, owner, ids).await?;

@@ -1,0 +1,213 @@
+//! Letters that accounts get, and the links in them: each token works once and ends with time.
+//!
+//! A link carries its token behind `#`: browsers do not send that part, so no log holds it.
+
+use shared::{
+    Timestamp, UserId,
+    auth::{ChangePassword, ConfirmEmail, ConfirmPasswordReset, CreatePasswordReset},
+};
+use store::{NewEmail, Purpose, UserRecord};
+
+use super::{
+    App, lockout,
+    principal::{Credential, Principal},
+    second_factors,
+};
+use crate::{error::Error, secret};
+
+const HOUR_MILLISECONDS: i64 = 3_600_000;
+const VERIFY_HOURS: i64 = 48;
+const RESET_HOURS: i64 = 1;
+
+/// Something that a person should hear of, in case it was not them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Notice {
+    PasswordChanged,
+    SecondFactorOn,
+    SecondFactorOff,
+}
+
+impl Notice {
+    const fn text(self) -> (&'static str, &'static str) {
+        match self {
+            Self::PasswordChanged => (
+                "Your PersGuard password was changed",
+                "Your password was changed, and every other session was ended.",
+            ),
+            Self::SecondFactorOn => (
+                "An authenticator app was set up for PersGuard",
+                "Signing in to your account takes a code of your authenticator app from now on.",
+            ),
+            Self::SecondFactorOff => (
+                "The authenticator app of your PersGuard account was removed",
+                "Signing in to your account takes the password alone from now on.",
+            ),
+        }
+    }
+}
+
+pub(crate) fn hash(token: &str) -> String {
+    secret::sha256_hex(token.as_bytes())
+}
+
+pub(crate) fn link(app: &App, page: &str, token: &str) -> String {
+    let origin = app.public_url().trim_end_matches('/');
+    format!("{origin}/{page}#token={token}")
+}
+
+pub(crate) fn hours_from_now(app: &App, hours: i64) -> Timestamp {
+    Timestamp::from_milliseconds(app.now().milliseconds() + hours * HOUR_MILLISECONDS)
+}
+
+async fn send_link(
+    app: &App,
+    user: &UserRecord,
+    purpose: Purpose,
+    hours: i64,
+    letter: impl FnOnce(&str) -> (String, String),
+) -> Result<(), Error> {
+    let token = secret::random_text();
+    let (subject, body) = letter(&token);
+    let email = NewEmail {
+        recipient: user.email.clone(),
+        subject,
+        body,
+    };
+    app.store()
+        .create_one_time_token(
+            (&hash(&token), purpose),
+            user.id,
+            email,
+            app.now(),
+            hours_from_now(app, hours),
+        )
+        .await?;
+    app.mail().wake();
+    Ok(())
+}
+
+/// Sends the letter that confirms a new account's address.
+pub(crate) async fn ask_to_verify(app: &App, user: &UserRecord) -> Result<(), Error> {
+    send_link(app, user, Purpose::VerifyEmail, VERIFY_HOURS, |token| {
+        let link = link(app, "verify-email", token);
+        let subject = "Confirm your e-mail address for PersGuard".to_owned();
+        let body = format!(
+            "Hello {},\n\nopen this address to confirm that this e-mail address is yours:\n\n{link}\n\n\
+             It works for {VERIFY_HOURS} hours. If you made no account, ignore this letter.\n",
+            user.name
+        );
+        (subject, body)
+    })
+    .await
+}
+
+/// Sends the letter of confirmation again.
+pub async fn verify_again(app: &App, user: UserId) -> Result<(), Error> {
+    let known = app.store().find_user(user).await?;
+    let known = known.ok_or(Error::Unauthenticated)?;
+    if known.email_verified_at.is_some() {
+        return Err(Error::Conflict("Your address is confirmed already.".into()));
+    }
+    ask_to_verify(app, &known).await
+}
+
+fn used_up() -> Error {
+    Error::Gone("This link was used, has expired, or a newer one was sent.".into())
+}
+
+/// Confirms an address by the token of its letter.
+pub async fn verify(app: &App, request: &ConfirmEmail) -> Result<(), Error> {
+    let token = hash(&request.token);
+    if app.store().verify_email(&token, app.now()).await? {
+        return Ok(());
+    }
+    Err(used_up())
+}
+
+/// Sends a link to set a new password, if the address has an account; the answer is the same if not.
+pub async fn ask_to_reset(app: &App, request: &CreatePasswordReset) -> Result<(), Error> {
+    let email = request.email.trim().to_lowercase();
+    app.limits()
+        .accounts
+        .take(&format!("reset {email}"), app.now())?;
+    let Some(user) = app.store().find_user_by_email(&email).await? else {
+        return Ok(());
+    };
+    send_link(app, &user, Purpose::ResetPassword, RESET_HOURS, |token| {
+        let link = link(app, "reset-password", token);
+        let subject = "Set a new PersGuard password".to_owned();
+        let body = format!(
+            "Hello {},\n\nopen this address to set a new password:\n\n{link}\n\n\
+             It works for an hour. If you did not ask for it, ignore this letter: nothing has changed.\n",
+            user.name
+        );
+        (subject, body)
+    })
+    .await
+}
+
+/// Sets a new password by the token of a letter.
+pub async fn reset(app: &App, request: ConfirmPasswordReset) -> Result<(), Error> {
+    Error::unless_valid(request.validate())?;
+    let password = app.passwords().hash(request.password).await?;
+    let token = hash(&request.token);
+    let email = app
+        .store()
+        .reset_password(&token, &password, app.now())
+        .await?
+        .ok_or_else(used_up)?;
+    lockout::clear(app, &email).await?;
+    if let Some(user) = app.store().find_user_by_email(&email).await? {
+        tell(app, user.id, Notice::PasswordChanged).await?;
+    }
+    Ok(())
+}
+
+/// Changes the password of somebody who knows it; the session that asks stays.
+pub async fn change(app: &App, caller: &Principal, request: ChangePassword) -> Result<(), Error> {
+    Error::unless_valid(request.validate())?;
+    second_factors::require_password(app, caller.user, request.current_password)
+        .await
+        .map_err(at_current_password)?;
+    let password = app.passwords().hash(request.new_password).await?;
+    let kept = match &caller.credential {
+        Credential::Session(token_hash) => Some(token_hash.as_str()),
+        _ => None,
+    };
+    app.store()
+        .change_password(caller.user, &password, kept)
+        .await?;
+    tell(app, caller.user, Notice::PasswordChanged).await
+}
+
+fn at_current_password(error: Error) -> Error {
+    match error {
+        Error::Invalid(mut errors) => {
+            for error in &mut errors {
+                error.pointer = "#/current_password".into();
+            }
+            Error::Invalid(errors)
+        }
+        other => other,
+    }
+}
+
+/// Tells a person of something, in case it was not them.
+pub(crate) async fn tell(app: &App, user: UserId, notice: Notice) -> Result<(), Error> {
+    let Some(user) = app.store().find_user(user).await? else {
+        return Ok(());
+    };
+    let (subject, text) = notice.text();
+    let letter = NewEmail {
+        recipient: user.email,
+        subject: subject.to_owned(),
+        body: format!(
+            "Hello {},\n\n{text}\n\nIf this was not you, set a new password now: {}\n",
+            user.name,
+            app.public_url()
+        ),
+    };
+    app.store().enqueue_email(letter, app.now()).await?;
+    app.mail().wake();
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Who is asking, in which organisation, and what they may do there.
+
+use std::net::IpAddr;
+
+use shared::{
+    OrganisationId, UserId,
+    api_key::{AddressBlock, Scope},
+    role::{Need, Role},
+};
+
+use super::{App, api_keys, sessions, tokens::Audience};
+use crate::error::Error;
+
+/// What a request proves itself with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A browser session: the hash of its token.
+    Session(String),
+    /// A short-lived access token.
+    Token,
+    /// An API key and its scopes.
+    Key(Vec<Scope>),
+}
+
+/// An authenticated caller in one organisation.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The person, or the person who made the key.
+    pub user: UserId,
+    /// The organisation that the request works in.
+    pub organisation: OrganisationId,
+    /// What the person is in it.
+    pub role: Role,
+    /// What the request proved itself with.
+    pub credential: Credential,
+}
+
+/// What a request shows of its caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// What follows `Authorization: Bearer`.
+    pub bearer: Option<&'a str>,
+    /// The session cookie.
+    pub cookie: Option<&'a str>,
+    /// The organisation that the request names, by path or header.
+    pub organisation: Option<OrganisationId>,
+    /// Where it comes from.
+    pub address: IpAddr,
+}
+
+impl Principal {
+    /// Refuses a role that does not satisfy a need.
+    pub fn require(&self, need: Need) -> Result<(), Error> {
+        if self.role.may(need) {
+            return Ok(());
+        }
+        let role = self.role.as_str();
+        Err(Error::Forbidden(format!(
+            "Your role here is {role}, which may not do this. Ask an administrator of the organisation."
+        )))
+    }
+
+    /// Refuses a key without a scope.
+    pub fn require_scope(&self, scope: Scope) -> Result<(), Error> {
+        match &self.credential {
+            Credential::Key(scopes) if !scopes.contains(&scope) => Err(Error::MissingScope(scope)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses keys.
+    pub fn require_person(&self) -> Result<(), Error> {
+        match self.credential {
+            Credential::Key(_) => Err(Error::Forbidden(
+                "An API key cannot do this. Sign in, or use an access token.".into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses whom the configuration does not name as administrator.
+pub async fn require_operator(app: &App, caller: &Principal) -> Result<(), Error> {
+    let email = sessions::find_account(app, caller.user).await?.email;
+    let named = &app.config().administrators;
+    let is_named = |name: &String| name.trim().eq_ignore_ascii_case(&email);
+    if named.iter().any(is_named) {
+        return Ok(());
+    }
+    Err(Error::Forbidden(
+        "This is for the administrators of this server.".into(),
+    ))
+}
+
+/// Finds out who shows this; anything invalid is `Unauthenticated`, an organisation to which they do
+/// not belong is not there.
+pub async fn authenticate(app: &App, shown: Shown<'_>) -> Result<Principal, Error> {
+    let (user, home, credential) = match shown.bearer {
+        Some(secret) if api_keys::looks_like_one(secret) => key(app, secret, &shown).await?,
+        Some(token) => {
+            let (user, home) = app.tokens().verify_person(token, app.now())?;
+            (user, home, Credential::Token)
+        }
+        None => {
+            let cookie = shown.cookie.ok_or(Error::Unauthenticated)?;
+            let session = sessions::find(app, cookie).await?;
+            let home = session.organisation_id;
+            (
+                session.user_id,
+                home,
+                Credential::Session(session.token_hash),
+            )
+        }
+    };
+    let organisation = shown.organisation.unwrap_or(home);
+    let bound = matches!(credential, Credential::Key(_));
+    if bound && organisation != home {
+        return Err(Error::NotFound);
+    }
+    let Some(role) = app.store().find_role(user, organisation).await? else {
+        let named = shown.organisation.is_some();
+        return Err(if named {
+            Error::NotFound
+        } else {
+            Error::Unauthenticated
+        });
+    };
+    Ok(Principal {
+        user,
+        organisation,
+        role,
+        credential,
+    })
+}
+
+async fn key(
+    app: &App,
+    secret: &str,
+    shown: &Shown<'_>,
+) -> Result<(UserId, OrganisationId, Credential), Error> {
+    let key = api_keys::open(app, secret).await?;
+    if !is_allowed(&key.allowed_addresses, shown.address) {
+        return Err(Error::Forbidden(
+            "This API key may not be used from your address.".into(),
+        ));
+    }
+    app.store().touch_api_key(&key, app.now()).await?;
+    Ok((
+        key.user_id,
+        key.organisation_id,
+        Credential::Key(key.scopes),
+    ))
+}
+
+fn is_allowed(blocks: &[String], address: IpAddr) -> bool {
+    let holds = |block: &String| {
+        block
+            .parse::<AddressBlock>()
+            .is_ok_and(|block| block.contains(address))
+    };
+    blocks.is_empty() || blocks.iter().any(holds)
+}
+
+/// The node behind a bearer token.
+pub fn authenticate_node(app: &App, bearer: Option<&str>) -> Result<(), Error> {
+    let token = bearer.ok_or(Error::Unauthenticated)?;
+    app.tokens().verify(Audience::Node, token, app.now())?;
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! The door: finds the route's rule, the caller, and whether there is room; then lets the request in.
+//!
+//! A route without a rule answers nobody. What handlers learn of the caller stands in the request's
+//! extensions, put there here and nowhere else.
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+
+use axum::{
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use shared::{OrganisationId, audit::AuditActor};
+
+use super::{client, idempotency, limits, represent};
+use crate::{
+    app::{
+        App,
+        principal::{self, Principal, Shown},
+    },
+    error::Error,
+    extract::{
+        NodeIdentity,
+        identity::{bearer, session_cookie},
+    },
+    policy::{self, Access, Rule},
+};
+
+/// The header that names the organisation to work in.
+const ORGANISATION: &str = "organisation";
+
+/// What the door needs to know.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) app: App,
+    /// Method and path of every operation that the router serves.
+    pub(crate) served: Arc<BTreeSet<(String, String)>>,
+}
+
+/// Who comes in.
+enum Caller {
+    Anyone,
+    Known(Box<Principal>),
+    Node,
+}
+
+/// Admits the request or says why not; every answer tells how much room is left.
+pub(crate) async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    let app = &door.app;
+    let address = client::address(app, peer(&request), request.headers());
+    request
+        .extensions_mut()
+        .insert(client::ClientAddress(address));
+    let rule = match rule(&door, &request) {
+        Ok(Some(rule)) => rule,
+        // Nothing is served here, or not by this method: the router says so.
+        Ok(None) if request.uri().path().starts_with("/v1/") => {
+            let room = limits::take(app, None, None, address);
+            return match room.refusal.clone() {
+                Some(refusal) => limits::tell(refusal.into_response(), room, false),
+                None => limits::tell(next.run(request).await, room, false),
+            };
+        }
+        Ok(None) => return next.run(request).await,
+        Err(error) => return error.into_response(),
+    };
+    let shown = Shown {
+        bearer: bearer(request.headers()),
+        cookie: session_cookie(request.headers()),
+        organisation: None,
+        address,
+    };
+    let path = request.uri().path();
+    let caller = find_caller(app, rule, shown, request.headers(), path).await;
+    let known = match &caller {
+        Ok(Caller::Known(principal)) => Some(principal.as_ref()),
+        _ => None,
+    };
+    let room = limits::take(app, Some(rule), known, address);
+    let key = room.key.clone();
+    let response = match (caller, &room.refusal) {
+        (_, Some(refusal)) => refusal.clone().into_response(),
+        (Err(error), None) => error.into_response(),
+        (Ok(caller), None) => run(app, rule, caller, request, next).await,
+    };
+    let unchanged = response.status() == StatusCode::NOT_MODIFIED;
+    if unchanged {
+        app.limits().requests.give_back(&key);
+    }
+    limits::tell(response, room, unchanged)
+}
+
+fn peer(request: &Request) -> Option<SocketAddr> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.map(|peer| peer.0)
+}
+
+fn rule(door: &Door, request: &Request) -> Result<Option<&'static Rule>, Error> {
+    let Some(path) = request.extensions().get::<MatchedPath>() else {
+        return Ok(None);
+    };
+    let found = policy::find(request.method(), path.as_str());
+    let place = (request.method().to_string(), path.as_str().to_owned());
+    if found.is_none() && door.served.contains(&place) {
+        return Err(Error::Internal(format!(
+            "no rule for {} {}",
+            place.0, place.1
+        )));
+    }
+    Ok(found)
+}
+
+async fn find_caller(
+    app: &App,
+    rule: &Rule,
+    shown: Shown<'_>,
+    headers: &HeaderMap,
+    path: &str,
+) -> Result<Caller, Error> {
+    let named = || named_organisation(headers);
+    match rule.access {
+        Access::Public => Ok(Caller::Anyone),
+        Access::Node => {
+            principal::authenticate_node(app, shown.bearer)?;
+            Ok(Caller::Node)
+        }
+        Access::Visitor(scope) => {
+            let organisation = named()?;
+            match principal::authenticate(
+                app,
+                Shown {
+                    organisation,
+                    ..shown
+                },
+            )
+            .await
+            {
+                Err(Error::Unauthenticated) => Ok(Caller::Anyone),
+                other => {
+                    let caller = other?;
+                    caller.require_scope(scope)?;
+                    Ok(known(caller))
+                }
+            }
+        }
+        Access::Known | Access::Person | Access::Operator => {
+            let organisation = named()?;
+            let caller = principal::authenticate(
+                app,
+                Shown {
+                    organisation,
+                    ..shown
+                },
+            )
+            .await?;
+            if rule.access != Access::Known {
+                caller.require_person()?;
+            }
+            if rule.access == Access::Operator {
+                principal::require_operator(app, &caller).await?;
+            }
+            Ok(known(caller))
+        }
+        Access::Tenant(need, scope) => {
+            let organisation = named()?;
+            let caller = principal::authenticate(
+                app,
+                Shown {
+                    organisation,
+                    ..shown
+                },
+            )
+            .await?;
+            caller.require_scope(scope)?;
+            caller.require(need)?;
+            Ok(known(caller))
+        }
+        Access::Organisation(need, scope) => {
+            let organisation = organisation_of_path(path);
+            let caller = principal::authenticate(
+                app,
+                Shown {
+                    organisation,
+                    ..shown
+                },
+            )
+            .await?;
+            if organisation.is_none() {
+                return Err(Error::NotFound);
+            }
+            caller.require_scope(scope)?;
+            caller.require(need)?;
+            Ok(known(caller))
+        }
+    }
+}
+
+fn known(principal: Principal) -> Caller {
+    Caller::Known(Box::new(principal))
+}
+
+fn named_organisation(headers: &HeaderMap) -> Result<Option<OrganisationId>, Error> {
+    let Some(value) = headers.get(ORGANISATION) else {
+        return Ok(None);
+    };
+    let id = value.to_str().ok().and_then(|text| text.parse().ok());
+    id.map(Some).ok_or_else(|| {
+        Error::Malformed("The header Organisation takes the id of an organisation.".into())
+    })
+}
+
+/// `/v1/organisations/{id}` and what is below it.
+fn organisation_of_path(path: &str) -> Option<OrganisationId> {
+    path.split('/').nth(3)?.parse().ok()
+}
+
+async fn run(app: &App, rule: &Rule, caller: Caller, mut request: Request, next: Next) -> Response {
+    let sent = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let shows = (request.method() == Method::GET).then(|| request.uri().clone());
+    let response = match caller {
+        Caller::Anyone => next.run(request).await,
+        Caller::Node => {
+            store::identify(AuditActor::Node);
+            request.extensions_mut().insert(NodeIdentity);
+            next.run(request).await
+        }
+        Caller::Known(principal) => {
+            store::identify(AuditActor::User {
+                user_id: principal.user,
+            });
+            request.extensions_mut().insert((*principal).clone());
+            idempotency::run(app, rule, &principal, request, next).await
+        }
+    };
+    match shows {
+        Some(uri) => represent::finish(response, &uri, sent.as_ref()).await,
+        None => response,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn organisation_is_read_from_its_place_in_the_path() {
+        let id = format!("org_{:032x}", 7);
+        let found = |path: String| organisation_of_path(&path);
+        assert!(found(format!("/v1/organisations/{id}")).is_some());
+        assert!(found(format!("/v1/organisations/{id}/members/usr_1")).is_some());
+        assert!(found(format!("/v1/jobs/x/{id}")).is_none());
+        assert!(found("/v1/organisations".into()).is_none());
+        assert!(found("/v1/organisations/..".into()).is_none());
+    }
+}

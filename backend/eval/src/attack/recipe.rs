@@ -1,0 +1,134 @@
+//! Recipes as TOML, and those that ship with the package. Refuses text that it does not understand whole, naming line
+//! and field.
+
+use std::ops::Range;
+
+use shared::{
+    attack::{Adaptive, AttackRecipe, Family, ImageMode, TemplateMode},
+    problem::FieldError,
+};
+use toml::de::{DeTable, DeValue, Deserializer};
+
+use crate::{Error, Result};
+
+/// Longest text that is read, in bytes.
+const MAX_BYTES: usize = 64 << 10;
+
+/// The built-in recipes, in the order of the attack matrix: families first, adaptive attackers after.
+const BUILT_IN: &[&str] = &[
+    include_str!("../../recipes/dreambooth-unet.toml"),
+    include_str!("../../recipes/dreambooth-text-encoder.toml"),
+    include_str!("../../recipes/lora-r4.toml"),
+    include_str!("../../recipes/lora-r16.toml"),
+    include_str!("../../recipes/lora-r64.toml"),
+    include_str!("../../recipes/textual-inversion.toml"),
+    include_str!("../../recipes/custom-diffusion.toml"),
+    include_str!("../../recipes/no-prior.toml"),
+    include_str!("../../recipes/captions.toml"),
+    include_str!("../../recipes/held-out-template.toml"),
+    include_str!("../../recipes/half-unseen.toml"),
+    include_str!("../../recipes/one-among-others.toml"),
+    include_str!("../../recipes/clean-finetuning-200.toml"),
+    include_str!("../../recipes/clean-finetuning-1000.toml"),
+    include_str!("../../recipes/min-snr.toml"),
+    include_str!("../../recipes/high-noise.toml"),
+    include_str!("../../recipes/clean-average-25.toml"),
+    include_str!("../../recipes/clean-average-50.toml"),
+    include_str!("../../recipes/clean-average-75.toml"),
+    include_str!("../../recipes/class-swapped.toml"),
+    include_str!("../../recipes/class-left-out.toml"),
+];
+
+/// The recipes that ship with the package, at demo-scale learning rates.
+pub fn built_in() -> Vec<AttackRecipe> {
+    let recipes = BUILT_IN.iter();
+    recipes
+        .map(|text| parse(text).expect("a test reads every built-in recipe"))
+        .collect()
+}
+
+/// `DreamBooth` on the U-Net with prior preservation, four images a step: what all else deviates from.
+pub fn dreambooth_stock(learning_rate: f64, checkpoints: Vec<u32>) -> AttackRecipe {
+    AttackRecipe {
+        name: "dreambooth-unet".to_owned(),
+        description: String::new(),
+        family: Family::DreamboothUnet,
+        learning_rates: vec![learning_rate],
+        stock_learning_rate: learning_rate,
+        checkpoints,
+        batch_size: 4,
+        prior_preservation: true,
+        template: TemplateMode::Train,
+        images: ImageMode::Seen,
+        adaptive: Adaptive::default(),
+    }
+}
+
+/// Reads and checks a recipe.
+pub fn parse(text: &str) -> Result<AttackRecipe> {
+    if text.len() > MAX_BYTES {
+        let message = format!("a recipe has at most {MAX_BYTES} bytes");
+        return Err(refused(text, None, "recipe", message));
+    }
+    let document = DeTable::parse(text)
+        .map_err(|error| refused(text, error.span(), "recipe", error.message()))?;
+    let table = document.get_ref();
+    let deserializer = Deserializer::parse(text)
+        .map_err(|error| refused(text, error.span(), "recipe", error.message()))?;
+    let recipe: AttackRecipe = serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { "recipe" } else { path.as_str() };
+        let inner = error.inner();
+        let span = inner.span().filter(|span| span.start > 0);
+        refused(
+            text,
+            span.or_else(|| span_of(table, &path)),
+            field,
+            inner.message(),
+        )
+    })?;
+    match recipe.validate().into_iter().next() {
+        None => Ok(recipe),
+        Some(FieldError {
+            pointer, detail, ..
+        }) => {
+            let path = pointer.trim_start_matches("#/").replace('/', ".");
+            Err(refused(text, span_of(table, &path), &path, detail))
+        }
+    }
+}
+
+fn refused(
+    text: &str,
+    span: Option<Range<usize>>,
+    field: &str,
+    message: impl Into<String>,
+) -> Error {
+    let before = text
+        .get(..span.map_or(0, |span| span.start))
+        .unwrap_or_default();
+    Error::Recipe {
+        line: 1 + before.matches('\n').count(),
+        field: field.to_owned(),
+        message: message.into(),
+    }
+}
+
+/// Where the value at a path of keys stands, or the nearest table around it.
+fn span_of(table: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
+    let mut keys = path.split('.');
+    let (_, mut value) = table.get_key_value(keys.next()?)?;
+    for key in keys {
+        let DeValue::Table(table) = value.get_ref() else {
+            break;
+        };
+        match table.get(key) {
+            Some(inner) => value = inner,
+            None => break,
+        }
+    }
+    Some(value.span())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! One cell, run alone: the same attack on the clean and on the protected model, matched pictures, scores, grade.
+//!
+//! Owns the order of work; what a node does with a cell is this and nothing else. Refuses to read or write files.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use diffusion::{pipeline::Pipeline, weights::Weights};
+use shared::{
+    matrix::{Cell, CellResult, MatrixSubject, Plan},
+    objective::Objective,
+};
+
+use super::{
+    arm::{self, Drawn},
+    grade::{Baseline, grade},
+    record::{ArmRecord, CheckpointScores, SAVED},
+    sets::{Purpose, Sets},
+};
+use crate::{
+    Error, Result,
+    draw::draw,
+    encoder::Encoder,
+    evaluation::{image_seeds, token_ids},
+    gallery::{Arm, image_name, png_files},
+    metric::{Aim, Judge, Standard},
+    prompt,
+    statistics::mean,
+};
+
+/// Random stream of a cell's seed: pictures that set the threshold.
+const THRESHOLD_STREAM: u64 = 21;
+
+/// Pictures of one subject of the plan.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The references, which are the attacker's images too: `[n, 3, h, w]` in `[-1, 1]`.
+    pub references: Tensor,
+    /// Further ones of the same subject, never protected.
+    pub unseen: Option<Tensor>,
+    /// Of others of the same class.
+    pub others: Option<Tensor>,
+}
+
+/// What all cells of a plan are run on.
+#[derive(Clone, Copy)]
+pub struct Stage<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The clean base.
+    pub pipeline: &'a Pipeline,
+    /// U-Net weights under attack.
+    pub protected: &'a Weights,
+    /// Reads the pictures.
+    pub encoder: &'a Encoder,
+    /// Pictures of the plan's subjects, by their position.
+    pub people: &'a BTreeMap<u32, Person>,
+    /// Of a pattern objective what it shows, `[4, h, w]`.
+    pub overlay: Option<&'a Tensor>,
+    /// Generated sets that cells share.
+    pub sets: &'a Sets,
+}
+
+/// A cell that ran.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Numbers and grade.
+    pub result: CellResult,
+    /// The attack on the clean base; no protection changes it.
+    pub clean: ArmRecord,
+    /// The attack on the protected model.
+    pub protected: ArmRecord,
+    /// Some pictures of each checkpoint: `clean/200/00.png` and its bytes. Those of an arm that was ready are not drawn
+    /// again.
+    pub pictures: Vec<(String, Vec<u8>)>,
+}
+
+/// Hears of every step and picture: phase, done, of how many; may stop with an error.
+pub type Tick<'a> = &'a mut dyn FnMut(&str, usize, usize) -> Result<()>;
+
+/// Runs a cell; `ready` is the attack on the clean base where it is already done.
+///
+/// The result depends on the plan, the models and the pictures alone, whatever ran before, and whether or not the clean
+/// arm was ready.
+pub fn run_cell(
+    stage: &Stage<'_>,
+    cell: &Cell,
+    ready: Option<ArmRecord>,
+    tick: Tick<'_>,
+) -> Result<Outcome> {
+    let subject = stage.plan.subject(cell);
+    let person = stage.person(cell)?;
+    let class_only = stage.class_only(cell, subject, tick)?;
+    let judge = stage.judge(subject, person, &class_only)?;
+    let baseline = Baseline {
+        hit_threshold: judge.threshold,
+        text_alignment: mean(&judge.score(&class_only)?.text_alignment),
+    };
+    let mut pictures = Vec::new();
+    let clean = match ready {
+        Some(clean) => clean,
+        None => scored(
+            &judge,
+            Arm::Clean,
+            arm::attack(stage, cell, Arm::Clean, tick)?,
+            &mut pictures,
+        )?,
+    };
+    let drawn = arm::attack(stage, cell, Arm::Protected, tick)?;
+    let protected = scored(&judge, Arm::Protected, drawn, &mut pictures)?;
+    let key = stage.plan.key(cell);
+    Ok(Outcome {
+        result: grade(cell.clone(), key, baseline, &clean, &protected),
+        clean,
+        protected,
+        pictures,
+    })
+}
+
+fn scored(
+    judge: &Judge<'_>,
+    arm: Arm,
+    drawn: Drawn,
+    pictures: &mut Vec<(String, Vec<u8>)>,
+) -> Result<ArmRecord> {
+    let mut record = drawn.record;
+    for (attack_step, pixels) in drawn.checkpoints {
+        record
+            .checkpoints
+            .push(CheckpointScores::new(attack_step, judge.score(&pixels)?));
+        let shown = pixels.narrow(0, 0, SAVED.min(pixels.dim(0)?))?;
+        let files = png_files(&shown)?.into_iter().enumerate();
+        pictures.extend(files.map(|(index, file)| (image_name(arm, attack_step, index), file)));
+    }
+    Ok(record)
+}
+
+impl<'a> Stage<'a> {
+    /// The pictures of whom a cell personalizes.
+    pub(super) fn person(&self, cell: &Cell) -> Result<&'a Person> {
+        let person = self.people.get(&cell.subject);
+        let person = person.ok_or(Error::MissingSubject {
+            subject: cell.subject,
+        })?;
+        let side = self.pipeline.image_side();
+        match person.references.dims() {
+            [n, 3, height, width] if *n > 0 && (*height, *width) == (side, side) => Ok(person),
+            actual => Err(Error::ImageShape {
+                actual: actual.to_vec(),
+                expected: format!("[n, 3, {side}, {side}] with n > 0"),
+            }),
+        }
+    }
+
+    /// What the clean base draws under the class-only prompt, shared by cells of one class and seed.
+    pub(super) fn class_only(
+        &self,
+        cell: &Cell,
+        subject: &MatrixSubject,
+        tick: Tick<'_>,
+    ) -> Result<Tensor> {
+        let count = self.plan.settings.threshold_pictures as usize;
+        let seeds = image_seeds(cell.seed, THRESHOLD_STREAM, count);
+        let sampling = arm::sampling(&self.plan.settings)?;
+        self.sets.get(
+            &subject.class_name,
+            Arm::Clean,
+            (Purpose::Threshold, cell.seed),
+            || {
+                let prompt = prompt::class(&subject.class_name);
+                let unet = self.pipeline.unet()?;
+                draw(
+                    self.pipeline,
+                    &unet,
+                    &prompt,
+                    &seeds,
+                    &sampling,
+                    &mut |done, total| tick("Drawing the unprotected class", done, total),
+                )
+            },
+        )
+    }
+
+    /// Sets the standard for one subject.
+    pub(super) fn judge(
+        &self,
+        subject: &'a MatrixSubject,
+        person: &Person,
+        class_only: &Tensor,
+    ) -> Result<Judge<'a>> {
+        let objective = &self.plan.inputs.objective;
+        let other = match objective {
+            Objective::Target { target_class } => prompt::class(target_class),
+            Objective::Erasure { prompt } => {
+                prompt.clone().unwrap_or_else(|| prompt::NEUTRAL.to_owned())
+            }
+            Objective::Pattern(_) => prompt::NEUTRAL.to_owned(),
+        };
+        let class = prompt::class(&subject.class_name);
+        let prompts = token_ids(self.pipeline, &[class.clone(), class, other])?;
+        Judge::new(
+            self.encoder,
+            Standard {
+                references: &person.references,
+                class_only,
+                prompts: &prompts,
+                subject: subject.kind,
+                class_name: &subject.class_name,
+                aim: match (objective, self.overlay) {
+                    (Objective::Target { target_class }, _) => Aim::Target(target_class),
+                    (Objective::Erasure { .. }, _) => Aim::Erasure,
+                    (Objective::Pattern(_), Some(overlay)) => Aim::Pattern(overlay),
+                    (Objective::Pattern(_), None) => return Err(Error::MissingOverlay),
+                },
+            },
+        )
+    }
+}

@@ -1,0 +1,95 @@
+//! The report as one HTML file: works from a disk without any network, prints well, reads well aloud and in grey.
+//!
+//! Owns markup, style and figures. Refuses scripts, links to elsewhere, meaning by colour alone, and more bytes of
+//! pictures than its limit.
+
+use std::fmt::Write;
+
+use shared::{
+    Timestamp,
+    evaluation::Grade,
+    matrix::{CellResult, MatrixReport},
+};
+
+pub mod chart;
+
+mod atlas;
+mod cells;
+mod facts;
+mod families;
+mod gates;
+mod lead;
+mod pictures;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use pictures::LIMIT_BYTES;
+
+use pictures::Album;
+use text::escape;
+
+const STYLE: &str = include_str!("page/style.css");
+
+/// Finds a picture of a cell by its name, such as `clean/200/00.png`.
+pub type FindPicture<'a> = &'a dyn Fn(&CellResult, &str) -> Option<Vec<u8>>;
+
+/// Everything the page shows.
+#[derive(Clone, Copy)]
+pub struct Content<'a> {
+    /// The numbers.
+    pub report: &'a MatrixReport,
+    /// What is judged, for people.
+    pub title: &'a str,
+    /// When.
+    pub issued_at: Timestamp,
+    /// File name of the certificate beside the page, if there is one.
+    pub certificate: Option<&'a str>,
+    /// Ways around that are known.
+    pub known_bypasses: &'a [String],
+    /// Pictures of the cells.
+    pub picture: FindPicture<'a>,
+    /// References of a subject, by its position; none where the page must not show them.
+    pub references: &'a dyn Fn(u32) -> Vec<Vec<u8>>,
+}
+
+/// The page.
+pub fn page(content: &Content<'_>) -> String {
+    let mut album = Album::default();
+    let mut body = String::new();
+    lead::write(&mut body, content, &mut album);
+    atlas::write(&mut body, content.report);
+    families::write(&mut body, content.report);
+    gates::write(&mut body, content.report);
+    cells::write(&mut body, content, &mut album);
+    facts::write(&mut body, content);
+    let mut html = String::new();
+    let title = escape(content.title);
+    let _ = write!(
+        html,
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" \
+         content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\"><title>{title}</title><style>{STYLE}\
+         </style></head><body><a class=\"skip\" href=\"#verdict\">Skip to the verdict</a><main>{body}</main></body></html>\n"
+    );
+    html
+}
+
+/// A grade as people read it, with a mark that needs no colour.
+fn grade_words(grade: Grade) -> (&'static str, &'static str) {
+    match grade {
+        Grade::Resisted => ("\u{25a0}", "Resisted"),
+        Grade::Weakened => ("\u{25e7}", "Weakened"),
+        Grade::NotResisted => ("\u{25a1}", "Not resisted"),
+        Grade::NoEvidence => ("\u{2013}", "No evidence"),
+    }
+}
+
+fn badge(grade: Grade) -> String {
+    let (mark, words) = grade_words(grade);
+    format!(
+        "<span class=\"badge {}\"><span aria-hidden=\"true\">{mark}</span> {words}</span>",
+        grade.as_str()
+    )
+}

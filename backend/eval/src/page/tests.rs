@@ -1,0 +1,135 @@
+use shared::matrix::{Audit, Cost};
+
+use super::*;
+use crate::matrix::{
+    merge,
+    tests::{plan, results},
+};
+
+fn png() -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(8, 8, image::Rgb([200, 10, 10]))
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .unwrap();
+    bytes.into_inner()
+}
+
+fn shown(report: &MatrixReport) -> String {
+    let picture = png();
+    page(&Content {
+        report,
+        title: "Violet dog",
+        issued_at: Timestamp::from_milliseconds(1_800_000_000_000),
+        certificate: Some("certificate.json"),
+        known_bypasses: &["Another word.".to_owned()],
+        picture: &|_, name| (!name.ends_with("05.png")).then(|| picture.clone()),
+        references: &|_| vec![picture.clone()],
+    })
+}
+
+fn report() -> MatrixReport {
+    let plan = plan();
+    merge(&plan, &results(&plan), Audit::default(), Cost::default())
+}
+
+#[test]
+fn every_number_and_every_cell_is_on_the_page_and_nothing_is_loaded() {
+    let report = report();
+    let html = shown(&report);
+    for part in [
+        "Resisted in 6 of 10 competent tests",
+        "LoRA (rank 2)",
+        "id=\"cell-1\"",
+        "id=\"cell-18\"",
+        "No evidence",
+        "2027-01-15",
+        "persguard verify certificate.json",
+        "Another word.",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    for forbidden in ["http://", "https://", "<script", "NaN", "inf ", "url("] {
+        assert!(!html.contains(forbidden), "{forbidden}");
+    }
+    assert_eq!(html.matches("<article").count(), report.cells.len());
+}
+
+#[test]
+fn hostile_names_stay_text() {
+    let mut report = report();
+    let evil = "<script>alert(1)</script>\"'&\u{202e}";
+    for subject in &mut report.subjects {
+        evil.clone_into(&mut subject.name);
+        evil.clone_into(&mut subject.merkle_root);
+    }
+    for result in &mut report.cells {
+        evil.clone_into(&mut result.cell.word);
+        evil.clone_into(&mut result.cell.recipe.name);
+    }
+    evil.clone_into(&mut report.verdict);
+    evil.clone_into(&mut report.limits[0]);
+    let html = shown(&report);
+    assert!(!html.contains("<script") && !html.contains('\u{202e}'));
+    assert!(html.contains("&lt;script&gt;"));
+}
+
+#[test]
+fn untested_squares_are_hatched_and_say_so() {
+    let mut plan = plan();
+    plan.kept = 0;
+    let report = merge(&plan, &[], Audit::default(), Cost::default());
+    let html = shown(&report);
+    assert_eq!(
+        html.matches("<td class=\"hatched\"><span class=\"sr\">not tested</span></td>")
+            .count(),
+        report.atlas.len()
+    );
+    assert!(html.contains("18 planned cells were not run"));
+    assert!(html.contains("Not tested: the budget ended before it."));
+}
+
+#[test]
+fn pictures_beyond_the_limit_are_counted_and_left_out() {
+    let mut album = Album::default();
+    let noise: Vec<u8> = (0..160 * 160 * 3_u32)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    let mut file = std::io::Cursor::new(Vec::new());
+    let picture = image::RgbImage::from_raw(160, 160, noise).unwrap();
+    picture
+        .write_to(&mut file, image::ImageFormat::Png)
+        .unwrap();
+    let file = file.into_inner();
+    let mut html = String::new();
+    for _ in 0..LIMIT_BYTES / file.len() + 10 {
+        album.image(&mut html, &file, "noise");
+    }
+    assert!(html.len() < LIMIT_BYTES + 1_000_000);
+    let mut end = String::new();
+    album.close(&mut end);
+    assert!(
+        end.contains("more pictures would have made this page too large"),
+        "{end}"
+    );
+    let mut html = String::new();
+    album.row(&mut html, "broken", &[b"no picture".to_vec()]);
+    assert!(!html.contains("<img"));
+}
+
+#[test]
+fn large_pictures_are_scaled_down() {
+    let mut file = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(512, 256)
+        .write_to(&mut file, image::ImageFormat::Jpeg)
+        .unwrap();
+    let mut html = String::new();
+    Album::default().image(&mut html, &file.into_inner(), "large");
+    let data = html
+        .split("base64,")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .unwrap();
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let picture = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
+    assert_eq!((picture.width(), picture.height()), (160, 80));
+}
