@@ -78,4 +78,7 @@ pub struct Artifact {
     pub url: String,
     /// When it was published.
     pub created_at: Timestamp,
+    /// When it is removed; absent: with its account.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
 }

@@ -19,7 +19,9 @@ use tokio::{fs, io::AsyncWriteExt};
 use crate::{
     Error, Result,
     client::{Client, chain},
-    message::{ENCODER, IMAGES, MATRIX, MODEL, PATCHES, PROTECTED_UNET, Pictures, RESUME, START},
+    message::{
+        CONTROLS, ENCODER, IMAGES, MATRIX, MODEL, PATCHES, PROTECTED_UNET, Pictures, RESUME, START,
+    },
 };
 
 /// Downloads of one file before damage counts as final.
@@ -42,6 +44,12 @@ pub(crate) async fn fetch_inputs(
                 let path = Path::new(IMAGES).join(plain(&input.name)?);
                 fetch(client, input, &work.join(&path)).await?;
                 own.images.push(path);
+            }
+            InputRole::ControlImage => {
+                let own = pictures.entry(concept(&input.name)?).or_default();
+                let path = Path::new(CONTROLS).join(plain(&input.name)?);
+                fetch(client, input, &work.join(&path)).await?;
+                own.control.push(path);
             }
             InputRole::Patch => {
                 let own = pictures.entry(concept(&input.name)?).or_default();

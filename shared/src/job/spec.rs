@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::concept::{Action, Concept};
 use crate::{
-    JobId, ModelId,
+    JobId, ModelId, SetId,
     limits::MAX_CONCEPTS,
     problem::{FieldError, check},
     study::StudyOrder,
@@ -152,6 +152,9 @@ pub struct Evaluation {
     pub identifier: Option<String>,
     /// Position of the attacked concept.
     pub concept: u32,
+    /// A sealed set of another subject of the same class: the innocent user, without whom nothing is released.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_set_id: Option<SetId>,
     /// A part of the attack matrix; only studies have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub study: Option<Box<StudyOrder>>,
@@ -165,6 +168,7 @@ impl Default for Evaluation {
             images_per_arm: 16,
             identifier: None,
             concept: 0,
+            control_set_id: None,
             study: None,
         }
     }

@@ -11,7 +11,7 @@ use shared::{
 };
 use store::{ArtifactRecord, GalleryRecord};
 
-use super::{App, artifacts, images, paging::Paging};
+use super::{App, artifacts, images, paging::Paging, releases};
 use crate::error::Error;
 
 /// The owner's galleries, newest first.
@@ -62,9 +62,10 @@ async fn owned(app: &App, gallery: GalleryRecord) -> Result<Gallery, Error> {
         .store()
         .list_artifacts(owner, gallery.protect_job_id)
         .await?;
+    let release = releases::find(app, owner, gallery.protect_job_id).await?;
     let weights = weights
         .into_iter()
-        .find(|file| file.kind == ArtifactKind::ProtectedUnet);
+        .find(|file| file.kind == ArtifactKind::ProtectedUnet && release.releasable);
     let references = app.store().list_images(owner, gallery.set_id).await?;
     let judge = app
         .store()

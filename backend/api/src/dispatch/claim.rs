@@ -110,6 +110,9 @@ async fn inputs(app: &App, job: &JobRecord) -> Result<Vec<JobInput>, Error> {
             images(app, job, position, concept.protected_set_id, &mut inputs).await?;
         }
         patch(app, job, position, concept, &mut inputs).await?;
+        if job.kind == JobKind::Evaluate && attacked {
+            inputs.extend(control(app, job, position, concept).await?);
+        }
     }
     if let Some(earlier) = job.spec.extends.filter(|_| job.kind == JobKind::Protect) {
         weights(app, job, earlier, InputRole::StartUnet, &mut inputs).await?;
@@ -190,6 +193,52 @@ async fn images(
         inputs.push(input(app, InputRole::ProtectedImage, name, sha256, size).await?);
     }
     Ok(())
+}
+
+/// The control set that the job names; for the embedded model, a bundled stranger of the same class.
+async fn control(
+    app: &App,
+    job: &JobRecord,
+    position: usize,
+    concept: &Concept,
+) -> Result<Vec<JobInput>, Error> {
+    let name = |index| format!("{position:02}/{index:03}.png");
+    let mut inputs = Vec::new();
+    if let Some(set) = job.spec.evaluation.control_set_id {
+        let images = app.store().list_images(job.owner_id, set).await?;
+        for (index, image) in images.into_iter().enumerate() {
+            let (sha256, size) = (image.content_sha256, image.content_size_bytes);
+            inputs.push(input(
+                app,
+                InputRole::ControlImage,
+                name(index),
+                sha256,
+                size,
+            )?);
+        }
+        return Ok(inputs);
+    }
+    let owner = job.owner_id;
+    let model = app.store().find_base_model(owner, job.model_id).await?;
+    if model.is_none_or(|model| model.family != "tiny") {
+        return Ok(inputs);
+    }
+    let stranger = demo::sample_sets()
+        .iter()
+        .find(|set| !set.protected && set.class_name == concept.class_name);
+    let images = stranger.map_or(&[][..], |set| set.images);
+    for (index, (_, bytes)) in images.iter().enumerate() {
+        let sha256 = blobs::keep(app, bytes).await?;
+        let size = bytes.len() as u64;
+        inputs.push(input(
+            app,
+            InputRole::ControlImage,
+            name(index),
+            sha256,
+            size,
+        )?);
+    }
+    Ok(inputs)
 }
 
 /// The owner's patch that a concept's pattern shows; it stays as long as a job that has not ended names it.

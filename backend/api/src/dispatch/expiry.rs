@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{MAX_ATTEMPTS, study};
 use crate::{
-    app::{App, blobs, model_imports},
+    app::{App, blobs, data_subjects, model_imports, webhooks},
     error::Error,
 };
 
@@ -47,5 +47,7 @@ pub async fn sweep(app: &App) -> Result<(), Error> {
         .map_err(Error::internal)?;
     app.store().delete_expired(app.now()).await?;
     model_imports::sweep(app).await?;
+    webhooks::sweep(app).await?;
+    data_subjects::sweep(app).await?;
     blobs::collect(app).await
 }

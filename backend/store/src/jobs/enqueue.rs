@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::job,
     organisations, patches,
@@ -95,6 +96,9 @@ pub(super) async fn insert_job(
     };
     insert(connection, with_event).await?;
     tell_status(connection, &mut row, now).await?;
+    let owner = OrganisationId::from_uuid(row.owner_id);
+    let deed = Deed::new("job.created", JobId::from_uuid(row.id)).detail(row.kind.clone());
+    audit::record(connection, owner, deed, now).await?;
     Ok(row)
 }
 

@@ -203,7 +203,7 @@ async fn only_an_empty_organisation_can_be_deleted(world: World) {
     in_use(store.delete_organisation(own).await);
     let set = world.draft(studio).await;
     in_use(store.delete_organisation(studio).await);
-    assert!(store.delete_draft_set(studio, set).await.unwrap());
+    assert!(store.delete_draft_set(studio, set, at(0)).await.unwrap());
     store.delete_organisation(studio).await.unwrap();
     assert_eq!(store.find_organisation(studio).await.unwrap(), None);
     assert_eq!(store.find_role(ada, studio).await.unwrap(), None);
