@@ -208,13 +208,7 @@ async fn control(
         let images = app.store().list_images(job.owner_id, set).await?;
         for (index, image) in images.into_iter().enumerate() {
             let (sha256, size) = (image.content_sha256, image.content_size_bytes);
-            inputs.push(input(
-                app,
-                InputRole::ControlImage,
-                name(index),
-                sha256,
-                size,
-            )?);
+            inputs.push(input(app, InputRole::ControlImage, name(index), sha256, size).await?);
         }
         return Ok(inputs);
     }
@@ -230,13 +224,7 @@ async fn control(
     for (index, (_, bytes)) in images.iter().enumerate() {
         let sha256 = blobs::keep(app, bytes).await?;
         let size = bytes.len() as u64;
-        inputs.push(input(
-            app,
-            InputRole::ControlImage,
-            name(index),
-            sha256,
-            size,
-        )?);
+        inputs.push(input(app, InputRole::ControlImage, name(index), sha256, size).await?);
     }
     Ok(inputs)
 }

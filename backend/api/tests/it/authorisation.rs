@@ -198,12 +198,11 @@ async fn ask(person: &Person<'_>, rule: &Rule, path: &str) -> u16 {
 /// What a caller with this role is to meet.
 fn may(rule: &Rule, role: Role) -> bool {
     match rule.access {
-        Access::Tenant(need, _) => role.may(need),
         // Everybody may leave, and only administrators make others leave; the member here is another.
         Access::Organisation(..) if rule.method == "DELETE" && rule.path.ends_with("{user}") => {
             role.may(Need::Administer)
         }
-        Access::Organisation(need, _) => role.may(need),
+        Access::Tenant(need, _) | Access::Organisation(need, _) => role.may(need),
         Access::Node | Access::Operator => false,
         Access::Public | Access::Visitor(_) | Access::Known | Access::Person => true,
     }
