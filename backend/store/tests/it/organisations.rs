@@ -173,7 +173,11 @@ async fn invitation_is_for_one_address_once(world: World) {
         .await
         .unwrap();
     let open = store.list_invitations(studio, None, 9).await.unwrap();
-    assert_eq!(open, std::slice::from_ref(&second), "the first one is replaced");
+    assert_eq!(
+        open,
+        std::slice::from_ref(&second),
+        "the first one is replaced"
+    );
     assert!(!store.delete_invitation(studio, first.id).await.unwrap());
     let accept = async |person, now| {
         store
