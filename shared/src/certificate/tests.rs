@@ -142,7 +142,7 @@ fn report(plan: &Plan) -> MatrixReport {
 }
 
 fn certificate() -> Certificate {
-    let plan = Plan::new(&request(Tier::Smoke)).unwrap();
+    let plan = Plan::new(&request(Tier::Smoke)).expect("a plan");
     let (salt, identifiers, templates) = (
         "00ff".to_owned(),
         vec!["kwl".to_owned(), "lrx".to_owned()],
@@ -168,9 +168,9 @@ fn certificate() -> Certificate {
             version: "0.1.0".into(),
             sha256: "5".repeat(64),
         },
-        injection: serde_json::from_value(injection).unwrap(),
+        injection: serde_json::from_value(injection).expect("a job"),
         held_out: HeldOut {
-            sha256: canonical::sha256(&opened).unwrap(),
+            sha256: canonical::sha256(&opened).expect("plain words"),
             salt,
             identifiers,
             templates,
@@ -182,7 +182,7 @@ fn certificate() -> Certificate {
 }
 
 fn file() -> Vec<u8> {
-    key().sign(KIND, &certificate()).unwrap()
+    key().sign(KIND, &certificate()).expect("finite numbers")
 }
 
 fn check(file: &[u8]) -> Result<Verified<Certificate>, Refusal> {
@@ -255,7 +255,7 @@ fn every_changed_field_is_refused_by_its_name() {
         let forged = canonical::to_text(&forged).unwrap();
         match check(forged.as_bytes()) {
             Err(Refusal::Changed(named)) => {
-                assert!(pointer.starts_with(&named), "{pointer} was called {named}")
+                assert!(pointer.starts_with(&named), "{pointer} was called {named}");
             }
             other => panic!("{pointer}: {other:?}"),
         }
@@ -403,7 +403,7 @@ impl Xorshift {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
+        usize::try_from(self.0 % limit as u64).expect("below a usize")
     }
 }
 

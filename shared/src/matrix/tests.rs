@@ -254,6 +254,8 @@ fn a_cut_keeps_the_first_part_and_the_rest_in_sight() {
     assert_eq!((plan.kept().len(), plan.not_tested().len()), (0, 72));
 }
 
+type Change<'a> = &'a dyn Fn(&mut Plan, &mut Cell);
+
 #[test]
 fn keys_change_with_everything_that_matters_and_with_nothing_else() {
     let plan = plan(Tier::Standard);
@@ -266,7 +268,6 @@ fn keys_change_with_everything_that_matters_and_with_nothing_else() {
         change(&mut plan, &mut cell);
         (plan.key(&cell) == key, plan.base_key(&cell) == base)
     };
-    type Change<'a> = &'a dyn Fn(&mut Plan, &mut Cell);
     let other: [Change<'_>; 10] = [
         &|_, cell| cell.seed += 1,
         &|_, cell| cell.word.push('x'),

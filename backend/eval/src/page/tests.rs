@@ -1,3 +1,4 @@
+use base64::{Engine, engine::general_purpose::STANDARD};
 use shared::matrix::{Audit, Cost};
 
 use super::*;
@@ -94,7 +95,7 @@ fn untested_squares_are_hatched_and_say_so() {
 fn pictures_beyond_the_limit_are_counted_and_left_out() {
     let mut album = Album::default();
     let noise: Vec<u8> = (0..128 * 128 * 3_u32)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[2])
         .collect();
     let mut file = std::io::Cursor::new(Vec::new());
     let picture = image::RgbImage::from_raw(128, 128, noise).unwrap();
@@ -131,7 +132,6 @@ fn large_pictures_are_scaled_down() {
         .nth(1)
         .and_then(|rest| rest.split('"').next())
         .unwrap();
-    use base64::{Engine, engine::general_purpose::STANDARD};
     let picture = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
     assert_eq!((picture.width(), picture.height()), (128, 64));
 }
