@@ -66,6 +66,10 @@ pub struct Attempted {
     pub verdict: Verdict,
 }
 
+/// Said of the row that is locked, too: one that another sender took meanwhile is looked at again, and only by what
+/// stands beside the lock.
+const FREE: &str = "status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $1)";
+
 /// At most four of one webhook at once: a slow receiver does not keep others waiting.
 fn claim_sql(is_postgres: bool) -> String {
     let lock = if is_postgres {
@@ -75,7 +79,7 @@ fn claim_sql(is_postgres: bool) -> String {
     };
     format!(
         "UPDATE webhook_deliveries SET claimed_until = $2, token = token + 1
-        WHERE id IN (SELECT id FROM webhook_deliveries WHERE id IN (
+        WHERE {FREE} AND id IN (SELECT id FROM webhook_deliveries WHERE {FREE} AND id IN (
             SELECT id FROM (
                 SELECT due.id AS id, due.next_attempt_at AS at, ROW_NUMBER() OVER (
                     PARTITION BY due.webhook_id ORDER BY due.next_attempt_at, due.id) AS place
