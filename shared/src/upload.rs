@@ -25,7 +25,7 @@ pub struct CreateUpload {
     #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub filename: String,
     /// Exact size in bytes.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 20971520))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 20_971_520))]
     pub size_bytes: u64,
     /// SHA-256 of the bytes, 64 lower-case hexadecimal digits.
     #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{64}$"))]
