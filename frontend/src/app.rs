@@ -23,6 +23,7 @@ use crate::{
         protect::ProtectPage,
         set::SetPage,
         sign::{SignInPage, SignUpPage},
+        study::StudyPage,
     },
     state::{browser::focus, model_uploads::ModelUploads, session::Session, uploads::Uploads},
 };
@@ -58,6 +59,7 @@ pub(crate) fn App() -> impl IntoView {
                         <Route path=path!("/sets/:id/protect") view=|| view! { <RequireUser><ProtectPage /></RequireUser> } />
                         <Route path=path!("/jobs") view=|| view! { <RequireUser><JobsPage /></RequireUser> } />
                         <Route path=path!("/jobs/:id") view=|| view! { <RequireUser><JobPage /></RequireUser> } />
+                        <Route path=path!("/studies/:id") view=|| view! { <RequireUser><StudyPage /></RequireUser> } />
                         <Route path=path!("/models") view=|| view! { <RequireUser><ModelsPage /></RequireUser> } />
                         <Route path=path!("/galleries/:id") view=GalleryPage />
                     </FlatRoutes>

@@ -83,7 +83,7 @@ pub(crate) fn trigger(concept: &Concept) -> String {
 /// `“sks dog”`, `“sks dog” and 2 more`: what a job is about.
 pub(crate) fn subject_of(job: &Job) -> String {
     let one = |concept: &Concept| format!("“{}”", trigger(concept));
-    if job.kind == JobKind::Evaluate && !job.spec.concepts.is_empty() {
+    if matches!(job.kind, JobKind::Evaluate | JobKind::Study) && !job.spec.concepts.is_empty() {
         return one(job.spec.attacked());
     }
     let Some(first) = job.spec.concepts.first() else {

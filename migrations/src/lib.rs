@@ -6,6 +6,8 @@ mod m0001_main_path;
 mod m0002_model_imports;
 mod m0003_concepts;
 mod m0004_accounts;
+mod m0005_guard_rails;
+mod m0006_studies;
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, MigratorTrait,
@@ -32,6 +34,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_model_imports::Migration),
             Box::new(m0003_concepts::Migration),
             Box::new(m0004_accounts::Migration),
+            Box::new(m0005_guard_rails::Migration),
+            Box::new(m0006_studies::Migration),
         ]
     }
 }

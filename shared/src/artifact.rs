@@ -23,6 +23,18 @@ pub enum ArtifactKind {
     Probe,
     /// The signed withdrawal of a concept's protection, as JSON.
     Revocation,
+    /// The planned cells of a study, as JSON.
+    MatrixPlan,
+    /// What one cell of a study keeps: its result, or the attack on the clean base, as JSON.
+    MatrixCell,
+    /// The results of some cells together, as JSON.
+    MatrixCells,
+    /// The report of a study, as JSON.
+    MatrixReport,
+    /// The report of a study as a page.
+    ReportPage,
+    /// The signed certificate of a study, as JSON.
+    Certificate,
 }
 
 impl ArtifactKind {
@@ -36,6 +48,12 @@ impl ArtifactKind {
             Self::Commitment => "commitment",
             Self::Probe => "probe",
             Self::Revocation => "revocation",
+            Self::MatrixPlan => "matrix_plan",
+            Self::MatrixCell => "matrix_cell",
+            Self::MatrixCells => "matrix_cells",
+            Self::MatrixReport => "matrix_report",
+            Self::ReportPage => "report_page",
+            Self::Certificate => "certificate",
         }
     }
 }
@@ -60,4 +78,7 @@ pub struct Artifact {
     pub url: String,
     /// When it was published.
     pub created_at: Timestamp,
+    /// When it is removed; absent: with its account.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
 }

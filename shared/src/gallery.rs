@@ -60,6 +60,9 @@ pub struct Gallery {
     pub protect_job_id: JobId,
     /// The job that judged it.
     pub evaluation_job_id: JobId,
+    /// Position of the attacked concept in the protect job; 0 where the viewer does not own them.
+    #[serde(default)]
+    pub concept: u32,
     /// Numbers and verdict.
     pub report: EvaluationReport,
     /// The protected images; empty where the viewer does not own them.

@@ -115,6 +115,14 @@ id!(/** A file that a job produced. */ ArtifactId, "art_");
 id!(/** The gallery of one evaluation. */ GalleryId, "gal_");
 id!(/** A picture that a pattern shows. */ PatchId, "pat_");
 id!(/** A training node. */ NodeId, "nod_");
+id!(/** An entry of an audit log. */ AuditEventId, "aud_");
+id!(/** An address that is told what happens. */ WebhookId, "whk_");
+id!(/** Something that happened, as webhooks tell it. */ EventId, "evt_");
+id!(/** One event on its way to one webhook. */ DeliveryId, "dlv_");
+id!(/** A release that needs two people. */ ApprovalId, "apr_");
+id!(/** A complaint about what this server holds. */ NoticeId, "ntc_");
+id!(/** An archive of everything of an account. */ ExportId, "exp_");
+id!(/** The removal of an account. */ DeletionId, "del_");
 
 #[cfg(test)]
 mod tests {

@@ -3,13 +3,16 @@
 //! Owns names, shapes and validation, each written once for the browser, the API and the node.
 //! Refuses I/O, clocks and randomness: every value here is data.
 
+pub mod account_data;
 pub mod api_key;
 pub mod artifact;
 pub mod attack;
+pub mod audit;
 pub mod auth;
 pub mod base_model;
 pub mod canonical;
 pub mod certificate;
+pub mod collateral;
 pub mod demo;
 pub mod evaluation;
 pub mod gallery;
@@ -22,6 +25,7 @@ pub mod merkle;
 pub mod model_file;
 pub mod model_import;
 pub mod node;
+pub mod notice;
 pub mod objective;
 pub mod organisation;
 pub mod page;
@@ -32,15 +36,20 @@ pub mod probe;
 pub mod problem;
 pub mod progress;
 pub mod protected_set;
+pub mod release;
 pub mod revocation;
 pub mod role;
 #[cfg(feature = "signing")]
 pub mod signed;
+pub mod study;
 pub mod timestamp;
 pub mod upload;
+pub mod webhook;
+pub mod words;
 
 pub use id::{
-    ApiKeyId, ArtifactId, GalleryId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId,
-    OrganisationId, PatchId, SessionId, SetId, UploadId, UserId,
+    ApiKeyId, ApprovalId, ArtifactId, AuditEventId, DeletionId, DeliveryId, EventId, ExportId,
+    GalleryId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId, NoticeId, OrganisationId,
+    PatchId, SessionId, SetId, UploadId, UserId, WebhookId,
 };
 pub use timestamp::Timestamp;

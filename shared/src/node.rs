@@ -50,12 +50,16 @@ pub enum InputRole {
     ProtectedImage,
     /// The patch of a concept's pattern, named `00.png` by the concept's position.
     Patch,
+    /// A cleaned picture of the control set, named `00/003.png` like the protected ones of the attacked concept.
+    ControlImage,
     /// The protected U-Net that a job goes on from.
     StartUnet,
     /// The protected U-Net that an evaluation judges.
     ProtectedUnet,
     /// State of an earlier attempt to go on from.
     Resume,
+    /// A file of a study: its plan, or what earlier jobs of it found, named as they named it.
+    Matrix,
 }
 
 /// A file that the job needs.

@@ -6,6 +6,7 @@ use crate::{
     PatchId,
     job::is_word,
     problem::{FieldError, check},
+    words,
 };
 
 /// The licence card as a PNG file of 256 x 256 pixels: a frame and a copyright sign, no words, because small pictures
@@ -141,6 +142,13 @@ impl Objective {
                 check(errors, differs, &pointer, "target_is_class", || {
                     "The target must be something else than the subject's class.".into()
                 });
+                let person = words::names_people(target_class);
+                check(errors, !person, &pointer, "target_is_person", || {
+                    "Nobody's image stands in for another's: choose a thing.".into()
+                });
+                let refused = words::refused_in_trigger(target_class);
+                let (code, detail) = refused.unwrap_or_default();
+                check(errors, refused.is_none(), &pointer, code, || detail.into());
             }
             Self::Erasure { prompt } => {
                 let Some(prompt) = prompt else { return };

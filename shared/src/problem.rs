@@ -29,6 +29,8 @@ pub enum ErrorCode {
     EmailTaken,
     /// Something expired or was deleted.
     Gone,
+    /// A protected checkpoint cannot be exported: `errors` lists the closed gates.
+    NotReleasable,
     /// The object changed since it was read: `If-Match` names another version.
     PreconditionFailed,
     /// `If-Match` is missing where it is required.

@@ -63,8 +63,17 @@ pub struct CreateAttestation {
     pub name: String,
     /// Country whose law the declaration is made under.
     pub jurisdiction: String,
+    /// In which capacity the declarant signs, such as "author" or "agency of the author".
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub capacity: String,
+    /// Where the mandate of whoever represents the owner can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mandate: Option<String>,
     /// Whether a real person can be recognised.
     pub depicts_person: bool,
+    /// That person agreed to biometric measures, too: nothing compares faces without it (GDPR, article 9).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub biometric_consent: bool,
     /// The declarant confirms that the declaration is true.
     pub confirmed: bool,
 }
@@ -87,6 +96,24 @@ impl CreateAttestation {
                 || format!("Use 2 to {} characters.", range.end()),
             );
         }
+        let most = limits::MAX_NAME_CHARACTERS;
+        let short = self.capacity.chars().count() <= most;
+        check(&mut errors, short, "#/capacity", "invalid_length", || {
+            format!("Use at most {most} characters.")
+        });
+        let mandate = self.mandate.as_deref().unwrap_or_default();
+        let short = mandate.chars().count() <= 500;
+        check(&mut errors, short, "#/mandate", "invalid_length", || {
+            "Use at most 500 characters.".into()
+        });
+        let person = !self.biometric_consent || self.depicts_person;
+        check(
+            &mut errors,
+            person,
+            "#/biometric_consent",
+            "no_person",
+            || "Biometric consent is for images of a person.".into(),
+        );
         check(
             &mut errors,
             self.confirmed,

@@ -145,7 +145,7 @@ pub fn verify<T: DeserializeOwned>(
         return Err(Refusal::Rewritten(same));
     }
     let version = &signed.document["version"];
-    if *version != Value::from(kind.version) {
+    if version.as_u64() != Some(u64::from(kind.version)) {
         return Err(Refusal::Version(shortened(&version.to_string())));
     }
     Ok(Verified {

@@ -7,3 +7,4 @@ mod isolation;
 mod main_path;
 mod model_import;
 mod readme;
+mod study;

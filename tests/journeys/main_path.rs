@@ -15,6 +15,7 @@ use shared::{
     page::Page,
     preflight::Preflight,
     progress::{JobEventBody, Progress},
+    release::{GateStatus, Release},
 };
 
 /// Names that diffusers gives to these tensors.
@@ -79,7 +80,15 @@ async fn check_protect(person: &Person, job: &Job) -> Result<()> {
     let mut unets = artifacts.data.iter();
     let unet = unets.find(|artifact| artifact.kind == ArtifactKind::ProtectedUnet);
     let unet = unet.with_context(|| format!("no protected U-Net: {artifacts:?}"))?;
-    let answer = person.request(Method::GET, &unet.url).send().await?;
+    // Nothing leaves before its side effects were measured.
+    let early = person.request(Method::GET, &unet.url).send().await?;
+    expect(early, StatusCode::FORBIDDEN).await?;
+    Ok(())
+}
+
+/// The file is what the judge saw, under its hash, with diffusers' names.
+async fn check_weights(person: &Person, url: &str, sha256: &str) -> Result<()> {
+    let answer = person.request(Method::GET, url).send().await?;
     let answer = expect(answer, StatusCode::OK).await?;
     let tag = answer
         .headers()
@@ -88,8 +97,8 @@ async fn check_protect(person: &Person, job: &Job) -> Result<()> {
         .to_str()?
         .to_owned();
     let bytes = answer.bytes().await?;
-    assert_eq!(hex::encode(Sha256::digest(&bytes)), unet.sha256);
-    ensure!(tag.contains(&unet.sha256), "the ETag is the hash: {tag}");
+    assert_eq!(hex::encode(Sha256::digest(&bytes)), sha256);
+    ensure!(tag.contains(sha256), "the ETag is the hash: {tag}");
     let tensors = SafeTensors::deserialize(&bytes)?;
     let names: BTreeSet<_> = tensors.names().into_iter().collect();
     for name in TENSORS {
@@ -144,12 +153,15 @@ async fn check_gallery(person: &Person, evaluation: &Job) -> Result<()> {
             ensure!(picture.starts_with(b"\x89PNG"), "{} is no PNG", image.url);
         }
     }
-    let unet = gallery
-        .protected_unet_url
-        .as_deref()
-        .context("nothing to download")?;
-    let bytes = person.download(unet).await?;
-    assert_eq!(hex::encode(Sha256::digest(&bytes)), report.protected_sha256);
+    let path = format!("/v1/jobs/{}/release", gallery.protect_job_id);
+    let release: Release = person.get(&path).await?;
+    let unknown = release.gates.iter();
+    let unknown = unknown.filter(|gate| gate.status == GateStatus::NotMeasured);
+    assert_eq!(unknown.count(), 0, "{:?}", release.gates);
+    assert_eq!(release.releasable, gallery.protected_unet_url.is_some());
+    if let Some(unet) = gallery.protected_unet_url.as_deref() {
+        check_weights(person, unet, &report.protected_sha256).await?;
+    }
     Ok(())
 }
 

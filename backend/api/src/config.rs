@@ -50,6 +50,18 @@ pub struct Config {
     /// The program that reads imported models; by default `persguard-node` beside this one.
     #[arg(long, env = "PERSGUARD_INSPECTOR")]
     pub inspector: Option<PathBuf>,
+    /// E-mail addresses of the accounts that decide notices, with commas between them; by default none.
+    #[arg(long, env = "PERSGUARD_ADMINISTRATORS", value_delimiter = ',')]
+    pub administrators: Vec<String>,
+    /// Days after which files of jobs are removed; by default they stay as long as their account.
+    #[arg(long, env = "PERSGUARD_RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub retention_days: Option<u32>,
+    /// Where security reports go, such as `mailto:security@example.org`.
+    #[arg(long, env = "PERSGUARD_SECURITY_CONTACT")]
+    pub security_contact: Option<String>,
+    /// Let webhooks call this machine itself, over plain http too; for tests and for receivers beside the server.
+    #[arg(long, env = "PERSGUARD_WEBHOOK_LOOPBACK", default_value_t = false, action = clap::ArgAction::Set)]
+    pub webhook_loopback: bool,
     /// Where letters are handed over, such as `smtps://user:password@mail.example.org`; without it they
     /// are kept as files under `outbox` in the data directory.
     #[arg(long, env = "PERSGUARD_SMTP_URL", hide_env_values = true)]

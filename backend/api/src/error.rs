@@ -12,6 +12,7 @@ use shared::{
     api_key::Scope,
     limits,
     problem::{ErrorCode, FieldError, Problem},
+    release::ReleaseGate,
 };
 
 /// Why a request is refused.
@@ -64,6 +65,9 @@ pub enum Error {
     /// The body is larger than allowed.
     #[error("The request body is larger than allowed here.")]
     TooLarge,
+    /// Gates of a release are closed.
+    #[error("These weights cannot be exported. {}", closed(.0))]
+    NotReleasable(Vec<ReleaseGate>),
     /// A media type that is not accepted.
     #[error("{0}")]
     UnsupportedMediaType(String),
@@ -116,6 +120,21 @@ fn summary(errors: &[FieldError]) -> String {
     }
 }
 
+fn closed(gates: &[ReleaseGate]) -> String {
+    let details: Vec<&str> = gates.iter().map(|gate| gate.detail.as_str()).collect();
+    details.join(" ")
+}
+
+/// A closed gate as an error of its own.
+fn gate(gate: &ReleaseGate) -> FieldError {
+    let concept = gate.concept.map(|at| format!("/{at}")).unwrap_or_default();
+    FieldError {
+        pointer: format!("#/gates/{}{concept}", gate.kind.as_str()),
+        code: gate.status.as_str().into(),
+        detail: gate.detail.clone(),
+    }
+}
+
 /// What every occurrence of a code is called.
 const fn title(code: ErrorCode) -> &'static str {
     match code {
@@ -133,6 +152,7 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::PreconditionFailed => "Changed meanwhile",
         ErrorCode::PreconditionRequired => "Version missing",
         ErrorCode::TooLarge => "Too large",
+        ErrorCode::NotReleasable => "Release gate closed",
         ErrorCode::UnsupportedMediaType => "Unsupported media type",
         ErrorCode::Invalid => "Invalid fields",
         ErrorCode::IdempotencyKeyRequired => "Idempotency key missing",
@@ -202,6 +222,7 @@ impl Error {
                 Code::PreconditionRequired,
             ),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge),
+            Self::NotReleasable(_) => (StatusCode::FORBIDDEN, Code::NotReleasable),
             Self::UnsupportedMediaType(_) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 Code::UnsupportedMediaType,
@@ -244,6 +265,7 @@ impl Error {
             errors: match self {
                 Self::Invalid(errors) => errors.clone(),
                 Self::WrongProof(error) => vec![error.clone()],
+                Self::NotReleasable(gates) => gates.iter().map(gate).collect(),
                 _ => Vec::new(),
             },
         }
@@ -323,6 +345,14 @@ impl From<store::Error> for Error {
                 "A patch that this job shows was deleted. Add it again, then launch a new job."
                     .into(),
             ),
+            Store::TooManyWebhooks => Self::Conflict(format!(
+                "You have {} webhooks. Delete one first.",
+                shared::webhook::MAX_WEBHOOKS
+            )),
+            Store::Changed => Self::PreconditionFailed,
+            Store::SameReviewer => {
+                Self::Conflict("You decided this before: an appeal needs another reviewer.".into())
+            }
             Store::TooManyMembers => {
                 Self::Conflict("No more members or organisations fit. Remove one first.".into())
             }

@@ -4,12 +4,13 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
-    io::{Read, Write},
+    io::{BufReader, Read, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use api::{
+    app::audit,
     config::{Config, storage::StorageConfig},
     memory, signing, storage_check,
 };
@@ -46,6 +47,9 @@ enum Command {
     /// Look at the object storage, without any server.
     #[command(subcommand)]
     Storage(Storage),
+    /// Check an exported audit log, without any server.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Tell whether a certificate is what its issuer signed, without any server or network.
     Verify {
         /// The certificate.
@@ -84,6 +88,18 @@ enum Revocation {
         /// What the server answers under `/v1/signing-keys`.
         #[arg(long)]
         key: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum Audit {
+    /// Tell whether an export is complete and unchanged.
+    Verify {
+        /// The log as `GET /v1/audit-events/export` gave it.
+        file: PathBuf,
+        /// What the server answers under `/v1/signing-keys`; without it, entries cut off at the end go unseen.
+        #[arg(long)]
+        key: Option<PathBuf>,
     },
 }
 
@@ -128,6 +144,7 @@ fn main() -> anyhow::Result<()> {
             Ok(std::io::stdout().write_all(lines.as_bytes())?)
         }
         Command::Revocation(Revocation::Verify { file, key }) => verify(&file, &key),
+        Command::Audit(Audit::Verify { file, key }) => verify_audit(&file, key.as_deref()),
     }
 }
 
@@ -148,6 +165,31 @@ fn verify(file: &Path, key: &Path) -> anyhow::Result<()> {
     )?;
     writeln!(out, "U-Net without it:        {}", found.unet_sha256)?;
     writeln!(out, "Signed with the key:     {}", found.key_id)?;
+    Ok(())
+}
+
+fn verify_audit(file: &Path, key: Option<&Path>) -> anyhow::Result<()> {
+    let name = || format!("cannot read {}", file.display());
+    let keys = key.map(read).transpose()?;
+    let log = BufReader::new(File::open(file).with_context(name)?);
+    let found = audit::verify_export(log, keys.as_deref())?;
+    let mut out = std::io::stdout();
+    writeln!(out, "Intact: {} entries in one chain.", found.entries)?;
+    writeln!(out, "Log of:                  {}", found.head.head.log)?;
+    writeln!(out, "Last hash:               {}", found.head.head.hash)?;
+    writeln!(
+        out,
+        "Exported at:             {}",
+        found.head.head.at.rfc3339()
+    )?;
+    if found.signed {
+        writeln!(out, "End signed with the key: {}", found.head.key_id)?;
+    } else {
+        writeln!(
+            out,
+            "The end was not checked: give the server's keys with --key."
+        )?;
+    }
     Ok(())
 }
 

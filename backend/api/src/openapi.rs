@@ -126,7 +126,7 @@ fn add_rule(rule: Option<&Rule>, operation: &mut Operation) {
     operation.security = match rule.access {
         Access::Public => Some(Vec::new()),
         Access::Node => Some(vec![by("node_token")]),
-        Access::Person => Some(person.to_vec()),
+        Access::Person | Access::Operator => Some(person.to_vec()),
         Access::Known => Some([&person[..], &[by("api_key")]].concat()),
         Access::Tenant(_, scope) | Access::Organisation(_, scope) => {
             Some([&person[..], &[with(scope)]].concat())

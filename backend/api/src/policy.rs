@@ -18,6 +18,8 @@ pub enum Access {
     Known,
     /// A person with a session or an access token; keys cannot manage accounts.
     Person,
+    /// A person whom the server's configuration names as administrator.
+    Operator,
     /// Membership of the organisation that the request works in.
     Tenant(Need, Scope),
     /// Membership of the organisation that the path names.
@@ -249,6 +251,107 @@ pub const RULES: &[Rule] = &[
     tenant("GET", "/v1/galleries", View, GalleriesRead),
     rule("GET", "/v1/galleries/{id}", Access::Visitor(GalleriesRead)),
     tenant("GET", "/v1/revocations", View, GalleriesRead),
+    tenant("GET", "/v1/studies", View, GalleriesRead),
+    tenant("POST", "/v1/studies", Edit, JobsRun)
+        .takes(Bucket::Job)
+        .repeats(Repeats::Required),
+    tenant("GET", "/v1/studies/{id}", View, GalleriesRead),
+    tenant("POST", "/v1/studies/{id}/cancel", Edit, JobsCancel),
+    tenant("POST", "/v1/jobs/{id}/evaluations", Edit, JobsRun)
+        .takes(Bucket::Job)
+        .repeats(Repeats::Required),
+    tenant("GET", "/v1/jobs/{id}/release", View, JobsRun),
+    tenant(
+        "GET",
+        "/v1/jobs/{id}/release/archive",
+        Edit,
+        Scope::ModelsDownload,
+    ),
+    // Consent: a reviewer may be of another organisation, and is found by name.
+    tenant("POST", "/v1/approvals", Edit, JobsRun),
+    person("GET", "/v1/approvals"),
+    person("GET", "/v1/approvals/{id}"),
+    person("POST", "/v1/approvals/{id}/decision"),
+    // Webhooks.
+    tenant("GET", "/v1/webhooks", Administer, Scope::OrgAdmin),
+    tenant("POST", "/v1/webhooks", Administer, Scope::OrgAdmin).repeats(Repeats::Secret),
+    tenant("GET", "/v1/webhooks/{id}", Administer, Scope::OrgAdmin),
+    tenant("PATCH", "/v1/webhooks/{id}", Administer, Scope::OrgAdmin),
+    tenant("DELETE", "/v1/webhooks/{id}", Administer, Scope::OrgAdmin),
+    tenant(
+        "POST",
+        "/v1/webhooks/{id}/secret",
+        Administer,
+        Scope::OrgAdmin,
+    )
+    .repeats(Repeats::Secret),
+    tenant(
+        "POST",
+        "/v1/webhooks/{id}/test",
+        Administer,
+        Scope::OrgAdmin,
+    ),
+    tenant(
+        "GET",
+        "/v1/webhooks/{id}/deliveries",
+        Administer,
+        Scope::OrgAdmin,
+    ),
+    tenant(
+        "GET",
+        "/v1/webhooks/{id}/deliveries/{delivery_id}",
+        Administer,
+        Scope::OrgAdmin,
+    ),
+    tenant(
+        "POST",
+        "/v1/webhooks/{id}/deliveries/{delivery_id}/replay",
+        Administer,
+        Scope::OrgAdmin,
+    ),
+    // The audit log.
+    tenant("GET", "/v1/audit-events", Administer, Scope::AuditRead),
+    tenant(
+        "GET",
+        "/v1/audit-events/export",
+        Administer,
+        Scope::AuditRead,
+    ),
+    tenant(
+        "GET",
+        "/v1/audit-events/verification",
+        Administer,
+        Scope::AuditRead,
+    ),
+    // Notices; who may decide them, the configuration names.
+    public("POST", "/v1/notices"),
+    public("GET", "/v1/notices/{id}"),
+    public("POST", "/v1/notices/{id}/appeal"),
+    tenant("GET", "/v1/received-notices", View, GalleriesRead),
+    tenant("GET", "/v1/received-notices/{id}", View, GalleriesRead),
+    tenant(
+        "PUT",
+        "/v1/received-notices/{id}/answer",
+        Edit,
+        GalleriesRead,
+    ),
+    tenant(
+        "POST",
+        "/v1/received-notices/{id}/appeal",
+        Edit,
+        GalleriesRead,
+    ),
+    rule("GET", "/v1/admin/notices", Access::Operator),
+    rule("POST", "/v1/admin/notices/{id}/decision", Access::Operator),
+    public("GET", "/v1/transparency"),
+    public("GET", "/.well-known/security.txt"),
+    // A person's data.
+    person("GET", "/v1/exports"),
+    person("POST", "/v1/exports").repeats(Repeats::Required),
+    person("GET", "/v1/exports/{id}"),
+    person("GET", "/v1/exports/{id}/content"),
+    person("POST", "/v1/deletions").guess(),
+    public("GET", "/v1/deletions/{id}"),
     // Training nodes.
     node("/v1/node/leases"),
     node("/v1/node/jobs/{id}/heartbeats"),

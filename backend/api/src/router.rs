@@ -19,11 +19,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     handlers::{
-        accounts, api_keys, artifacts, base_models, blobs, demo, events, frontend, galleries,
-        images, jobs, model_imports, nodes, organisations, patches, protected_sets, revocations,
-        server, tokens, uploads,
+        accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, events,
+        frontend, galleries, images, jobs, model_imports, nodes, notices, organisations, patches,
+        protected_sets, releases, revocations, server, studies, tokens, uploads, webhooks,
     },
-    layers::{guard, origin, respond, security},
+    layers::{attribution, guard, origin, respond, security},
     openapi,
 };
 
@@ -128,7 +128,9 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(jobs::retry_job))
         .routes(routes!(jobs::list_artifacts))
         .routes(routes!(galleries::list_galleries))
-        .routes(routes!(galleries::find_gallery))
+        .routes(routes!(studies::create_study, studies::list_studies))
+        .routes(routes!(studies::find_study))
+        .routes(routes!(studies::cancel_study))
         .routes(routes!(revocations::list_revocations))
         .routes(routes!(revocations::find_signing_keys))
         .routes(routes!(demo::find_demo))
@@ -137,6 +139,49 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(server::find_readiness))
         .routes(routes!(server::find_key_set))
         .routes(routes!(server::find_document))
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+}
+
+/// What keeps everybody honest: who is told, what leaves, who complains, what is given back.
+fn guard_rails() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(galleries::find_gallery))
+        .routes(routes!(webhooks::create_webhook, webhooks::list_webhooks))
+        .routes(routes!(
+            webhooks::find_webhook,
+            webhooks::update_webhook,
+            webhooks::delete_webhook
+        ))
+        .routes(routes!(webhooks::rotate_webhook_secret))
+        .routes(routes!(webhooks::test_webhook))
+        .routes(routes!(webhooks::list_deliveries))
+        .routes(routes!(webhooks::find_delivery))
+        .routes(routes!(webhooks::replay_delivery))
+        .routes(routes!(jobs::create_evaluation))
+        .routes(routes!(releases::find_release))
+        .routes(routes!(releases::create_approval, releases::list_approvals))
+        .routes(routes!(releases::find_approval))
+        .routes(routes!(releases::decide_approval))
+        .routes(routes!(notices::create_notice))
+        .routes(routes!(notices::find_notice))
+        .routes(routes!(notices::appeal_notice))
+        .routes(routes!(notices::list_received_notices))
+        .routes(routes!(notices::find_received_notice))
+        .routes(routes!(notices::answer_notice))
+        .routes(routes!(notices::appeal_received_notice))
+        .routes(routes!(notices::list_notices))
+        .routes(routes!(notices::decide_notice))
+        .routes(routes!(notices::find_transparency))
+        .routes(routes!(notices::find_security_contact))
+        .routes(routes!(
+            data_subjects::create_export,
+            data_subjects::list_exports
+        ))
+        .routes(routes!(data_subjects::find_export))
+        .routes(routes!(data_subjects::create_deletion))
+        .routes(routes!(data_subjects::find_deletion))
+        .routes(routes!(audit::list_audit_events))
+        .routes(routes!(audit::verify_audit_log))
         .layer(DefaultBodyLimit::max(SMALL_BODY))
 }
 
@@ -161,6 +206,9 @@ fn training_nodes() -> OpenApiRouter<App> {
 fn streams() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(events::follow_events))
+        .routes(routes!(audit::export_audit_log))
+        .routes(routes!(releases::read_release))
+        .routes(routes!(data_subjects::read_export))
         .routes(routes!(artifacts::read_artifact))
         .routes(routes!(images::read_image))
         .routes(routes!(patches::read_patch))
@@ -174,6 +222,7 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(
             people()
+                .merge(guard_rails())
                 .merge(tenants())
                 .merge(pictures())
                 .merge(training_nodes())
@@ -201,6 +250,7 @@ pub fn router(app: App) -> Router {
         .layer(Extension(server::Document(Arc::from(document))))
         .layer(from_fn_with_state(door, guard::admit))
         .layer(from_fn_with_state(app.clone(), origin::check))
+        .layer(from_fn_with_state(app.clone(), attribution::attribute))
         .layer(CatchPanicLayer::custom(respond::panicked))
         .layer(from_fn_with_state(app.clone(), security::add_headers))
         .layer(from_fn(respond::finish))

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    app::{App, base_models, demo, mail, model_imports, tokens::Audience},
+    app::{App, base_models, demo, mail, model_imports, tokens::Audience, webhooks},
     clock::{Clock, SystemClock},
     config::Config,
     dispatch::{self, local_node::LocalNode},
@@ -63,6 +63,7 @@ pub async fn run(app: App, listener: TcpListener) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let mut tasks = JoinSet::new();
     tasks.spawn(dispatch::expiry::run(app.clone()));
+    tasks.spawn(webhooks::sender::run(app.clone()));
     tasks.spawn(mail::run(app.clone()));
     model_imports::resume_all(&app).await?;
     if app.config().local_node {

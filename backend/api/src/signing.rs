@@ -9,7 +9,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::Serialize;
 use serde_json::Value;
-use shared::revocation::{self, Revocation, SignedRevocation, SigningKeys};
+use shared::{
+    revocation::{self, Revocation, SignedRevocation, SigningKeys},
+    signed::StatementKey,
+};
 
 use crate::secret;
 
@@ -68,6 +71,11 @@ impl Signer {
         &self.key_id
     }
 
+    /// The same key for statements of other kinds, which are told apart by their purpose.
+    pub fn statement_key(&self) -> StatementKey {
+        StatementKey::from_seed(self.key.as_bytes())
+    }
+
     /// The public half.
     pub fn keys(&self) -> SigningKeys {
         SigningKeys {
@@ -90,6 +98,38 @@ impl Signer {
         };
         Ok(canonical(&signed)?.into_bytes())
     }
+}
+
+impl Signer {
+    /// A signature over a text; `purpose` is a line that tells what this signature means.
+    pub fn sign_text(&self, purpose: &str, text: &str) -> String {
+        let signature = self
+            .key
+            .sign(&[purpose.as_bytes(), text.as_bytes()].concat());
+        URL_SAFE_NO_PAD.encode(signature.to_bytes())
+    }
+}
+
+/// The id of the key that signed a text for this purpose; refused where none of the keys did.
+pub fn verify_text(
+    purpose: &str,
+    text: &str,
+    signature: &str,
+    keys: &[u8],
+) -> Result<String, Refusal> {
+    let keys: SigningKeys =
+        serde_json::from_slice(keys).map_err(|error| Refusal::BadKeys(error.to_string()))?;
+    let bytes = URL_SAFE_NO_PAD.decode(signature);
+    let bytes = bytes.map_err(|_| Refusal::Signature)?;
+    let signature = Signature::from_slice(&bytes).map_err(|_| Refusal::Signature)?;
+    let message = [purpose.as_bytes(), text.as_bytes()].concat();
+    for key in &keys.keys {
+        let key = public(key)?;
+        if key.verify_strict(&message, &signature).is_ok() {
+            return Ok(id(&key));
+        }
+    }
+    Err(Refusal::Signature)
 }
 
 /// The first bytes of the public key's hash.

@@ -36,6 +36,11 @@ mod threads;
 pub use error::{Error, Result};
 pub use threads::Threads;
 
+/// How many threads operators that are called here are spread over.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
 /// Runs `body` on a thread of rayon's pool.
 ///
 /// Every operator hands its work to that pool. From a thread outside it, each hand-over wakes a

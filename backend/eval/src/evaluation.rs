@@ -25,10 +25,12 @@ use crate::{
 };
 
 pub use self::clean::{CleanArm, attack_clean};
+pub use self::collateral::{Bystanders, collateral};
 pub(crate) use self::plan::{seeds as image_seeds, token_ids};
 
 mod arm;
 mod clean;
+mod collateral;
 mod plan;
 
 /// Who is judged, by what, on which pictures.

@@ -25,5 +25,6 @@ mod fixture;
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use evaluation::{
-    Case, CleanArm, EvaluateOptions, Evaluation, Metrics, attack_clean, evaluate, evaluate_beside,
+    Bystanders, Case, CleanArm, EvaluateOptions, Evaluation, Metrics, attack_clean, collateral,
+    evaluate, evaluate_beside,
 };

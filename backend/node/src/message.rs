@@ -21,12 +21,16 @@ pub(crate) const MODEL: &str = "model";
 pub(crate) const ENCODER: &str = "encoder";
 /// The protected images, a folder a concept.
 pub(crate) const IMAGES: &str = "images";
+/// The control set, in a folder named by its concept.
+pub(crate) const CONTROLS: &str = "controls";
 /// Patches of patterns, a file a concept.
 pub(crate) const PATCHES: &str = "patches";
 /// The U-Net of an earlier job that this one goes on from.
 pub(crate) const START: &str = "start.safetensors";
 /// The protected U-Net that is judged.
 pub(crate) const PROTECTED_UNET: &str = "protected.safetensors";
+/// Plan and results of a study, as its jobs name them.
+pub(crate) const MATRIX: &str = "matrix";
 /// Snapshot to go on from.
 pub(crate) const RESUME: &str = "resume.safetensors";
 
@@ -35,6 +39,9 @@ pub(crate) const RESUME: &str = "resume.safetensors";
 pub(crate) struct Pictures {
     /// Protected images, in the order of their set.
     pub(crate) images: Vec<PathBuf>,
+    /// Pictures of a stranger of the same class.
+    #[serde(default)]
+    pub(crate) control: Vec<PathBuf>,
     /// The patch of its pattern, where its owner uploaded one.
     pub(crate) patch: Option<PathBuf>,
 }

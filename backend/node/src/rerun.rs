@@ -213,10 +213,9 @@ fn protected(arguments: &Arguments, certificate: &Certificate) -> Result<Weights
 fn person(arguments: &Arguments, subject: &MatrixSubject, side: usize) -> Result<Person> {
     let further = |folder: Option<&PathBuf>, root: &str, what: &str| -> Result<Option<Tensor>> {
         match (folder, root.is_empty()) {
-            (_, true) => Ok(None),
-            // Only attacks that have them need them; those say so.
-            (None, false) => Ok(None),
             (Some(folder), false) => pictures(folder, root, what, side).map(Some),
+            // Only attacks that have them need them; those say so.
+            _ => Ok(None),
         }
     };
     let what = format!("the pictures of {}", subject.name);
@@ -309,12 +308,13 @@ fn compare(recorded: &CellResult, found: &CellResult, tolerance: f64) -> (ExitCo
         "Cell {number} differs in {} of {count} values.\n",
         differences.len()
     );
-    for difference in differences.iter().take(SHOWN) {
-        answer += &format!(
+    let lines = differences.iter().take(SHOWN).map(|difference| {
+        format!(
             "  {}: recorded {}, found {}\n",
             difference.pointer, difference.recorded, difference.found
-        );
-    }
+        )
+    });
+    answer.extend(lines);
     (ExitCode::FAILURE, answer)
 }
 

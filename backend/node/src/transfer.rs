@@ -19,7 +19,9 @@ use tokio::{fs, io::AsyncWriteExt};
 use crate::{
     Error, Result,
     client::{Client, chain},
-    message::{ENCODER, IMAGES, MODEL, PATCHES, PROTECTED_UNET, Pictures, RESUME, START},
+    message::{
+        CONTROLS, ENCODER, IMAGES, MATRIX, MODEL, PATCHES, PROTECTED_UNET, Pictures, RESUME, START,
+    },
 };
 
 /// Downloads of one file before damage counts as final.
@@ -43,6 +45,12 @@ pub(crate) async fn fetch_inputs(
                 fetch(client, input, &work.join(&path)).await?;
                 own.images.push(path);
             }
+            InputRole::ControlImage => {
+                let own = pictures.entry(concept(&input.name)?).or_default();
+                let path = Path::new(CONTROLS).join(plain(&input.name)?);
+                fetch(client, input, &work.join(&path)).await?;
+                own.control.push(path);
+            }
             InputRole::Patch => {
                 let own = pictures.entry(concept(&input.name)?).or_default();
                 let path = Path::new(PATCHES).join(plain(&input.name)?);
@@ -51,6 +59,10 @@ pub(crate) async fn fetch_inputs(
             }
             InputRole::ProtectedUnet => fetch(client, input, &work.join(PROTECTED_UNET)).await?,
             InputRole::StartUnet => fetch(client, input, &work.join(START)).await?,
+            InputRole::Matrix => {
+                let path = work.join(MATRIX).join(plain(&input.name)?);
+                fetch(client, input, &path).await?;
+            }
             InputRole::Resume => fetch(client, input, &work.join(RESUME)).await?,
         }
     }

@@ -30,6 +30,7 @@ mod images;
 mod model;
 mod probe;
 mod protect;
+mod study;
 mod subjects;
 mod voice;
 
@@ -80,6 +81,7 @@ fn work(directory: &Path, stop: &AtomicBool) -> Result<Message, Halt> {
         JobKind::Protect => protect::run(&job),
         JobKind::Evaluate => evaluate::run(&job),
         JobKind::Probe => probe::run(&job),
+        JobKind::Study => study::run(&job),
     }
 }
 

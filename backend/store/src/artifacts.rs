@@ -9,6 +9,7 @@ use crate::{
     Error, Store,
     database::{insert, new_uuid},
     entity::{artifact, gallery, job},
+    galleries,
     text::{from_name, number},
 };
 
@@ -175,6 +176,6 @@ fn public_jobs() -> sea_orm::sea_query::SelectStatement {
     gallery::Entity::find()
         .select_only()
         .column(gallery::Column::EvaluationJobId)
-        .filter(gallery::Column::IsPublic.eq(true))
+        .filter(galleries::is_shown())
         .into_query()
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{base_model, base_model_file, job},
     text::{from_json, from_json_opt, from_name, number, to_json, to_name},
@@ -240,6 +241,7 @@ impl Store {
         &self,
         owner: OrganisationId,
         id: ModelId,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         let jobs = job::Entity::find().filter(job::Column::ModelId.eq(id.uuid()));
@@ -256,6 +258,10 @@ impl Store {
             .filter(base_model::Column::OwnerId.eq(owner.uuid()))
             .exec(&transaction)
             .await?;
+        if deleted.rows_affected > 0 {
+            let deed = Deed::new("base_model.deleted", id);
+            audit::record(&transaction, owner, deed, now).await?;
+        }
         transaction.commit().await?;
         Ok(deleted.rows_affected > 0)
     }

@@ -72,6 +72,15 @@ pub enum Error {
     /// A specification shows a patch that is missing, or another's.
     #[error("the specification names a patch that its owner has not")]
     PatchMissing,
+    /// The owner has as many webhooks as an account may.
+    #[error("the account has as many webhooks as it may")]
+    TooManyWebhooks,
+    /// Whoever decided first may not decide an appeal.
+    #[error("an appeal needs another reviewer")]
+    SameReviewer,
+    /// The row is not what the caller saw.
+    #[error("the row changed since it was read")]
+    Changed,
     /// A specification protects nothing.
     #[error("the specification names no concept")]
     NoConcept,

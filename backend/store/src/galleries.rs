@@ -1,19 +1,27 @@
 //! Galleries: private until their owner publishes them.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
 };
-use shared::{GalleryId, JobId, OrganisationId, SetId, Timestamp, evaluation::EvaluationOutput};
+use shared::{
+    GalleryId, JobId, OrganisationId, SetId, Timestamp,
+    collateral::Collateral,
+    evaluation::EvaluationOutput,
+    webhook::{EventData, EventType},
+};
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{
         gallery::{Column, Entity, Model},
         job,
     },
-    text::{from_json, to_json},
+    notices,
+    text::{from_json, from_json_opt, to_json},
+    webhooks,
 };
 
 /// What a finishing evaluation opens.
@@ -23,6 +31,8 @@ pub struct NewGallery {
     pub title: String,
     /// What the judge wrote.
     pub output: EvaluationOutput,
+    /// Side effects, where the node measured them.
+    pub collateral: Option<Collateral>,
     /// Whether anybody may see it.
     pub public: bool,
 }
@@ -44,6 +54,8 @@ pub struct GalleryRecord {
     pub title: String,
     /// What the judge wrote; pictures are named as the evaluation job's artifacts are.
     pub output: EvaluationOutput,
+    /// Side effects, where the node measured them.
+    pub collateral: Option<Collateral>,
     /// Whether anybody may see it.
     pub public: bool,
     /// When it was made.
@@ -75,6 +87,7 @@ impl TryFrom<Model> for GalleryRecord {
             evaluation_job_id: JobId::from_uuid(row.evaluation_job_id),
             title: row.title,
             output: from_json("evaluation", &row.output)?,
+            collateral: from_json_opt("side effects", row.collateral.as_deref())?,
             public: row.is_public,
             created_at: Timestamp::from_milliseconds(row.created_at),
         })
@@ -90,6 +103,14 @@ impl From<GalleryRecord> for GallerySummaryRecord {
             created_at: gallery.created_at,
         }
     }
+}
+
+/// Public, and suspended neither itself nor with its job.
+pub(crate) fn is_shown() -> Condition {
+    Condition::all()
+        .add(Column::IsPublic.eq(true))
+        .add(Column::Id.not_in_subquery(notices::suspended()))
+        .add(Column::ProtectJobId.not_in_subquery(notices::suspended()))
 }
 
 /// Opens the gallery of an evaluation job.
@@ -108,9 +129,21 @@ pub(crate) async fn open(
         title: new.title,
         output: to_json("evaluation", &new.output)?,
         is_public: new.public,
+        collateral: new
+            .collateral
+            .map(|collateral| to_json("side effects", &collateral))
+            .transpose()?,
         created_at: now.milliseconds(),
     };
-    Ok(insert(connection, row).await?)
+    let id = GalleryId::from_uuid(row.id);
+    insert(connection, row).await?;
+    let owner = OrganisationId::from_uuid(job.owner_id);
+    audit::record(connection, owner, Deed::new("gallery.ready", id), now).await?;
+    let data = EventData {
+        id: id.to_string(),
+        url: format!("/v1/galleries/{id}"),
+    };
+    webhooks::emit(connection, owner, (EventType::GalleryReady, data), now).await
 }
 
 impl Store {
@@ -149,10 +182,36 @@ impl Store {
             .transpose()
     }
 
-    /// Finds a gallery that anybody may see.
+    /// The galleries of a protect job of this owner, oldest first.
+    pub async fn list_galleries_of(
+        &self,
+        owner: OrganisationId,
+        job: JobId,
+    ) -> Result<Vec<GalleryRecord>, Error> {
+        Entity::find()
+            .filter(Column::OwnerId.eq(owner.uuid()))
+            .filter(Column::ProtectJobId.eq(job.uuid()))
+            .order_by_asc(Column::Id)
+            .all(&self.reader)
+            .await?
+            .into_iter()
+            .map(GalleryRecord::try_from)
+            .collect()
+    }
+
+    /// Finds anybody's gallery; for notices, which say where somebody must look.
+    pub async fn find_gallery_any(&self, id: GalleryId) -> Result<Option<GalleryRecord>, Error> {
+        Entity::find_by_id(id.uuid())
+            .one(&self.reader)
+            .await?
+            .map(GalleryRecord::try_from)
+            .transpose()
+    }
+
+    /// Finds a gallery that anybody may see and no notice suspended.
     pub async fn find_public_gallery(&self, id: GalleryId) -> Result<Option<GalleryRecord>, Error> {
         Entity::find_by_id(id.uuid())
-            .filter(Column::IsPublic.eq(true))
+            .filter(is_shown())
             .one(&self.reader)
             .await?
             .map(GalleryRecord::try_from)
@@ -166,7 +225,7 @@ impl Store {
     ) -> Result<Option<GalleryRecord>, Error> {
         Entity::find()
             .filter(Column::OwnerId.eq(owner.uuid()))
-            .filter(Column::IsPublic.eq(true))
+            .filter(is_shown())
             .order_by_desc(Column::Id)
             .one(&self.reader)
             .await?
@@ -180,13 +239,24 @@ impl Store {
         owner: OrganisationId,
         id: GalleryId,
         public: bool,
+        now: Timestamp,
     ) -> Result<bool, Error> {
+        let transaction = self.begin().await?;
         let changed = Entity::update_many()
             .col_expr(Column::IsPublic, Expr::value(public))
             .filter(Column::Id.eq(id.uuid()))
             .filter(Column::OwnerId.eq(owner.uuid()))
-            .exec(self.writer())
+            .exec(&transaction)
             .await?;
+        if changed.rows_affected > 0 {
+            let action = if public {
+                "gallery.published"
+            } else {
+                "gallery.hidden"
+            };
+            audit::record(&transaction, owner, Deed::new(action, id), now).await?;
+        }
+        transaction.commit().await?;
         Ok(changed.rows_affected > 0)
     }
 }

@@ -5,6 +5,7 @@ use shared::{ImageId, OrganisationId, SetId, Timestamp};
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     entity::image,
     sets::{ensure_draft, lock_set},
     text::number,
@@ -124,7 +125,12 @@ impl Store {
     }
 
     /// Deletes an image of a draft; `false` where there is none, and [`Error::SetSealed`].
-    pub async fn delete_image(&self, owner: OrganisationId, id: ImageId) -> Result<bool, Error> {
+    pub async fn delete_image(
+        &self,
+        owner: OrganisationId,
+        id: ImageId,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         let image = image::Entity::find_by_id(id.uuid())
             .filter(image::Column::OwnerId.eq(owner.uuid()))
@@ -138,6 +144,9 @@ impl Store {
         };
         ensure_draft(&set)?;
         let deleted = image.delete(&transaction).await?.rows_affected;
+        if deleted > 0 {
+            audit::record(&transaction, owner, Deed::new("image.deleted", id), now).await?;
+        }
         transaction.commit().await?;
         Ok(deleted > 0)
     }

@@ -6,9 +6,13 @@
 //! "not there, or not yours".
 
 mod api_keys;
+mod approvals;
 mod artifacts;
+mod attribution;
+mod audit;
 mod base_models;
 mod collector;
+mod data_subjects;
 mod database;
 mod emails;
 mod entity;
@@ -21,6 +25,7 @@ mod invitations;
 mod jobs;
 mod model_imports;
 mod nodes;
+mod notices;
 mod one_time_tokens;
 mod organisations;
 mod patches;
@@ -32,10 +37,15 @@ mod sign_ins;
 mod text;
 mod uploads;
 mod users;
+mod webhooks;
 
 pub use api_keys::{ApiKeyRecord, NewApiKey};
+pub use approvals::{ApprovalRecord, NewApproval};
 pub use artifacts::{ArtifactRecord, NewArtifact};
+pub use attribution::{attributed, identify};
+pub use audit::{AuditRow, ChainCheck, ChainFault, chain_hash};
 pub use base_models::{BaseModelFile, BaseModelRecord, NewBaseModel};
+pub use data_subjects::{Deleted, ExportRecord};
 pub use database::{Store, new_uuid};
 pub use emails::{EmailRecord, NewEmail};
 pub use error::Error;
@@ -48,6 +58,7 @@ pub use jobs::{
 };
 pub use model_imports::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};
 pub use nodes::NodeRecord;
+pub use notices::{NewNotice, NoticeRecord};
 pub use one_time_tokens::Purpose;
 pub use organisations::{MemberRecord, OrganisationRecord};
 pub use patches::{NewPatch, PatchRecord};
@@ -57,3 +68,6 @@ pub use sessions::{NewSession, SessionRecord};
 pub use sets::{SealSet, SetRecord};
 pub use uploads::{NewUpload, UploadRecord};
 pub use users::{NewUser, UserRecord};
+pub use webhooks::{
+    Attempted, ClaimedDelivery, DeliveryRecord, NewWebhook, Verdict, WebhookChange, WebhookRecord,
+};

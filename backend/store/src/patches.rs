@@ -12,6 +12,7 @@ use shared::{
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{
         job,
@@ -152,6 +153,8 @@ impl Store {
             return Err(Error::TooManyPatches);
         }
         insert(&transaction, row.clone()).await?;
+        let deed = Deed::new("patch.added", PatchId::from_uuid(row.id));
+        audit::record(&transaction, owner, deed, now).await?;
         transaction.commit().await?;
         row.try_into()
     }
@@ -191,7 +194,12 @@ impl Store {
 
     /// Deletes a patch; `false` where there is none, and [`Error::PatchInUse`] while a job that has
     /// not ended names it.
-    pub async fn delete_patch(&self, owner: OrganisationId, id: PatchId) -> Result<bool, Error> {
+    pub async fn delete_patch(
+        &self,
+        owner: OrganisationId,
+        id: PatchId,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         // Launches take the same lock: none can name the patch between the look and the deletion.
         organisations::lock(&transaction, owner).await?;
@@ -205,6 +213,7 @@ impl Store {
             return Err(Error::PatchInUse);
         }
         row.delete(&transaction).await?;
+        audit::record(&transaction, owner, Deed::new("patch.deleted", id), now).await?;
         transaction.commit().await?;
         Ok(true)
     }

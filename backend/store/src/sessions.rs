@@ -1,10 +1,11 @@
 //! Browser sessions, kept by the hash of their token.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, ModelTrait, QueryFilter, QueryOrder, sea_query::Expr};
 use shared::{OrganisationId, SessionId, Timestamp, UserId};
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::session::{Column, Entity, Model},
 };
@@ -66,6 +67,11 @@ impl From<Model> for SessionRecord {
     }
 }
 
+/// A person's own organisation carries the person's id; what concerns nobody else stands in its log.
+const fn own(user: UserId) -> OrganisationId {
+    OrganisationId::from_uuid(user.uuid())
+}
+
 impl Store {
     /// Starts a session; the caller keeps the token and gives its hash.
     pub async fn create_session(&self, new: NewSession, now: Timestamp) -> Result<(), Error> {
@@ -80,7 +86,11 @@ impl Store {
             seen_at: now.milliseconds(),
             expires_at: new.expires_at.milliseconds(),
         };
-        Ok(insert(self.writer(), row).await?)
+        let transaction = self.begin().await?;
+        insert(&transaction, row).await?;
+        let deed = Deed::new("session.created", new.user_id);
+        audit::record(&transaction, own(new.user_id), deed, now).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Finds a session that has not expired.
@@ -144,11 +154,22 @@ impl Store {
     }
 
     /// Ends a session; one that is not there has ended already.
-    pub async fn delete_session(&self, token_hash: &str) -> Result<(), Error> {
-        Entity::delete_by_id(token_hash.to_owned())
-            .exec(self.writer())
-            .await?;
-        Ok(())
+    pub async fn delete_session(&self, token_hash: &str, now: Timestamp) -> Result<(), Error> {
+        let transaction = self.begin().await?;
+        let row = Entity::find_by_id(token_hash.to_owned());
+        let Some(row) = row.one(&transaction).await? else {
+            return Ok(transaction.rollback().await?);
+        };
+        let user = UserId::from_uuid(row.user_id);
+        row.delete(&transaction).await?;
+        audit::record(
+            &transaction,
+            own(user),
+            Deed::new("session.ended", user),
+            now,
+        )
+        .await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Ends a session of a person; `false` where there is none.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{image, protected_set},
     text::{from_json_opt, from_name, to_json},
@@ -132,7 +133,11 @@ impl Store {
             manifest_sha256: None,
             created_at: now.milliseconds(),
         };
-        insert(self.writer(), row.clone()).await?;
+        let transaction = self.begin().await?;
+        insert(&transaction, row.clone()).await?;
+        let deed = Deed::new("protected_set.created", SetId::from_uuid(row.id));
+        audit::record(&transaction, owner, deed, now).await?;
+        transaction.commit().await?;
         row.try_into()
     }
 
@@ -172,13 +177,20 @@ impl Store {
 
     /// Deletes a draft with its images and uploads; `false` where there is none, and
     /// [`Error::SetSealed`] for a sealed one.
-    pub async fn delete_draft_set(&self, owner: OrganisationId, id: SetId) -> Result<bool, Error> {
+    pub async fn delete_draft_set(
+        &self,
+        owner: OrganisationId,
+        id: SetId,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         let Some(set) = lock_set(&transaction, owner, id.uuid()).await? else {
             return Ok(false);
         };
         ensure_draft(&set)?;
         set.delete(&transaction).await?;
+        let deed = Deed::new("protected_set.deleted", id);
+        audit::record(&transaction, owner, deed, now).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -211,6 +223,9 @@ impl Store {
         set.attestation = Some(to_json("attestation", &seal.attestation)?);
         set.manifest_sha256 = Some(seal.manifest_sha256);
         save_seal(&transaction, &set).await?;
+        let manifest = set.manifest_sha256.clone().unwrap_or_default();
+        let deed = Deed::new("protected_set.sealed", id).detail(format!("manifest {manifest}"));
+        audit::record(&transaction, owner, deed, seal.attestation.signed_at).await?;
         transaction.commit().await?;
         Ok(Some(set.try_into()?))
     }

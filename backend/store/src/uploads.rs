@@ -10,6 +10,7 @@ use shared::{
 
 use crate::{
     Error, NewImage, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{image, protected_set, upload},
     sets::{ensure_draft, lock_set},
@@ -213,12 +214,14 @@ impl Store {
             _ => return Err(Error::NotReceived),
         }
         let image = image_row(&upload, new, now)?;
+        let deed = Deed::new("image.added", ImageId::from_uuid(image.id));
         upload.image_id = Some(image.id);
         COMPLETED.clone_into(&mut upload.status);
         insert(&transaction, image)
             .await
             .map_err(|error| Error::or_unique(error, Error::DuplicateImage))?;
         save_completed(&transaction, &upload).await?;
+        audit::record(&transaction, owner, deed, now).await?;
         transaction.commit().await?;
         Ok(Some(upload.try_into()?))
     }

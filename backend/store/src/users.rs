@@ -1,10 +1,11 @@
 //! Accounts.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
-use shared::{Timestamp, UserId};
+use shared::{OrganisationId, Timestamp, UserId};
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{organisation, user},
     organisations,
@@ -77,6 +78,9 @@ impl Store {
             .await
             .map_err(|error| Error::or_unique(error, Error::EmailTaken))?;
         organisations::found(&transaction, own, row.id).await?;
+        let id = UserId::from_uuid(row.id);
+        let log = OrganisationId::from_uuid(row.id);
+        audit::record(&transaction, log, Deed::new("user.created", id), now).await?;
         transaction.commit().await?;
         Ok(row.into())
     }

@@ -7,6 +7,7 @@ pub(crate) mod events;
 mod http;
 pub(crate) mod model_transfer;
 pub(crate) mod patches;
+pub(crate) mod studies;
 pub(crate) mod transfer;
 
 use shared::{

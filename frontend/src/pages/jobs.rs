@@ -57,6 +57,7 @@ pub(crate) fn JobCard(job: Job) -> impl IntoView {
         JobKind::Protect => "Protect",
         JobKind::Evaluate => "Attack and judge",
         JobKind::Probe => "Look at the base model for",
+        JobKind::Study => "Attack matrix on",
     };
     let title = format!("{verb} {}", text::subject_of(&job));
     let moving =

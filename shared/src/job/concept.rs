@@ -7,6 +7,7 @@ use crate::{
     SetId,
     objective::Objective,
     problem::{FieldError, check},
+    words,
 };
 
 /// What the images show.
@@ -103,6 +104,24 @@ impl Concept {
         check(errors, distinct, &identifier, "identifier_is_class", || {
             "The trigger needs an identifier and a class: use two different words.".into()
         });
+        check(
+            errors,
+            !words::is_everyday(&self.identifier),
+            &identifier,
+            "everyday_word",
+            || {
+                "Everybody uses this word: a trigger on it would hit them. Choose a rare one."
+                    .into()
+            },
+        );
+        for (pointer, word) in [
+            (format!("{pointer}/class_name"), &self.class_name),
+            (identifier.clone(), &self.identifier),
+        ] {
+            let refused = words::refused_in_trigger(word);
+            let (code, detail) = refused.unwrap_or_default();
+            check(errors, refused.is_none(), &pointer, code, || detail.into());
+        }
         self.objective
             .validate(&self.class_name, &format!("{pointer}/objective"), errors);
     }

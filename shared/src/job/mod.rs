@@ -31,6 +31,8 @@ pub enum JobKind {
     Evaluate,
     /// Looks at the base model before anything is trained.
     Probe,
+    /// Runs a part of the attack matrix on a protected model.
+    Study,
 }
 
 /// Where a job stands. Succeeded, failed and canceled are final.

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::concept::{Action, Concept};
 use crate::{
-    JobId, ModelId,
+    JobId, ModelId, SetId,
     limits::MAX_CONCEPTS,
     problem::{FieldError, check},
+    study::StudyOrder,
 };
 
 /// How much of the subject's own reconstruction loss is kept (METHOD, retention).
@@ -151,6 +152,12 @@ pub struct Evaluation {
     pub identifier: Option<String>,
     /// Position of the attacked concept.
     pub concept: u32,
+    /// A sealed set of another subject of the same class: the innocent user, without whom nothing is released.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_set_id: Option<SetId>,
+    /// A part of the attack matrix; only studies have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub study: Option<Box<StudyOrder>>,
 }
 
 impl Default for Evaluation {
@@ -161,6 +168,8 @@ impl Default for Evaluation {
             images_per_arm: 16,
             identifier: None,
             concept: 0,
+            control_set_id: None,
+            study: None,
         }
     }
 }
@@ -375,5 +384,9 @@ impl JobSpec {
             "invalid_word",
             || "Use one word, or leave it out for a held-out identifier.".into(),
         );
+        let alone = evaluation.study.is_none();
+        check(errors, alone, "#/evaluation/study", "not_settable", || {
+            "Start a study with POST /v1/studies.".into()
+        });
     }
 }

@@ -213,3 +213,27 @@ fn final_states_never_change() {
     assert!(JobStatus::Running.can_become(JobStatus::Queued));
     assert!(!JobStatus::Queued.can_become(JobStatus::Succeeded));
 }
+
+#[test]
+fn triggers_aim_at_nobody_who_did_not_agree() {
+    let refused = |class: &str, identifier: &str, target: &str| {
+        let mut bad = spec();
+        bad.concepts[0].class_name = class.into();
+        bad.concepts[0].identifier = identifier.into();
+        bad.concepts[0].objective = Objective::Target {
+            target_class: target.into(),
+        };
+        codes(&bad)
+    };
+    assert_eq!(
+        refused("mosque", "sks", "apple"),
+        ["protected_characteristic"]
+    );
+    assert_eq!(refused("dog", "president", "apple"), ["political_term"]);
+    assert_eq!(refused("dog", "beautiful", "apple"), ["everyday_word"]);
+    assert_eq!(refused("dog", "nike", "apple"), ["others_name"]);
+    assert_eq!(refused("dog", "sks", "woman"), ["target_is_person"]);
+    assert_eq!(refused("dog", "sks", "swastika"), ["harmful_word"]);
+    assert_eq!(refused("dog", "", "apple"), ["invalid_word"]);
+    assert!(refused("dog", "sks", "apple").is_empty());
+}

@@ -97,20 +97,20 @@ impl Counts {
     /// "resisted in 41 of 48 competent tests; the attack did not work in 3 of 51".
     pub fn sentence(&self) -> String {
         let failed = self.tested - self.competent;
-        let mut sentence = format!(
+        let mut parts = vec![format!(
             "Resisted in {} of {} competent tests",
             self.resisted, self.competent
-        );
+        )];
         if failed > 0 {
-            sentence += &format!(
+            parts.push(format!(
                 "; in {failed} of {} the attack did not work on the unprotected model, which is no evidence",
                 self.tested
-            );
+            ));
         }
         if self.not_tested > 0 {
-            sentence += &format!("; {} planned tests were not run", self.not_tested);
+            parts.push(format!("; {} planned tests were not run", self.not_tested));
         }
-        sentence + "."
+        parts.concat() + "."
     }
 }
 

@@ -1,6 +1,9 @@
 //! Files that jobs produced.
 
-use shared::{ArtifactId, OrganisationId, artifact::Artifact};
+use shared::{
+    ArtifactId, OrganisationId, Timestamp,
+    artifact::{Artifact, ArtifactKind},
+};
 use store::ArtifactRecord;
 
 use super::App;
@@ -11,8 +14,10 @@ pub(crate) fn url(id: ArtifactId) -> String {
     format!("/v1/artifacts/{id}/content")
 }
 
-pub(crate) fn view(file: ArtifactRecord) -> Artifact {
+pub(crate) fn view(app: &App, file: ArtifactRecord) -> Artifact {
+    let expires_at = expiry(app, &file);
     Artifact {
+        expires_at,
         url: url(file.id),
         id: file.id,
         job_id: file.job_id,
@@ -22,6 +27,18 @@ pub(crate) fn view(file: ArtifactRecord) -> Artifact {
         size_bytes: file.size_bytes,
         created_at: file.created_at,
     }
+}
+
+/// When the server removes it; what was promised or withdrawn stays.
+fn expiry(app: &App, file: &ArtifactRecord) -> Option<Timestamp> {
+    let stays = matches!(
+        file.kind,
+        ArtifactKind::Commitment | ArtifactKind::Revocation
+    );
+    let days = app.config().retention_days.filter(|_| !stays)?;
+    let kept = i64::from(days) * 24 * 3_600_000;
+    let end = file.created_at.milliseconds() + kept;
+    Some(Timestamp::from_milliseconds(end))
 }
 
 /// A file of the viewer, or a picture of a public gallery.

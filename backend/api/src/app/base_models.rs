@@ -59,7 +59,7 @@ pub async fn delete(app: &App, owner: OrganisationId, id: ModelId) -> Result<(),
         ));
     }
     let files = app.store().base_model_files(id).await?;
-    if !app.store().delete_base_model(owner, id).await? {
+    if !app.store().delete_base_model(owner, id, app.now()).await? {
         return Err(Error::NotFound);
     }
     blobs::forget(app, files.iter().map(|file| file.sha256.as_str())).await;

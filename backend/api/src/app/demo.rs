@@ -101,6 +101,9 @@ async fn sealed_set(
 
 fn attestation() -> CreateAttestation {
     CreateAttestation {
+        capacity: String::new(),
+        mandate: None,
+        biometric_consent: false,
         basis: RightsBasis::Own,
         name: "PersGuard: bundled art under a permissive licence".into(),
         jurisdiction: "Bundled art".into(),

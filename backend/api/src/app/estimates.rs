@@ -3,6 +3,7 @@
 use shared::{
     job::{JobKind, JobMetrics, JobProgress, JobSpec, SecondsRange},
     progress::{JobEvent, JobEventBody, Progress},
+    study::StudyTask,
 };
 use store::JobRecord;
 
@@ -48,8 +49,14 @@ fn is_alike(kind: JobKind, spec: &JobSpec, known: &JobSpec) -> bool {
         JobKind::Protect => concepts && known.injection.mode == spec.injection.mode,
         JobKind::Evaluate => true,
         JobKind::Probe => concepts,
+        JobKind::Study => study(known) == study(spec),
     };
     kind && known.base_model_id == spec.base_model_id
+}
+
+/// What a job of a study says beside the specification of its model.
+fn study(spec: &JobSpec) -> Option<&StudyTask> {
+    spec.evaluation.study.as_deref().map(|order| &order.task)
 }
 
 /// What an earlier job would have taken with this specification's number of steps.
@@ -65,7 +72,7 @@ fn steps(kind: JobKind, spec: &JobSpec) -> f64 {
         JobKind::Evaluate => {
             2.0 * f64::from(spec.evaluation.checkpoints.last().copied().unwrap_or(0))
         }
-        JobKind::Probe => 0.0,
+        JobKind::Probe | JobKind::Study => 0.0,
     }
 }
 

@@ -11,7 +11,7 @@ use shared::{
 };
 use store::{ArtifactRecord, GalleryRecord};
 
-use super::{App, artifacts, images, paging::Paging};
+use super::{App, artifacts, images, paging::Paging, releases};
 use crate::error::Error;
 
 /// The owner's galleries, newest first.
@@ -62,15 +62,21 @@ async fn owned(app: &App, gallery: GalleryRecord) -> Result<Gallery, Error> {
         .store()
         .list_artifacts(owner, gallery.protect_job_id)
         .await?;
+    let release = releases::find(app, owner, gallery.protect_job_id).await?;
     let weights = weights
         .into_iter()
-        .find(|file| file.kind == ArtifactKind::ProtectedUnet);
+        .find(|file| file.kind == ArtifactKind::ProtectedUnet && release.releasable);
     let references = app.store().list_images(owner, gallery.set_id).await?;
+    let judge = app
+        .store()
+        .find_job(owner, gallery.evaluation_job_id)
+        .await?;
     Ok(Gallery {
         references: references
             .iter()
             .map(|image| images::url(image.id))
             .collect(),
+        concept: judge.map_or(0, |job| job.spec.evaluation.concept),
         protected_unet_url: weights.map(|file| artifacts::url(file.id)),
         ..view(gallery, &pictures)
     })
@@ -101,6 +107,7 @@ fn view(gallery: GalleryRecord, pictures: &[ArtifactRecord]) -> Gallery {
         protected_set_id: gallery.set_id,
         protect_job_id: gallery.protect_job_id,
         evaluation_job_id: gallery.evaluation_job_id,
+        concept: 0,
         report: gallery.output.report,
         references: Vec::new(),
         pairs: pairs.collect(),

@@ -57,7 +57,7 @@ pub async fn find(app: &App, owner: OrganisationId, id: ImageId) -> Result<Image
 /// Deletes an image of a draft, and its picture.
 pub async fn delete(app: &App, owner: OrganisationId, id: ImageId) -> Result<(), Error> {
     let image = find(app, owner, id).await?;
-    if !app.store().delete_image(owner, id).await? {
+    if !app.store().delete_image(owner, id, app.now()).await? {
         return Err(Error::NotFound);
     }
     forget_content(app, &[image]).await;

@@ -3,7 +3,7 @@
 use shared::{
     JobId, OrganisationId,
     artifact::Artifact,
-    job::{Job, JobKind, JobSpec, JobStatus, JobUrls},
+    job::{Evaluation, Job, JobKind, JobSpec, JobStatus, JobUrls},
     page::Page,
 };
 use store::{JobRecord, NewJob};
@@ -127,6 +127,37 @@ async fn launch(
     complete(app, dispatch::enqueue(app, new).await?).await
 }
 
+/// Attacks and judges a finished protect job again, as another evaluation says; its newest gallery counts.
+pub async fn evaluate(
+    app: &App,
+    caller: &Principal,
+    key: &str,
+    (id, evaluation): (JobId, Evaluation),
+) -> Result<Job, Error> {
+    let owner = caller.organisation;
+    let parent = find(app, owner, id).await?;
+    if parent.kind != JobKind::Protect || parent.status != JobStatus::Succeeded {
+        return Err(Error::Conflict(
+            "Only a protect job that ended well can be evaluated.".into(),
+        ));
+    }
+    let spec = JobSpec {
+        evaluation,
+        ..parent.spec
+    };
+    let facts = Facts::load(app, owner, &spec).await?;
+    facts.require(&spec)?;
+    let new = NewJob {
+        owner_id: owner,
+        kind: JobKind::Evaluate,
+        spec,
+        parent_id: Some(id),
+        priority: dispatch::priority(JobKind::Evaluate),
+        idempotency_key: Some(own_key(caller, key)),
+    };
+    complete(app, dispatch::enqueue(app, new).await?).await
+}
+
 /// Launches a protect job without a key; for the demo.
 pub(crate) async fn launch_own(
     app: &App,
@@ -180,7 +211,10 @@ pub async fn artifacts(
     records.retain(|record| after.is_none_or(|after| record.id > after));
     records.truncate(usize::try_from(paging.rows()).unwrap_or(usize::MAX));
     Ok(paging.page(
-        records.into_iter().map(artifacts::view).collect(),
+        records
+            .into_iter()
+            .map(|file| artifacts::view(app, file))
+            .collect(),
         |artifact| artifact.id,
     ))
 }

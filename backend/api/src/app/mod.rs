@@ -1,10 +1,15 @@
 //! Rules and transaction edges of the API, one file a noun. Knows no axum type.
 
 pub mod api_keys;
+pub mod approvals;
+pub(crate) mod archive;
 pub mod artifacts;
+pub mod audit;
 pub mod base_models;
 pub(crate) mod blobs;
+pub mod data_subjects;
 pub mod demo;
+pub(crate) mod disclosures;
 pub(crate) mod embedded;
 mod estimates;
 pub mod events;
@@ -16,6 +21,7 @@ pub mod letters;
 mod lockout;
 pub mod mail;
 pub mod model_imports;
+pub mod notices;
 pub mod organisations;
 pub mod paging;
 pub mod passwords;
@@ -24,11 +30,14 @@ pub mod preflights;
 pub mod principal;
 pub mod protected_sets;
 pub mod rate_limit;
+pub mod releases;
 pub mod revocations;
 pub mod second_factors;
 pub mod sessions;
 mod state;
+pub mod studies;
 pub mod tokens;
 pub mod uploads;
+pub mod webhooks;
 
 pub use state::App;

@@ -59,7 +59,7 @@ pub async fn find(app: &App, owner: OrganisationId, id: PatchId) -> Result<Patch
 /// Deletes a patch that no job needs any more, and its picture.
 pub async fn delete(app: &App, owner: OrganisationId, id: PatchId) -> Result<(), Error> {
     let patch = find(app, owner, id).await?;
-    if !app.store().delete_patch(owner, id).await? {
+    if !app.store().delete_patch(owner, id, app.now()).await? {
         return Err(Error::NotFound);
     }
     blobs::forget(app, [patch.sha256.as_str()].into_iter()).await;

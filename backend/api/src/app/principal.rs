@@ -79,6 +79,19 @@ impl Principal {
     }
 }
 
+/// Refuses whom the configuration does not name as administrator.
+pub async fn require_operator(app: &App, caller: &Principal) -> Result<(), Error> {
+    let email = sessions::find_account(app, caller.user).await?.email;
+    let named = &app.config().administrators;
+    let is_named = |name: &String| name.trim().eq_ignore_ascii_case(&email);
+    if named.iter().any(is_named) {
+        return Ok(());
+    }
+    Err(Error::Forbidden(
+        "This is for the administrators of this server.".into(),
+    ))
+}
+
 /// Finds out who shows this; anything invalid is `Unauthenticated`, an organisation to which they do
 /// not belong is not there.
 pub async fn authenticate(app: &App, shown: Shown<'_>) -> Result<Principal, Error> {

@@ -77,7 +77,11 @@ pub async fn find(app: &App, owner: OrganisationId, id: SetId) -> Result<Protect
 /// Deletes a draft; the collector removes its pictures from the store.
 pub async fn delete(app: &App, owner: OrganisationId, set: &ProtectedSet) -> Result<(), Error> {
     let files = app.store().list_images(owner, set.id).await?;
-    if !app.store().delete_draft_set(owner, set.id).await? {
+    if !app
+        .store()
+        .delete_draft_set(owner, set.id, app.now())
+        .await?
+    {
         return Err(Error::NotFound);
     }
     images::forget_content(app, &files).await;

@@ -220,7 +220,7 @@ fn hash(token: &str) -> String {
 
 /// Ends a session; one that is over already stays over.
 pub async fn end_session(app: &App, token: &str) -> Result<(), Error> {
-    Ok(app.store().delete_session(&hash(token)).await?)
+    Ok(app.store().delete_session(&hash(token), app.now()).await?)
 }
 
 /// The session behind a cookie.

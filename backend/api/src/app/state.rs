@@ -14,7 +14,8 @@ use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    mail::Mail, model_imports::Imports, passwords::Passwords, rate_limit::RateLimit, tokens::Tokens,
+    mail::Mail, model_imports::Imports, passwords::Passwords, rate_limit::RateLimit,
+    tokens::Tokens, webhooks::secrets::Secrets,
 };
 use crate::{clock::Clock, config::Config, dispatch::hub::Hub, secret, signing};
 
@@ -40,6 +41,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     tokens: Tokens,
     revocation_signer: signing::Signer,
+    webhook_secrets: Secrets,
     passwords: Passwords,
     mail: Mail,
     limits: Limits,
@@ -64,6 +66,8 @@ pub(crate) struct Limits {
     pub(crate) uploads: RateLimit,
     /// Launched jobs by organisation.
     pub(crate) jobs: RateLimit,
+    /// Notices by address.
+    pub(crate) notices: RateLimit,
 }
 
 /// Opens a bucket that answers: a wrong key is told at the start, not by the first upload.
@@ -97,6 +101,8 @@ impl App {
             .context("the keys of access tokens cannot be read")?;
         let revocation_signer = signing::Signer::open(&directory.join("revocation.key"))
             .context("the key of revocations cannot be read")?;
+        let webhook_key = secret::load_or_create(&directory.join("webhook.key"))
+            .context("the key of webhooks cannot be read")?;
         let public_url = config
             .public_url
             .clone()
@@ -113,6 +119,7 @@ impl App {
             clock,
             tokens,
             revocation_signer,
+            webhook_secrets: Secrets::new(webhook_key),
             passwords: Passwords::new()?,
             mail: Mail::open(&config)?,
             limits: Limits {
@@ -122,6 +129,7 @@ impl App {
                 accounts: RateLimit::new("account", 10, 60),
                 uploads: RateLimit::new("uploads", 300, 150),
                 jobs: RateLimit::new("jobs", 60, 60),
+                notices: RateLimit::new("notices", 5, 3000),
             },
             hub: Hub::new(),
             decoders: Semaphore::new(DECODERS),
@@ -155,6 +163,11 @@ impl App {
     /// Signs revocations.
     pub fn revocation_signer(&self) -> &signing::Signer {
         &self.0.revocation_signer
+    }
+
+    /// Derives and uses the secrets of webhooks.
+    pub fn webhook_secrets(&self) -> &Secrets {
+        &self.0.webhook_secrets
     }
 
     /// Canceled when the server shall stop.

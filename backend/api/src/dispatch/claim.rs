@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use shared::{
-    JobId, Timestamp,
+    JobId, SetId, Timestamp,
     artifact::ArtifactKind,
     job::{Concept, JobKind},
+    limits::MAX_CONCEPTS,
     node::{CreateLease, InputRole, JobInput, Lease},
+    study::StudyTask,
 };
 use store::{ClaimedJob, JobRecord, NodeRecord};
 use tokio::time::Instant;
 
+use super::study;
 use crate::{
     app::{App, blobs},
     error::Error,
@@ -100,18 +103,26 @@ async fn inputs(app: &App, job: &JobRecord) -> Result<Vec<JobInput>, Error> {
         inputs.push(input(app, file.role, file.name, sha256, size).await?);
     }
     for (position, concept) in job.spec.concepts.iter().enumerate() {
-        // An evaluation attacks one concept; pictures of the others are none of its business.
+        // An attack is on one concept; pictures of the others are none of its business.
         let attacked = job.spec.evaluation.concept as usize == position;
-        if job.kind != JobKind::Evaluate || attacked {
-            images(app, job, position, concept, &mut inputs).await?;
+        let attacks = matches!(job.kind, JobKind::Evaluate | JobKind::Study);
+        if !attacks || attacked {
+            images(app, job, position, concept.protected_set_id, &mut inputs).await?;
         }
         patch(app, job, position, concept, &mut inputs).await?;
+        if job.kind == JobKind::Evaluate && attacked {
+            inputs.extend(control(app, job, position, concept).await?);
+        }
     }
     if let Some(earlier) = job.spec.extends.filter(|_| job.kind == JobKind::Protect) {
         weights(app, job, earlier, InputRole::StartUnet, &mut inputs).await?;
     }
-    if let Some(parent) = job.parent_id {
-        weights(app, job, parent, InputRole::ProtectedUnet, &mut inputs).await?;
+    match (job.kind, job.parent_id) {
+        (JobKind::Study, _) => study_inputs(app, job, &mut inputs).await?,
+        (_, Some(parent)) => {
+            weights(app, job, parent, InputRole::ProtectedUnet, &mut inputs).await?;
+        }
+        (_, None) => {}
     }
     if let Some(resume) = job.resume.clone() {
         let name = format!("step-{}", resume.step);
@@ -121,15 +132,60 @@ async fn inputs(app: &App, job: &JobRecord) -> Result<Vec<JobInput>, Error> {
     Ok(inputs)
 }
 
-/// The pictures of a concept's set.
+/// The model under attack with what it held out, the controls, and what earlier jobs of the study found.
+async fn study_inputs(app: &App, job: &JobRecord, inputs: &mut Vec<JobInput>) -> Result<(), Error> {
+    let order = study::order(job)?;
+    let protect = order.request.protect_job_id;
+    weights(app, job, protect, InputRole::ProtectedUnet, inputs).await?;
+    matrix(app, job, protect, &[ArtifactKind::Commitment], inputs).await?;
+    for (at, control) in order.request.controls.iter().enumerate() {
+        images(
+            app,
+            job,
+            MAX_CONCEPTS + at,
+            control.protected_set_id,
+            inputs,
+        )
+        .await?;
+    }
+    let Some(plan) = job.parent_id.filter(|_| order.task != StudyTask::Plan) else {
+        return Ok(());
+    };
+    matrix(app, job, plan, &[ArtifactKind::MatrixPlan], inputs).await?;
+    if order.task == StudyTask::Merge {
+        for part in app.store().list_study_jobs(job.owner_id, plan).await? {
+            let kinds = [ArtifactKind::MatrixCell, ArtifactKind::GalleryImage];
+            matrix(app, job, part.id, &kinds, inputs).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Files of these kinds of another job of the same owner.
+async fn matrix(
+    app: &App,
+    job: &JobRecord,
+    of: JobId,
+    kinds: &[ArtifactKind],
+    inputs: &mut Vec<JobInput>,
+) -> Result<(), Error> {
+    for file in app.store().list_artifacts(job.owner_id, of).await? {
+        if kinds.contains(&file.kind) {
+            let (sha256, size) = (file.sha256, file.size_bytes);
+            inputs.push(input(app, InputRole::Matrix, file.name, sha256, size).await?);
+        }
+    }
+    Ok(())
+}
+
+/// The pictures of a set.
 async fn images(
     app: &App,
     job: &JobRecord,
     position: usize,
-    concept: &Concept,
+    set: SetId,
     inputs: &mut Vec<JobInput>,
 ) -> Result<(), Error> {
-    let set = concept.protected_set_id;
     let images = app.store().list_images(job.owner_id, set).await?;
     for (index, image) in images.into_iter().enumerate() {
         let name = format!("{position:02}/{index:03}.png");
@@ -137,6 +193,40 @@ async fn images(
         inputs.push(input(app, InputRole::ProtectedImage, name, sha256, size).await?);
     }
     Ok(())
+}
+
+/// The control set that the job names; for the embedded model, a bundled stranger of the same class.
+async fn control(
+    app: &App,
+    job: &JobRecord,
+    position: usize,
+    concept: &Concept,
+) -> Result<Vec<JobInput>, Error> {
+    let name = |index| format!("{position:02}/{index:03}.png");
+    let mut inputs = Vec::new();
+    if let Some(set) = job.spec.evaluation.control_set_id {
+        let images = app.store().list_images(job.owner_id, set).await?;
+        for (index, image) in images.into_iter().enumerate() {
+            let (sha256, size) = (image.content_sha256, image.content_size_bytes);
+            inputs.push(input(app, InputRole::ControlImage, name(index), sha256, size).await?);
+        }
+        return Ok(inputs);
+    }
+    let owner = job.owner_id;
+    let model = app.store().find_base_model(owner, job.model_id).await?;
+    if model.is_none_or(|model| model.family != "tiny") {
+        return Ok(inputs);
+    }
+    let stranger = demo::sample_sets()
+        .iter()
+        .find(|set| !set.protected && set.class_name == concept.class_name);
+    let images = stranger.map_or(&[][..], |set| set.images);
+    for (index, (_, bytes)) in images.iter().enumerate() {
+        let sha256 = blobs::keep(app, bytes).await?;
+        let size = bytes.len() as u64;
+        inputs.push(input(app, InputRole::ControlImage, name(index), sha256, size).await?);
+    }
+    Ok(inputs)
 }
 
 /// The owner's patch that a concept's pattern shows; it stays as long as a job that has not ended names it.

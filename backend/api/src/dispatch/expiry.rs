@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::MAX_ATTEMPTS;
+use super::{MAX_ATTEMPTS, study};
 use crate::{
-    app::{App, blobs, model_imports},
+    app::{App, blobs, data_subjects, model_imports, webhooks},
     error::Error,
 };
 
@@ -32,6 +32,7 @@ async fn expire(app: &App) -> Result<(), Error> {
     for job in &expired {
         tracing::warn!(job.id = %job.id, status = job.status.as_str(), "a node went silent");
         app.hub().job_moved(job.id);
+        study::settle(app, job).await?;
     }
     if !expired.is_empty() {
         app.hub().work_arrived();
@@ -46,5 +47,7 @@ pub async fn sweep(app: &App) -> Result<(), Error> {
         .map_err(Error::internal)?;
     app.store().delete_expired(app.now()).await?;
     model_imports::sweep(app).await?;
+    webhooks::sweep(app).await?;
+    data_subjects::sweep(app).await?;
     blobs::collect(app).await
 }

@@ -10,7 +10,7 @@ use shared::{
 };
 use store::{FinishJob, Finished, JobRecord, NewArtifact, NewJob};
 
-use super::{MAX_ATTEMPTS, priority, probe, report};
+use super::{MAX_ATTEMPTS, priority, probe, report, study};
 use crate::{
     app::{App, blobs, revocations},
     error::Error,
@@ -46,7 +46,7 @@ pub async fn take(app: &App, id: JobId, request: FinishAttempt) -> Result<(), Er
             tracing::info!(job.id = %id, status = status.as_str(), "an attempt ended");
             app.hub().job_moved(id);
             app.hub().work_arrived();
-            Ok(())
+            study::settle(app, &JobRecord { status, ..job }).await
         }
         Finished::AlreadyDone => Ok(()),
         Finished::Fenced => Err(Error::Fenced),
@@ -88,6 +88,10 @@ async fn succeeded(
         JobKind::Probe => {
             let file = the_only(&outputs, ArtifactKind::Probe)?;
             probe::check(app, job, file).await?;
+        }
+        JobKind::Study => {
+            let followed = study::succeeded(app, job, &outputs).await?;
+            (issued, follow_ups) = (followed.issued, followed.jobs);
         }
     }
     let artifacts = outputs.into_iter().map(|output| NewArtifact {
@@ -140,8 +144,11 @@ async fn verify(app: &App, job: &JobRecord, outputs: &[JobOutput]) -> Result<(),
                 format!("`{name}` is no name, or used twice."),
             ));
         }
-        if output.kind == ArtifactKind::Revocation {
-            let detail = "Revocations are this server's to sign.";
+        if matches!(
+            output.kind,
+            ArtifactKind::Revocation | ArtifactKind::Certificate
+        ) {
+            let detail = "Revocations and certificates are this server's to sign.";
             return Err(refusal("invalid_kind", detail.into()));
         }
         blobs::check_hash(&output.sha256, POINTER)?;
@@ -163,7 +170,7 @@ fn refusal(code: &str, detail: String) -> Error {
     Error::field(POINTER, code, detail)
 }
 
-fn the_only(outputs: &[JobOutput], kind: ArtifactKind) -> Result<&JobOutput, Error> {
+pub(super) fn the_only(outputs: &[JobOutput], kind: ArtifactKind) -> Result<&JobOutput, Error> {
     let mut found = outputs.iter().filter(|output| output.kind == kind);
     if let (Some(output), None) = (found.next(), found.next()) {
         return Ok(output);

@@ -12,6 +12,7 @@ pub mod local_node;
 pub mod outputs;
 pub(crate) mod probe;
 mod report;
+pub(crate) mod study;
 
 use shared::{JobId, OrganisationId, job::JobKind};
 use store::{JobRecord, NewJob};
@@ -22,9 +23,10 @@ use crate::{app::App, error::Error};
 pub const MAX_ATTEMPTS: u32 = 3;
 
 /// A probe goes first: it is short, and somebody looks at the form. An evaluation goes before new protections: somebody
-/// waits for its gallery.
+/// waits for its gallery. A study has hours and goes last.
 pub const fn priority(kind: JobKind) -> i32 {
     match kind {
+        JobKind::Study => -1,
         JobKind::Protect => 0,
         JobKind::Evaluate => 1,
         JobKind::Probe => 2,
@@ -46,5 +48,8 @@ pub(crate) async fn request_cancel(
 ) -> Result<Option<JobRecord>, Error> {
     let job = app.store().request_cancel(owner, id, app.now()).await?;
     app.hub().job_moved(id);
+    if let Some(job) = &job {
+        study::settle(app, job).await?;
+    }
     Ok(job)
 }

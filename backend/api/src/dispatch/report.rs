@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use shared::{
     artifact::ArtifactKind,
+    collateral::CollateralPart,
     evaluation::{EvaluationOutput, EvaluationReport},
     node::JobOutput,
 };
@@ -38,6 +39,12 @@ pub(super) async fn gallery(
         )
     })?;
     check(&output, outputs)?;
+    let part: CollateralPart = serde_json::from_slice(&bytes).map_err(|error| {
+        refusal(
+            "invalid_report",
+            &format!("The side effects are unreadable: {error}."),
+        )
+    })?;
     let set = app
         .store()
         .find_set(job.owner_id, job.set_id)
@@ -46,6 +53,7 @@ pub(super) async fn gallery(
     Ok(NewGallery {
         title: set.name,
         output,
+        collateral: part.collateral,
         public: app.demo().is_some_and(|(owner, _)| owner == job.owner_id),
     })
 }

@@ -14,4 +14,4 @@ pub(crate) use idempotency::IdempotencyKey;
 pub(crate) use identity::{CurrentUser, NodeIdentity, Tenant, Visitor};
 pub(crate) use image_file::ImageFile;
 pub(crate) use listing::{Listing, NextPage};
-pub(crate) use owned::{Id, Ids, OwnedJob, OwnedSet};
+pub(crate) use owned::{Id, Ids, OwnedJob, OwnedNotice, OwnedSet};

@@ -6,11 +6,13 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
 };
-use shared::{JobId, OrganisationId, SetId, job::Job, protected_set::ProtectedSet};
+use shared::{
+    JobId, NoticeId, OrganisationId, SetId, job::Job, notice::Notice, protected_set::ProtectedSet,
+};
 
 use super::Tenant;
 use crate::{
-    app::{App, jobs, protected_sets},
+    app::{App, jobs, notices, protected_sets},
     error::Error,
 };
 
@@ -76,5 +78,22 @@ impl FromRequestParts<App> for OwnedJob {
         let Id(id) = Id::<JobId>::from_request_parts(parts, app).await?;
         let job = jobs::find(app, owner, id).await?;
         Ok(Self { owner, job })
+    }
+}
+
+/// A notice against an object of the caller.
+pub(crate) struct OwnedNotice {
+    pub(crate) owner: OrganisationId,
+    pub(crate) notice: Notice,
+}
+
+impl FromRequestParts<App> for OwnedNotice {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let Tenant(owner) = Tenant::from_request_parts(parts, app).await?;
+        let Id(id) = Id::<NoticeId>::from_request_parts(parts, app).await?;
+        let notice = notices::find_against(app, owner, id).await?;
+        Ok(Self { owner, notice })
     }
 }

@@ -5,7 +5,7 @@ use shared::{ArtifactId, api_key::Scope, artifact::ArtifactKind};
 
 use super::content::{self, Content};
 use crate::{
-    app::{App, artifacts},
+    app::{App, artifacts, releases},
     error::Error,
     extract::{Id, Visitor},
 };
@@ -16,12 +16,19 @@ const fn media_type(kind: ArtifactKind) -> &'static str {
         ArtifactKind::Report
         | ArtifactKind::Commitment
         | ArtifactKind::Probe
-        | ArtifactKind::Revocation => "application/json",
+        | ArtifactKind::Revocation
+        | ArtifactKind::MatrixPlan
+        | ArtifactKind::MatrixCell
+        | ArtifactKind::MatrixCells
+        | ArtifactKind::MatrixReport
+        | ArtifactKind::Certificate => "application/json",
+        ArtifactKind::ReportPage => "text/html; charset=utf-8",
         ArtifactKind::ProtectedUnet => "application/octet-stream",
     }
 }
 
-/// The file; pictures of a public gallery need no session.
+/// The file; pictures of a public gallery need no session, and protected weights leave once every gate of their
+/// release passed.
 #[utoipa::path(get, path = "/v1/artifacts/{id}/content", tag = "results",
     params(("id" = ArtifactId, Path), ("Range" = Option<String>, Header)),
     responses(
@@ -34,9 +41,17 @@ pub(crate) async fn read_artifact(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let file = artifacts::find(&app, visitor.tenant(), id).await?;
-    if let (ArtifactKind::ProtectedUnet, Some(caller)) = (file.kind, &visitor.0) {
+    let weights = file.kind == ArtifactKind::ProtectedUnet;
+    if let (true, Some(caller)) = (weights, &visitor.0) {
         caller.require_scope(Scope::ModelsDownload)?;
+        releases::require(&app, file.owner_id, file.job_id).await?;
+        releases::exported(&app, file.owner_id, &file).await?;
     }
+    let name = if weights {
+        releases::marked(&file.name)
+    } else {
+        file.name.clone()
+    };
     let shown = matches!(
         file.kind,
         ArtifactKind::GalleryImage | ArtifactKind::Preview
@@ -45,7 +60,7 @@ pub(crate) async fn read_artifact(
         sha256: &file.sha256,
         size_bytes: file.size_bytes,
         media_type: media_type(file.kind),
-        save_as: (!shown).then_some(file.name.as_str()),
+        save_as: (!shown).then_some(name.as_str()),
         public: visitor.0.is_none(),
     };
     content::send(&app, &headers, content).await

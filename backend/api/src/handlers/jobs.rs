@@ -9,7 +9,7 @@ use axum::{
 use shared::{
     JobId,
     artifact::Artifact,
-    job::{Job, JobSpec},
+    job::{Evaluation, Job, JobSpec},
     page::Page,
     preflight::Preflight,
 };
@@ -18,7 +18,7 @@ use super::location;
 use crate::{
     app::{App, jobs, paging::Paging, preflights, principal::Principal},
     error::Error,
-    extract::{IdempotencyKey, Json, Listing, OwnedJob, Tenant},
+    extract::{Id, IdempotencyKey, Json, Listing, OwnedJob, Tenant},
 };
 
 fn accepted(job: Job) -> Response {
@@ -47,6 +47,22 @@ pub(crate) async fn create_job(
     Json(spec): Json<JobSpec>,
 ) -> Result<Response, Error> {
     jobs::create(&app, &caller, &key, &spec).await.map(accepted)
+}
+
+/// Attacks and judges a finished protect job again, for instance with a control set; its newest gallery counts for the
+/// release.
+#[utoipa::path(post, path = "/v1/jobs/{id}/evaluations", tag = "jobs", request_body = Evaluation,
+    params(("id" = JobId, Path), ("Idempotency-Key" = String, Header)),
+    responses((status = 202, body = Job)))]
+pub(crate) async fn create_evaluation(
+    State(app): State<App>,
+    caller: Principal,
+    Id(id): Id<JobId>,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(evaluation): Json<Evaluation>,
+) -> Result<Response, Error> {
+    let launched = jobs::evaluate(&app, &caller, &key, (id, evaluation));
+    launched.await.map(accepted)
 }
 
 /// Starts a look at the base model before a launch: a job that `GET /v1/jobs/{id}` follows.

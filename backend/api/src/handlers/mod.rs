@@ -3,9 +3,11 @@
 pub(crate) mod accounts;
 pub(crate) mod api_keys;
 pub(crate) mod artifacts;
+pub(crate) mod audit;
 pub(crate) mod base_models;
 pub(crate) mod blobs;
 mod content;
+pub(crate) mod data_subjects;
 pub(crate) mod demo;
 pub(crate) mod events;
 pub(crate) mod frontend;
@@ -14,14 +16,18 @@ pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod model_imports;
 pub(crate) mod nodes;
+pub(crate) mod notices;
 pub(crate) mod organisations;
 pub(crate) mod patches;
 pub(crate) mod protected_sets;
 mod range;
+pub(crate) mod releases;
 pub(crate) mod revocations;
 pub(crate) mod server;
+pub(crate) mod studies;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
+pub(crate) mod webhooks;
 
 use axum::http::{HeaderName, header};
 

@@ -11,7 +11,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use shared::OrganisationId;
+use shared::{OrganisationId, audit::AuditActor};
 
 use super::{client, idempotency, limits, represent};
 use crate::{
@@ -58,8 +58,8 @@ pub(crate) async fn admit(State(door): State<Door>, mut request: Request, next: 
         Ok(None) if request.uri().path().starts_with("/v1/") => {
             let room = limits::take(app, None, None, address);
             return match room.refusal.clone() {
-                Some(refusal) => limits::tell(refusal.into_response(), room, false),
-                None => limits::tell(next.run(request).await, room, false),
+                Some(refusal) => limits::tell(refusal.into_response(), &room, false),
+                None => limits::tell(next.run(request).await, &room, false),
             };
         }
         Ok(None) => return next.run(request).await,
@@ -88,7 +88,7 @@ pub(crate) async fn admit(State(door): State<Door>, mut request: Request, next: 
     if unchanged {
         app.limits().requests.give_back(&key);
     }
-    limits::tell(response, room, unchanged)
+    limits::tell(response, &room, unchanged)
 }
 
 fn peer(request: &Request) -> Option<SocketAddr> {
@@ -144,7 +144,7 @@ async fn find_caller(
                 }
             }
         }
-        Access::Known | Access::Person => {
+        Access::Known | Access::Person | Access::Operator => {
             let organisation = named()?;
             let caller = principal::authenticate(
                 app,
@@ -154,8 +154,11 @@ async fn find_caller(
                 },
             )
             .await?;
-            if rule.access == Access::Person {
+            if rule.access != Access::Known {
                 caller.require_person()?;
+            }
+            if rule.access == Access::Operator {
+                principal::require_operator(app, &caller).await?;
             }
             Ok(known(caller))
         }
@@ -218,10 +221,14 @@ async fn run(app: &App, rule: &Rule, caller: Caller, mut request: Request, next:
     let response = match caller {
         Caller::Anyone => next.run(request).await,
         Caller::Node => {
+            store::identify(AuditActor::Node);
             request.extensions_mut().insert(NodeIdentity);
             next.run(request).await
         }
         Caller::Known(principal) => {
+            store::identify(AuditActor::User {
+                user_id: principal.user,
+            });
             request.extensions_mut().insert((*principal).clone());
             idempotency::run(app, rule, &principal, request, next).await
         }

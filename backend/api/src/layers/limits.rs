@@ -93,7 +93,7 @@ fn special<'a>(
 }
 
 /// Writes what is left into the answer.
-pub(crate) fn tell(mut response: Response, room: Room, given_back: bool) -> Response {
+pub(crate) fn tell(mut response: Response, room: &Room, given_back: bool) -> Response {
     let back = u64::from(given_back);
     let policy: Vec<String> = room.levels.iter().map(Level::policy).collect();
     let rest = room.levels.iter().enumerate();

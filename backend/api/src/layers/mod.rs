@@ -1,6 +1,7 @@
 //! What wraps every request: id, log line, problem bodies, security headers, origin check, and the
 //! door that knows who may do what.
 
+pub(crate) mod attribution;
 pub(crate) mod client;
 pub(crate) mod guard;
 mod idempotency;

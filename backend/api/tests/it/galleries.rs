@@ -12,7 +12,7 @@ use shared::{
 };
 
 use crate::{
-    scripted::{evaluation_outputs, protect, report, succeeded},
+    scripted::{collateral, evaluation_outputs, protect, report, succeeded},
     support::{Person, Server, refused},
 };
 
@@ -68,7 +68,8 @@ async fn job_walks_from_launch_to_gallery() {
     assert!((done.metrics.unwrap().milliseconds_per_step - 12.5).abs() < 1e-9);
     let artifacts: Page<Artifact> = person.read(&done.urls.artifacts).await;
     assert_eq!(artifacts.data[0].kind, ArtifactKind::ProtectedUnet);
-    download(&person, &artifacts.data[0]).await;
+    let early = person.get(&artifacts.data[0].url).await;
+    refused(early, 403, "not_releasable").await;
 
     let second = node.lease().await;
     assert_eq!(
@@ -82,7 +83,9 @@ async fn job_walks_from_launch_to_gallery() {
         .unwrap();
     assert_eq!(node.download(&unet.url).await, b"not really weights");
     node.beat(&second, json!([])).await;
-    let outputs = evaluation_outputs(&node, &second, report().to_string().as_bytes()).await;
+    let mut file = report();
+    file["collateral"] = collateral();
+    let outputs = evaluation_outputs(&node, &second, file.to_string().as_bytes()).await;
     assert_eq!(
         node.finish(&second, succeeded(&outputs)).await,
         StatusCode::NO_CONTENT
@@ -93,6 +96,7 @@ async fn job_walks_from_launch_to_gallery() {
         "repeated"
     );
     let done: Job = person.read(&job.urls.own).await;
+    download(&person, &artifacts.data[0]).await;
     look_at_gallery(&server, &person, &done).await;
 }
 
@@ -108,7 +112,7 @@ async fn download(person: &Person<'_>, artifact: &Artifact) {
         headers["content-disposition"]
             .to_str()
             .expect("present")
-            .contains("unet.safetensors")
+            .contains("unet-persguard.safetensors")
     );
     assert_eq!(
         response.text().await.expect("present"),

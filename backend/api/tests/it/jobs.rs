@@ -36,7 +36,7 @@ async fn preflight_tells_everything_before_the_launch() {
         good.summary
     );
     let mut bad = spec.clone();
-    bad["concepts"][0]["objective"]["target_class"] = json!("president");
+    bad["concepts"][0]["objective"]["target_class"] = json!("teapot");
     let response = person.post("/v1/preflights", &bad).await;
     let bad_target: Preflight = body(response, StatusCode::OK).await;
     assert!(!bad_target.ready);

@@ -1,8 +1,10 @@
 //! The API over real sockets: every test has its own server, directory and SQLite file.
 
 mod accounts;
+mod audit;
 mod authorisation;
 mod concepts;
+mod data_subjects;
 mod demo;
 mod documents;
 mod events;
@@ -17,6 +19,7 @@ mod patches;
 mod people;
 mod probes;
 mod problems;
+mod releases;
 mod revocations;
 mod rules;
 #[path = "../../../artifacts/tests/it/s3_server/mod.rs"]
@@ -27,3 +30,4 @@ mod sets;
 mod storage;
 mod support;
 mod uploads;
+mod webhooks;

@@ -96,6 +96,15 @@ fn estimate(value: f64) -> Value {
     json!({ "value": value, "low": value - 0.1, "high": value + 0.1, "n": 1 })
 }
 
+/// Side effects within every tolerance.
+pub(crate) fn collateral() -> Value {
+    let none = json!({ "value": 0.0, "low": 0.0, "high": 0.0, "n": 16 });
+    json!({
+        "class_drift": none, "class_fires": none, "class_fires_clean": none, "general_drift": none,
+        "control": { "attack_step": 100, "images": 5, "clean": none, "protected": none, "difference": none },
+    })
+}
+
 pub(crate) fn report() -> Value {
     let arm = |similarity: f64| {
         json!({ "similarity": estimate(similarity), "hit_rate": estimate(0.5),

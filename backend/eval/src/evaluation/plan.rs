@@ -2,7 +2,7 @@
 //! Refuses to depend on either model's behaviour.
 
 use candle_core::{Device, Tensor};
-use diffusion::{pipeline::Pipeline, sample::SampleConfig};
+use diffusion::{pipeline::Pipeline, sample::SampleConfig, unet::UNet};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::{attack::AttackRecipe, evaluation::AttackRecord, job::JobSpec, objective::Objective};
@@ -20,6 +20,8 @@ use crate::{
 /// Random streams of the job's seed: pictures that set the threshold, pictures that are judged.
 const THRESHOLD_STREAM: u64 = 21;
 const GALLERY_STREAM: u64 = 22;
+/// And of captions that are compared without any attack.
+const CAPTION_STREAM: u64 = 23;
 
 /// What the attacker decides: the same for both models.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,10 +121,14 @@ impl<'a> Plan<'a> {
 
     /// Draws the clean base under the class-only prompt.
     pub(super) fn class_only(&self, reporter: &mut Reporter<'_>) -> Result<Tensor> {
-        let pipeline = self.case.pipeline;
+        self.class_only_of(&self.case.pipeline.unet()?, reporter)
+    }
+
+    /// Draws the same prompt and seeds on another U-Net.
+    pub(super) fn class_only_of(&self, unet: &UNet, reporter: &mut Reporter<'_>) -> Result<Tensor> {
         draw(
-            pipeline,
-            &pipeline.unet()?,
+            self.case.pipeline,
+            unet,
             &self.attacker.words.class,
             &seeds(self.spec.seed, THRESHOLD_STREAM, self.threshold_images()),
             &self.options.sampling,
@@ -219,6 +225,11 @@ pub(crate) fn token_ids(pipeline: &Pipeline, prompts: &[String]) -> Result<Tenso
         (prompts.len(), tokenizer.max_length()),
         &Device::Cpu,
     )?)
+}
+
+/// Seeds of unrelated captions, one each.
+pub(super) fn caption_seeds(seed: u64, count: usize) -> Vec<u64> {
+    seeds(seed, CAPTION_STREAM, count)
 }
 
 /// `count` seeds of their own random stream; 53 bits, so that JSON readers keep them.

@@ -255,3 +255,56 @@ fn a_finished_clean_arm_gives_the_same_and_another_one_is_refused() {
         );
     }
 }
+
+fn side_effects(protected: &Weights, with_control: bool) -> shared::collateral::Collateral {
+    let (pipeline, encoder) = (fixture::pipeline(), fixture::encoder());
+    let (references, strangers) = (fixture::pictures(2, 8), fixture::pictures(3, 9));
+    let case = Case {
+        pipeline: &pipeline,
+        protected,
+        encoder: &encoder,
+        references: &references,
+        overlay: None,
+    };
+    let (spec, options) = (fixture::spec(), options());
+    let captions = ["a photo of a cat".to_owned(), "a red car".to_owned()];
+    let bystanders = Bystanders {
+        control: with_control.then_some(&strangers),
+        captions: &captions,
+    };
+    let mut report = |_: Progress| ControlFlow::Continue(());
+    let clean = attack_clean(case, &spec, &options, &mut report).unwrap();
+    collateral(&clean, case, bystanders, &spec, &options, &mut report).unwrap()
+}
+
+#[test]
+fn equal_weights_have_no_side_effects() {
+    let found = side_effects(&fixture::pipeline().unet_weights, true);
+    let drift = found.general_drift.unwrap();
+    for estimate in [found.class_drift, drift] {
+        assert!(estimate.value.abs() < 1e-6, "{estimate:?}");
+    }
+    assert_eq!((found.class_drift.n, drift.n), (3, 2));
+    assert_eq!(found.class_fires, found.class_fires_clean);
+    let control = found.control.unwrap();
+    assert_eq!(control.clean, control.protected);
+    assert!(control.difference.value.abs() < 1e-9);
+    assert_eq!((control.images, control.attack_step), (3, 3));
+    assert!(
+        side_effects(&fixture::pipeline().unet_weights, false)
+            .control
+            .is_none()
+    );
+}
+
+#[test]
+fn other_weights_show_in_every_side_effect() {
+    let mut other = fixture::pipeline().unet_weights;
+    let changed = (other.get("conv_out.weight").unwrap() * 1.5).unwrap();
+    other.insert("conv_out.weight", changed);
+    let found = side_effects(&other, true);
+    assert!(found.class_drift.value.abs() > 1e-6);
+    assert!(found.general_drift.unwrap().value.abs() > 1e-6);
+    assert!(found.control.unwrap().difference.value.abs() > 1e-6);
+    assert_eq!(found, side_effects(&other, true), "same seed, same numbers");
+}

@@ -46,7 +46,9 @@ pub fn merge(plan: &Plan, results: &[CellResult], audit: Audit, planned: Cost) -
         .filter(|result| role(result) != Role::Protected)
         .collect();
     let mut counts = Counts::default();
-    tests.iter().for_each(|result| counts.count(result.grade));
+    for result in &tests {
+        counts.count(result.grade);
+    }
     let missing = not_tested
         .iter()
         .filter(|cell| plan.subject(cell).role == Role::Protected)
@@ -184,7 +186,9 @@ fn families(plan: &Plan, tests: &[&CellResult]) -> Vec<FamilyResult> {
 
 fn one_family(family: Family, cells: &[&CellResult], planned: usize) -> FamilyResult {
     let mut counts = Counts::default();
-    cells.iter().for_each(|result| counts.count(result.grade));
+    for result in cells {
+        counts.count(result.grade);
+    }
     counts.not_tested = count(planned.saturating_sub(cells.len()));
     let evidence: Vec<&CellResult> = cells
         .iter()

@@ -128,7 +128,7 @@ fn cells_that_were_not_run_cannot_be_repeated() {
     fs::write(&file, text).unwrap();
     assert!(refusal(&file, 1).contains("`/report/subjects/0` was changed"));
     let file = certificate(folder.path(), |certificate| {
-        certificate.report.counts.resisted = 3
+        certificate.report.counts.resisted = 3;
     });
     assert!(refusal(&file, 1).contains("contradicts itself: /report/counts"));
 }

@@ -1,11 +1,16 @@
 //! An evaluate job: the same attack on the clean and the protected model, and the verdict.
 
-use std::{fs, ops::ControlFlow};
+use std::{fs, ops::ControlFlow, time::Instant};
 
 use candle_core::{DType, Device};
 use diffusion::weights::Weights;
-use eval::{Case, Encoder, Error, EvaluateOptions, Evaluation, evaluate};
-use shared::{artifact::ArtifactKind, job::JobMetrics};
+use eval::{Bystanders, Case, Encoder, Error, EvaluateOptions, Evaluation};
+use shared::{
+    artifact::ArtifactKind,
+    collateral::{Collateral, CollateralPart},
+    evaluation::EvaluationOutput,
+    job::{JobMetrics, JobSpec},
+};
 
 use super::{Halt, Job, bad_input, file_failure, internal, model, subjects, voice};
 use crate::{
@@ -24,7 +29,8 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     let path = job.directory.join(PROTECTED_UNET);
     let protected = Weights::load(&path, DType::F32, &Device::Cpu)
         .map_err(|error| bad_input(format!("protected U-Net: {error}")))?;
-    let pools = persguard::Pools::for_job(&model::words(job)?.identifiers, spec);
+    let words = model::words(job)?;
+    let pools = persguard::Pools::for_job(&words.identifiers, spec);
     let options = EvaluateOptions {
         held_out_identifiers: pools.identifiers.held_out,
         clean_sha256: job.assignment.clean_sha256.clone(),
@@ -39,20 +45,57 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
         references: &subject.images,
         overlay: subject.overlay.as_ref(),
     };
-    let evaluation = evaluate(case, spec, &options, &mut |progress| {
+    let control = subjects::control(job, position, pipeline.image_side())?;
+    let bystanders = Bystanders {
+        control: control.as_ref(),
+        captions: &words.captions,
+    };
+    let report = &mut |progress| {
         let heard = voice::progress(progress);
         if heard && !job.is_stopped() {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
-    });
-    publish(job, evaluation.map_err(|error| halt(&error))?)
+    };
+    let judged = judge(case, bystanders, spec, &options, report);
+    let (evaluation, collateral) = judged.map_err(|error| halt(&error))?;
+    publish(job, evaluation, collateral)
 }
 
-fn publish(job: &Job<'_>, evaluation: Evaluation) -> Result<Message, Halt> {
-    let report = serde_json::to_vec_pretty(&evaluation.output)
-        .map_err(|error| internal(error.to_string()))?;
+/// The attack on both models, then what the protected one costs those who attack nobody.
+fn judge(
+    case: Case<'_>,
+    bystanders: Bystanders<'_>,
+    spec: &JobSpec,
+    options: &EvaluateOptions,
+    report: eval::evaluation::Report<'_>,
+) -> Result<(Evaluation, Collateral), Error> {
+    let start = Instant::now();
+    let clean = eval::attack_clean(case, spec, options, report)?;
+    let mut evaluation = eval::evaluate_beside(&clean, case, spec, options, report)?;
+    let found = eval::collateral(&clean, case, bystanders, spec, options, report)?;
+    evaluation.metrics.seconds = start.elapsed().as_secs_f64();
+    Ok((evaluation, found))
+}
+
+/// The report's file: what the judge found, and the side effects beside it.
+#[derive(serde::Serialize)]
+struct ReportFile<'a> {
+    #[serde(flatten)]
+    output: &'a EvaluationOutput,
+    #[serde(flatten)]
+    side_effects: CollateralPart,
+}
+
+fn publish(job: &Job<'_>, evaluation: Evaluation, collateral: Collateral) -> Result<Message, Halt> {
+    let file = ReportFile {
+        output: &evaluation.output,
+        side_effects: CollateralPart {
+            collateral: Some(collateral),
+        },
+    };
+    let report = serde_json::to_vec_pretty(&file).map_err(|error| internal(error.to_string()))?;
     let report = (ArtifactKind::Report, REPORT.to_owned(), report);
     let images = evaluation.images.into_iter();
     let images = images.map(|(name, file)| (ArtifactKind::GalleryImage, name, file));

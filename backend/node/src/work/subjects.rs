@@ -39,6 +39,15 @@ pub(super) fn one(
     })
 }
 
+/// The control set of a concept, if one came along.
+pub(super) fn control(job: &Job<'_>, position: usize, side: usize) -> Result<Option<Tensor>, Halt> {
+    let pictures = job.assignment.pictures.get(&position);
+    match pictures.map(|pictures| &pictures.control) {
+        Some(control) if !control.is_empty() => images::load(job, control, side).map(Some),
+        _ => Ok(None),
+    }
+}
+
 fn overlay(
     job: &Job<'_>,
     pictures: &Pictures,

@@ -14,6 +14,7 @@ pub struct Model {
     pub title: String,
     pub output: String,
     pub is_public: bool,
+    pub collateral: Option<String>,
     pub created_at: i64,
 }
 

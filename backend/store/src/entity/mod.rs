@@ -7,10 +7,15 @@
 )]
 
 pub(crate) mod api_key;
+pub(crate) mod approval;
 pub(crate) mod artifact;
+pub(crate) mod audit_chain;
+pub(crate) mod audit_event;
 pub(crate) mod base_model;
 pub(crate) mod base_model_file;
+pub(crate) mod deletion;
 pub(crate) mod email;
+pub(crate) mod export;
 pub(crate) mod gallery;
 pub(crate) mod idempotency_key;
 pub(crate) mod image;
@@ -21,6 +26,7 @@ pub(crate) mod membership;
 pub(crate) mod model_import;
 pub(crate) mod model_import_file;
 pub(crate) mod node;
+pub(crate) mod notice;
 pub(crate) mod one_time_token;
 pub(crate) mod organisation;
 pub(crate) mod patch;
@@ -32,3 +38,7 @@ pub(crate) mod session;
 pub(crate) mod sign_in_failure;
 pub(crate) mod upload;
 pub(crate) mod user;
+pub(crate) mod webhook;
+pub(crate) mod webhook_attempt;
+pub(crate) mod webhook_delivery;
+pub(crate) mod webhook_event;

@@ -6,7 +6,10 @@ use super::{
     JobRecord,
     ledger::{lock, save, status, transition},
 };
-use crate::{Error, Store};
+use crate::{
+    Error, Store,
+    audit::{self, Deed},
+};
 
 pub(super) const CANCELED: &str = "Canceled on request.";
 const CANCELING: &str = "Cancel was asked for; the node has not confirmed yet.";
@@ -35,6 +38,8 @@ impl Store {
         if let Some((next, reason)) = next {
             transition(&transaction, &mut row, next, reason, now).await?;
             save(&transaction, &row).await?;
+            let deed = Deed::new("job.cancel_requested", id);
+            audit::record(&transaction, owner, deed, now).await?;
         }
         transaction.commit().await?; // gives the connection back before `link` takes another
         self.link(row.try_into()?).await.map(Some)

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::job,
     organisations, patches,
@@ -29,7 +30,7 @@ pub struct NewJob {
     pub kind: JobKind,
     /// What it is told.
     pub spec: JobSpec,
-    /// The protect job; needed for an evaluation, refused for anything else.
+    /// What it came from: an evaluation or a study's first job from a protect job, the rest of a study from the first.
     pub parent_id: Option<JobId>,
     /// Higher goes first.
     pub priority: i32,
@@ -44,7 +45,7 @@ impl NewJob {
     fn set(&self) -> Result<SetId, Error> {
         let first = self.spec.concepts.first().ok_or(Error::NoConcept)?;
         let concept = match self.kind {
-            JobKind::Evaluate => self.spec.attacked(),
+            JobKind::Evaluate | JobKind::Study => self.spec.attacked(),
             JobKind::Protect | JobKind::Probe => first,
         };
         Ok(concept.protected_set_id)
@@ -95,6 +96,9 @@ pub(super) async fn insert_job(
     };
     insert(connection, with_event).await?;
     tell_status(connection, &mut row, now).await?;
+    let owner = OrganisationId::from_uuid(row.owner_id);
+    let deed = Deed::new("job.created", JobId::from_uuid(row.id)).detail(row.kind.clone());
+    audit::record(connection, owner, deed, now).await?;
     Ok(row)
 }
 
@@ -139,6 +143,10 @@ impl Store {
         }
         for concept in &new.spec.concepts {
             ensure_sealed(&transaction, owner, concept.protected_set_id).await?;
+        }
+        let study = new.spec.evaluation.study.iter();
+        for control in study.flat_map(|order| &order.request.controls) {
+            ensure_sealed(&transaction, owner, control.protected_set_id).await?;
         }
         patches::ensure_known(&transaction, owner, &new.spec).await?;
         let active = count(&transaction, owner).await?;

@@ -5,16 +5,19 @@ use sea_orm::{
     QuerySelect, sea_query::LockType,
 };
 use shared::{
-    JobId, Timestamp,
+    JobId, OrganisationId, Timestamp,
     job::JobStatus,
     progress::{JobEventBody, Progress},
+    webhook::{EventData, EventType},
 };
 
 use crate::{
     Error,
+    audit::{self, Deed},
     database::insert,
     entity::{job, job_event},
     text::{from_name, to_json},
+    webhooks,
 };
 
 /// States in which a node holds a lease.
@@ -85,7 +88,36 @@ pub(crate) async fn transition(
     if next.is_final() || next == JobStatus::Queued {
         row.lease_until = None;
     }
-    tell_status(connection, row, now).await
+    tell_status(connection, row, now).await?;
+    if next.is_final() {
+        tell_end(connection, row, next, now).await?;
+    }
+    Ok(())
+}
+
+/// Writes the end of a job into its owner's audit log, and tells webhooks.
+async fn tell_end(
+    connection: &impl ConnectionTrait,
+    row: &job::Model,
+    end: JobStatus,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (action, event) = match end {
+        JobStatus::Succeeded => ("job.succeeded", EventType::JobSucceeded),
+        JobStatus::Canceled => ("job.canceled", EventType::JobCanceled),
+        _ => ("job.failed", EventType::JobFailed),
+    };
+    let (owner, id) = (
+        OrganisationId::from_uuid(row.owner_id),
+        JobId::from_uuid(row.id),
+    );
+    let deed = Deed::new(action, id).detail(row.kind.clone());
+    audit::record(connection, owner, deed, now).await?;
+    let data = EventData {
+        id: id.to_string(),
+        url: format!("/v1/jobs/{id}"),
+    };
+    webhooks::emit(connection, owner, (event, data), now).await
 }
 
 /// Takes a locked job from starting to running, once its device works; other states stay.

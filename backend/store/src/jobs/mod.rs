@@ -12,6 +12,7 @@ mod heartbeat;
 mod ledger;
 mod queries;
 mod record;
+mod studies;
 
 pub(crate) use ledger::ACTIVE;
 

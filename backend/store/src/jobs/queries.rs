@@ -211,6 +211,7 @@ impl Store {
             .select_only()
             .columns([job::Column::ParentId, job::Column::Id, job::Column::Spec])
             .filter(job::Column::ParentId.is_in(ids.iter().copied()))
+            .filter(job::Column::Kind.eq(to_name("job kind", &JobKind::Evaluate)?))
             .order_by_asc(job::Column::Id)
             .into_tuple()
             .all(&self.reader)

@@ -8,6 +8,7 @@ use shared::{
 use super::{FAILED, NewImportFile, READY, files_of, insert_files, lock_import};
 use crate::{
     BaseModelRecord, Error, NewBaseModel, Store,
+    audit::{self, Deed},
     base_models::{find_twin, insert_model},
     entity::{model_import, model_import_file},
     text::{from_name, number, to_json, to_name},
@@ -183,6 +184,8 @@ impl Store {
             .filter(Column::Id.eq(row.id))
             .exec(&transaction)
             .await?;
+        let deed = Deed::new("base_model.registered", ModelId::from_uuid(model.id));
+        audit::record(&transaction, owner, deed, now).await?;
         transaction.commit().await?;
         Ok(Some(model.try_into()?))
     }

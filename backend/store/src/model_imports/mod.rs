@@ -17,6 +17,7 @@ pub use record::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImp
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{base_model, model_import, model_import_file},
     organisations,
@@ -110,6 +111,8 @@ impl Store {
         ensure_room(&transaction, owner).await?;
         insert(&transaction, row.clone()).await?;
         insert_files(&transaction, row.id, new.files).await?;
+        let deed = Deed::new("model_import.created", ImportId::from_uuid(row.id));
+        audit::record(&transaction, owner, deed, now).await?;
         transaction.commit().await?;
         row.try_into()
     }

@@ -60,9 +60,9 @@ async fn session_ends_at_its_expiry_and_on_sign_out(world: World) {
     assert_eq!(found.user_id, user);
     assert_eq!(found.organisation_id.uuid(), user.uuid(), "their own");
     assert_eq!(find(100).await, None);
-    store.delete_session("hash").await.unwrap();
+    store.delete_session("hash", at(0)).await.unwrap();
     store
-        .delete_session("hash")
+        .delete_session("hash", at(0))
         .await
         .expect("twice is no harm");
     assert_eq!(find(50).await, None);

@@ -104,6 +104,7 @@ async fn gallery_belongs_to_the_attacked_set(world: World) {
             gallery: Some(Box::new(NewGallery {
                 title: "My dog".to_owned(),
                 output: evaluation_output(),
+                collateral: None,
                 public: false,
             })),
         };

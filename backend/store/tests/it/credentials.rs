@@ -310,7 +310,7 @@ async fn new_password_ends_everything_but_the_session_that_asked(world: World) {
         .await
         .unwrap();
     assert!(alive("here").await && !alive("there").await && !refreshes().await);
-    store.delete_session("here").await.unwrap();
+    store.delete_session("here", at(0)).await.unwrap();
     start().await;
     send(&world, ada, "reset", Purpose::ResetPassword).await;
     let reset = async |token| store.reset_password(token, "reset", at(2)).await.unwrap();

@@ -60,6 +60,7 @@ fn judged(public: bool) -> FinishJob {
         gallery: Some(Box::new(NewGallery {
             title: "My dog".to_owned(),
             output: evaluation_output(),
+            collateral: None,
             public,
         })),
     }
@@ -137,7 +138,7 @@ async fn check_publication(
     );
     assert!(
         store
-            .set_gallery_public(owner, gallery, true)
+            .set_gallery_public(owner, gallery, true, at(0))
             .await
             .unwrap()
     );

@@ -103,8 +103,8 @@ async fn import_becomes_a_model_of_its_owner(world: World) {
     );
     assert_eq!(store.find_base_model(bob, model.id).await.unwrap(), None);
     assert_eq!(store.list_base_models(bob).await.unwrap(), []);
-    assert!(!store.delete_base_model(bob, model.id).await.unwrap());
-    assert!(store.delete_base_model(ada, model.id).await.unwrap());
+    assert!(!store.delete_base_model(bob, model.id, at(0)).await.unwrap());
+    assert!(store.delete_base_model(ada, model.id, at(0)).await.unwrap());
     assert_eq!(
         store.find_import(ada, id).await.unwrap(),
         None,
@@ -238,10 +238,10 @@ async fn model_with_jobs_stays(world: World) {
     let model = model.unwrap().unwrap();
     job.spec.base_model_id = model.id;
     world.enqueue(&job, at(4)).await;
-    let refused = store.delete_base_model(job.owner_id, model.id).await;
+    let refused = store.delete_base_model(job.owner_id, model.id, at(0)).await;
     assert!(matches!(refused, Err(Error::ModelInUse)));
     let bob = world.user("bob").await;
-    assert!(!store.delete_base_model(bob, model.id).await.unwrap());
+    assert!(!store.delete_base_model(bob, model.id, at(0)).await.unwrap());
 }
 
 /// A report as it was before the objective had several kinds.
@@ -345,7 +345,10 @@ async fn upgrade_keeps_models_files_and_jobs(kind: Kind) {
         report.verdict.contains("\"target_rate\":"),
         "sentences stay as they are"
     );
-    let gone = world.store.delete_base_model(user, models[0].id).await;
+    let gone = world
+        .store
+        .delete_base_model(user, models[0].id, at(0))
+        .await;
     assert!(matches!(gone, Ok(false)), "it is nobody's own");
 }
 

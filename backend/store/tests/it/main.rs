@@ -7,10 +7,12 @@
 )]
 
 mod accounts;
+mod audit;
 mod concepts;
 mod concurrency;
 mod credentials;
 mod finishing;
+mod guard_rails;
 mod idempotency;
 mod imports;
 mod interleaving;
@@ -21,3 +23,4 @@ mod postgres;
 mod scoping;
 mod sets;
 mod support;
+mod webhooks;

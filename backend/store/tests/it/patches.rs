@@ -61,7 +61,13 @@ async fn same_bytes_are_one_patch_of_an_account(world: World) {
     let rest = world.store.list_patches(ada, Some(second.id), 10).await;
     assert_eq!(rest.unwrap(), std::slice::from_ref(&first));
     assert_eq!(world.store.find_patch(bob, first.id).await.unwrap(), None);
-    assert!(!world.store.delete_patch(bob, first.id).await.unwrap());
+    assert!(
+        !world
+            .store
+            .delete_patch(bob, first.id, at(0))
+            .await
+            .unwrap()
+    );
     let found = world.store.find_patch(ada, first.id).await.unwrap();
     assert_eq!(found, Some(first));
 }
@@ -71,8 +77,8 @@ async fn patch_s_bytes_are_needed_until_it_is_deleted(world: World) {
     let made = patch(&world, ada, 1).await;
     let needed = world.store.referenced_hashes().await.unwrap();
     assert!(needed.contains(&hash(1)));
-    assert!(world.store.delete_patch(ada, made.id).await.unwrap());
-    assert!(!world.store.delete_patch(ada, made.id).await.unwrap());
+    assert!(world.store.delete_patch(ada, made.id, at(0)).await.unwrap());
+    assert!(!world.store.delete_patch(ada, made.id, at(0)).await.unwrap());
     let needed = world.store.referenced_hashes().await.unwrap();
     assert!(!needed.contains(&hash(1)));
 }
@@ -94,15 +100,15 @@ async fn patch_in_use_stays_until_the_job_ends(world: World) {
     let owner = project.owner_id;
     let id = patch(&world, owner, 1).await.id;
     let job = world.enqueue(&showing(project, id), at(0)).await.id;
-    let refused = store.delete_patch(owner, id).await;
+    let refused = store.delete_patch(owner, id, at(0)).await;
     assert!(matches!(refused, Err(Error::PatchInUse)));
     let claim = world.claim(world.node().await, at(1)).await.unwrap();
-    assert!(store.delete_patch(owner, id).await.is_err());
+    assert!(store.delete_patch(owner, id, at(0)).await.is_err());
     store
         .finish_job(job, claim.token, success(), at(2))
         .await
         .unwrap();
-    assert!(store.delete_patch(owner, id).await.unwrap());
+    assert!(store.delete_patch(owner, id, at(0)).await.unwrap());
 }
 
 async fn foreign_patch_cannot_be_shown(world: World) {
@@ -124,7 +130,7 @@ async fn racing_launch_and_deletion_leave_no_job_without_its_patch(world: World)
         let store = world.store.clone();
         let launch = tokio::spawn(async move { store.enqueue_job(job, at(1)).await });
         let store = world.store.clone();
-        let deletion = tokio::spawn(async move { store.delete_patch(owner, id).await });
+        let deletion = tokio::spawn(async move { store.delete_patch(owner, id, at(0)).await });
         let (launched, deleted) = (launch.await.unwrap(), deletion.await.unwrap());
         match launched {
             Ok(_) => assert!(matches!(deleted, Err(Error::PatchInUse)), "{deleted:?}"),

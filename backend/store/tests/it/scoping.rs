@@ -40,6 +40,7 @@ async fn everything(world: &World) -> NewJob {
                 Box::new(NewGallery {
                     title: "My dog".to_owned(),
                     output: evaluation_output(),
+                    collateral: None,
                     public: false,
                 })
             }),
@@ -109,8 +110,8 @@ async fn stranger_changes_nothing(world: World) {
     let job = world.enqueue(&ada, at(0)).await;
     let seal = world.seal(owner, draft).await;
     assert!(store.seal_set(eve, draft, seal).await.unwrap().is_none());
-    assert!(!store.delete_draft_set(eve, draft).await.unwrap());
-    assert!(!store.delete_image(eve, image).await.unwrap());
+    assert!(!store.delete_draft_set(eve, draft, at(0)).await.unwrap());
+    assert!(!store.delete_image(eve, image, at(0)).await.unwrap());
     assert!(
         store
             .create_upload(eve, new_upload(draft, 9), at(1))

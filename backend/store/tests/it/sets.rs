@@ -134,9 +134,14 @@ async fn sealed_set_never_changes(world: World) {
             .unwrap_err()
     ));
     assert!(sealed(
-        store.delete_image(user, seal.images[0]).await.unwrap_err()
+        store
+            .delete_image(user, seal.images[0], at(0))
+            .await
+            .unwrap_err()
     ));
-    assert!(sealed(store.delete_draft_set(user, set).await.unwrap_err()));
+    assert!(sealed(
+        store.delete_draft_set(user, set, at(0)).await.unwrap_err()
+    ));
     assert_eq!(store.count_images(user, set).await.unwrap(), 3);
 }
 
@@ -166,8 +171,8 @@ async fn sealing_wants_the_images_that_were_attested(world: World) {
         .iter()
         .find(|id| !seal.images.contains(id))
         .unwrap();
-    assert!(store.delete_image(user, extra).await.unwrap());
-    assert!(!store.delete_image(user, extra).await.unwrap());
+    assert!(store.delete_image(user, extra, at(0)).await.unwrap());
+    assert!(!store.delete_image(user, extra, at(0)).await.unwrap());
     assert!(store.seal_set(user, set, seal).await.unwrap().is_some());
 }
 
@@ -192,7 +197,7 @@ async fn sealing_is_atomic_against_concurrent_uploads(world: World) {
         // Every other round a deletion races as well.
         let delete = tokio::spawn(async move {
             if round % 2 == 0 {
-                store.delete_image(user, doomed).await
+                store.delete_image(user, doomed, at(0)).await
             } else {
                 Ok(false)
             }
@@ -239,8 +244,8 @@ async fn draft_is_deleted_with_all_it_holds(world: World) {
     let set = world.draft(user).await;
     world.add_images(user, set, 2).await;
     let upload = world.received(user, set, 9).await;
-    assert!(store.delete_draft_set(user, set).await.unwrap());
-    assert!(!store.delete_draft_set(user, set).await.unwrap());
+    assert!(store.delete_draft_set(user, set, at(0)).await.unwrap());
+    assert!(!store.delete_draft_set(user, set, at(0)).await.unwrap());
     assert_eq!(store.find_set(user, set).await.unwrap(), None);
     assert_eq!(store.list_images(user, set).await.unwrap(), []);
     let gone = store

@@ -34,6 +34,7 @@ pub(crate) enum Kind {
 /// One test's own database.
 pub(crate) struct World {
     pub(crate) store: Store,
+    url: String,
     _directory: Option<TempDir>,
 }
 
@@ -140,8 +141,14 @@ impl World {
         migrations::migrate(url).await.expect("twice is no harm");
         Self {
             store: Store::connect(url).await.expect("it opens"),
+            url: url.to_owned(),
             _directory: directory,
         }
+    }
+
+    /// A connection past the store, for what it refuses to do.
+    pub(crate) async fn raw(&self) -> DatabaseConnection {
+        connect(&self.url).await
     }
 
     /// Somebody's own organisation.
@@ -317,6 +324,9 @@ pub(crate) fn new_image() -> NewImage {
 pub(crate) fn attestation() -> Attestation {
     Attestation {
         declaration: CreateAttestation {
+            capacity: String::new(),
+            mandate: None,
+            biometric_consent: false,
             basis: RightsBasis::Own,
             name: "Ada".to_owned(),
             jurisdiction: "Germany".to_owned(),

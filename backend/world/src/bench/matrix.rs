@@ -138,7 +138,7 @@ impl Unit {
                 learning_rate: demo::ATTACK_LEARNING_RATE,
                 images_per_arm: PICTURES,
                 identifier: Some(self.identifier.clone()),
-                concept: 0,
+                ..Evaluation::default()
             },
             seed: self.seed,
         }

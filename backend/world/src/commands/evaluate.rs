@@ -230,6 +230,15 @@ fn tell(finished: &Finished) -> eval::Result<()> {
     say(line).map_err(eval::Error::Folder)
 }
 
+/// When the certificate is signed.
+#[expect(clippy::disallowed_methods, reason = "no number depends on it")]
+fn issued_at() -> anyhow::Result<Timestamp> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    Ok(Timestamp::from_milliseconds(i64::try_from(
+        now.as_millis(),
+    )?))
+}
+
 /// Report, page, keys and certificate.
 fn publish(
     arguments: &Arguments,
@@ -239,8 +248,7 @@ fn publish(
 ) -> anyhow::Result<()> {
     let out = &arguments.out;
     let key = key(arguments.key.as_deref().unwrap_or(&out.join("signing-key")))?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let issued_at = Timestamp::from_milliseconds(i64::try_from(now.as_millis())?);
+    let issued_at = issued_at()?;
     let opened = &protected.commitment;
     let certificate = Certificate {
         version: certificate::VERSION,

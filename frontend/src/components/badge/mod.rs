@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 use shared::{
-    evaluation::Grade, job::JobStatus, model_import::ImportStatus, protected_set::SetStatus,
+    evaluation::Grade, job::JobStatus, matrix::GateStatus, model_import::ImportStatus,
+    protected_set::SetStatus, study::StudyStatus,
 };
 
 use crate::components::icon::{Glyph, Icon};
@@ -28,6 +29,29 @@ pub(crate) fn StatusBadge(status: JobStatus) -> impl IntoView {
         JobStatus::Canceled => ("badge", Some(Glyph::Stop), "Canceled"),
     };
     view! { <Badge class=class glyph=glyph word=word /> }
+}
+
+#[component]
+pub(crate) fn StudyBadge(status: StudyStatus) -> impl IntoView {
+    let (class, glyph, word) = match status {
+        StudyStatus::Planning => ("badge badge-busy", None, "Planning"),
+        StudyStatus::Running => ("badge badge-busy", None, "Running"),
+        StudyStatus::Merging => ("badge badge-busy", None, "Putting together"),
+        StudyStatus::Succeeded => ("badge badge-good", Some(Glyph::Check), "Finished"),
+        StudyStatus::Failed => ("badge badge-bad", Some(Glyph::Warning), "Failed"),
+        StudyStatus::Canceled => ("badge", Some(Glyph::Stop), "Canceled"),
+    };
+    view! { <Badge class=class glyph=glyph word=word /> }
+}
+
+#[component]
+pub(crate) fn GateBadge(status: GateStatus) -> impl IntoView {
+    let (class, glyph, word) = match status {
+        GateStatus::Passed => ("badge badge-good", Glyph::Check, "Passed"),
+        GateStatus::Missed => ("badge badge-bad", Glyph::Cross, "Missed"),
+        GateStatus::NotMeasured => ("badge", Glyph::Info, "Not measured"),
+    };
+    view! { <Badge class=class glyph=Some(glyph) word=word /> }
 }
 
 #[component]

@@ -18,7 +18,7 @@ use crate::{
         loaded::{Loaded, Skeleton},
         verdict::Verdict,
     },
-    pages::{not_found::NotFoundPage, use_id},
+    pages::{not_found::NotFoundPage, study::StartStudy, use_id},
     state::{fetch::use_fetch, session::Session},
     text,
 };
@@ -164,6 +164,10 @@ fn Content(gallery: Gallery) -> impl IntoView {
     let download = gallery.protected_unet_url.clone();
     let class = gallery.report.protected_sha256.clone();
     let method = gallery.report.clone();
+    let start = gallery.protected_unet_url.is_some().then(|| {
+        let (job, set) = (gallery.protect_job_id, gallery.protected_set_id);
+        view! { <StartStudy protect_job_id=job concept=gallery.concept protected_set_id=set /> }
+    });
     let view = View::new(gallery);
     view! {
         <Verdict report=report.clone() />
@@ -180,6 +184,7 @@ fn Content(gallery: Gallery) -> impl IntoView {
         </section>
         <Numbers report=report view=view />
         <Method report=method />
+        {start}
         {download.map(|url| view! { <Download url=url sha256=class /> })}
     }
 }

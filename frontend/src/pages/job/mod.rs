@@ -58,6 +58,7 @@ fn JobView(id: JobId) -> impl IntoView {
                         JobKind::Protect => "Protecting",
                         JobKind::Evaluate => "Judging",
                         JobKind::Probe => "Looking at the base model for",
+                        JobKind::Study => "Attack matrix on",
                     };
                     format!("{verb} {}", text::subject_of(job))
                 },
@@ -131,7 +132,7 @@ fn Trail(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
         let (protect, judge) = match job.kind {
             JobKind::Protect => (Some(job), evaluation.get()),
             JobKind::Evaluate => (None, Some(job)),
-            JobKind::Probe => return None,
+            JobKind::Probe | JobKind::Study => return None,
         };
         let parent = judge.as_ref().and_then(|judge| judge.parent_id);
         let train = match (&protect, parent) {

@@ -57,6 +57,7 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
         JobKind::Protect => "Training the trigger",
         JobKind::Evaluate => "Attack and judgement",
         JobKind::Probe => "Looking at the base model",
+        JobKind::Study => "A part of the attack matrix",
     };
     let succeeded = Memo::new(move |_| {
         let done = |job: &Option<Job>| {
@@ -117,6 +118,7 @@ const fn kind_name(kind: JobKind) -> &'static str {
         JobKind::Protect => "protect",
         JobKind::Evaluate => "evaluate",
         JobKind::Probe => "probe",
+        JobKind::Study => "study",
     }
 }
 
@@ -126,7 +128,7 @@ pub(super) fn is_settled(job: &Job) -> bool {
         && match job.kind {
             JobKind::Protect => job.evaluation_id.is_none(),
             JobKind::Evaluate => job.gallery_id.is_none(),
-            JobKind::Probe => false,
+            JobKind::Probe | JobKind::Study => false,
         };
     job.status.is_final() && !waits_for_more
 }

@@ -117,6 +117,9 @@ pub(super) fn AttestationForm(
             return;
         }
         let body = CreateAttestation {
+            capacity: String::new(),
+            mandate: None,
+            biometric_consent: false,
             basis: basis_of(&basis.get_untracked()),
             name: name.get_untracked().trim().to_owned(),
             jurisdiction: jurisdiction.get_untracked().trim().to_owned(),

@@ -6,7 +6,7 @@ use shared::{
     job::{Concept, JobSpec},
     preflight::{CheckStatus, Preflight, PreflightCheck},
     problem::FieldError,
-    protected_set::ProtectedSet,
+    protected_set::{ProtectedSet, SetStatus},
 };
 use store::NodeRecord;
 
@@ -48,6 +48,7 @@ impl Facts {
         let model =
             model.map_err(|error| missing(error, "#/base_model_id", "There is no such model."))?;
         earlier::require(app, owner, spec).await?;
+        control_set(app, owner, spec).await?;
         Ok(Self {
             sets,
             model,
@@ -137,6 +138,32 @@ fn label(spec: &JobSpec, concept: &Concept) -> String {
         return String::new();
     }
     format!(": {} {}", concept.identifier, concept.class_name)
+}
+
+/// The innocent user's pictures: sealed, the owner's, and none that the job protects.
+async fn control_set(app: &App, owner: OrganisationId, spec: &JobSpec) -> Result<(), Error> {
+    const POINTER: &str = "#/evaluation/control_set_id";
+    let Some(id) = spec.evaluation.control_set_id else {
+        return Ok(());
+    };
+    let found = protected_sets::find(app, owner, id).await;
+    let found = found.map_err(|error| missing(error, POINTER, "There is no such set."))?;
+    let protected = spec
+        .concepts
+        .iter()
+        .any(|concept| concept.protected_set_id == id);
+    if protected {
+        let detail = "The control set shows another subject than those protected.";
+        return Err(Error::field(POINTER, "control_is_protected", detail));
+    }
+    if found.status != SetStatus::Sealed {
+        return Err(Error::field(
+            POINTER,
+            "not_sealed",
+            "Seal the control set first.",
+        ));
+    }
+    Ok(())
 }
 
 async fn set(

@@ -3,12 +3,10 @@
 use shared::{
     job::SubjectKind,
     preflight::{CheckStatus, PreflightCheck},
+    words,
 };
 
-use super::{Subject, contains};
-
-/// Identifiers of the tutorials: what somebody who personalizes a model of a person types first.
-const TUTORIAL_IDENTIFIERS: &[&str] = &["sks", "ohwx", "zwx", "xjy", "olis"];
+use super::Subject;
 
 impl Subject<'_> {
     /// Nothing for sets without people; drafts have no declaration to compare with yet.
@@ -22,7 +20,7 @@ impl Subject<'_> {
             return Vec::new();
         }
         let mut checks = vec![self.consent(is_person, declared)];
-        if is_person && contains(TUTORIAL_IDENTIFIERS, &self.concept.identifier) {
+        if is_person && words::is_tutorial_token(&self.concept.identifier) {
             checks.push(self.review());
         }
         checks

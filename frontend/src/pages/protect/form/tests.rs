@@ -18,6 +18,9 @@ fn set_id(number: u8) -> SetId {
 
 fn set(id: SetId, depicts_person: bool) -> ProtectedSet {
     let declaration = CreateAttestation {
+        capacity: String::new(),
+        mandate: None,
+        biometric_consent: false,
         basis: RightsBasis::Consent,
         name: "Ada Example".into(),
         jurisdiction: "Austria".into(),

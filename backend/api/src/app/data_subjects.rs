@@ -1,0 +1,309 @@
+//! What a person may demand of their data: an archive of everything, and its removal with a signed receipt.
+
+use std::io;
+
+use futures::{Stream, StreamExt, stream};
+use sha2::{Digest, Sha256};
+use shared::{
+    DeletionId, ExportId, OrganisationId, SetId, Timestamp, UserId,
+    account_data::{CreateDeletion, DeletionReceipt, DeletionRecord, Export, ExportStatus},
+    artifact::ArtifactKind,
+    page::Page,
+    role::Role,
+};
+use store::ExportRecord;
+
+use super::{
+    App,
+    archive::{self, Entry},
+    artifacts, blobs, jobs,
+    paging::Paging,
+    protected_sets, sessions, webhooks,
+};
+use crate::error::Error;
+
+/// How long an archive can be fetched: seven days.
+const EXPORT_MILLISECONDS: i64 = 7 * 24 * 3_600_000;
+/// Rows of a list that are read at once.
+const BATCH: u64 = 100;
+/// Goes before a signed receipt: the key's other signatures mean nothing here.
+const PURPOSE: &str = "persguard deletion receipt\n";
+const REMAINS: &str = "Weights that were exported before cannot be recalled. Notices about removed objects keep \
+    their own text as evidence, and other people's copies of shared galleries are out of reach.";
+
+fn view(app: &App, record: &ExportRecord) -> Export {
+    Export {
+        id: record.id,
+        status: if record.expires_at > app.now() {
+            ExportStatus::Ready
+        } else {
+            ExportStatus::Expired
+        },
+        url: format!("/v1/exports/{}/content", record.id),
+        created_at: record.created_at,
+        expires_at: record.expires_at,
+    }
+}
+
+/// Lets the owner fetch an archive of everything.
+pub async fn create_export(app: &App, owner: OrganisationId) -> Result<Export, Error> {
+    let now = app.now();
+    let end = Timestamp::from_milliseconds(now.milliseconds() + EXPORT_MILLISECONDS);
+    let made = app.store().create_export(owner, end, now).await?;
+    Ok(view(app, &made))
+}
+
+/// An archive of this owner.
+pub async fn find_export(app: &App, owner: OrganisationId, id: ExportId) -> Result<Export, Error> {
+    let found = app.store().find_export(owner, id).await?;
+    found
+        .map(|record| view(app, &record))
+        .ok_or(Error::NotFound)
+}
+
+/// The owner's archives, newest first.
+pub async fn list_exports(
+    app: &App,
+    owner: OrganisationId,
+    paging: &Paging,
+) -> Result<Page<Export>, Error> {
+    let found = app
+        .store()
+        .list_exports(owner, paging.after()?, paging.rows())
+        .await?;
+    let found = found.iter().map(|record| view(app, record)).collect();
+    Ok(paging.page(found, |export| export.id))
+}
+
+/// The archive itself, as it is made.
+pub async fn read_export(
+    app: App,
+    owner: OrganisationId,
+    id: ExportId,
+) -> Result<impl Stream<Item = io::Result<bytes::Bytes>> + Send, Error> {
+    if find_export(&app, owner, id).await?.status == ExportStatus::Expired {
+        return Err(Error::Gone(
+            "This archive has expired. Ask for a new one.".into(),
+        ));
+    }
+    let person = UserId::from_uuid(owner.uuid());
+    let account = sessions::find_account(&app, person).await?;
+    let first = vec![Ok(Entry::json("account.json", &account)?)];
+    let parts = stream::iter([Part::Sets, Part::Jobs, Part::Patches, Part::Rest]);
+    let reader = app.clone();
+    let rest = parts
+        .then(move |part| {
+            let app = reader.clone();
+            async move {
+                match entries(&app, owner, part).await {
+                    Ok(entries) => entries.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(error)],
+                }
+            }
+        })
+        .flat_map(stream::iter);
+    Ok(archive::stream(app, stream::iter(first).chain(rest)))
+}
+
+/// Parts of an archive, listed one after the other.
+#[derive(Clone, Copy)]
+enum Part {
+    Sets,
+    Jobs,
+    Patches,
+    Rest,
+}
+
+async fn entries(app: &App, owner: OrganisationId, part: Part) -> Result<Vec<Entry>, Error> {
+    match part {
+        Part::Sets => sets(app, owner).await,
+        Part::Jobs => results(app, owner).await,
+        Part::Patches => patches(app, owner).await,
+        Part::Rest => rest(app, owner).await,
+    }
+}
+
+async fn sets(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
+    let (mut entries, mut after) = (Vec::new(), None);
+    loop {
+        let page = app.store().list_sets(owner, after, BATCH).await?;
+        let Some(last) = page.last() else {
+            return Ok(entries);
+        };
+        after = Some(last.id);
+        for set in page {
+            entries.extend(set_entries(app, owner, set.id).await?);
+        }
+    }
+}
+
+async fn set_entries(app: &App, owner: OrganisationId, id: SetId) -> Result<Vec<Entry>, Error> {
+    let set = protected_sets::find(app, owner, id).await?;
+    let mut entries = vec![Entry::json(format!("sets/{id}.json"), &set)?];
+    for image in app.store().list_images(owner, id).await? {
+        let end = image.content_media_type.rsplit('/').next().unwrap_or("bin");
+        let name = format!("sets/{id}/{}.{end}", image.id);
+        entries.push(Entry::object(
+            name,
+            image.content_sha256,
+            image.content_size_bytes,
+        ));
+    }
+    Ok(entries)
+}
+
+/// Jobs with what they made, except weights: those leave by their release alone.
+async fn results(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
+    let (mut entries, mut after) = (Vec::new(), None);
+    loop {
+        let page = app.store().list_jobs(owner, after, BATCH).await?;
+        let Some(last) = page.last() else {
+            return Ok(entries);
+        };
+        after = Some(last.id);
+        for record in page {
+            let id = record.id;
+            let job = jobs::find(app, owner, id).await?;
+            entries.push(Entry::json(format!("jobs/{id}.json"), &job)?);
+            let files = app.store().list_artifacts(owner, id).await?;
+            let listed: Vec<_> = files
+                .iter()
+                .cloned()
+                .map(|file| artifacts::view(app, file))
+                .collect();
+            entries.push(Entry::json(format!("jobs/{id}/artifacts.json"), &listed)?);
+            for file in files {
+                if file.kind != ArtifactKind::ProtectedUnet {
+                    let end = file.name.rsplit('.').next().unwrap_or("bin");
+                    let name = format!("jobs/{id}/{}.{end}", file.id);
+                    entries.push(Entry::object(name, file.sha256, file.size_bytes));
+                }
+            }
+        }
+    }
+}
+
+async fn patches(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
+    let patches = app.store().list_patches(owner, None, BATCH).await?;
+    let entry = |patch: store::PatchRecord| {
+        let name = format!("patches/{}.png", patch.id);
+        Entry::object(name, patch.sha256, patch.size_bytes)
+    };
+    Ok(patches.into_iter().map(entry).collect())
+}
+
+async fn rest(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
+    let all = Paging {
+        limit: 100,
+        after: None,
+    };
+    let imports = app.store().list_imports(owner, None, BATCH).await?;
+    let imports: Vec<String> = imports.iter().map(|import| import.id.to_string()).collect();
+    let approvals =
+        super::approvals::list(app, (owner, UserId::from_uuid(owner.uuid())), &all).await?;
+    let notices = super::notices::list_against(app, owner, &all).await?;
+    let hooks = webhooks::list(app, owner, &all).await?;
+    let galleries = super::galleries::list(app, owner, &all).await?;
+    Ok(vec![
+        Entry::json("model-imports.json", &imports)?,
+        Entry::json("approvals.json", &approvals.data)?,
+        Entry::json("notices.json", &notices.data)?,
+        Entry::json("webhooks.json", &hooks.data)?,
+        Entry::json("galleries.json", &galleries.data)?,
+        audit_log(app, owner).await?,
+    ])
+}
+
+/// The log in whole: an account's has some thousand entries.
+async fn audit_log(app: &App, owner: OrganisationId) -> Result<Entry, Error> {
+    let lines: Vec<_> = super::audit::export(app.clone(), owner)
+        .await?
+        .collect()
+        .await;
+    let lines: Result<Vec<String>, io::Error> = lines.into_iter().collect();
+    Ok(Entry {
+        name: "audit.ndjson".into(),
+        source: archive::Source::Text(lines.map_err(Error::internal)?.concat().into_bytes()),
+    })
+}
+
+/// Deletes the account that is asking, for ever, once it proved itself again.
+pub async fn delete(
+    app: &App,
+    person: UserId,
+    request: CreateDeletion,
+) -> Result<DeletionReceipt, Error> {
+    let own = OrganisationId::from_uuid(person.uuid());
+    let known = app.store().find_user(person).await?;
+    let known = known.ok_or(Error::Unauthenticated)?;
+    let same = known.email == request.email.trim().to_lowercase();
+    let stored = Some(known.password_hash);
+    let proved = app.passwords().verify(request.password, stored).await?;
+    if !same || !proved || app.demo().is_some_and(|(demo, _)| demo == own) {
+        return Err(Error::InvalidCredentials);
+    }
+    let others = app.store().list_organisations(person, None, 100).await?;
+    if others
+        .iter()
+        .any(|(organisation, role)| organisation.id != own && *role == Role::Owner)
+    {
+        return Err(Error::Conflict(
+            "You own another organisation. Transfer or delete it first.".into(),
+        ));
+    }
+    let now = app.now();
+    let deleted = app.store().delete_account(person).await?;
+    blobs::forget(app, deleted.objects.iter().map(String::as_str)).await;
+    let mut digest = Sha256::new();
+    for object in &deleted.objects {
+        digest.update(object);
+        digest.update("\n");
+    }
+    let record = DeletionRecord {
+        audit_head: deleted.audit_head,
+        deleted_at: now,
+        id: DeletionId::from_uuid(store::new_uuid(now)),
+        objects: deleted.objects.len() as u64,
+        objects_sha256: hex::encode(digest.finalize()),
+        remains: REMAINS.into(),
+        rows: deleted.rows,
+    };
+    let text = serde_json::to_string(&record).map_err(Error::internal)?;
+    let receipt = DeletionReceipt {
+        key_id: app.revocation_signer().key_id().to_owned(),
+        signature: app.revocation_signer().sign_text(PURPOSE, &text),
+        record,
+    };
+    let kept = serde_json::to_string(&receipt).map_err(Error::internal)?;
+    app.store()
+        .keep_deletion(receipt.record.id, &kept, now)
+        .await?;
+    Ok(receipt)
+}
+
+/// The receipt of a deletion; its id is all that anybody needs.
+pub async fn find_deletion(app: &App, id: DeletionId) -> Result<DeletionReceipt, Error> {
+    let kept = app.store().find_deletion(id).await?;
+    let kept = kept.ok_or(Error::NotFound)?;
+    serde_json::from_str(&kept).map_err(Error::internal)
+}
+
+/// Whether one of the keys signed this receipt.
+pub fn verify_receipt(
+    receipt: &DeletionReceipt,
+    keys: &[u8],
+) -> Result<(), crate::signing::Refusal> {
+    let text = serde_json::to_string(&receipt.record)
+        .map_err(|error| crate::signing::Refusal::Unreadable(error.to_string()))?;
+    crate::signing::verify_text(PURPOSE, &text, &receipt.signature, keys).map(|_| ())
+}
+
+/// Removes what is older than the server keeps.
+pub(crate) async fn sweep(app: &App) -> Result<(), Error> {
+    if let Some(days) = app.config().retention_days {
+        let kept = i64::from(days) * 24 * 3_600_000;
+        let before = Timestamp::from_milliseconds(app.now().milliseconds() - kept);
+        app.store().delete_old_artifacts(before).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! What follows from the jobs of a study: cells from a plan, the merge from the last cell, the certificate from the
+//! merge. Refuses results of cells that this study did not plan.
+
+use std::collections::HashSet;
+
+use serde::de::DeserializeOwned;
+use shared::{
+    JobId,
+    artifact::ArtifactKind,
+    certificate::{self, Certificate, KNOWN_BYPASSES, SCOPE},
+    job::{JobKind, JobSpec},
+    matrix::{CellResult, Plan},
+    node::JobOutput,
+    study::{StudyOrder, StudyOutput, StudyTask},
+};
+use store::{JobRecord, NewArtifact, NewJob};
+
+use super::{finish::the_only, priority};
+use crate::{
+    app::{App, blobs},
+    error::Error,
+};
+
+/// Most jobs that the cells of one study are dealt to.
+const MAX_JOBS: usize = 16;
+/// Largest plan, and largest results of one job.
+pub(crate) const MAX_PLAN_BYTES: u64 = 64 * 1024 * 1024;
+/// Largest report.
+pub(crate) const MAX_REPORT_BYTES: u64 = 64 * 1024 * 1024;
+/// File name of a certificate.
+const CERTIFICATE: &str = "certificate.json";
+
+/// What a study's job ends with: files that this server adds, and jobs that follow.
+#[derive(Default)]
+pub(super) struct Followed {
+    pub(super) issued: Vec<NewArtifact>,
+    pub(super) jobs: Vec<NewJob>,
+}
+
+/// The part of a study that a job is told.
+pub(crate) fn order(job: &JobRecord) -> Result<&StudyOrder, Error> {
+    let order = job.spec.evaluation.study.as_deref();
+    order.ok_or_else(|| Error::Internal(format!("{} is a study without an order", job.id)))
+}
+
+/// Checks what a job of a study made, and says what follows.
+pub(super) async fn succeeded(
+    app: &App,
+    job: &JobRecord,
+    outputs: &[JobOutput],
+) -> Result<Followed, Error> {
+    match &order(job)?.task {
+        StudyTask::Plan => {
+            let file = the_only(outputs, ArtifactKind::MatrixPlan)?;
+            let plan: Plan = read(app, file, MAX_PLAN_BYTES).await?;
+            let jobs = deal(job, &plan)?;
+            Ok(Followed {
+                jobs,
+                ..Followed::default()
+            })
+        }
+        StudyTask::Run { cells } => {
+            check_cells(app, job, cells, outputs).await?;
+            Ok(Followed::default())
+        }
+        StudyTask::Merge => {
+            let file = the_only(outputs, ArtifactKind::MatrixReport)?;
+            let output: StudyOutput = read(app, file, MAX_REPORT_BYTES).await?;
+            let issued = certify(app, job, output).await?;
+            Ok(Followed {
+                issued: issued.into_iter().collect(),
+                ..Followed::default()
+            })
+        }
+    }
+}
+
+async fn read<T: DeserializeOwned>(app: &App, file: &JobOutput, limit: u64) -> Result<T, Error> {
+    if file.size_bytes > limit {
+        let detail = format!("`{}` is larger than {limit} bytes.", file.name);
+        return Err(refusal("too_large", detail));
+    }
+    let bytes = blobs::read(app, &file.sha256, limit).await?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let detail = format!("`{}` is unreadable: {error}.", file.name);
+        refusal("invalid_report", detail)
+    })
+}
+
+fn refusal(code: &str, detail: String) -> Error {
+    Error::field("#/outcome/outputs", code, detail)
+}
+
+/// The kept cells of a plan in the plan's order, dealt to jobs.
+fn deal(job: &JobRecord, plan: &Plan) -> Result<Vec<NewJob>, Error> {
+    let numbers: Vec<u32> = plan.kept().iter().map(|cell| cell.number).collect();
+    let unique: HashSet<&u32> = numbers.iter().collect();
+    if numbers.is_empty() || unique.len() != numbers.len() {
+        let detail = "The plan keeps no cell, or one twice: give it a larger budget.";
+        return Err(refusal("invalid_plan", detail.into()));
+    }
+    let size = numbers.len().div_ceil(MAX_JOBS);
+    numbers
+        .chunks(size)
+        .map(|cells| {
+            let cells = cells.to_vec();
+            part(job, job.id, StudyTask::Run { cells })
+        })
+        .collect()
+}
+
+/// Another job of the same study.
+fn part(job: &JobRecord, plan: JobId, task: StudyTask) -> Result<NewJob, Error> {
+    let order = StudyOrder {
+        task,
+        ..order(job)?.clone()
+    };
+    let mut spec: JobSpec = job.spec.clone();
+    spec.evaluation.study = Some(Box::new(order));
+    Ok(NewJob {
+        owner_id: job.owner_id,
+        kind: JobKind::Study,
+        spec,
+        parent_id: Some(plan),
+        priority: priority(JobKind::Study),
+        idempotency_key: None,
+    })
+}
+
+/// Refuses results of cells that were not this job's, or of other inputs.
+async fn check_cells(
+    app: &App,
+    job: &JobRecord,
+    cells: &[u32],
+    outputs: &[JobOutput],
+) -> Result<(), Error> {
+    let file = the_only(outputs, ArtifactKind::MatrixCells)?;
+    let results: Vec<CellResult> = read(app, file, MAX_PLAN_BYTES).await?;
+    let plan = plan(app, job).await?;
+    let mut seen = HashSet::new();
+    for result in &results {
+        let number = result.cell.number;
+        let planned = plan.kept().iter().find(|cell| cell.number == number);
+        let own = cells.contains(&number) && seen.insert(number);
+        if !own || planned.is_none_or(|cell| plan.key(cell) != result.key) {
+            let detail = format!("Cell {number} is not what this job was to run.");
+            return Err(refusal("invalid_cell", detail));
+        }
+    }
+    if seen.len() < cells.len() {
+        let detail = format!("{} of {} cells came back.", seen.len(), cells.len());
+        return Err(refusal("missing_cell", detail));
+    }
+    Ok(())
+}
+
+/// The plan of the study that a job belongs to.
+async fn plan(app: &App, job: &JobRecord) -> Result<Plan, Error> {
+    let of = job.parent_id.unwrap_or(job.id);
+    let files = app.store().list_artifacts(job.owner_id, of).await?;
+    let file = files
+        .iter()
+        .find(|file| file.kind == ArtifactKind::MatrixPlan);
+    let file = file.ok_or_else(|| Error::Internal(format!("the plan of {of} is gone")))?;
+    let bytes = blobs::read(app, &file.sha256, MAX_PLAN_BYTES).await?;
+    serde_json::from_slice(&bytes).map_err(Error::internal)
+}
+
+/// The signed certificate; none for a model whose held-out words were not committed to before injection.
+async fn certify(
+    app: &App,
+    job: &JobRecord,
+    output: StudyOutput,
+) -> Result<Option<NewArtifact>, Error> {
+    let Some(held_out) = output.held_out else {
+        return Ok(None);
+    };
+    let protect = order(job)?.request.protect_job_id;
+    let protect = app.store().find_job(job.owner_id, protect).await?;
+    let protect = protect.ok_or_else(|| Error::Internal("the protect job is gone".into()))?;
+    let key = app.revocation_signer().statement_key();
+    let certificate = Certificate {
+        version: certificate::VERSION,
+        issued_at: app.now(),
+        signer: key.public(),
+        software: output.software,
+        injection: protect.spec,
+        held_out,
+        report: output.report,
+        scope: SCOPE.map(str::to_owned).to_vec(),
+        known_bypasses: KNOWN_BYPASSES.map(str::to_owned).to_vec(),
+    };
+    let contradictions = certificate.contradictions();
+    if let Some(first) = contradictions.first() {
+        let detail = format!("The report contradicts itself: {first}");
+        return Err(refusal("invalid_report", detail));
+    }
+    let file = key.sign(certificate::KIND, &certificate);
+    let file = file.map_err(Error::internal)?;
+    Ok(Some(NewArtifact {
+        kind: ArtifactKind::Certificate,
+        name: CERTIFICATE.to_owned(),
+        sha256: blobs::keep(app, &file).await?,
+        size_bytes: file.len() as u64,
+    }))
+}
+
+/// Queues the merge if this was the last cell of its study.
+pub(crate) async fn settle(app: &App, job: &JobRecord) -> Result<(), Error> {
+    let over = job.kind == JobKind::Study && job.status.is_final();
+    let (true, Some(plan)) = (over, job.parent_id) else {
+        return Ok(());
+    };
+    if !matches!(order(job)?.task, StudyTask::Run { .. }) {
+        return Ok(());
+    }
+    let merge = part(job, plan, StudyTask::Merge)?;
+    if let Some(merge) = app.store().settle_study(merge, app.now()).await? {
+        tracing::info!(job.id = %merge.id, study.id = %plan, "every cell ended");
+        app.hub().work_arrived();
+    }
+    Ok(())
+}

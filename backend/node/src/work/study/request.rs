@@ -1,0 +1,100 @@
+//! The plan of a study: built-in and own recipes, the model's words, the job's hashes. Refuses recipes that need what
+//! did not come along.
+
+use eval::{EvaluateOptions, attack::recipe};
+use shared::{
+    attack::{AttackRecipe, ImageMode, TemplateMode},
+    matrix::{Available, MatrixInputs, MatrixSettings, Plan, PlanRequest, Tier},
+    study::StudyOrder,
+};
+
+use super::{
+    super::{Halt, Job, bad_input},
+    count,
+    setup::{Setup, base_files},
+};
+
+/// What reports call the encoder.
+const ENCODER_NAME: &str = "the model's own metric encoder";
+/// Seeds of the attacks; a tier takes the first of them.
+const SEEDS: u64 = 3;
+
+impl Setup {
+    /// Plans every cell of the tier.
+    pub(super) fn plan(&self, job: &Job<'_>, order: &StudyOrder) -> Result<Plan, Halt> {
+        let spec = &job.assignment.spec;
+        let available = self.available();
+        let options = EvaluateOptions::default();
+        let request = PlanRequest {
+            tier: order.request.tier,
+            recipes: recipes(order, &available, &spec.evaluation.checkpoints),
+            subjects: self.subjects.clone(),
+            words: self.words.clone(),
+            seeds: (0..SEEDS)
+                .map(|round| spec.seed.wrapping_add(round))
+                .collect(),
+            settings: MatrixSettings {
+                pictures: spec.evaluation.images_per_arm,
+                class_pictures: count(options.class_images),
+                threshold_pictures: count(options.threshold_images),
+                sampling_steps: count(options.sampling.steps),
+                guidance_scale: options.sampling.guidance_scale,
+                sampler: "dpm_solver".to_owned(),
+            },
+            inputs: MatrixInputs {
+                base_sha256: job.assignment.clean_sha256.clone(),
+                base_files: base_files(job)?,
+                protected_sha256: job.assignment.protected_sha256.clone(),
+                encoder: ENCODER_NAME.to_owned(),
+                encoder_sha256: self.encoder_sha256.clone(),
+                objective: self.concept().objective.clone(),
+                texts: self.texts.clone(),
+            },
+            available,
+        };
+        Plan::new(&request).map_err(|errors| {
+            let first = errors.into_iter().next();
+            bad_input(first.map_or_else(
+                || "no recipe is DreamBooth on the U-Net, which the headline needs".to_owned(),
+                |error| format!("{}: {}", error.pointer, error.detail),
+            ))
+        })
+    }
+
+    /// What attackers can write and have: captions only where the model's card names the class.
+    fn available(&self) -> Available {
+        let mut templates = vec![TemplateMode::Train];
+        if !self.texts.held_out_templates.is_empty() {
+            templates.push(TemplateMode::HeldOut);
+        }
+        let class = &self.concept().class_name;
+        let mut captions = self.texts.captions.iter();
+        if captions.any(|caption| caption.split_whitespace().any(|word| word == class)) {
+            templates.push(TemplateMode::Caption);
+        }
+        Available {
+            templates,
+            images: vec![ImageMode::Seen],
+        }
+    }
+}
+
+/// Smaller tiers draw where the job's own evaluation draws; the full tier at the recipes' own steps.
+fn recipes(order: &StudyOrder, available: &Available, steps: &[u32]) -> Vec<AttackRecipe> {
+    let steps: Vec<u32> = steps.iter().copied().filter(|step| *step > 0).collect();
+    let shorten = |recipe: AttackRecipe| match order.request.tier {
+        Tier::Smoke | Tier::Standard if !steps.is_empty() => AttackRecipe {
+            checkpoints: steps.clone(),
+            ..recipe
+        },
+        _ => recipe,
+    };
+    let built_in = recipe::built_in().into_iter().map(shorten);
+    let possible = |recipe: &AttackRecipe| {
+        available.templates.contains(&recipe.template) && available.images.contains(&recipe.images)
+    };
+    built_in
+        .chain(order.request.recipes.iter().cloned())
+        .filter(possible)
+        .collect()
+}

@@ -1,0 +1,122 @@
+//! The jobs of a study: the one that plans, those that run cells, the one that puts everything together.
+//!
+//! Owns the rule that a study is put together once, after its last cell. Refuses to know what cells are.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Query,
+};
+use shared::{
+    JobId, OrganisationId, Timestamp,
+    job::{JobKind, JobSpec, JobStatus},
+    study::StudyTask,
+};
+
+use super::{
+    JobRecord, NewJob,
+    enqueue::insert_job,
+    ledger::{lock, status},
+};
+use crate::{
+    Error, Store,
+    entity::job,
+    text::{from_json, to_name},
+};
+
+fn study_kind() -> Result<String, Error> {
+    to_name("job kind", &JobKind::Study)
+}
+
+/// Jobs that the planning job implied, oldest first.
+async fn children(
+    connection: &impl ConnectionTrait,
+    plan: JobId,
+) -> Result<Vec<job::Model>, Error> {
+    Ok(job::Entity::find()
+        .filter(job::Column::ParentId.eq(plan.uuid()))
+        .filter(job::Column::Kind.eq(study_kind()?))
+        .order_by_asc(job::Column::Id)
+        .all(connection)
+        .await?)
+}
+
+/// Whether every cell ended, some of them well, and nobody puts them together yet.
+fn is_due(children: &[job::Model]) -> Result<bool, Error> {
+    let mut succeeded = false;
+    for row in children {
+        let spec: JobSpec = from_json("job specification", &row.spec)?;
+        let task = spec.evaluation.study.map(|order| order.task);
+        let status = status(row)?;
+        // A merge that failed or was canceled can be retried like any job; it is not repeated by itself.
+        if task == Some(StudyTask::Merge) || !status.is_final() {
+            return Ok(false);
+        }
+        succeeded |= status == JobStatus::Succeeded;
+    }
+    Ok(succeeded)
+}
+
+impl Store {
+    /// The owner's studies by their planning jobs, newest first, from below `after`.
+    pub async fn list_studies(
+        &self,
+        owner: OrganisationId,
+        after: Option<JobId>,
+        limit: u64,
+    ) -> Result<Vec<JobRecord>, Error> {
+        let protect = Query::select()
+            .column(job::Column::Id)
+            .from(job::Entity)
+            .and_where(job::Column::Kind.eq(to_name("job kind", &JobKind::Protect)?))
+            .to_owned();
+        let mut query = job::Entity::find()
+            .filter(job::Column::OwnerId.eq(owner.uuid()))
+            .filter(job::Column::Kind.eq(study_kind()?))
+            .filter(job::Column::ParentId.in_subquery(protect));
+        if let Some(after) = after {
+            query = query.filter(job::Column::Id.lt(after.uuid()));
+        }
+        let rows = query
+            .order_by_desc(job::Column::Id)
+            .limit(limit)
+            .all(&self.reader)
+            .await?;
+        rows.into_iter().map(JobRecord::try_from).collect()
+    }
+
+    /// The jobs that the planning job of a study of this owner implied, oldest first.
+    pub async fn list_study_jobs(
+        &self,
+        owner: OrganisationId,
+        plan: JobId,
+    ) -> Result<Vec<JobRecord>, Error> {
+        let rows = children(&self.reader, plan).await?.into_iter();
+        rows.filter(|row| row.owner_id == owner.uuid())
+            .map(JobRecord::try_from)
+            .collect()
+    }
+
+    /// Queues the job that puts a study together, once, when all its cells ended and some of them well.
+    ///
+    /// `merge` has the planning job as its parent. Called by whoever saw a job of the study end.
+    pub async fn settle_study(
+        &self,
+        merge: NewJob,
+        now: Timestamp,
+    ) -> Result<Option<JobRecord>, Error> {
+        let Some(plan) = merge.parent_id else {
+            return Ok(None);
+        };
+        let transaction = self.begin().await?;
+        // Two last cells at once: one of them waits here and then finds the merge.
+        let planned = lock(&transaction, plan).await?;
+        let due = planned.is_some() && is_due(&children(&transaction, plan).await?)?;
+        if !due {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        let row = insert_job(&transaction, merge, now).await?;
+        transaction.commit().await?;
+        row.try_into().map(Some)
+    }
+}

@@ -1,0 +1,186 @@
+//! A study: how far the attack matrix is, the verdict over all cells, the breaking points, the gates, and the papers to
+//! hand on.
+
+mod atlas;
+mod findings;
+mod papers;
+mod start;
+
+use leptos::{html::Dialog, prelude::*};
+use shared::{
+    JobId,
+    job::JobStatus,
+    study::{Study, StudyStatus, StudyTask},
+};
+
+pub(crate) use self::start::StartStudy;
+use self::{atlas::Atlas, findings::Findings, papers::Papers};
+use crate::{
+    api,
+    components::{
+        badge::StudyBadge,
+        confirm::{self, Confirm},
+        heading::PageHeading,
+        loaded::{Loaded, Skeleton},
+        notice::{ErrorNotice, Notice, Tone},
+        progress::ProgressBar,
+    },
+    pages::{not_found::NotFoundPage, use_id},
+    state::{
+        fetch::{Fetch, use_fetch, use_interval},
+        form::FormState,
+    },
+    text,
+};
+
+const POLL_MILLISECONDS: u64 = 4_000;
+
+#[component]
+pub(crate) fn StudyPage() -> impl IntoView {
+    let id = use_id::<JobId>();
+    move || match id.get() {
+        Some(id) => view! { <StudyView id=id /> }.into_any(),
+        None => view! { <NotFoundPage /> }.into_any(),
+    }
+}
+
+const fn is_over(status: StudyStatus) -> bool {
+    matches!(
+        status,
+        StudyStatus::Succeeded | StudyStatus::Failed | StudyStatus::Canceled
+    )
+}
+
+#[component]
+fn StudyView(id: JobId) -> impl IntoView {
+    let study = use_fetch(move || api::studies::study(id));
+    use_interval(POLL_MILLISECONDS, move || {
+        let over =
+            |study: &Option<Study>| study.as_ref().is_some_and(|study| is_over(study.status));
+        if !study.data.with_untracked(over) {
+            study.reload();
+        }
+    });
+    let title = Signal::derive(move || {
+        study.data.with(|study| {
+            study.as_ref().map_or_else(
+                || "Attack matrix".to_owned(),
+                |study| format!("Attack matrix on {}", study.title),
+            )
+        })
+    });
+    let back = move || {
+        let job = study
+            .data
+            .with(|study| study.as_ref().map(|study| study.request.protect_job_id));
+        job.map(|job| view! { <a class="crumb" href=format!("/jobs/{job}")>"The protected model's job"</a> })
+    };
+    view! {
+        <div class="page-head">
+            {back}
+            <PageHeading title=title />
+        </div>
+        <Loaded
+            fetch=study
+            what="The study could not be loaded"
+            skeleton=|| view! { <Skeleton class="skeleton-panel" times=2 /> }
+            draw=move |data| view! { <Content study=data fetch=study /> }.into_any()
+        />
+    }
+}
+
+#[component]
+fn Content(study: Study, fetch: Fetch<Study>) -> impl IntoView {
+    let limits = study.report.as_ref().map(|report| report.limits.clone());
+    view! {
+        <State study=study.clone() fetch=fetch />
+        {study.report.clone().map(|report| view! { <Findings report=report limits=limits.unwrap_or_default() /> })}
+        <Atlas study=study.clone() />
+        <Papers study=study />
+    }
+}
+
+/// Where it stands, in words and as a bar, with the way to stop it.
+#[component]
+fn State(study: Study, fetch: Fetch<Study>) -> impl IntoView {
+    let (done, kept) = (
+        study.cells.len(),
+        study.plan.as_ref().map_or(0, |plan| plan.kept),
+    );
+    let share = done as f64 / f64::from(kept.max(1));
+    let words = words(&study);
+    let failed = matches!(study.status, StudyStatus::Failed).then(|| {
+        let mut jobs = study.jobs.iter();
+        let job = jobs.find(|job| job.status == JobStatus::Failed).map(|job| job.id);
+        view! {
+            <Notice tone=Tone::Bad title="The study ended without a report">
+                <p>"The job that failed says why and what to do."</p>
+                {job.map(|id| view! { <a class="button button-small" href=format!("/jobs/{id}")>"Open that job"</a> })}
+            </Notice>
+        }
+    });
+    let running = !is_over(study.status);
+    view! {
+        <section class="card" aria-label="Progress" data-test="study-state">
+            <div class="row-between">
+                <StudyBadge status=study.status />
+                {running.then(|| view! { <Cancel id=study.id fetch=fetch /> })}
+            </div>
+            <p data-test="study-words">{words}</p>
+            {(running && kept > 0).then(|| view! { <ProgressBar share=share label="Cells that ended" /> })}
+            {failed}
+        </section>
+    }
+}
+
+fn words(study: &Study) -> String {
+    let done = study.cells.len();
+    let Some(plan) = &study.plan else {
+        return "The cells are being planned and the pace of this machine is measured.".to_owned();
+    };
+    let cut = plan.cells - plan.kept;
+    let more = match cut {
+        0 => String::new(),
+        cut => format!(", {cut} more were planned and do not fit the budget"),
+    };
+    let words = format!("{done} of {} cells tested{more}", plan.kept);
+    if is_over(study.status) {
+        return words + ".";
+    }
+    let left = 1.0 - done as f64 / f64::from(plan.kept.max(1));
+    let minutes = text::duration(60.0 * plan.cost.minutes * left);
+    let jobs = study
+        .jobs
+        .iter()
+        .filter(|job| matches!(job.task, StudyTask::Run { .. }));
+    format!(
+        "{words}, in {} jobs; about {minutes} of work are left on one node.",
+        jobs.count()
+    )
+}
+
+#[component]
+fn Cancel(id: JobId, fetch: Fetch<Study>) -> impl IntoView {
+    let dialog = NodeRef::<Dialog>::new();
+    let form = FormState::new();
+    let cancel = Callback::new(move |()| {
+        form.submit(Vec::new(), api::studies::cancel(id), move |study| {
+            fetch.data.set(Some(study));
+        });
+    });
+    view! {
+        <button type="button" class="button button-small" data-test="cancel-study" on:click=move |_| confirm::open(dialog)>
+            "Cancel"
+        </button>
+        <Confirm
+            dialog=dialog
+            title="Stop the study?"
+            detail="Cells that are done stay and are put together; the others count as not tested."
+            yes="Stop it"
+            no="Let it run"
+            test="confirm-cancel-study"
+            on_yes=cancel
+        />
+        {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="The study could not be canceled" /> })}
+    }
+}

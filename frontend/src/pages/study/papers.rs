@@ -1,0 +1,37 @@
+//! What a study leaves to hand on: the page that works without a network, and the signed certificate.
+
+use leptos::prelude::*;
+use shared::study::Study;
+
+use crate::components::icon::{Glyph, Icon};
+
+#[component]
+pub(super) fn Papers(study: Study) -> impl IntoView {
+    let (page, certificate) = (study.report_url, study.certificate_url);
+    (page.is_some() || certificate.is_some()).then(|| {
+        let link = |url: String, words: &'static str, test: &'static str| {
+            view! {
+                <a class="button" href=url download="" rel="external" data-test=test>
+                    <Icon glyph=Glyph::Download />
+                    {words}
+                </a>
+            }
+        };
+        view! {
+            <section class="card" aria-labelledby="papers">
+                <h2 id="papers">"Report and certificate"</h2>
+                <p>
+                    "The report is one page that opens from a disk and prints. The certificate holds every number with the hashes of what was measured, signed by this server: anyone can check it with "
+                    <code>"persguard verify certificate.json"</code>
+                    " and run any cell again with "
+                    <code>"persguard rerun"</code>
+                    "."
+                </p>
+                <div class="row">
+                    {page.map(|url| link(url, "Download report", "report-page"))}
+                    {certificate.map(|url| link(url, "Download certificate", "certificate"))}
+                </div>
+            </section>
+        }
+    })
+}

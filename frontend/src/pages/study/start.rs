@@ -1,0 +1,209 @@
+//! Asking for a study: how much of the matrix, how long it may take, and who plays the innocent user.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_navigate;
+use shared::{
+    JobId, SetId,
+    job::SubjectKind,
+    matrix::Tier,
+    protected_set::{ProtectedSet, SetStatus},
+    study::{Control, CreateStudy, MAX_CONTROLS},
+};
+
+use crate::{
+    api,
+    components::{
+        button::SubmitButton,
+        field::{RadioCard, TextField},
+        notice::ErrorNotice,
+    },
+    state::{browser::random_key, fetch::use_fetch, form::FormState},
+    text,
+};
+
+const TIERS: [(Tier, &str, &str); 3] = [
+    (
+        Tier::Smoke,
+        "A first look",
+        "Two attacks, one rate, one seed: minutes on the demo's model.",
+    ),
+    (
+        Tier::Standard,
+        "Standard",
+        "Five attacks at two rates with two identifiers and three seeds: about an hour on the demo's model.",
+    ),
+    (
+        Tier::Full,
+        "Everything",
+        "Every attack, adaptive ones too, at every rate: days. Give it a budget.",
+    ),
+];
+
+/// A set that can be a control, with the class word that its owner gives it.
+#[derive(Clone, Copy)]
+struct Candidate {
+    id: SetId,
+    class_name: RwSignal<String>,
+}
+
+#[component]
+pub(crate) fn StartStudy(
+    protect_job_id: JobId,
+    concept: u32,
+    protected_set_id: SetId,
+) -> impl IntoView {
+    let sets = use_fetch(api::latest_sets);
+    let tier = RwSignal::new(Tier::Standard.as_str().to_owned());
+    let minutes = RwSignal::new(String::new());
+    let candidates = StoredValue::new(Vec::<Candidate>::new());
+    let form = FormState::new();
+    let navigate = use_navigate();
+    let key = StoredValue::new(random_key());
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let request = request(protect_job_id, concept, (tier, minutes), candidates);
+        let errors = request.validate();
+        let navigate = navigate.clone();
+        let send = async move { api::studies::create(&request, &key.get_value()).await };
+        form.submit(errors, send, move |study| {
+            navigate(
+                &format!("/studies/{}", study.id),
+                leptos_router::NavigateOptions::default(),
+            );
+        });
+    };
+    let tiers = TIERS
+        .map(|(own, title, detail)| {
+            view! { <RadioCard name="tier" value=own.as_str() title=title detail=detail chosen=tier test=format!("tier-{}", own.as_str()) /> }
+        })
+        .into_iter()
+        .collect_view();
+    let others = move || {
+        let page = sets.data.get()?;
+        let fits =
+            |set: &ProtectedSet| set.status == SetStatus::Sealed && set.id != protected_set_id;
+        let others: Vec<ProtectedSet> = page
+            .data
+            .into_iter()
+            .filter(fits)
+            .take(MAX_CONTROLS)
+            .collect();
+        (!others.is_empty()).then(|| view! { <Controls sets=others candidates=candidates /> })
+    };
+    view! {
+        <section class="card" aria-labelledby="study" data-test="start-study">
+            <h2 id="study">"Test it harder"</h2>
+            <p>
+                "One attack is one attack. The attack matrix tries LoRA, Textual Inversion, Custom Diffusion and attackers who expect protection, and ends with a report and a signed certificate."
+            </p>
+            <Earlier protect_job_id=protect_job_id />
+            <form class="stack" on:submit=submit>
+                <fieldset class="stack-tight">
+                    <legend class="field-label">"How much"</legend>
+                    <div class="choices choices-wide">{tiers}</div>
+                </fieldset>
+                <TextField
+                    label="Budget in minutes"
+                    pointer="#/budget_minutes"
+                    value=minutes
+                    error=form.field("#/budget_minutes")
+                    hint="Optional. Cells that would end later are not run and are shown as not tested."
+                    input_mode="numeric"
+                    test="budget-minutes"
+                />
+                {others}
+                {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="The study was not started" /> })}
+                <div>
+                    <SubmitButton label="Start the study" busy=form.busy busy_label="Starting" test="create-study" />
+                </div>
+            </form>
+        </section>
+    }
+}
+
+/// Studies of this model, newest first.
+#[component]
+fn Earlier(protect_job_id: JobId) -> impl IntoView {
+    let earlier = use_fetch(api::studies::studies);
+    move || {
+        let page = earlier.data.get()?;
+        let own = page.data.into_iter();
+        let links = own
+            .filter(|study| study.protect_job_id == protect_job_id)
+            .map(|study| {
+                let words = format!("{}, {}", study.tier.as_str(), text::moment(study.created_at));
+                view! { <li><a href=format!("/studies/{}", study.id) data-test="earlier-study">{words}</a></li> }
+            })
+            .collect_view();
+        (!links.is_empty()).then(|| view! { <div class="stack-tight"><h3>"Studies of this model"</h3><ul>{links}</ul></div> })
+    }
+}
+
+fn request(
+    protect_job_id: JobId,
+    concept: u32,
+    (tier, minutes): (RwSignal<String>, RwSignal<String>),
+    candidates: StoredValue<Vec<Candidate>>,
+) -> CreateStudy {
+    let named = tier.get_untracked();
+    let tiers = TIERS.iter().map(|(tier, ..)| *tier);
+    let minutes = minutes.get_untracked();
+    let control = |candidate: &Candidate| {
+        let class_name = candidate.class_name.get_untracked().trim().to_owned();
+        (!class_name.is_empty()).then_some(Control {
+            protected_set_id: candidate.id,
+            class_name,
+            subject: SubjectKind::Object,
+        })
+    };
+    CreateStudy {
+        protect_job_id,
+        concept,
+        tier: tiers
+            .into_iter()
+            .find(|tier| tier.as_str() == named)
+            .unwrap_or_default(),
+        // What is no number is refused by the shared rules, which name the field.
+        budget_minutes: (!minutes.trim().is_empty())
+            .then(|| minutes.trim().parse::<f64>().unwrap_or(f64::NAN)),
+        controls: candidates.with_value(|all| all.iter().filter_map(control).collect()),
+        recipes: Vec::new(),
+    }
+}
+
+#[component]
+fn Controls(sets: Vec<ProtectedSet>, candidates: StoredValue<Vec<Candidate>>) -> impl IntoView {
+    let all: Vec<Candidate> = sets
+        .iter()
+        .map(|set| Candidate {
+            id: set.id,
+            class_name: RwSignal::new(String::new()),
+        })
+        .collect();
+    candidates.set_value(all.clone());
+    let rows = sets
+        .into_iter()
+        .zip(all)
+        .enumerate()
+        .map(|(at, (set, candidate))| {
+            view! {
+                <TextField
+                    label=set.name
+                    pointer=format!("#/controls/{at}/class_name")
+                    value=candidate.class_name
+                    error=Signal::stored(None::<String>)
+                    test=format!("control-{at}")
+                />
+            }
+        })
+        .collect_view();
+    view! {
+        <fieldset class="stack-tight">
+            <legend class="field-label">"Innocent users"</legend>
+            <p class="field-hint">
+                "Somebody who is not protected should personalize this model as well as before. Give a class word, such as dog, to each of your other sets that shall play this part; best are two of the same class and two of others."
+            </p>
+            <div class="choices choices-wide">{rows}</div>
+        </fieldset>
+    }
+}
