@@ -67,7 +67,7 @@ async fn three_objectives_share_one_model_and_one_is_withdrawn() -> Result<()> {
     probe(&person, &spec).await?;
     let job = person.launch(&spec, "three").await?;
     let protect = person.wait_for(job.id, JobStatus::Succeeded, 300).await?;
-    check_pictures(&person, &protect).await?;
+    check_pictures(&person, &server, &protect).await?;
     check_evaluations(&person, &protect).await?;
 
     let mut less = spec.clone();
@@ -140,7 +140,7 @@ async fn probe(person: &Person, spec: &Value) -> Result<()> {
     Ok(())
 }
 
-async fn check_pictures(person: &Person, protect: &Job) -> Result<()> {
+async fn check_pictures(person: &Person, server: &Server, protect: &Job) -> Result<()> {
     let files = artifacts(person, protect).await?;
     let previews = of_kind(&files, ArtifactKind::Preview);
     assert_eq!(previews.len(), 3 * 2 * 4);
@@ -164,7 +164,7 @@ async fn check_pictures(person: &Person, protect: &Job) -> Result<()> {
     let [unet] = of_kind(&files, ArtifactKind::ProtectedUnet)[..] else {
         anyhow::bail!("{files:?}");
     };
-    let unet = person.download(&unet.url).await?;
+    let unet = server.kept(&unet.sha256)?;
     let (_, header) = SafeTensors::read_metadata(&unet)?;
     let metadata = header.metadata().clone().context("a disclosure")?;
     assert_eq!(metadata["persguard.held_out_commitment"], hash);
@@ -241,7 +241,7 @@ async fn check_revocation(
     let [unet] = of_kind(&files, ArtifactKind::ProtectedUnet)[..] else {
         anyhow::bail!("{files:?}");
     };
-    let unet = person.download(&unet.url).await?;
+    let unet = server.kept(&unet.sha256)?;
     let hash = hex::encode(Sha256::digest(&unet));
     assert_eq!(document.unet_sha256, hash);
     let (_, header) = SafeTensors::read_metadata(&unet)?;

@@ -216,24 +216,6 @@ async fn check_certificate(person: &Person, study: &Study, folder: &Path) -> Res
     Ok(())
 }
 
-/// The file that the server keeps under a hash.
-fn kept(data: &Path, sha256: &str) -> Result<PathBuf> {
-    let mut waiting = vec![data.join("artifacts")];
-    while let Some(folder) = waiting.pop() {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                waiting.push(path);
-            } else if fs::read(&path)
-                .is_ok_and(|bytes| shared::canonical::sha256_hex(&bytes) == sha256)
-            {
-                return Ok(path);
-            }
-        }
-    }
-    anyhow::bail!("{sha256} is not kept")
-}
-
 /// The first cell again, from files that their owner has.
 async fn run_again(
     server: &Server,
@@ -266,8 +248,8 @@ async fn run_again(
     let mut files = files.data.iter();
     let weights = files.find(|file| file.kind == shared::artifact::ArtifactKind::ProtectedUnet);
     // A model of a few steps misses its gates and is not handed out; its operator has it all the same.
-    let kept = kept(&server.data(), &weights.context("weights")?.sha256)?;
-    let protected = write("protected.safetensors", &fs::read(kept)?)?;
+    let weights = server.kept(&weights.context("weights")?.sha256)?;
+    let protected = write("protected.safetensors", &weights)?;
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let arguments = [
         "rerun".to_owned(),

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// A running server; it and its children end with this.
@@ -102,6 +103,25 @@ impl Server {
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.root().join("data")
+    }
+
+    /// The bytes that it keeps under a hash, as its operator finds them: weights whose gates are closed never leave it.
+    pub fn kept(&self, sha256: &str) -> Result<Vec<u8>> {
+        let mut waiting = vec![self.data().join("artifacts")];
+        while let Some(folder) = waiting.pop() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    waiting.push(path);
+                    continue;
+                }
+                let bytes = fs::read(&path)?;
+                if hex::encode(Sha256::digest(&bytes)) == sha256 {
+                    return Ok(bytes);
+                }
+            }
+        }
+        bail!("{sha256} is not kept")
     }
 
     fn root(&self) -> &Path {

@@ -192,9 +192,11 @@ fn check(file: &[u8]) -> Result<Verified<Certificate>, Refusal> {
 /// Every leaf of a document with its pointer.
 fn leaves(value: &Value, pointer: &str, found: &mut Vec<String>) {
     match value {
-        Value::Object(map) => map
-            .iter()
-            .for_each(|(name, value)| leaves(value, &format!("{pointer}/{name}"), found)),
+        Value::Object(map) => map.iter().for_each(|(name, value)| {
+            // Names of files have slashes, which pointers write otherwise.
+            let name = name.replace('~', "~0").replace('/', "~1");
+            leaves(value, &format!("{pointer}/{name}"), found);
+        }),
         Value::Array(items) => {
             items
                 .iter()

@@ -123,6 +123,7 @@ impl PlanRequest {
                     self.attacks(&recipes[at], (order, subject), &mut cells);
                 } else if self.tier.attacks_control(who.role, position, order == 0)
                     && recipes[at].is_plain()
+                    && recipes[at].is_stock()
                 {
                     self.control(&recipes[at], (order, subject), &mut cells);
                 }

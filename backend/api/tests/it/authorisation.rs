@@ -17,6 +17,7 @@ use shared::{
     page::Page,
     patch::PatchImage,
     role::{Need, Role},
+    study::Study,
     upload::Upload,
     webhook::{Delivery, WebhookWithSecret},
 };
@@ -92,6 +93,11 @@ async fn things(
     .await;
     let image = upload.image.as_ref().expect("an image").id.to_string();
     let (job, gallery, artifact) = finished_job(server, owner).await;
+    let study = owner
+        .request(Method::POST, "/v1/studies")
+        .header("idempotency-key", "study")
+        .json(&json!({ "protect_job_id": job }));
+    let study: Study = body(study.send().await.expect("an answer"), StatusCode::ACCEPTED).await;
     let file = |name: &str| json!({ "name": name, "size_bytes": 10, "sha256": "0".repeat(64) });
     let names = [
         "model_index.json",
@@ -134,6 +140,7 @@ async fn things(
             ("/v1/patches/", patch(owner).await.id.to_string()),
             ("/v1/jobs/", job),
             ("/v1/artifacts/", artifact),
+            ("/v1/studies/", study.id.to_string()),
             ("/v1/galleries/", gallery),
             ("/v1/api-keys/", key.api_key.id.to_string()),
             ("/v1/webhooks/", hook.to_string()),

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::{
     s3_server::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY},
-    scripted::protect,
+    scripted::{collateral, evaluation_outputs, protect, report, succeeded},
     support::{Server, body, png, refused},
 };
 
@@ -70,6 +70,13 @@ async fn pictures_and_weights_never_pass_the_server() {
     let saved = node.post(&lease, "resume", &request).await;
     assert_eq!(saved.status(), StatusCode::NO_CONTENT);
     protect(&node, &lease).await;
+    // Weights leave once their side effects were measured.
+    let lease = node.lease().await;
+    let mut file = report();
+    file["collateral"] = collateral();
+    let outputs = evaluation_outputs(&node, &lease, file.to_string().as_bytes()).await;
+    let finished = node.finish(&lease, succeeded(&outputs)).await;
+    assert_eq!(finished, StatusCode::NO_CONTENT);
     let artifacts: Page<Artifact> = person.read(&job.urls.artifacts).await;
     let weights = person.get(&artifacts.data[0].url).await;
     assert_eq!(weights.status(), StatusCode::OK);
