@@ -97,7 +97,7 @@ async fn an_interrupted_import_becomes_a_model_that_is_protected() -> Result<()>
     let set = person.sealed_set("violet-dog").await?;
     let mut spec = person.short_spec(&set).await?;
     spec["base_model_id"] = json!(id);
-    let job = person.launch(&spec, "on my own model").await?;
+    let job = person.launch(&spec, "on-my-own-model").await?;
     person.wait_for(job.id, JobStatus::Succeeded, 180).await?;
     Ok(())
 }
