@@ -3,6 +3,7 @@
 use shared::{
     JobId,
     page::Page,
+    release::Release,
     study::{CreateStudy, Study, StudySummary},
 };
 
@@ -13,6 +14,11 @@ use super::{
 
 pub(crate) fn study(id: JobId) -> Endpoint<Study> {
     Endpoint::new(format!("/v1/studies/{id}"))
+}
+
+/// Whether a protected model may leave, and why not.
+pub(crate) fn release(id: JobId) -> Endpoint<Release> {
+    Endpoint::new(format!("/v1/jobs/{id}/release"))
 }
 
 /// The newest studies, as many as one page holds.

@@ -1,10 +1,19 @@
 //! How it was measured, on what, and the protected model to take away.
 
 use leptos::prelude::*;
-use shared::evaluation::EvaluationReport;
+use shared::{
+    JobId,
+    evaluation::EvaluationReport,
+    release::{GateStatus, Release},
+};
 
 use crate::{
-    components::icon::{Glyph, Icon},
+    api,
+    components::{
+        icon::{Glyph, Icon},
+        loaded::{Loaded, Skeleton},
+    },
+    state::fetch::use_fetch,
     text,
 };
 
@@ -88,6 +97,47 @@ pub(super) fn Download(url: String, sha256: String) -> impl IntoView {
                 </a>
                 <span class="small soft">"SHA-256 " <code title=sha256>{short}"…"</code></span>
             </div>
+        </section>
+    }
+}
+
+/// Why a protected model may leave, or not yet: every gate with what was found.
+#[component]
+pub(super) fn Gates(protect_job_id: JobId) -> impl IntoView {
+    let release = use_fetch(move || api::studies::release(protect_job_id));
+    view! {
+        <Loaded
+            fetch=release
+            what="The gates of the release could not be loaded"
+            skeleton=|| view! { <Skeleton class="skeleton-card" /> }
+            draw=|release| gates(release).into_any()
+        />
+    }
+}
+
+fn gates(release: Release) -> impl IntoView {
+    let lead = if release.releasable {
+        "Every gate passed: the protected model may leave."
+    } else {
+        "The protected model can be looked at and not downloaded until every gate has passed."
+    };
+    let rows = release
+        .gates
+        .into_iter()
+        .map(|gate| {
+            let (glyph, word) = match gate.status {
+                GateStatus::Passed => (Glyph::Check, "Passed: "),
+                GateStatus::Failed => (Glyph::Cross, "Missed: "),
+                GateStatus::NotMeasured => (Glyph::Info, "Not measured: "),
+            };
+            view! { <li class="row"><Icon glyph=glyph /><span><span class="strong">{word}</span>{gate.detail}</span></li> }
+        })
+        .collect_view();
+    view! {
+        <section class="card" aria-labelledby="release" data-test="release">
+            <h2 id="release">"Release"</h2>
+            <p>{lead}</p>
+            <ul class="stack-tight small" data-test="release-gates">{rows}</ul>
         </section>
     }
 }

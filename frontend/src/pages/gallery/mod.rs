@@ -22,7 +22,7 @@ use crate::{
     state::{fetch::use_fetch, session::Session},
     text,
 };
-use method::{Download, Method, References};
+use method::{Download, Gates, Method, References};
 use numbers::Numbers;
 use pairs::{Grid, Scrubber, Selected};
 
@@ -164,9 +164,13 @@ fn Content(gallery: Gallery) -> impl IntoView {
     let download = gallery.protected_unet_url.clone();
     let class = gallery.report.protected_sha256.clone();
     let method = gallery.report.clone();
-    let start = gallery.protected_unet_url.is_some().then(|| {
+    // Only its owner sees the protected pictures, and may ask for more.
+    let start = (!gallery.references.is_empty()).then(|| {
         let (job, set) = (gallery.protect_job_id, gallery.protected_set_id);
-        view! { <StartStudy protect_job_id=job concept=gallery.concept protected_set_id=set /> }
+        view! {
+            <StartStudy protect_job_id=job concept=gallery.concept protected_set_id=set />
+            <Gates protect_job_id=job />
+        }
     });
     let view = View::new(gallery);
     view! {
