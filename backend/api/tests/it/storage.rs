@@ -90,7 +90,8 @@ async fn pictures_and_weights_never_pass_the_server() {
     let sent = deliveries.iter().filter(|seen| {
         seen.starts_with("PUT /artifacts/here/uploads/") && !seen.contains("partNumber")
     });
-    assert_eq!(sent.count(), 5, "three pictures, a state and the weights");
+    let what = "three pictures, a state, the weights, a report and its two pictures";
+    assert_eq!(sent.count(), 8, "{what}");
 }
 
 #[tokio::test]
