@@ -152,7 +152,9 @@ async fn main() -> Outcome<()> {
 }
 
 async fn measure(mebibytes: usize, rounds: usize) -> Outcome<()> {
-    let root = tempfile::tempdir_in(".")?;
+    // Ignored by git: a killed run leaves it behind.
+    std::fs::create_dir_all("target")?;
+    let root = tempfile::tempdir_in("target")?;
     let (file, hash) = write_file(root.path(), mebibytes)?;
     let local = LocalStore::open(root.path().join("local")).await?;
     let buckets = root.path().join("buckets");
