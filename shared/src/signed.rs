@@ -91,6 +91,11 @@ impl StatementKey {
         }
     }
 
+    /// The signature over a message, in base64url.
+    pub fn sign_bytes(&self, message: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(self.key.sign(message).to_bytes())
+    }
+
     /// The file of a statement: canonical JSON of `digests`, `document` and `signature`.
     ///
     /// `document` is an object with a number `version` and, under `signer`, the public half of this key. Numbers of more
@@ -99,9 +104,8 @@ impl StatementKey {
         let mut document = serde_json::to_value(document)?;
         canonical::settle(&mut document);
         let digests = digests(&document)?;
-        let signature = self.key.sign(&message(kind, &digests)?);
         let signed = serde_json::json!({
-            "signature": URL_SAFE_NO_PAD.encode(signature.to_bytes()),
+            "signature": self.sign_bytes(&message(kind, &digests)?),
             "digests": digests,
             "document": document,
         });
@@ -192,13 +196,9 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// The id of the key that made the signature.
+    /// The id of the key that made the signature, which must be the one that the document names.
     fn signer(&self, kind: Kind, keys: Option<&[u8]>) -> Result<String, Refusal> {
         let message = message(kind, &self.digests).map_err(|error| unreadable(&error))?;
-        let bytes = URL_SAFE_NO_PAD
-            .decode(self.signature)
-            .map_err(|_| Refusal::Signature)?;
-        let signature = Signature::from_slice(&bytes).map_err(|_| Refusal::Signature)?;
         let named = revocation::SigningKey::deserialize_from(&self.document["signer"]);
         let keys = match keys {
             Some(keys) => {
@@ -208,18 +208,37 @@ impl<'a> Parts<'a> {
             }
             None => named.iter().cloned().collect(),
         };
-        for key in &keys {
-            let public = public(key)?;
-            let id = key_id(&public);
-            let is_named = named
+        let id = key_of(&message, self.signature, &keys)?;
+        let is_named = |key: &revocation::SigningKey| {
+            named
                 .as_ref()
-                .is_some_and(|named| named.key_id == id && named.public_key == key.public_key);
-            if is_named && public.verify_strict(&message, &signature).is_ok() {
-                return Ok(id);
-            }
+                .is_some_and(|named| named.key_id == id && named.public_key == key.public_key)
+        };
+        if keys.iter().any(is_named) {
+            Ok(id)
+        } else {
+            Err(Refusal::Signature)
         }
-        Err(Refusal::Signature)
     }
+}
+
+/// The id of the first of these keys that made the signature, in base64url, over the message.
+pub fn key_of(
+    message: &[u8],
+    signature: &str,
+    keys: &[revocation::SigningKey],
+) -> Result<String, Refusal> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| Refusal::Signature)?;
+    let signature = Signature::from_slice(&bytes).map_err(|_| Refusal::Signature)?;
+    for key in keys {
+        let key = public(key)?;
+        if key.verify_strict(message, &signature).is_ok() {
+            return Ok(key_id(&key));
+        }
+    }
+    Err(Refusal::Signature)
 }
 
 /// Reading a part of a parsed file; `None` where it has another form.
@@ -261,7 +280,7 @@ fn message(kind: Kind, digests: &BTreeMap<String, String>) -> Result<Vec<u8>, ca
 }
 
 /// Names the first part that differs from its hash.
-fn compare(
+pub fn compare(
     signed: &BTreeMap<String, String>,
     found: &BTreeMap<String, String>,
 ) -> Result<(), Refusal> {

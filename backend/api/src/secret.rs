@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
+pub(crate) use shared::canonical::sha256_hex;
 
 /// Unpredictable bytes.
 pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
@@ -33,11 +33,6 @@ pub(crate) fn random_base62(length: usize) -> String {
         }
     }
     text
-}
-
-/// Lower-case hexadecimal SHA-256.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }
 
 /// Reads a secret, or makes and keeps it with mode 0600.

@@ -1,17 +1,16 @@
 //! Statements that outlive this server: canonical JSON, a hash for each field, one Ed25519 signature over the hashes.
 //!
-//! Refuses any other form of the same content, so that a changed byte anywhere is noticed, and says which field it was
-//! in where the signature still covers the hashes.
+//! Owns revocations and signed texts; keys, signatures and the canonical form are `shared::signed`'s. Refuses any other
+//! form of the same content, so that a changed byte anywhere is noticed, and says which field it was in where the
+//! signature still covers the hashes.
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
-use serde::Serialize;
 use serde_json::Value;
 use shared::{
-    revocation::{self, Revocation, SignedRevocation, SigningKeys},
-    signed::StatementKey,
+    canonical,
+    revocation::{Revocation, SignedRevocation, SigningKeys},
+    signed::{self, StatementKey},
 };
 
 use crate::secret;
@@ -20,7 +19,6 @@ use crate::secret;
 pub const VERSION: u32 = 1;
 /// Goes before what is signed: this key's signatures mean nothing else.
 const PURPOSE: &str = "persguard revocation\n";
-const ALGORITHM: &str = "ed25519";
 
 /// Why a statement is not believed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,9 +45,21 @@ pub enum Refusal {
     Version(u32),
 }
 
+/// The same reasons in this form's words.
+impl From<signed::Refusal> for Refusal {
+    fn from(refusal: signed::Refusal) -> Self {
+        match refusal {
+            signed::Refusal::BadKeys(reason) => Self::BadKeys(reason),
+            signed::Refusal::Changed(field) => Self::Changed(field),
+            signed::Refusal::Signature => Self::Signature,
+            other => Self::Unreadable(other.to_string()),
+        }
+    }
+}
+
 /// Signs statements.
 pub struct Signer {
-    key: SigningKey,
+    key: StatementKey,
     key_id: String,
 }
 
@@ -61,8 +71,8 @@ impl Signer {
 
     /// Takes the 32 bytes of an Ed25519 private key.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let key = SigningKey::from_bytes(seed);
-        let key_id = id(&key.verifying_key());
+        let key = StatementKey::from_seed(seed);
+        let key_id = key.public().key_id;
         Self { key, key_id }
     }
 
@@ -72,42 +82,36 @@ impl Signer {
     }
 
     /// The same key for statements of other kinds, which are told apart by their purpose.
-    pub fn statement_key(&self) -> StatementKey {
-        StatementKey::from_seed(self.key.as_bytes())
+    pub fn statement_key(&self) -> &StatementKey {
+        &self.key
     }
 
     /// The public half.
     pub fn keys(&self) -> SigningKeys {
         SigningKeys {
-            keys: vec![revocation::SigningKey {
-                key_id: self.key_id.clone(),
-                algorithm: ALGORITHM.into(),
-                public_key: URL_SAFE_NO_PAD.encode(self.key.verifying_key().to_bytes()),
-            }],
+            keys: vec![self.key.public()],
         }
     }
 
     /// The file of a statement.
-    pub fn sign(&self, document: Revocation) -> serde_json::Result<Vec<u8>> {
+    pub fn sign(&self, document: Revocation) -> Result<Vec<u8>, canonical::Error> {
         let digests = digests(&document)?;
-        let signature = self.key.sign(&message(&digests)?);
         let signed = SignedRevocation {
-            signature: URL_SAFE_NO_PAD.encode(signature.to_bytes()),
+            signature: self.sign_text(PURPOSE, &canonical::to_text(&digests)?),
             digests,
             document,
         };
-        Ok(canonical(&signed)?.into_bytes())
+        Ok(canonical::to_text(&signed)?.into_bytes())
+    }
+
+    /// A signature over a text; `purpose` is a line that tells what this signature means.
+    pub fn sign_text(&self, purpose: &str, text: &str) -> String {
+        self.key.sign_bytes(&message(purpose, text))
     }
 }
 
-impl Signer {
-    /// A signature over a text; `purpose` is a line that tells what this signature means.
-    pub fn sign_text(&self, purpose: &str, text: &str) -> String {
-        let signature = self
-            .key
-            .sign(&[purpose.as_bytes(), text.as_bytes()].concat());
-        URL_SAFE_NO_PAD.encode(signature.to_bytes())
-    }
+fn message(purpose: &str, text: &str) -> Vec<u8> {
+    [purpose.as_bytes(), text.as_bytes()].concat()
 }
 
 /// The id of the key that signed a text for this purpose; refused where none of the keys did.
@@ -119,137 +123,41 @@ pub fn verify_text(
 ) -> Result<String, Refusal> {
     let keys: SigningKeys =
         serde_json::from_slice(keys).map_err(|error| Refusal::BadKeys(error.to_string()))?;
-    let bytes = URL_SAFE_NO_PAD.decode(signature);
-    let bytes = bytes.map_err(|_| Refusal::Signature)?;
-    let signature = Signature::from_slice(&bytes).map_err(|_| Refusal::Signature)?;
-    let message = [purpose.as_bytes(), text.as_bytes()].concat();
-    for key in &keys.keys {
-        let key = public(key)?;
-        if key.verify_strict(&message, &signature).is_ok() {
-            return Ok(id(&key));
-        }
-    }
-    Err(Refusal::Signature)
-}
-
-/// The first bytes of the public key's hash.
-fn id(key: &VerifyingKey) -> String {
-    secret::sha256_hex(key.as_bytes())[..16].to_owned()
+    Ok(signed::key_of(
+        &message(purpose, text),
+        signature,
+        &keys.keys,
+    )?)
 }
 
 /// What was stated, if one of the keys signed all of it and nothing was changed since.
 pub fn verify(file: &[u8], keys: &[u8]) -> Result<Revocation, Refusal> {
-    let unreadable = |error: serde_json::Error| Refusal::Unreadable(error.to_string());
-    let signed: SignedRevocation = serde_json::from_slice(file).map_err(unreadable)?;
-    let keys: SigningKeys =
-        serde_json::from_slice(keys).map_err(|error| Refusal::BadKeys(error.to_string()))?;
-    let key = signer(&signed, &keys)?;
-    let found = digests(&signed.document).map_err(unreadable)?;
-    compare(&signed.digests, &found)?;
-    if signed.document.key_id != key {
+    let read: SignedRevocation =
+        serde_json::from_slice(file).map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    let unreadable = |error: canonical::Error| Refusal::Unreadable(error.to_string());
+    let hashes = canonical::to_text(&read.digests).map_err(unreadable)?;
+    let key = verify_text(PURPOSE, &hashes, &read.signature, keys)?;
+    let found = digests(&read.document).map_err(unreadable)?;
+    signed::compare(&read.digests, &found)?;
+    if read.document.key_id != key {
         return Err(Refusal::Changed("key_id".into()));
     }
-    if canonical(&signed).map_err(unreadable)?.as_bytes() != file {
+    if canonical::to_text(&read).map_err(unreadable)?.as_bytes() != file {
         return Err(Refusal::Rewritten);
     }
-    if signed.document.version != VERSION {
-        return Err(Refusal::Version(signed.document.version));
+    if read.document.version != VERSION {
+        return Err(Refusal::Version(read.document.version));
     }
-    Ok(signed.document)
-}
-
-/// The id of the key that made the signature.
-fn signer(signed: &SignedRevocation, keys: &SigningKeys) -> Result<String, Refusal> {
-    let bytes = URL_SAFE_NO_PAD.decode(&signed.signature);
-    let bytes = bytes.map_err(|_| Refusal::Signature)?;
-    let signature = Signature::from_slice(&bytes).map_err(|_| Refusal::Signature)?;
-    let message = message(&signed.digests).map_err(|_| Refusal::Signature)?;
-    for key in &keys.keys {
-        let key = public(key)?;
-        if key.verify_strict(&message, &signature).is_ok() {
-            return Ok(id(&key));
-        }
-    }
-    Err(Refusal::Signature)
-}
-
-fn public(key: &revocation::SigningKey) -> Result<VerifyingKey, Refusal> {
-    let bad = |what: &str| Refusal::BadKeys(format!("`{}` {what}", key.key_id));
-    if key.algorithm != ALGORITHM {
-        return Err(bad("is of another algorithm"));
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(&key.public_key).ok();
-    let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
-    let bytes = bytes.ok_or_else(|| bad("has no 32 bytes in base64url"))?;
-    VerifyingKey::from_bytes(&bytes).map_err(|_| bad("is no point of the curve"))
-}
-
-/// Names the first field that differs.
-fn compare(
-    signed: &BTreeMap<String, String>,
-    found: &BTreeMap<String, String>,
-) -> Result<(), Refusal> {
-    let names = signed.keys().chain(found.keys());
-    let mut changed = names.filter(|name| signed.get(*name) != found.get(*name));
-    changed
-        .next()
-        .map_or(Ok(()), |name| Err(Refusal::Changed(name.clone())))
-}
-
-fn message(digests: &BTreeMap<String, String>) -> serde_json::Result<Vec<u8>> {
-    Ok(format!("{PURPOSE}{}", canonical(digests)?).into_bytes())
+    Ok(read.document)
 }
 
 /// The hash of each field.
-fn digests(document: &Revocation) -> serde_json::Result<BTreeMap<String, String>> {
+fn digests(document: &Revocation) -> Result<BTreeMap<String, String>, canonical::Error> {
     let fields: BTreeMap<String, Value> = serde_json::from_value(serde_json::to_value(document)?)?;
     fields
         .into_iter()
-        .map(|(name, value)| {
-            let digest = secret::sha256_hex(canonical(&value)?.as_bytes());
-            Ok((name, digest))
-        })
+        .map(|(name, value)| Ok((name, canonical::sha256(&value)?)))
         .collect()
-}
-
-/// JSON with sorted keys and no white space.
-fn canonical(value: &impl Serialize) -> serde_json::Result<String> {
-    let mut text = String::new();
-    write(&serde_json::to_value(value)?, &mut text);
-    Ok(text)
-}
-
-fn write(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            let members = sorted
-                .into_iter()
-                .map(|(name, member)| (Some(name), member));
-            write_all(['{', '}'], members, text);
-        }
-        Value::Array(items) => write_all(['[', ']'], items.iter().map(|item| (None, item)), text),
-        scalar => text.push_str(&scalar.to_string()),
-    }
-}
-
-fn write_all<'a>(
-    [open, close]: [char; 2],
-    items: impl Iterator<Item = (Option<&'a String>, &'a Value)>,
-    text: &mut String,
-) {
-    text.push(open);
-    for (index, (name, item)) in items.enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        if let Some(name) = name {
-            text.push_str(&Value::from(name.as_str()).to_string());
-            text.push(':');
-        }
-        write(item, text);
-    }
-    text.push(close);
 }
 
 #[cfg(test)]
@@ -350,7 +258,7 @@ mod tests {
             document,
             ..forged
         };
-        let forged = canonical(&forged).unwrap();
+        let forged = canonical::to_text(&forged).unwrap();
         assert_eq!(
             verify(forged.as_bytes(), &keys),
             Err(Refusal::Signature),
