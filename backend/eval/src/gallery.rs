@@ -16,9 +16,20 @@ const LONGEST_SIDE: u32 = 20_000;
 /// `files`: whole PNG, JPEG or WebP files. The same files give the same bits.
 pub fn references(files: &[Vec<u8>], side: usize) -> Result<Tensor> {
     let pixels = u32::try_from(side).unwrap_or(u32::MAX);
+    let pictures: Vec<RgbImage> = files
+        .iter()
+        .enumerate()
+        .map(|(number, file)| {
+            square(file, pixels).map_err(|source| Error::Reference { number, source })
+        })
+        .collect::<Result<_>>()?;
+    stack(&pictures, side)
+}
+
+/// Pictures of `side` x `side` pixels as `[n, 3, side, side]` in `[-1, 1]`.
+pub fn stack(pictures: &[RgbImage], side: usize) -> Result<Tensor> {
     let mut values = Vec::new();
-    for (number, file) in files.iter().enumerate() {
-        let picture = square(file, pixels).map_err(|source| Error::Reference { number, source })?;
+    for picture in pictures {
         for channel in 0..3 {
             let plane = picture
                 .pixels()
@@ -28,12 +39,13 @@ pub fn references(files: &[Vec<u8>], side: usize) -> Result<Tensor> {
     }
     Ok(Tensor::from_vec(
         values,
-        (files.len(), 3, side, side),
+        (pictures.len(), 3, side, side),
         &Device::Cpu,
     )?)
 }
 
-fn square(file: &[u8], side: u32) -> Result<RgbImage, image::ImageError> {
+/// A whole PNG, JPEG or WebP file, scaled and cropped around its centre.
+pub fn square(file: &[u8], side: u32) -> Result<RgbImage, image::ImageError> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(LONGEST_SIDE);

@@ -18,6 +18,7 @@ mod summary;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use arm::settings;
 pub use audit::{AuditPrompts, audit};
 pub use cell::{Outcome, Person, Stage, Tick, run_cell};
 pub use folder::Folder;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::pools::Pools;
+use crate::{pools::Pools, prompt::openings};
 
 /// What opens a commitment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,12 +30,7 @@ impl Commitment {
         hash.update(secret);
         let salt = hex::encode(hash.finalize());
         let identifiers = pools.identifiers.held_out.clone();
-        let templates: Vec<String> = pools
-            .templates
-            .held_out
-            .iter()
-            .map(|template| template.opening().to_owned())
-            .collect();
+        let templates = openings(&pools.templates.held_out);
         Self {
             sha256: digest(&identifiers, &salt, &templates),
             salt,

@@ -36,6 +36,12 @@ impl Template {
     }
 }
 
+/// The openings of several templates, as they are told outside this package.
+pub fn openings(templates: &[Template]) -> Vec<String> {
+    let opening = |template: &Template| template.opening().to_owned();
+    templates.iter().map(opening).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

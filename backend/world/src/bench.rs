@@ -15,6 +15,7 @@ pub mod rows_page;
 pub mod run;
 pub mod summary;
 pub mod unit;
+mod workers;
 
 mod dots;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::{
     sets::Purpose,
 };
 use crate::{
-    Error, Result,
+    Error, EvaluateOptions, Result,
     attack::{
         Attack, Preparation, Setup, Words, class_latents,
         images::{Extra, instance},
@@ -54,6 +54,20 @@ impl Drawn {
 fn is_finite(latents: Option<&Tensor>) -> Result<bool> {
     let sum = latents.map(|latents| latents.abs()?.sum_all()?.to_scalar::<f32>());
     Ok(sum.transpose()?.is_none_or(f32::is_finite))
+}
+
+/// What cells share where nothing else is asked for: what a single evaluation draws, with this many judged pictures.
+pub fn settings(pictures: u32) -> MatrixSettings {
+    let options = EvaluateOptions::default();
+    let count = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    MatrixSettings {
+        pictures,
+        class_pictures: count(options.class_images),
+        threshold_pictures: count(options.threshold_images),
+        sampling_steps: count(options.sampling.steps),
+        guidance_scale: options.sampling.guidance_scale,
+        sampler: "dpm_solver".to_owned(),
+    }
 }
 
 /// How pictures and class sets are drawn.

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use diffusion::{sample::SampleConfig, unet::UNet};
 use shared::{
     canonical::nine_decimals,
-    matrix::{Audit, Cell},
+    matrix::{Audit, Cell, Plan, Tier},
 };
 
 use super::{
@@ -46,6 +46,29 @@ pub struct AuditPrompts {
     pub pictures: (usize, usize),
     /// Whether the model was trained in mode `trajectory`.
     pub looks_ahead: bool,
+}
+
+impl AuditPrompts {
+    /// What a tier is audited by. The smoke tier draws too few pictures for the gate on specificity: it stays not
+    /// measured.
+    ///
+    /// `other_classes`: neither the subject's nor the target's. `identifiers`: the concept's own first.
+    pub fn of_tier(
+        plan: &Plan,
+        other_classes: Vec<String>,
+        mut identifiers: Vec<String>,
+        looks_ahead: bool,
+    ) -> Self {
+        let is_smoke = plan.tier == Tier::Smoke;
+        identifiers.truncate(if is_smoke { 3 } else { usize::MAX });
+        Self {
+            captions: plan.inputs.texts.captions.clone(),
+            other_classes,
+            identifiers,
+            pictures: if is_smoke { (16, 5) } else { (100, 8) },
+            looks_ahead,
+        }
+    }
 }
 
 /// Draws on both models and compares: drift over captions, specificity over probes, and the leak audit over triggers

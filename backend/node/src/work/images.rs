@@ -1,14 +1,15 @@
 //! Protected images and patches as the model sees them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use candle_core::{Device, Tensor};
-use image::{DynamicImage, ImageReader, Limits, RgbImage, RgbaImage, imageops::FilterType};
+use candle_core::Tensor;
+use eval::gallery;
+use image::{DynamicImage, ImageError, ImageReader, Limits, RgbImage, RgbaImage};
 
 use super::{Halt, Job, bad_input, file_failure, internal};
-
-/// Longest side that is decoded; the server lets nothing larger in.
-const LONGEST_SIDE: u32 = 20_000;
 
 /// Largest patch that is decoded; the server scales patches down.
 const LARGEST_PATCH: u32 = 4096;
@@ -16,19 +17,11 @@ const LARGEST_PATCH: u32 = 4096;
 /// Images, scaled and cropped around their centres: `[n, 3, side, side]` in `[-1, 1]`.
 pub(super) fn load(job: &Job<'_>, images: &[PathBuf], side: usize) -> Result<Tensor, Halt> {
     let pixels = u32::try_from(side).map_err(|error| internal(error.to_string()))?;
-    let mut values = Vec::new();
-    for path in images {
-        let picture = square(&job.directory.join(path), pixels)?;
-        for channel in 0..3 {
-            values.extend(
-                picture
-                    .pixels()
-                    .map(|pixel| f32::from(pixel[channel]) / 127.5 - 1.0),
-            );
-        }
-    }
-    let shape = (images.len(), 3, side, side);
-    Tensor::from_vec(values, shape, &Device::Cpu).map_err(|error| internal(error.to_string()))
+    let pictures: Vec<RgbImage> = images
+        .iter()
+        .map(|path| square(&job.directory.join(path), pixels))
+        .collect::<Result<_, _>>()?;
+    gallery::stack(&pictures, side).map_err(|error| internal(error.to_string()))
 }
 
 /// An uploaded patch with its transparency.
@@ -43,17 +36,17 @@ fn decode(path: &Path, longest_side: u32) -> Result<DynamicImage, Halt> {
     limits.max_image_width = Some(longest_side);
     limits.max_image_height = Some(longest_side);
     reader.limits(limits);
-    let name = path.file_name().unwrap_or_default().display();
-    reader
-        .decode()
-        .map_err(|error| bad_input(format!("image {name}: {error}")))
+    reader.decode().map_err(|error| unreadable(path, &error))
 }
 
 fn square(path: &Path, side: u32) -> Result<RgbImage, Halt> {
-    let picture = decode(path, LONGEST_SIDE)?;
-    Ok(picture
-        .resize_to_fill(side, side, FilterType::CatmullRom)
-        .to_rgb8())
+    let file = fs::read(path).map_err(|error| file_failure(path, &error))?;
+    gallery::square(&file, side).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &ImageError) -> Halt {
+    let name = path.file_name().unwrap_or_default().display();
+    bad_input(format!("image {name}: {error}"))
 }
 
 #[cfg(test)]

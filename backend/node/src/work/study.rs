@@ -16,7 +16,7 @@ use shared::{
     artifact::ArtifactKind,
     certificate::{HeldOut, KNOWN_BYPASSES, Software},
     job::{JobMetrics, JobProgress, Mode},
-    matrix::{CellResult, Cost, Plan, Tier},
+    matrix::{CellResult, Cost, Plan},
     progress::Progress,
     study::{StudyOrder, StudyOutput, StudyTask},
 };
@@ -131,7 +131,7 @@ fn put_together(job: &Job<'_>, setup: &Setup) -> Result<Vec<Output>, Halt> {
     let stage = setup.stage(&plan, &sets);
     let mut tick = |_: &str, done: usize, total: usize| tell(job, AUDITING, done, total);
     let audit = match plan.kept().first() {
-        Some(headline) => audit(&stage, headline, &setup.probes(job, plan.tier), &mut tick),
+        Some(headline) => audit(&stage, headline, &setup.probes(job, &plan), &mut tick),
         None => Ok(shared::matrix::Audit::default()),
     };
     let audit = audit.map_err(|error| halt(&error))?;
@@ -280,20 +280,11 @@ impl Setup {
         }
     }
 
-    /// What is drawn of the models as they are; a first look is content with less.
-    fn probes(&self, job: &Job<'_>, tier: Tier) -> AuditPrompts {
+    /// What is drawn of the models as they are.
+    fn probes(&self, job: &Job<'_>, plan: &Plan) -> AuditPrompts {
         let own = std::iter::once(&self.words.same);
-        let identifiers = own.chain(&self.words.pool).cloned();
-        let (limit, pictures) = match tier {
-            Tier::Smoke => (3, (16, 5)),
-            Tier::Standard | Tier::Full => (usize::MAX, (100, 8)),
-        };
-        AuditPrompts {
-            captions: self.texts.captions.clone(),
-            other_classes: self.other_classes(),
-            identifiers: identifiers.take(limit).collect(),
-            pictures,
-            looks_ahead: job.assignment.spec.injection.mode != Mode::Paper,
-        }
+        let identifiers = own.chain(&self.words.pool).cloned().collect();
+        let looks_ahead = job.assignment.spec.injection.mode != Mode::Paper;
+        AuditPrompts::of_tier(plan, self.other_classes(), identifiers, looks_ahead)
     }
 }

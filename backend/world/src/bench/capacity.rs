@@ -17,6 +17,7 @@ use shared::job::{Injection, JobSpec};
 
 use super::matrix::{SUBJECTS, Unit};
 use super::unit::Models;
+use super::workers::in_workers;
 use crate::lock::lock;
 use crate::train::batch;
 use crate::{caption, file, names};
@@ -100,33 +101,8 @@ pub fn run(
             lock(&results)[at] = Some(result);
         }
     };
-    let failures: Vec<anyhow::Error> = std::thread::scope(|scope| {
-        let start = |_| {
-            scope.spawn(|| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
-                let ended = pool.install(work);
-                if ended.is_err() {
-                    lock(&waiting).clear();
-                }
-                ended
-            })
-        };
-        let workers: Vec<_> = (0..settings.workers.max(1)).map(start).collect();
-        let ends = workers.into_iter().map(|worker| {
-            let ended = worker.join();
-            ended.unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked")))
-        });
-        ends.filter_map(Result::err).collect()
-    });
-    match failures.into_iter().next() {
-        Some(error) => Err(error),
-        None => Ok(results
-            .into_inner()
-            .unwrap_or_default()
-            .into_iter()
-            .flatten()
-            .collect()),
-    }
+    in_workers(settings.workers, &work, &|| lock(&waiting).clear())?;
+    Ok(lock(&results).iter().flatten().cloned().collect())
 }
 
 /// What all models share.

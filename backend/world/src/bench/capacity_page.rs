@@ -3,57 +3,41 @@
 
 use std::fmt::Write;
 
+use eval::metric::capacity::{Capacity, CapacityLevel, CapacityRun, capacity};
 use eval::report::COMPETENT_HIT_RATE;
-use eval::statistics::bootstrap_mean;
 use serde::Serialize;
-use shared::evaluation::{CheckpointResult, Estimate};
+use shared::evaluation::CheckpointResult;
 
 use super::capacity::{CHECKPOINTS, ConceptResult, ModelResult};
 
 const STYLE: &str = include_str!("page.css");
 
-/// Several concepts in one model beside each of them alone, after the same attack.
+/// What several concepts in one model cost each of them after so many attack steps.
 #[derive(Clone, Debug, Serialize)]
-pub struct Interference {
-    /// Concepts in the model.
-    pub concepts: usize,
+pub struct AtStep {
     /// Steps of the attack.
     pub attack_step: u32,
-    /// Share of pictures that are protected (PSR), subject by subject, in the order of the job.
-    pub psr: Vec<f64>,
-    /// The same subjects, each protected alone.
-    pub psr_alone: Vec<f64>,
-    /// Mean of the differences, together minus alone; subjects are resampled.
-    pub change: Estimate,
+    /// By number of concepts, each against itself alone.
+    pub capacity: Capacity,
 }
 
-/// Every model of several concepts at every checkpoint, with those subjects that were protected alone too.
-pub fn interference(models: &[ModelResult]) -> Vec<Interference> {
-    let alone = |subject: usize, step: u32| {
-        let single = models.iter().filter(|model| model.concepts.len() == 1);
-        let mut concepts = single.flat_map(|model| &model.concepts);
-        psr(concepts.find(|concept| concept.subject == subject)?, step)
+/// Every checkpoint, over all models; subjects are named by their positions.
+pub fn by_step(models: &[ModelResult]) -> Vec<AtStep> {
+    let run = |model: &ModelResult, step: u32| CapacityRun {
+        psr: model
+            .concepts
+            .iter()
+            .filter_map(|concept| Some((format!("{:02}", concept.subject), psr(concept, step)?)))
+            .collect(),
     };
-    let together = models.iter().filter(|model| model.concepts.len() > 1);
-    together
-        .flat_map(|model| CHECKPOINTS.map(|step| (model, step)))
-        .map(|(model, attack_step)| {
-            let twin = |concept: &ConceptResult| {
-                let alone = alone(concept.subject, attack_step)?;
-                Some((psr(concept, attack_step)?, alone))
-            };
-            let twins: Vec<(f64, f64)> = model.concepts.iter().filter_map(twin).collect();
-            let differences: Vec<f64> = twins.iter().map(|(psr, alone)| psr - alone).collect();
-            let (psr, psr_alone) = twins.into_iter().unzip();
-            Interference {
-                concepts: model.concepts.len(),
-                attack_step,
-                psr,
-                psr_alone,
-                change: bootstrap_mean(&differences, 0),
-            }
-        })
-        .collect()
+    let at = |attack_step| {
+        let runs: Vec<CapacityRun> = models.iter().map(|model| run(model, attack_step)).collect();
+        AtStep {
+            attack_step,
+            capacity: capacity(&runs, 0),
+        }
+    };
+    CHECKPOINTS.map(at).into()
 }
 
 fn at(concept: &ConceptResult, step: u32) -> Option<&CheckpointResult> {
@@ -86,7 +70,7 @@ pub fn page(models: &[ModelResult], names: &[String], base_sha256: &str) -> Stri
     for step in CHECKPOINTS {
         table(&mut html, models, names, step);
     }
-    changes(&mut html, &interference(models));
+    losses(&mut html, &by_step(models));
     html.push_str("</main></body></html>\n");
     html
 }
@@ -145,30 +129,39 @@ fn row(html: &mut String, name: &str, concepts: &[&ConceptResult], subjects: usi
     html.push_str("</tr>");
 }
 
-fn changes(html: &mut String, rows: &[Interference]) {
+fn losses(html: &mut String, steps: &[AtStep]) {
     html.push_str(
-        "<h2>Together minus alone</h2><p>Mean change of PSR over the model's subjects, with subjects resampled; the \
-         gate allows ten concepts a loss of .05.</p><div class=\"wide\"><table><thead><tr><th scope=\"col\">Concepts\
-         </th><th scope=\"col\">Attack steps</th><th scope=\"col\">PSR</th><th scope=\"col\">Alone</th>\
-         <th scope=\"col\">Change</th></tr></thead><tbody>",
+        "<h2>Together beside alone</h2><p>PSR alone minus PSR together, mean over the model's subjects, with subjects \
+         resampled; the gate allows ten concepts a loss of .05.</p><div class=\"wide\"><table><thead><tr>\
+         <th scope=\"col\">Concepts</th><th scope=\"col\">Attack steps</th><th scope=\"col\">PSR</th>\
+         <th scope=\"col\">Loss</th></tr></thead><tbody>",
     );
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-    for row in rows {
-        let _ = write!(
-            html,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{:.2}</td><td>{:.2}</td><td>{:+.3} <small>[{:+.3}, {:+.3}], n \
-             = {}</small></td></tr>",
-            row.concepts,
-            row.attack_step,
-            mean(&row.psr),
-            mean(&row.psr_alone),
-            row.change.value,
-            row.change.low,
-            row.change.high,
-            row.change.n
-        );
+    for step in steps {
+        let levels = step.capacity.levels.iter();
+        for level in levels.filter(|level| level.concepts > 1) {
+            let _ = write!(
+                html,
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{:.2}</td><td>{}</td></tr>",
+                level.concepts,
+                step.attack_step,
+                level.psr,
+                loss(level),
+            );
+        }
     }
     html.push_str("</tbody></table></div>");
+}
+
+fn loss(level: &CapacityLevel) -> String {
+    level.loss.map_or_else(
+        || "not measured".to_owned(),
+        |loss| {
+            format!(
+                "{:+.3} <small>[{:+.3}, {:+.3}], n = {}</small>",
+                loss.value, loss.low, loss.high, loss.n
+            )
+        },
+    )
 }
 
 #[cfg(test)]
@@ -216,12 +209,16 @@ mod tests {
 
     #[test]
     fn every_subject_is_compared_with_itself_alone() {
-        let rows = interference(&models());
-        assert_eq!(rows.len(), CHECKPOINTS.len());
-        assert_eq!(rows[0].psr_alone, [1.0, 0.5]);
-        assert_eq!(rows[0].psr, [0.75, 0.5]);
-        assert!((rows[0].change.value + 0.125).abs() < 1e-12);
-        assert_eq!(rows[0].change.n, 2);
+        let steps = by_step(&models());
+        assert_eq!(steps.len(), CHECKPOINTS.len());
+        let level = steps[0].capacity.level(2).unwrap();
+        assert!((level.psr - 0.625).abs() < 1e-12);
+        let loss = level.loss.unwrap();
+        assert!((loss.value - 0.125).abs() < 1e-12);
+        assert_eq!(loss.n, 2);
+        let alone = &steps[0].capacity.interference;
+        assert_eq!(alone[0][1], Some(0.25), "the dog by the cat's company");
+        assert_eq!(alone[1][0], Some(0.0));
     }
 
     #[test]

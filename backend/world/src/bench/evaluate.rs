@@ -10,11 +10,13 @@ use candle_core::{DType, Device};
 use diffusion::pipeline::Pipeline;
 use diffusion::weights::Weights;
 use eval::gallery::references;
+use eval::matrix::settings;
+use persguard::prompt::openings;
 use persguard::{Commitment, Pools, ProtectOptions};
 use shared::attack::{AttackRecipe, ImageMode, TemplateMode};
 use shared::canonical;
 use shared::job::{Action, Concept, Injection, JobSpec, SubjectKind};
-use shared::matrix::{Available, MatrixInputs, MatrixSettings, PlanRequest, Texts, Tier, Words};
+use shared::matrix::{Available, MatrixInputs, PlanRequest, Texts, Tier, Words};
 use shared::objective::Objective;
 use shared::{ModelId, SetId};
 
@@ -162,12 +164,6 @@ pub fn request(
     let opened = &protected.commitment;
     let is_natural = |word: &&String| names::NATURAL_FREE.contains(&word.as_str());
     let own = &protected.spec.concepts[0];
-    let templates = |templates: &[persguard::prompt::Template]| -> Vec<String> {
-        templates
-            .iter()
-            .map(|template| template.opening().to_owned())
-            .collect()
-    };
     PlanRequest {
         tier,
         recipes: recipes.collect(),
@@ -195,14 +191,7 @@ pub fn request(
                 .collect(),
         },
         seeds: vec![1, 2, 3],
-        settings: MatrixSettings {
-            pictures,
-            class_pictures: 24,
-            threshold_pictures: 32,
-            sampling_steps: 10,
-            guidance_scale: 3.0,
-            sampler: "dpm_solver".to_owned(),
-        },
+        settings: settings(pictures),
         inputs: MatrixInputs {
             base_sha256: base_sha256(),
             base_files: base_files(),
@@ -211,7 +200,7 @@ pub fn request(
             encoder_sha256: canonical::sha256_hex(demo::encoder()),
             objective: own.objective.clone(),
             texts: Texts {
-                templates: templates(&pools.templates.trained),
+                templates: openings(&pools.templates.trained),
                 held_out_templates: opened.templates.clone(),
                 captions: caption::everyday(),
             },

@@ -11,6 +11,7 @@ use super::clean::CleanArms;
 use super::matrix::Unit;
 use super::quality::Twins;
 use super::unit::{self, Bench, Models, UnitResult};
+use super::workers::in_workers;
 use crate::file;
 use crate::lock::lock;
 
@@ -66,7 +67,6 @@ pub fn run(
     };
     done.iter().flatten().for_each(|result| queue.took(result));
     let results = Mutex::new(done);
-    let failure = Mutex::new(None);
     let work = || -> anyhow::Result<()> {
         while let Some(at) = queue.next(units) {
             let directory = settings.out.join(units[at].directory());
@@ -81,24 +81,8 @@ pub fn run(
         }
         Ok(())
     };
-    std::thread::scope(|scope| {
-        for _ in 0..settings.workers.max(1) {
-            scope.spawn(|| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-                let ended = pool
-                    .map_err(anyhow::Error::from)
-                    .and_then(|pool| pool.install(work));
-                if let Err(error) = ended {
-                    lock(&queue.waiting).clear();
-                    lock(&failure).get_or_insert(error);
-                }
-            });
-        }
-    });
-    match failure.into_inner().ok().flatten() {
-        Some(error) => Err(error),
-        None => Ok(lock(&results).iter().flatten().cloned().collect()),
-    }
+    in_workers(settings.workers, &work, &|| lock(&queue.waiting).clear())?;
+    Ok(lock(&results).iter().flatten().cloned().collect())
 }
 
 struct Queue {

@@ -22,7 +22,7 @@ use world::train::gate::{Accuracy, Prompt};
 use world::train::{batch, sampling};
 
 use super::competence::{Subjects, concept, look, victims};
-use super::{embedded, pool, say};
+use super::{Embedded, pool, say};
 
 /// Class-only pictures of the clean base that set the hit threshold, and class images of prior preservation.
 const CLASS_PICTURES: usize = 48;
@@ -73,8 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn run_in_pool(arguments: &Arguments) -> anyhow::Result<()> {
-    let encoder = Encoder::load(demo::encoder())?;
-    let pipeline = Pipeline::from_files(&embedded(), &Device::Cpu)?;
+    let Embedded {
+        pipeline, encoder, ..
+    } = Embedded::load()?;
     let recipes = recipes(arguments)?;
     for (name, identity, pixels) in victims(arguments.subjects, arguments.count)? {
         let victim = Victim::new(&pipeline, (&name, identity, &pixels), arguments)?;

@@ -4,11 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
-use diffusion::pipeline::Pipeline;
-use eval::encoder::Encoder;
-use sha2::{Digest, Sha256};
-use shared::job::{Attackers, Budget, Mode};
+use shared::canonical::sha256_hex;
+use shared::job::{Attackers, Budget, Injection, Mode};
 use world::attributes::Class;
 use world::bench::matrix::{Part, units};
 use world::bench::page::{self, Content};
@@ -20,7 +17,7 @@ use world::seeds::Split;
 use world::train::gate::{self, Prompt};
 use world::train::sampling;
 
-use super::{embedded, say};
+use super::{Embedded, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -54,16 +51,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let start = Instant::now();
     let budget = minutes(arguments.budget)?;
     fs::create_dir_all(&arguments.out)?;
-    let files = embedded();
-    let pipeline = Pipeline::from_files(&files, &Device::Cpu)?;
-    let encoder = Encoder::load(demo::encoder())?;
-    let models = Models {
-        pipeline: &pipeline,
-        encoder: &encoder,
-    };
-    let unet = &files["unet/diffusion_pytorch_model.safetensors"];
-    let base_sha256 = hex::encode(Sha256::digest(unet));
-    let base = base(arguments, models, &base_sha256)?;
+    let embedded = Embedded::load()?;
+    let models = embedded.models();
+    let base = base(arguments, models, &embedded.base_sha256)?;
     say(format!(
         "base model: class={:.3} tint={:.3} accessory={:.3} background={:.3} diversity={:.3} n={}",
         base.class, base.tint, base.accessory, base.background, base.diversity, base.n
@@ -77,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         out: arguments.out.clone(),
     };
     let results = results(&settings, arguments.only_page, arguments.budget, models)?;
-    report(arguments, &base, &results, &base_sha256)
+    report(arguments, &base, &results, &embedded.base_sha256)
 }
 
 /// Runs what is missing, or takes what is finished; at least one result.
@@ -119,10 +109,18 @@ pub(super) fn mode(name: &str) -> Result<Mode, String> {
     })
 }
 
+/// How a mode protects with the demo's settings.
+pub(super) fn injection(mode: Mode) -> Injection {
+    match mode {
+        Mode::Paper => Injection::default(),
+        Mode::Trajectory { budget, .. } => Injection::ahead(budget),
+    }
+}
+
 /// SHA-256 of this program, which holds the method, the judge and the models: other bits, other results.
 pub(super) fn program() -> anyhow::Result<String> {
     let bytes = fs::read(std::env::current_exe()?)?;
-    Ok(hex::encode(Sha256::digest(bytes)))
+    Ok(sha256_hex(&bytes))
 }
 
 fn tell(result: &UnitResult) -> anyhow::Result<()> {

@@ -3,19 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 
-use candle_core::Device;
-use diffusion::pipeline::Pipeline;
-use eval::encoder::Encoder;
-use sha2::{Digest, Sha256};
 use shared::job::{Injection, Mode};
-use world::bench::capacity::{self, CHECKPOINTS, ModelResult, Settings};
-use world::bench::capacity_page::{interference, page};
+use world::bench::capacity::{self, ModelResult, Settings};
+use world::bench::capacity_page::{by_step, page};
 use world::bench::matrix::{Part, SUBJECTS, Unit, units};
-use world::bench::unit::Models;
 use world::file;
 
-use super::bench::{mode, program};
-use super::{embedded, say};
+use super::bench::{injection, mode, program};
+use super::{Embedded, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -48,33 +43,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "--subjects takes 1 to {SUBJECTS}"
     );
     fs::create_dir_all(&arguments.out)?;
-    let files = embedded();
-    let pipeline = Pipeline::from_files(&files, &Device::Cpu)?;
-    let encoder = Encoder::load(demo::encoder())?;
-    let models = Models {
-        pipeline: &pipeline,
-        encoder: &encoder,
-    };
+    let embedded = Embedded::load()?;
+    let models = embedded.models();
     let settings = settings(arguments);
     let results = capacity::run(&settings, models, &program()?, &tell)?;
-    let unet = &files["unet/diffusion_pytorch_model.safetensors"];
-    let base_sha256 = hex::encode(Sha256::digest(unet));
-    write(&settings, &results, &base_sha256)?;
+    write(&settings, &results, &embedded.base_sha256)?;
     Ok(say(read_out(&results))?)
 }
 
 fn settings(arguments: &Arguments) -> Settings {
-    let base = match arguments.mode {
-        Mode::Paper => Injection::default(),
-        Mode::Trajectory { budget, .. } => Injection::ahead(budget),
-    };
     Settings {
         // The mode given here does not matter: all are protected as `injection` says.
         units: units(arguments.part, Mode::Paper)[..arguments.subjects].to_vec(),
         sizes: arguments.sizes.clone(),
         injection: Injection {
             steps: arguments.steps,
-            ..base
+            ..injection(arguments.mode)
         },
         workers: arguments.workers,
         out: arguments.out.clone(),
@@ -102,7 +86,7 @@ fn write(settings: &Settings, results: &[ModelResult], base_sha256: &str) -> any
     let all = serde_json::json!({
         "benchmark": "capacity",
         "base_sha256": base_sha256,
-        "interference": interference(results),
+        "steps": by_step(results),
         "models": results,
     });
     let json = settings.out.join("capacity.json");
@@ -125,19 +109,14 @@ fn name(unit: &Unit) -> String {
 
 /// What the largest model loses at each checkpoint.
 fn read_out(results: &[ModelResult]) -> String {
-    let rows = interference(results);
-    let most = rows
-        .iter()
-        .map(|row| row.concepts)
-        .max()
-        .unwrap_or_default();
-    let changes: Vec<String> = CHECKPOINTS
+    let steps = by_step(results);
+    let levels = steps.iter().flat_map(|step| &step.capacity.levels);
+    let most = levels.map(|level| level.concepts).max().unwrap_or_default();
+    let changes: Vec<String> = steps
         .iter()
         .filter_map(|step| {
-            let row = rows
-                .iter()
-                .find(|row| row.concepts == most && row.attack_step == *step)?;
-            Some(format!("change_{step}={:+.3}", row.change.value))
+            let loss = step.capacity.level(most)?.loss?;
+            Some(format!("change_{}={:+.3}", step.attack_step, -loss.value))
         })
         .collect();
     format!("concepts={most} {}", changes.join(" "))

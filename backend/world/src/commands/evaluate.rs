@@ -5,15 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use candle_core::Device;
 use diffusion::pipeline::Pipeline;
 use eval::attack::recipe::built_in;
-use eval::encoder::Encoder;
 use eval::matrix::{self, AuditPrompts, Finished, Folder, Sets, Stage};
 use eval::page::{self, Content};
 use shared::Timestamp;
 use shared::certificate::{self, Certificate, HeldOut, KIND, Software};
-use shared::job::{Injection, Mode};
+use shared::job::Mode;
 use shared::matrix::{Cell, CellResult, MatrixReport, Plan, Tier};
 use shared::revocation::SigningKeys;
 use shared::signed::StatementKey;
@@ -21,8 +19,8 @@ use world::bench::cast::{Cast, cast};
 use world::bench::evaluate::{self, Protected};
 use world::file;
 
-use super::bench::{minutes, mode, program};
-use super::{embedded, say};
+use super::bench::{injection, minutes, mode, program};
+use super::{Embedded, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -63,8 +61,9 @@ fn tier(name: &str) -> Result<Tier, String> {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     fs::create_dir_all(&arguments.out)?;
-    let pipeline = Pipeline::from_files(&embedded(), &Device::Cpu)?;
-    let encoder = Encoder::load(demo::encoder())?;
+    let Embedded {
+        pipeline, encoder, ..
+    } = Embedded::load()?;
     let start = Instant::now();
     let protected = protected(arguments, &pipeline)?;
     say(format!(
@@ -118,14 +117,7 @@ fn protected(arguments: &Arguments, pipeline: &Pipeline) -> anyhow::Result<Prote
         return Protected::load(weights, opened, serde_json::from_slice(&fs::read(spec)?)?);
     }
     say("protecting the demo's subject")?;
-    let injection = match arguments.mode {
-        Mode::Trajectory { budget, .. } => Injection::ahead(budget),
-        mode @ Mode::Paper => Injection {
-            mode,
-            ..Injection::default()
-        },
-    };
-    let spec = evaluate::spec(injection, 1);
+    let spec = evaluate::spec(injection(arguments.mode), 1);
     diffusion::in_pool(|| Protected::train(pipeline, spec, &program()?, &arguments.out))
 }
 
@@ -177,27 +169,16 @@ fn attack(
     Ok(matrix::merge(&plan, &results, audit, planned))
 }
 
-/// The smoke tier draws too few pictures for the gate on specificity: it stays not measured.
 fn audit_prompts(
     stage: &Stage<'_>,
     headline: &Cell,
-    (mut identifiers, looks_ahead): (Vec<String>, bool),
+    (identifiers, looks_ahead): (Vec<String>, bool),
 ) -> AuditPrompts {
     let subject = stage.plan.subject(headline);
     let free = |class: &&&str| **class != subject.class_name && **class != demo::TARGET;
-    let is_smoke = stage.plan.tier == Tier::Smoke;
-    identifiers.truncate(if is_smoke { 3 } else { usize::MAX });
-    AuditPrompts {
-        captions: stage.plan.inputs.texts.captions.clone(),
-        other_classes: demo::CLASSES
-            .iter()
-            .filter(free)
-            .map(|class| (*class).to_owned())
-            .collect(),
-        identifiers,
-        pictures: if is_smoke { (16, 5) } else { (100, 8) },
-        looks_ahead,
-    }
+    let other_classes = demo::CLASSES.iter().filter(free);
+    let other_classes = other_classes.map(|class| (*class).to_owned()).collect();
+    AuditPrompts::of_tier(stage.plan, other_classes, identifiers, looks_ahead)
 }
 
 /// Results pass through the judge's error type, which has none for a broken pipe: nobody is told then.

@@ -4,19 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use candle_core::Device;
-use diffusion::pipeline::Pipeline;
-use eval::encoder::Encoder;
-use sha2::{Digest, Sha256};
 use world::bench::matrix::Unit;
 use world::bench::rows::{self, Row, RowSummary};
 use world::bench::rows_page::{self, Content};
 use world::bench::run::Settings;
-use world::bench::unit::{Models, UnitResult};
+use world::bench::unit::UnitResult;
 use world::file;
 
 use super::bench::{minutes, results};
-use super::{embedded, say};
+use super::{Embedded, say};
 
 /// What both are told.
 #[derive(clap::Args)]
@@ -67,13 +63,8 @@ pub(super) fn run(table: &Table<'_>, options: &Options) -> anyhow::Result<Found>
         .clone()
         .unwrap_or_else(|| Path::new("target/bench").join(table.name));
     fs::create_dir_all(&out)?;
-    let files = embedded();
-    let pipeline = Pipeline::from_files(&files, &Device::Cpu)?;
-    let encoder = Encoder::load(demo::encoder())?;
-    let models = Models {
-        pipeline: &pipeline,
-        encoder: &encoder,
-    };
+    let embedded = Embedded::load()?;
+    let models = embedded.models();
     let settings = Settings {
         units: table.units.clone(),
         quality: true,
@@ -84,14 +75,7 @@ pub(super) fn run(table: &Table<'_>, options: &Options) -> anyhow::Result<Found>
     };
     let results = results(&settings, options.only_page, options.budget, models)?;
     let rows = rows::summaries(&table.rows, &results);
-    let unet = &files["unet/diffusion_pytorch_model.safetensors"];
-    write(
-        table,
-        &out,
-        &rows,
-        &results,
-        &hex::encode(Sha256::digest(unet)),
-    )?;
+    write(table, &out, &rows, &results, &embedded.base_sha256)?;
     let shares: Vec<f64> = results.iter().map(|result| result.overhead_share).collect();
     Ok(Found {
         rows,

@@ -1,16 +1,15 @@
 //! The plan of a study: built-in and own recipes, the model's words, the job's hashes. Refuses recipes that need what
 //! did not come along.
 
-use eval::{EvaluateOptions, attack::recipe};
+use eval::{attack::recipe, matrix::settings};
 use shared::{
     attack::{AttackRecipe, ImageMode, TemplateMode},
-    matrix::{Available, MatrixInputs, MatrixSettings, Plan, PlanRequest, Tier},
+    matrix::{Available, MatrixInputs, Plan, PlanRequest, Tier},
     study::StudyOrder,
 };
 
 use super::{
     super::{Halt, Job, bad_input},
-    count,
     setup::{Setup, base_files},
 };
 
@@ -24,7 +23,6 @@ impl Setup {
     pub(super) fn plan(&self, job: &Job<'_>, order: &StudyOrder) -> Result<Plan, Halt> {
         let spec = &job.assignment.spec;
         let available = self.available();
-        let options = EvaluateOptions::default();
         let request = PlanRequest {
             tier: order.request.tier,
             recipes: recipes(order, &available, &spec.evaluation.checkpoints),
@@ -33,14 +31,7 @@ impl Setup {
             seeds: (0..SEEDS)
                 .map(|round| spec.seed.wrapping_add(round))
                 .collect(),
-            settings: MatrixSettings {
-                pictures: spec.evaluation.images_per_arm,
-                class_pictures: count(options.class_images),
-                threshold_pictures: count(options.threshold_images),
-                sampling_steps: count(options.sampling.steps),
-                guidance_scale: options.sampling.guidance_scale,
-                sampler: "dpm_solver".to_owned(),
-            },
+            settings: settings(spec.evaluation.images_per_arm),
             inputs: MatrixInputs {
                 base_sha256: job.assignment.clean_sha256.clone(),
                 base_files: base_files(job)?,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 use candle_core::{DType, Device, Tensor};
 use diffusion::{inspect::hash_files, pipeline::Pipeline, weights::Weights};
 use eval::{Encoder, matrix::Person};
-use persguard::prompt::Template;
+use persguard::prompt::openings;
 use shared::{
     canonical,
     certificate::references_root,
@@ -209,10 +209,6 @@ fn words(job: &Job<'_>, concept: &Concept) -> Result<(Words, Texts), Halt> {
     let others = |words: Vec<String>| -> Vec<String> {
         let other = |word: &String| *word != concept.identifier;
         words.into_iter().filter(other).collect()
-    };
-    let openings = |templates: &[Template]| -> Vec<String> {
-        let opening = |template: &Template| template.opening().to_owned();
-        templates.iter().map(opening).collect()
     };
     let words = Words {
         same: concept.identifier.clone(),
