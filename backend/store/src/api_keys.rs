@@ -1,15 +1,14 @@
 //! Keys for integrations, kept by the hash of their secret.
 
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use shared::{ApiKeyId, OrganisationId, Timestamp, UserId, api_key::Scope, limits::MAX_API_KEYS};
 
 use crate::{
     Error, Store,
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::api_key::{Column, Entity, Model},
     organisations,
     text::{from_json, to_json},
@@ -142,13 +141,8 @@ impl Store {
         after: Option<ApiKeyId>,
         limit: u64,
     ) -> Result<Vec<ApiKeyRecord>, Error> {
-        let mut query = owned(organisation);
-        if let Some(after) = after {
-            query = query.filter(Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(Column::Id)
-            .limit(limit)
+        let query = owned(organisation);
+        let rows = page(query, Column::Id, after.map(ApiKeyId::uuid), limit)
             .all(&self.reader)
             .await?;
         rows.into_iter().map(ApiKeyRecord::try_from).collect()

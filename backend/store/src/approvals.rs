@@ -1,7 +1,7 @@
 //! Consent of a second person to a release, bound to the weights that it is for.
 
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use shared::{
@@ -13,7 +13,7 @@ use shared::{
 use crate::{
     Error, Store,
     audit::{self, Deed},
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::approval::{Column, Entity, Model},
     text::{from_json, from_name, to_json, to_name},
     webhooks,
@@ -147,13 +147,8 @@ impl Store {
         after: Option<ApprovalId>,
         limit: u64,
     ) -> Result<Vec<ApprovalRecord>, Error> {
-        let mut query = Entity::find().filter(visible(owner, email));
-        if let Some(after) = after {
-            query = query.filter(Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(Column::Id)
-            .limit(limit)
+        let query = Entity::find().filter(visible(owner, email));
+        let rows = page(query, Column::Id, after.map(ApprovalId::uuid), limit)
             .all(&self.reader)
             .await?;
         rows.into_iter().map(ApprovalRecord::try_from).collect()

@@ -7,7 +7,7 @@ use shared::{ArtifactId, JobId, OrganisationId, Timestamp, artifact::ArtifactKin
 
 use crate::{
     Error, Store,
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::{artifact, gallery, job},
     galleries,
     text::{from_name, number},
@@ -113,20 +113,20 @@ impl Store {
         after: Option<ArtifactId>,
         limit: u64,
     ) -> Result<Vec<ArtifactRecord>, Error> {
-        let mut query = artifact::Entity::find()
+        let query = artifact::Entity::find()
             .filter(artifact::Column::OwnerId.eq(owner.uuid()))
             .filter(artifact::Column::Kind.eq(kind.as_str()));
-        if let Some(after) = after {
-            query = query.filter(artifact::Column::Id.lt(after.uuid()));
-        }
-        query
-            .order_by_desc(artifact::Column::Id)
-            .limit(limit)
-            .all(&self.reader)
-            .await?
-            .into_iter()
-            .map(ArtifactRecord::try_from)
-            .collect()
+        page(
+            query,
+            artifact::Column::Id,
+            after.map(ArtifactId::uuid),
+            limit,
+        )
+        .all(&self.reader)
+        .await?
+        .into_iter()
+        .map(ArtifactRecord::try_from)
+        .collect()
     }
 
     /// Finds a file of this owner.

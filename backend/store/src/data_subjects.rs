@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Statement,
 };
 use shared::{
     DeletionId, ExportId, OrganisationId, Timestamp, UserId,
@@ -17,7 +16,7 @@ use shared::{
 use crate::{
     Error, Store,
     audit::{self, Deed},
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::{artifact, deletion, export, job},
     jobs::ACTIVE,
     organisations,
@@ -135,13 +134,8 @@ impl Store {
         after: Option<ExportId>,
         limit: u64,
     ) -> Result<Vec<ExportRecord>, Error> {
-        let mut query = export::Entity::find().filter(export::Column::OwnerId.eq(owner.uuid()));
-        if let Some(after) = after {
-            query = query.filter(export::Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(export::Column::Id)
-            .limit(limit)
+        let query = export::Entity::find().filter(export::Column::OwnerId.eq(owner.uuid()));
+        let rows = page(query, export::Column::Id, after.map(ExportId::uuid), limit)
             .all(&self.reader)
             .await?;
         Ok(rows.into_iter().map(ExportRecord::from).collect())

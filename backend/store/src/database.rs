@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    EntityTrait, IntoActiveModel, ModelTrait, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
+    DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use shared::Timestamp;
 use uuid::{NoContext, Uuid};
@@ -83,6 +83,20 @@ impl Store {
     pub(crate) fn is_postgres(&self) -> bool {
         self.writer.get_database_backend() == DbBackend::Postgres
     }
+}
+
+/// A page of rows from below `after`, newest first: ids rise with time.
+pub(crate) fn page<E: EntityTrait>(
+    query: Select<E>,
+    id: E::Column,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Select<E> {
+    let below = match after {
+        Some(after) => query.filter(id.lt(after)),
+        None => query,
+    };
+    below.order_by_desc(id).limit(limit)
 }
 
 /// Inserts one row with every column.

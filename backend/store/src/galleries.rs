@@ -1,8 +1,7 @@
 //! Galleries: private until their owner publishes them.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr,
 };
 use shared::{
     GalleryId, JobId, OrganisationId, SetId, Timestamp,
@@ -14,7 +13,7 @@ use shared::{
 use crate::{
     Error, Store,
     audit::{self, Deed},
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::{
         gallery::{Column, Entity, Model},
         job,
@@ -154,13 +153,8 @@ impl Store {
         after: Option<GalleryId>,
         limit: u64,
     ) -> Result<Vec<GallerySummaryRecord>, Error> {
-        let mut query = Entity::find().filter(Column::OwnerId.eq(owner.uuid()));
-        if let Some(after) = after {
-            query = query.filter(Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(Column::Id)
-            .limit(limit)
+        let query = Entity::find().filter(Column::OwnerId.eq(owner.uuid()));
+        let rows = page(query, Column::Id, after.map(GalleryId::uuid), limit)
             .all(&self.reader)
             .await?;
         rows.into_iter()

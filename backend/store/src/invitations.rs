@@ -1,14 +1,14 @@
 //! Invitations: a letter with a token, accepted by the account whose address it went to.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter, QuerySelect,
     sea_query::LockType,
 };
 use shared::{InvitationId, OrganisationId, Timestamp, UserId, limits::MAX_MEMBERS, role::Role};
 
 use crate::{
     Error, NewEmail, Store,
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     emails,
     entity::{
         invitation::{Column, Entity, Model},
@@ -132,13 +132,8 @@ impl Store {
         after: Option<InvitationId>,
         limit: u64,
     ) -> Result<Vec<InvitationRecord>, Error> {
-        let mut query = owned(organisation);
-        if let Some(after) = after {
-            query = query.filter(Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(Column::Id)
-            .limit(limit)
+        let query = owned(organisation);
+        let rows = page(query, Column::Id, after.map(InvitationId::uuid), limit)
             .all(&self.reader)
             .await?;
         rows.into_iter().map(InvitationRecord::try_from).collect()

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    QueryTrait,
     sea_query::{Expr, LockType, SelectStatement},
 };
 use shared::{
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     Error, Store,
     audit::{self, Deed},
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::notice::{Column, Entity, Model},
     text::{from_name, number, to_name},
     webhooks,
@@ -193,12 +193,7 @@ impl Store {
         if let Some(status) = status {
             query = query.filter(Column::Status.eq(to_name("notice status", &status)?));
         }
-        if let Some(after) = after {
-            query = query.filter(Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(Column::Id)
-            .limit(limit)
+        let rows = page(query, Column::Id, after.map(NoticeId::uuid), limit)
             .all(&self.reader)
             .await?;
         rows.into_iter().map(NoticeRecord::try_from).collect()

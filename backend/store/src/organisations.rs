@@ -3,8 +3,7 @@
 //! There is always exactly one owner: roles that are given exclude it, and a transfer moves it.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use shared::{
@@ -16,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Store,
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::{
         api_key, invitation, membership, organisation, protected_set, refresh_token, session, user,
     },
@@ -224,16 +223,16 @@ impl Store {
         after: Option<OrganisationId>,
         limit: u64,
     ) -> Result<Vec<(OrganisationRecord, Role)>, Error> {
-        let mut query = of(user.uuid());
-        if let Some(after) = after {
-            query = query.filter(membership::Column::OrganisationId.lt(after.uuid()));
-        }
-        let rows = query
-            .find_also_related(organisation::Entity)
-            .order_by_desc(membership::Column::OrganisationId)
-            .limit(limit)
-            .all(&self.reader)
-            .await?;
+        let query = of(user.uuid());
+        let rows = page(
+            query,
+            membership::Column::OrganisationId,
+            after.map(OrganisationId::uuid),
+            limit,
+        )
+        .find_also_related(organisation::Entity)
+        .all(&self.reader)
+        .await?;
         rows.into_iter()
             .filter_map(|(row, found)| found.map(|found| (row, found)))
             .map(|(row, found)| Ok((found.into(), from_name("role", &row.role)?)))
@@ -299,16 +298,16 @@ impl Store {
         after: Option<UserId>,
         limit: u64,
     ) -> Result<Vec<MemberRecord>, Error> {
-        let mut query = members(organisation.uuid());
-        if let Some(after) = after {
-            query = query.filter(membership::Column::UserId.lt(after.uuid()));
-        }
-        let rows = query
-            .find_also_related(user::Entity)
-            .order_by_desc(membership::Column::UserId)
-            .limit(limit)
-            .all(&self.reader)
-            .await?;
+        let query = members(organisation.uuid());
+        let rows = page(
+            query,
+            membership::Column::UserId,
+            after.map(UserId::uuid),
+            limit,
+        )
+        .find_also_related(user::Entity)
+        .all(&self.reader)
+        .await?;
         rows.into_iter().map(member).collect()
     }
 

@@ -1,8 +1,7 @@
 //! Patches: the owners' own pictures that patterns show.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, PaginatorTrait, QueryFilter, QuerySelect,
 };
 use shared::{
     OrganisationId, PatchId, Timestamp,
@@ -13,7 +12,7 @@ use shared::{
 use crate::{
     Error, Store,
     audit::{self, Deed},
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::{
         job,
         patch::{Column, Entity, Model},
@@ -166,13 +165,8 @@ impl Store {
         after: Option<PatchId>,
         limit: u64,
     ) -> Result<Vec<PatchRecord>, Error> {
-        let mut query = owned(owner);
-        if let Some(after) = after {
-            query = query.filter(Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(Column::Id)
-            .limit(limit)
+        let query = owned(owner);
+        let rows = page(query, Column::Id, after.map(PatchId::uuid), limit)
             .all(&self.reader)
             .await?;
         rows.into_iter().map(PatchRecord::try_from).collect()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use shared::{
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     Error, Store,
     audit::{self, Deed},
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::{image, protected_set},
     text::{from_json_opt, from_name, to_json},
 };
@@ -148,16 +148,16 @@ impl Store {
         after: Option<SetId>,
         limit: u64,
     ) -> Result<Vec<SetRecord>, Error> {
-        let mut query =
+        let query =
             protected_set::Entity::find().filter(protected_set::Column::OwnerId.eq(owner.uuid()));
-        if let Some(after) = after {
-            query = query.filter(protected_set::Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(protected_set::Column::Id)
-            .limit(limit)
-            .all(&self.reader)
-            .await?;
+        let rows = page(
+            query,
+            protected_set::Column::Id,
+            after.map(SetId::uuid),
+            limit,
+        )
+        .all(&self.reader)
+        .await?;
         rows.into_iter().map(SetRecord::try_from).collect()
     }
 

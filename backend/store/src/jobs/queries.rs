@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::JobRecord;
 use crate::{
     Error, Store,
+    database::page,
     entity::{gallery, job, job_event},
     text::{from_json, number, to_name},
 };
@@ -31,13 +32,8 @@ impl Store {
         after: Option<JobId>,
         limit: u64,
     ) -> Result<Vec<JobRecord>, Error> {
-        let mut query = owned(owner);
-        if let Some(after) = after {
-            query = query.filter(job::Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(job::Column::Id)
-            .limit(limit)
+        let query = owned(owner);
+        let rows = page(query, job::Column::Id, after.map(JobId::uuid), limit)
             .all(&self.reader)
             .await?;
         let jobs: Result<Vec<_>, _> = rows.into_iter().map(JobRecord::try_from).collect();

@@ -3,8 +3,7 @@
 //! Owns the rule that a study is put together once, after its last cell. Refuses to know what cells are.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Query,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Query,
 };
 use shared::{
     JobId, OrganisationId, Timestamp,
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::{
     Error, Store,
+    database::page,
     entity::job,
     text::{from_json, to_name},
 };
@@ -69,16 +69,11 @@ impl Store {
             .from(job::Entity)
             .and_where(job::Column::Kind.eq(to_name("job kind", &JobKind::Protect)?))
             .to_owned();
-        let mut query = job::Entity::find()
+        let query = job::Entity::find()
             .filter(job::Column::OwnerId.eq(owner.uuid()))
             .filter(job::Column::Kind.eq(study_kind()?))
             .filter(job::Column::ParentId.in_subquery(protect));
-        if let Some(after) = after {
-            query = query.filter(job::Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(job::Column::Id)
-            .limit(limit)
+        let rows = page(query, job::Column::Id, after.map(JobId::uuid), limit)
             .all(&self.reader)
             .await?;
         rows.into_iter().map(JobRecord::try_from).collect()

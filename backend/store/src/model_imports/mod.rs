@@ -18,7 +18,7 @@ pub use record::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImp
 use crate::{
     Error, Store,
     audit::{self, Deed},
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::{base_model, model_import, model_import_file},
     organisations,
     text::{number, to_name},
@@ -124,16 +124,16 @@ impl Store {
         after: Option<ImportId>,
         limit: u64,
     ) -> Result<Vec<ModelImportRecord>, Error> {
-        let mut query =
+        let query =
             model_import::Entity::find().filter(model_import::Column::OwnerId.eq(owner.uuid()));
-        if let Some(after) = after {
-            query = query.filter(model_import::Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(model_import::Column::Id)
-            .limit(limit)
-            .all(&self.reader)
-            .await?;
+        let rows = page(
+            query,
+            model_import::Column::Id,
+            after.map(ImportId::uuid),
+            limit,
+        )
+        .all(&self.reader)
+        .await?;
         rows.into_iter().map(ModelImportRecord::try_from).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use shared::{
     DeliveryId, EventId, OrganisationId, Timestamp, WebhookId,
     webhook::{Delivery, DeliveryAttempt, EventData, EventType},
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{insert_delivery, insert_event, lock};
 use crate::{
     Error, Store,
+    database::page,
     entity::{webhook_attempt, webhook_delivery, webhook_event},
     text::{from_name, number},
 };
@@ -47,15 +48,15 @@ impl Store {
         after: Option<DeliveryId>,
         limit: u64,
     ) -> Result<Vec<DeliveryRecord>, Error> {
-        let mut query = owned(owner, webhook);
-        if let Some(after) = after {
-            query = query.filter(webhook_delivery::Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(webhook_delivery::Column::Id)
-            .limit(limit)
-            .all(&self.reader)
-            .await?;
+        let query = owned(owner, webhook);
+        let rows = page(
+            query,
+            webhook_delivery::Column::Id,
+            after.map(DeliveryId::uuid),
+            limit,
+        )
+        .all(&self.reader)
+        .await?;
         self.complete_deliveries(rows).await
     }
 

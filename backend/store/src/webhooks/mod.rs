@@ -4,7 +4,7 @@
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, ModelTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
+    QueryFilter, QuerySelect, sea_query::LockType,
 };
 use shared::{
     EventId, OrganisationId, Timestamp, WebhookId,
@@ -14,7 +14,7 @@ use shared::{
 use crate::{
     Error, Store,
     audit::{self, Deed},
-    database::{insert, new_uuid},
+    database::{insert, new_uuid, page},
     entity::{webhook, webhook_delivery, webhook_event},
     organisations,
     text::{from_json, from_name, number, to_json, to_name},
@@ -267,15 +267,15 @@ impl Store {
         after: Option<WebhookId>,
         limit: u64,
     ) -> Result<Vec<WebhookRecord>, Error> {
-        let mut query = owned(owner);
-        if let Some(after) = after {
-            query = query.filter(webhook::Column::Id.lt(after.uuid()));
-        }
-        let rows = query
-            .order_by_desc(webhook::Column::Id)
-            .limit(limit)
-            .all(&self.reader)
-            .await?;
+        let query = owned(owner);
+        let rows = page(
+            query,
+            webhook::Column::Id,
+            after.map(WebhookId::uuid),
+            limit,
+        )
+        .all(&self.reader)
+        .await?;
         rows.into_iter().map(WebhookRecord::try_from).collect()
     }
 
