@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRequestParts, Request},
     http::{HeaderMap, request::Parts},
 };
 use shared::api_key::AddressBlock;
@@ -21,6 +21,12 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
         let known = parts.extensions.get().copied();
         known.ok_or_else(|| Error::internal("the request passed no door"))
     }
+}
+
+/// The address that was found out for a request before; unspecified where nobody did.
+pub(crate) fn found(request: &Request) -> IpAddr {
+    let known = request.extensions().get::<ClientAddress>();
+    known.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |known| known.0)
 }
 
 /// The address of a request's client.

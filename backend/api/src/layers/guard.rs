@@ -3,10 +3,10 @@
 //! A route without a rule answers nobody. What handlers learn of the caller stands in the request's
 //! extensions, put there here and nowhere else.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
-    extract::{ConnectInfo, MatchedPath, Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -46,12 +46,9 @@ enum Caller {
 }
 
 /// Admits the request or says why not; every answer tells how much room is left.
-pub(crate) async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
     let app = &door.app;
-    let address = client::address(app, peer(&request), request.headers());
-    request
-        .extensions_mut()
-        .insert(client::ClientAddress(address));
+    let address = client::found(&request);
     let rule = match rule(&door, &request) {
         Ok(Some(rule)) => rule,
         // Nothing is served here, or not by this method: the router says so.
@@ -91,22 +88,17 @@ pub(crate) async fn admit(State(door): State<Door>, mut request: Request, next: 
     limits::tell(response, &room, unchanged)
 }
 
-fn peer(request: &Request) -> Option<SocketAddr> {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    peer.map(|peer| peer.0)
-}
-
 fn rule(door: &Door, request: &Request) -> Result<Option<&'static Rule>, Error> {
     let Some(path) = request.extensions().get::<MatchedPath>() else {
         return Ok(None);
     };
     let found = policy::find(request.method(), path.as_str());
-    let place = (request.method().to_string(), path.as_str().to_owned());
-    if found.is_none() && door.served.contains(&place) {
-        return Err(Error::Internal(format!(
-            "no rule for {} {}",
-            place.0, place.1
-        )));
+    if found.is_none() {
+        let place = (request.method().to_string(), path.as_str().to_owned());
+        if door.served.contains(&place) {
+            let (method, path) = place;
+            return Err(Error::Internal(format!("no rule for {method} {path}")));
+        }
     }
     Ok(found)
 }
@@ -118,86 +110,47 @@ async fn find_caller(
     headers: &HeaderMap,
     path: &str,
 ) -> Result<Caller, Error> {
-    let named = || named_organisation(headers);
     match rule.access {
-        Access::Public => Ok(Caller::Anyone),
+        Access::Public => return Ok(Caller::Anyone),
         Access::Node => {
             principal::authenticate_node(app, shown.bearer)?;
-            Ok(Caller::Node)
+            return Ok(Caller::Node);
         }
-        Access::Visitor(scope) => {
-            let organisation = named()?;
-            match principal::authenticate(
-                app,
-                Shown {
-                    organisation,
-                    ..shown
-                },
-            )
-            .await
-            {
-                Err(Error::Unauthenticated) => Ok(Caller::Anyone),
-                other => {
-                    let caller = other?;
-                    caller.require_scope(scope)?;
-                    Ok(known(caller))
-                }
-            }
+        _ => {}
+    }
+    let by_path = matches!(rule.access, Access::Organisation(..));
+    let organisation = if by_path {
+        organisation_of_path(path)
+    } else {
+        named_organisation(headers)?
+    };
+    let shown = Shown {
+        organisation,
+        ..shown
+    };
+    let caller = match principal::authenticate(app, shown).await {
+        Err(Error::Unauthenticated) if matches!(rule.access, Access::Visitor(_)) => {
+            return Ok(Caller::Anyone);
         }
-        Access::Known | Access::Person | Access::Operator => {
-            let organisation = named()?;
-            let caller = principal::authenticate(
-                app,
-                Shown {
-                    organisation,
-                    ..shown
-                },
-            )
-            .await?;
-            if rule.access != Access::Known {
-                caller.require_person()?;
-            }
-            if rule.access == Access::Operator {
-                principal::require_operator(app, &caller).await?;
-            }
-            Ok(known(caller))
+        other => other?,
+    };
+    match rule.access {
+        Access::Public | Access::Node | Access::Known => {}
+        Access::Visitor(scope) => caller.require_scope(scope)?,
+        Access::Person => caller.require_person()?,
+        Access::Operator => {
+            caller.require_person()?;
+            principal::require_operator(app, &caller).await?;
         }
-        Access::Tenant(need, scope) => {
-            let organisation = named()?;
-            let caller = principal::authenticate(
-                app,
-                Shown {
-                    organisation,
-                    ..shown
-                },
-            )
-            .await?;
-            caller.require_scope(scope)?;
-            caller.require(need)?;
-            Ok(known(caller))
-        }
-        Access::Organisation(need, scope) => {
-            let organisation = organisation_of_path(path);
-            let caller = principal::authenticate(
-                app,
-                Shown {
-                    organisation,
-                    ..shown
-                },
-            )
-            .await?;
-            if organisation.is_none() {
+        Access::Tenant(need, scope) | Access::Organisation(need, scope) => {
+            if by_path && organisation.is_none() {
                 return Err(Error::NotFound);
             }
             caller.require_scope(scope)?;
             caller.require(need)?;
-            Ok(known(caller))
         }
     }
-}
-
-fn known(principal: Principal) -> Caller {
-    Caller::Known(Box::new(principal))
+    Ok(Caller::Known(Box::new(caller)))
 }
 
 fn named_organisation(headers: &HeaderMap) -> Result<Option<OrganisationId>, Error> {
