@@ -38,6 +38,9 @@ pub enum ArtifactKind {
 }
 
 impl ArtifactKind {
+    /// What was promised or withdrawn: no retention removes it.
+    pub const KEPT: [Self; 2] = [Self::Commitment, Self::Revocation];
+
     /// The wire and database form.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -11,8 +11,6 @@ use crate::{
 pub const MAX_EXPLANATION_CHARACTERS: usize = 5000;
 /// Hours within which a notice shall be looked at.
 pub const TRIAGE_HOURS: i64 = 24;
-/// The same for intimate images.
-pub const INTIMATE_HOURS: i64 = 48;
 
 /// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

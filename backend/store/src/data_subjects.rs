@@ -205,7 +205,7 @@ impl Store {
 
     /// Removes files of jobs that were published before a moment; what was promised or withdrawn stays.
     pub async fn delete_old_artifacts(&self, before: Timestamp) -> Result<u64, Error> {
-        let kept = [ArtifactKind::Commitment, ArtifactKind::Revocation].map(ArtifactKind::as_str);
+        let kept = ArtifactKind::KEPT.map(ArtifactKind::as_str);
         let deleted = artifact::Entity::delete_many()
             .filter(artifact::Column::CreatedAt.lt(before.milliseconds()))
             .filter(artifact::Column::Kind.is_not_in(kept))

@@ -31,10 +31,7 @@ pub(crate) fn view(app: &App, file: ArtifactRecord) -> Artifact {
 
 /// When the server removes it; what was promised or withdrawn stays.
 fn expiry(app: &App, file: &ArtifactRecord) -> Option<Timestamp> {
-    let stays = matches!(
-        file.kind,
-        ArtifactKind::Commitment | ArtifactKind::Revocation
-    );
+    let stays = ArtifactKind::KEPT.contains(&file.kind);
     let days = app.config().retention_days.filter(|_| !stays)?;
     let kept = i64::from(days) * 24 * 3_600_000;
     let end = file.created_at.milliseconds() + kept;

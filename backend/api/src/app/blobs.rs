@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use artifacts::{Delivery, Folder, Grant, Method, Object, ObjectHash, Refusal, SignedRequest};
+use serde::de::DeserializeOwned;
 use shared::{JobId, Timestamp, UploadId};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -205,6 +206,16 @@ pub(crate) async fn read(app: &App, sha256: &str, limit: u64) -> Result<Vec<u8>,
         .await
         .map_err(Error::internal)?;
     Ok(bytes)
+}
+
+/// Reads a document of this server's own that is not larger than `limit`.
+pub(crate) async fn read_json<T: DeserializeOwned>(
+    app: &App,
+    sha256: &str,
+    limit: u64,
+) -> Result<T, Error> {
+    let bytes = read(app, sha256, limit).await?;
+    serde_json::from_slice(&bytes).map_err(Error::internal)
 }
 
 /// Removes objects that no row names any more; a failure leaves them to the collector.

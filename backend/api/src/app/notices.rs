@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use shared::{
     GalleryId, JobId, NoticeId, OrganisationId, Timestamp, UserId,
     notice::{
-        CreateNotice, DecideNotice, INTIMATE_HOURS, Notice, NoticeCategory, NoticeReceipt,
-        NoticeStatus, QueuedNotice, Statement, TRIAGE_HOURS, Transparency, validate_statement,
+        CreateNotice, DecideNotice, Notice, NoticeReceipt, NoticeStatus, QueuedNotice, Statement,
+        TRIAGE_HOURS, Transparency, validate_statement,
     },
     page::Page,
 };
@@ -65,10 +65,6 @@ pub async fn create(
         return Err(Error::field("#/object", "unknown_object", detail));
     };
     let (receipt, now) = (secret::random_text(), app.now());
-    let hours = match request.category {
-        NoticeCategory::IntimateImages => INTIMATE_HOURS.min(TRIAGE_HOURS),
-        _ => TRIAGE_HOURS,
-    };
     let new = NewNotice {
         category: request.category,
         object: name,
@@ -78,7 +74,7 @@ pub async fn create(
         name: request.name.trim().to_owned(),
         email: request.email.trim().to_owned(),
         receipt_hash: hash(&receipt),
-        due_at: Timestamp::from_milliseconds(now.milliseconds() + hours * HOUR),
+        due_at: Timestamp::from_milliseconds(now.milliseconds() + TRIAGE_HOURS * HOUR),
     };
     let taken = app.store().create_notice(new, now).await?;
     Ok(NoticeReceipt {

@@ -113,11 +113,10 @@ pub async fn list(
 }
 
 async fn read(app: &App, file: ArtifactRecord) -> Result<PublishedRevocation, Error> {
-    let bytes = blobs::read(app, &file.sha256, MAX_BYTES).await?;
     Ok(PublishedRevocation {
         id: file.id,
         url: artifacts::url(file.id),
-        revocation: serde_json::from_slice(&bytes).map_err(Error::internal)?,
+        revocation: blobs::read_json(app, &file.sha256, MAX_BYTES).await?,
         created_at: file.created_at,
     })
 }

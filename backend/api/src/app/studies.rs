@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use shared::{
     JobId, OrganisationId,
     artifact::ArtifactKind,
@@ -246,14 +245,14 @@ impl Found {
         let Some(file) = file else {
             return Ok(None);
         };
-        let plan: Plan = read(app, file, MAX_PLAN_BYTES).await?;
+        let plan: Plan = blobs::read_json(app, &file.sha256, MAX_PLAN_BYTES).await?;
         let count = |cells: usize| u32::try_from(cells).unwrap_or(u32::MAX);
         let cost = files.iter().find(|file| file.name == COST);
         self.plan = Some(StudyPlan {
             cells: count(plan.cells.len()),
             kept: count(plan.kept().len()),
             cost: match cost {
-                Some(file) => read(app, file, MAX_PLAN_BYTES).await?,
+                Some(file) => blobs::read_json(app, &file.sha256, MAX_PLAN_BYTES).await?,
                 None => Cost::default(),
             },
             headline: plan.headline.clone(),
@@ -291,11 +290,13 @@ impl Found {
         for file in files {
             match file.kind {
                 ArtifactKind::MatrixCells => {
-                    let cells: Vec<CellResult> = read(app, file, MAX_PLAN_BYTES).await?;
+                    let cells: Vec<CellResult> =
+                        blobs::read_json(app, &file.sha256, MAX_PLAN_BYTES).await?;
                     self.cells.extend(cells);
                 }
                 ArtifactKind::MatrixReport => {
-                    let output: StudyOutput = read(app, file, MAX_REPORT_BYTES).await?;
+                    let output: StudyOutput =
+                        blobs::read_json(app, &file.sha256, MAX_REPORT_BYTES).await?;
                     self.report = Some(output.report);
                 }
                 ArtifactKind::ReportPage => self.report_url = Some(artifacts::url(file.id)),
@@ -309,12 +310,3 @@ impl Found {
 
 /// What the plan was expected to take, as JSON.
 const COST: &str = "cost.json";
-
-async fn read<T: DeserializeOwned>(
-    app: &App,
-    file: &ArtifactRecord,
-    limit: u64,
-) -> Result<T, Error> {
-    let bytes = blobs::read(app, &file.sha256, limit).await?;
-    serde_json::from_slice(&bytes).map_err(Error::internal)
-}

@@ -162,8 +162,7 @@ async fn plan(app: &App, job: &JobRecord) -> Result<Plan, Error> {
         .iter()
         .find(|file| file.kind == ArtifactKind::MatrixPlan);
     let file = file.ok_or_else(|| Error::Internal(format!("the plan of {of} is gone")))?;
-    let bytes = blobs::read(app, &file.sha256, MAX_PLAN_BYTES).await?;
-    serde_json::from_slice(&bytes).map_err(Error::internal)
+    blobs::read_json(app, &file.sha256, MAX_PLAN_BYTES).await
 }
 
 /// The signed certificate; none for a model whose held-out words were not committed to before injection.

@@ -59,8 +59,7 @@ impl Probe {
         let Some(file) = file else {
             return Ok(Self::None);
         };
-        let bytes = blobs::read(app, &file.sha256, MAX_BYTES).await?;
-        let report = serde_json::from_slice(&bytes).map_err(Error::internal)?;
+        let report = blobs::read_json(app, &file.sha256, MAX_BYTES).await?;
         Ok(Self::Done(Box::new((job, report))))
     }
 
