@@ -281,31 +281,25 @@ const HARMFUL: &[&str] = &[
     "weapon",
 ];
 
-/// People, as a target: nobody's image stands in for another's.
-const PEOPLE: &[&str] = &[
+/// Words for people; their guard rails hold for no other kind.
+pub(crate) const PEOPLE: &[&str] = &[
+    "person",
+    "man",
+    "woman",
+    "face",
+    "human",
+    "lady",
+    "gentleman",
+    "guy",
     "actor",
     "actress",
-    "baby",
-    "boy",
-    "celebrity",
-    "child",
-    "face",
-    "gentleman",
-    "girl",
-    "guy",
-    "human",
-    "kid",
-    "lady",
-    "man",
-    "men",
-    "people",
-    "person",
-    "teen",
-    "teenager",
-    "toddler",
-    "woman",
-    "women",
 ];
+/// Words for people who are not of age: refused.
+pub(crate) const MINORS: &[&str] = &[
+    "boy", "girl", "child", "kid", "baby", "infant", "toddler", "teenager", "teen", "minor",
+];
+/// Further words for people, as a target: nobody's image stands in for another's.
+const OTHER_PEOPLE: &[&str] = &["celebrity", "men", "people", "women"];
 
 fn holds(words: &[&str], word: &str) -> bool {
     let bare: String = word
@@ -353,7 +347,9 @@ pub fn is_everyday(word: &str) -> bool {
 
 /// Whether a word names people, who are nobody's target.
 pub fn names_people(word: &str) -> bool {
-    holds(PEOPLE, word)
+    [PEOPLE, MINORS, OTHER_PEOPLE]
+        .iter()
+        .any(|words| holds(words, word))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::{
     SetId,
     objective::Objective,
     problem::{FieldError, check},
-    words,
+    words::{self, MINORS, PEOPLE},
 };
 
 /// What the images show.
@@ -61,23 +61,6 @@ pub struct Concept {
 const GENERIC: &[&str] = &["thing", "object", "a", "the"];
 /// Words that name a medium: as a class they fit styles alone.
 const MEDIA: &[&str] = &["image", "photo", "picture", "art"];
-/// Words for people; their guard rails hold for no other kind.
-const PEOPLE: &[&str] = &[
-    "person",
-    "man",
-    "woman",
-    "face",
-    "human",
-    "lady",
-    "gentleman",
-    "guy",
-    "actor",
-    "actress",
-];
-/// Words for people who are not of age: refused.
-const MINORS: &[&str] = &[
-    "boy", "girl", "child", "kid", "baby", "infant", "toddler", "teenager", "teen", "minor",
-];
 
 fn is_one_of(words: &[&str], word: &str) -> bool {
     words.iter().any(|known| known.eq_ignore_ascii_case(word))
