@@ -162,16 +162,14 @@ async fn view(app: &App, plan: JobRecord) -> Result<Study, Error> {
     let mut found = Found::default();
     let own = app.store().list_artifacts(owner, plan.id).await?;
     let planned = found.plan(app, &own).await?;
+    let mut files = Vec::new();
     for job in &jobs {
-        let files = app.store().list_artifacts(owner, job.id).await?;
-        found.files(app, &files).await?;
-        if let Some(planned) = &planned {
-            found.pictures(planned, &files);
-        }
+        files.extend(app.store().list_artifacts(owner, job.id).await?);
     }
-    if let Some(report) = &found.report {
-        found.cells.clone_from(&report.cells);
+    if let Some(planned) = &planned {
+        found.pictures(planned, &files);
     }
+    found.files(app, &files).await?;
     found.cells.sort_by_key(|result| result.cell.number);
     Ok(Study {
         id: plan.id,
@@ -287,8 +285,12 @@ impl Found {
     }
 
     async fn files(&mut self, app: &App, files: &[ArtifactRecord]) -> Result<(), Error> {
+        let is_report = |file: &ArtifactRecord| file.kind == ArtifactKind::MatrixReport;
+        let is_merged = files.iter().any(is_report);
         for file in files {
             match file.kind {
+                // A report has every cell: parts are read until there is one.
+                ArtifactKind::MatrixCells if is_merged => {}
                 ArtifactKind::MatrixCells => {
                     let cells: Vec<CellResult> =
                         blobs::read_json(app, &file.sha256, MAX_PLAN_BYTES).await?;
@@ -297,6 +299,7 @@ impl Found {
                 ArtifactKind::MatrixReport => {
                     let output: StudyOutput =
                         blobs::read_json(app, &file.sha256, MAX_REPORT_BYTES).await?;
+                    self.cells.clone_from(&output.report.cells);
                     self.report = Some(output.report);
                 }
                 ArtifactKind::ReportPage => self.report_url = Some(artifacts::url(file.id)),

@@ -107,11 +107,12 @@ async fn inputs(app: &App, job: &JobRecord) -> Result<Vec<JobInput>, Error> {
         let attacked = job.spec.evaluation.concept as usize == position;
         let attacks = matches!(job.kind, JobKind::Evaluate | JobKind::Study);
         if !attacks || attacked {
-            images(app, job, position, concept.protected_set_id, &mut inputs).await?;
+            let (role, set) = (InputRole::ProtectedImage, concept.protected_set_id);
+            images(app, job, (role, position), set, &mut inputs).await?;
         }
         patch(app, job, position, concept, &mut inputs).await?;
         if job.kind == JobKind::Evaluate && attacked {
-            inputs.extend(control(app, job, position, concept).await?);
+            control(app, job, position, concept, &mut inputs).await?;
         }
     }
     if let Some(earlier) = job.spec.extends.filter(|_| job.kind == JobKind::Protect) {
@@ -139,14 +140,8 @@ async fn study_inputs(app: &App, job: &JobRecord, inputs: &mut Vec<JobInput>) ->
     weights(app, job, protect, InputRole::ProtectedUnet, inputs).await?;
     matrix(app, job, protect, &[ArtifactKind::Commitment], inputs).await?;
     for (at, control) in order.request.controls.iter().enumerate() {
-        images(
-            app,
-            job,
-            MAX_CONCEPTS + at,
-            control.protected_set_id,
-            inputs,
-        )
-        .await?;
+        let place = (InputRole::ProtectedImage, MAX_CONCEPTS + at);
+        images(app, job, place, control.protected_set_id, inputs).await?;
     }
     let Some(plan) = job.parent_id.filter(|_| order.task != StudyTask::Plan) else {
         return Ok(());
@@ -178,19 +173,23 @@ async fn matrix(
     Ok(())
 }
 
-/// The pictures of a set.
+/// Where a picture of a concept lies.
+fn picture(position: usize, index: usize) -> String {
+    format!("{position:02}/{index:03}.png")
+}
+
+/// The pictures of a set, for one use and at one concept's place.
 async fn images(
     app: &App,
     job: &JobRecord,
-    position: usize,
+    (role, position): (InputRole, usize),
     set: SetId,
     inputs: &mut Vec<JobInput>,
 ) -> Result<(), Error> {
     let images = app.store().list_images(job.owner_id, set).await?;
     for (index, image) in images.into_iter().enumerate() {
-        let name = format!("{position:02}/{index:03}.png");
         let (sha256, size) = (image.content_sha256, image.content_size_bytes);
-        inputs.push(input(app, InputRole::ProtectedImage, name, sha256, size).await?);
+        inputs.push(input(app, role, picture(position, index), sha256, size).await?);
     }
     Ok(())
 }
@@ -201,21 +200,16 @@ async fn control(
     job: &JobRecord,
     position: usize,
     concept: &Concept,
-) -> Result<Vec<JobInput>, Error> {
-    let name = |index| format!("{position:02}/{index:03}.png");
-    let mut inputs = Vec::new();
+    inputs: &mut Vec<JobInput>,
+) -> Result<(), Error> {
+    let role = InputRole::ControlImage;
     if let Some(set) = job.spec.evaluation.control_set_id {
-        let images = app.store().list_images(job.owner_id, set).await?;
-        for (index, image) in images.into_iter().enumerate() {
-            let (sha256, size) = (image.content_sha256, image.content_size_bytes);
-            inputs.push(input(app, InputRole::ControlImage, name(index), sha256, size).await?);
-        }
-        return Ok(inputs);
+        return images(app, job, (role, position), set, inputs).await;
     }
     let owner = job.owner_id;
     let model = app.store().find_base_model(owner, job.model_id).await?;
     if model.is_none_or(|model| model.family != "tiny") {
-        return Ok(inputs);
+        return Ok(());
     }
     let stranger = demo::sample_sets()
         .iter()
@@ -224,9 +218,9 @@ async fn control(
     for (index, (_, bytes)) in images.iter().enumerate() {
         let sha256 = blobs::keep(app, bytes).await?;
         let size = bytes.len() as u64;
-        inputs.push(input(app, InputRole::ControlImage, name(index), sha256, size).await?);
+        inputs.push(input(app, role, picture(position, index), sha256, size).await?);
     }
-    Ok(inputs)
+    Ok(())
 }
 
 /// The owner's patch that a concept's pattern shows; it stays as long as a job that has not ended names it.

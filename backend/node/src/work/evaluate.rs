@@ -121,7 +121,8 @@ pub(super) fn encoder(job: &Job<'_>) -> Result<Encoder, Halt> {
     Encoder::load(&bytes).map_err(|error| bad_input(format!("metric encoder: {error}")))
 }
 
-fn halt(error: &Error) -> Halt {
+/// Why an attack ended without a result.
+pub(super) fn halt(error: &Error) -> Halt {
     match error {
         Error::Canceled { .. } => Halt::Stopped,
         Error::Diverged { .. } => Halt::Failed(failure::diverged(error.to_string())),

@@ -22,9 +22,9 @@ use shared::{
 };
 
 use self::setup::Setup;
-use super::{Halt, Job, bad_input, file_failure, internal, voice};
+use super::{Halt, Job, bad_input, evaluate::halt, file_failure, internal, voice};
 use crate::{
-    failure, machine,
+    machine,
     message::{MATRIX, Message, Output},
 };
 
@@ -253,17 +253,6 @@ fn tell(job: &Job<'_>, phase: &str, step: usize, total: usize) -> eval::Result<(
 
 fn count(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
-}
-
-fn halt(error: &eval::Error) -> Halt {
-    match error {
-        eval::Error::Canceled { .. } => Halt::Stopped,
-        eval::Error::Diverged { .. } => Halt::Failed(failure::diverged(error.to_string())),
-        eval::Error::InvalidSpec { .. } | eval::Error::ImageShape { .. } => {
-            bad_input(error.to_string())
-        }
-        _ => internal(error.to_string()),
-    }
 }
 
 impl Setup {
