@@ -50,7 +50,7 @@ pub struct Config {
     /// The program that reads imported models; by default `persguard-node` beside this one.
     #[arg(long, env = "PERSGUARD_INSPECTOR")]
     pub inspector: Option<PathBuf>,
-    /// E-mail addresses of the accounts that decide notices, with commas between them; by default none.
+    /// Confirmed e-mail addresses of the accounts that decide notices, with commas between them; by default none.
     #[arg(long, env = "PERSGUARD_ADMINISTRATORS", value_delimiter = ',')]
     pub administrators: Vec<String>,
     /// Days after which files of jobs are removed; by default they stay as long as their account.

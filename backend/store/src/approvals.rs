@@ -88,20 +88,18 @@ fn data(id: ApprovalId) -> EventData {
     }
 }
 
-/// What a person may see: what they own, and what they are asked.
-fn visible(owner: OrganisationId, email: &str) -> Condition {
-    Condition::any()
-        .add(Column::OwnerId.eq(owner.uuid()))
-        .add(Column::ReviewerEmail.eq(email))
+/// What a person may see: what they own, and what the address that is proven theirs is asked.
+fn visible(owner: OrganisationId, email: Option<&str>) -> Condition {
+    asked(email, Some(owner))
 }
 
 /// Asked by name, or as a reviewer of the organisation.
-fn asked(email: &str, member: Option<OrganisationId>) -> Condition {
-    let named = Condition::any().add(Column::ReviewerEmail.eq(email));
-    match member {
-        Some(owner) => named.add(Column::OwnerId.eq(owner.uuid())),
-        None => named,
-    }
+fn asked(email: Option<&str>, member: Option<OrganisationId>) -> Condition {
+    // Without either there is nothing: an empty list of conditions would be everything.
+    Condition::any()
+        .add(Expr::val(false))
+        .add_option(email.map(|email| Column::ReviewerEmail.eq(email)))
+        .add_option(member.map(|owner| Column::OwnerId.eq(owner.uuid())))
 }
 
 impl Store {
@@ -143,7 +141,7 @@ impl Store {
     pub async fn list_approvals(
         &self,
         owner: OrganisationId,
-        email: &str,
+        email: Option<&str>,
         after: Option<ApprovalId>,
         limit: u64,
     ) -> Result<Vec<ApprovalRecord>, Error> {
@@ -158,7 +156,7 @@ impl Store {
     pub async fn find_approval(
         &self,
         owner: OrganisationId,
-        email: &str,
+        email: Option<&str>,
         id: ApprovalId,
     ) -> Result<Option<ApprovalRecord>, Error> {
         Entity::find_by_id(id.uuid())
@@ -174,7 +172,7 @@ impl Store {
     /// `member`: the organisation in which the reviewer's role lets them approve.
     pub async fn decide_approval(
         &self,
-        (reviewer, email, member): (UserId, &str, Option<OrganisationId>),
+        (reviewer, email, member): (UserId, Option<&str>, Option<OrganisationId>),
         id: ApprovalId,
         (status, note): (ApprovalStatus, String),
         now: Timestamp,

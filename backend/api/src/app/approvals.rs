@@ -37,7 +37,8 @@ fn check_note(note: &str, least: usize) -> Result<(), Error> {
     Err(Error::field("#/note", "invalid_length", detail))
 }
 
-/// Asks a reviewer, who need not exist yet: whoever has an account with that address may decide.
+/// Asks a reviewer, who need not exist yet: whoever has an account with that address, and has confirmed it, may
+/// decide.
 pub async fn create(
     app: &App,
     (owner, person): (OrganisationId, UserId),
@@ -76,10 +77,10 @@ pub async fn list(
     (owner, person): (OrganisationId, UserId),
     paging: &Paging,
 ) -> Result<Page<Approval>, Error> {
-    let email = sessions::find_account(app, person).await?.email;
+    let email = sessions::proven_email(app, person).await?;
     let found = app
         .store()
-        .list_approvals(owner, &email, paging.after()?, paging.rows())
+        .list_approvals(owner, email.as_deref(), paging.after()?, paging.rows())
         .await?;
     let found = found.into_iter().map(view).collect();
     Ok(paging.page(found, |approval| approval.id))
@@ -91,8 +92,11 @@ pub async fn find(
     (owner, person): (OrganisationId, UserId),
     id: ApprovalId,
 ) -> Result<Approval, Error> {
-    let email = sessions::find_account(app, person).await?.email;
-    let found = app.store().find_approval(owner, &email, id).await?;
+    let email = sessions::proven_email(app, person).await?;
+    let found = app
+        .store()
+        .find_approval(owner, email.as_deref(), id)
+        .await?;
     found.map(view).ok_or(Error::NotFound)
 }
 
@@ -106,7 +110,7 @@ pub async fn decide(
     check_note(&decision.note, if decision.approve { 0 } else { 5 })?;
     let reviewer = caller.user;
     let seen = find(app, (caller.organisation, reviewer), id).await?;
-    let email = sessions::find_account(app, reviewer).await?.email;
+    let email = sessions::proven_email(app, reviewer).await?;
     let member = caller.role.may(Need::Review).then_some(caller.organisation);
     if seen.status != ApprovalStatus::Pending {
         return Err(Error::Conflict("This request was decided already.".into()));
@@ -119,7 +123,12 @@ pub async fn decide(
     let note = decision.note.trim().to_owned();
     let decided = app
         .store()
-        .decide_approval((reviewer, &email, member), id, (status, note), app.now())
+        .decide_approval(
+            (reviewer, email.as_deref(), member),
+            id,
+            (status, note),
+            app.now(),
+        )
         .await?;
     decided.map(view).ok_or_else(|| {
         Error::Forbidden("Another person must decide: the one who was asked, or a reviewer.".into())

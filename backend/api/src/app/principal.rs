@@ -79,16 +79,17 @@ impl Principal {
     }
 }
 
-/// Refuses whom the configuration does not name as administrator.
+/// Refuses whom the configuration does not name as administrator, by an address that is proven theirs: anyone can make
+/// an account with an address.
 pub async fn require_operator(app: &App, caller: &Principal) -> Result<(), Error> {
-    let email = sessions::find_account(app, caller.user).await?.email;
-    let named = &app.config().administrators;
-    let is_named = |name: &String| name.trim().eq_ignore_ascii_case(&email);
-    if named.iter().any(is_named) {
+    let email = sessions::proven_email(app, caller.user).await?;
+    let mut named = app.config().administrators.iter();
+    if email.is_some_and(|email| named.any(|name| name.trim().eq_ignore_ascii_case(&email))) {
         return Ok(());
     }
     Err(Error::Forbidden(
-        "This is for the administrators of this server.".into(),
+        "This is for the administrators of this server. Are you one? Then confirm your e-mail address by its letter."
+            .into(),
     ))
 }
 

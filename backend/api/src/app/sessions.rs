@@ -281,6 +281,12 @@ pub async fn find_account(app: &App, id: UserId) -> Result<User, Error> {
     view(app, found.ok_or(Error::Unauthenticated)?).await
 }
 
+/// The address of an account, once a letter has proved that it is its owner's; what an address may do hangs on it.
+pub(crate) async fn proven_email(app: &App, id: UserId) -> Result<Option<String>, Error> {
+    let account = find_account(app, id).await?;
+    Ok(account.email_verified.then_some(account.email))
+}
+
 /// Changes an account, if it still is what the caller read.
 pub async fn update_account(
     app: &App,

@@ -206,6 +206,8 @@ async fn two_people(server: &Server, ada: &Person<'_>, bob: &Person<'_>, job: &J
     refused(ada.post(&decide, &yes).await, 403, "forbidden").await;
     let eve = server.person("eve").await;
     refused(eve.post(&decide, &yes).await, 404, "not_found").await;
+    refused(bob.post(&decide, &yes).await, 404, "not_found").await;
+    server.confirm("bob").await;
     refused(
         bob.post(&decide, &json!({ "approve": false })).await,
         422,
@@ -255,8 +257,14 @@ async fn notice_is_heard_suspends_and_can_be_appealed() {
     let seen: Notice = body(look(&taken.receipt).await.unwrap(), StatusCode::OK).await;
     assert_eq!(seen.status, NoticeStatus::Received);
 
-    let (admin, second) = (server.person("admin").await, server.person("second").await);
-    refused(ada.get("/v1/admin/notices").await, 403, "forbidden").await;
+    let (admin, second) = (
+        server.person("admin").await,
+        server.confirmed("second").await,
+    );
+    for nobody in [&ada, &admin] {
+        refused(nobody.get("/v1/admin/notices").await, 403, "forbidden").await;
+    }
+    server.confirm("admin").await;
     let queue: Page<QueuedNotice> = admin.read("/v1/admin/notices?status=received").await;
     assert_eq!(queue.data[0].email, "eve@example.org");
     let decision = format!("/v1/admin/notices/{}/decision", taken.id);

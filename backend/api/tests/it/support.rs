@@ -122,6 +122,26 @@ impl Server {
         person
     }
 
+    /// Somebody whose address is proven theirs.
+    pub(crate) async fn confirmed(&self, name: &str) -> Person<'_> {
+        let person = self.person(name).await;
+        self.confirm(name).await;
+        person
+    }
+
+    /// Proves somebody's address by the letter that they got.
+    pub(crate) async fn confirm(&self, name: &str) {
+        let token = self
+            .token(&format!("{name}@example.org"), "verify-email")
+            .await;
+        let confirm = "/v1/email-verifications/confirm";
+        let done = self
+            .stranger()
+            .post(confirm, &json!({ "token": token }))
+            .await;
+        assert_eq!(done.status(), StatusCode::NO_CONTENT);
+    }
+
     /// The newest letter to an address that holds a text, once it is there.
     pub(crate) async fn letter(&self, to: &str, text: &str) -> String {
         let outbox = self.data_dir().join("outbox");
