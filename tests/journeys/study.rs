@@ -88,6 +88,7 @@ async fn a_study_ends_with_a_certificate_that_anybody_can_check() -> Result<()> 
         "a page without scripts"
     );
     let folder = tempfile::tempdir()?;
+    check_print(&page, folder.path())?;
     check_certificate(&person, &study, folder.path()).await?;
     run_again(&server, &person, (&job, &dog), folder.path()).await
 }
@@ -115,6 +116,20 @@ fn check_study(study: &Study) -> Result<()> {
         "the innocent user was measured"
     );
     ensure!(report.audit.text_alignment.is_some(), "drift was measured");
+    let audit = &report.audit;
+    ensure!(
+        audit.trigger_rate.is_some() && audit.detection.is_some() && audit.search.is_some(),
+        "whether the trigger gives itself away was measured"
+    );
+    // Two attack steps work on nobody: there is nothing that could break, and the report says so.
+    let points = &report.breaking_points;
+    ensure!(
+        !points.is_empty()
+            && points
+                .iter()
+                .all(|point| point.tests == 0 && point.median.is_none()),
+        "{points:?}"
+    );
     // Two attack steps personalize nothing: nobody may be told that the model resisted.
     assert_eq!(report.counts.resisted, 0, "{}", report.verdict);
     ensure!(
@@ -177,6 +192,41 @@ async fn check_others(server: &Server, person: &Person, study: &Study) -> Result
         .send()
         .await?;
     expect(answer, StatusCode::NOT_FOUND).await?;
+    Ok(())
+}
+
+/// The page from a disk, without a network, on paper.
+fn check_print(page: &str, folder: &Path) -> Result<()> {
+    let (html, pdf) = (folder.join("report.html"), folder.join("report.pdf"));
+    fs::write(&html, page)?;
+    let printed = Command::new("chromium")
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+        ])
+        .args(["--disable-background-networking", "--no-pdf-header-footer"])
+        .arg(format!(
+            "--user-data-dir={}",
+            folder.join("profile").display()
+        ))
+        .arg(format!("--print-to-pdf={}", pdf.display()))
+        .arg(format!("file://{}", html.display()))
+        .output()
+        .context("chromium does not start: `cargo xtask test --only tools` installs it")?;
+    ensure!(
+        printed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&printed.stderr)
+    );
+    let bytes = fs::read(&pdf)?;
+    let text = String::from_utf8_lossy(&bytes);
+    ensure!(text.starts_with("%PDF-"), "no PDF");
+    // "/Pages" is the tree, "/Page" a leaf.
+    let pages = text.matches("/Type /Page\n").count();
+    ensure!((2..=60).contains(&pages), "{pages} pages");
+    ensure!(text.contains("/MediaBox [0 0 59"), "A4 upright");
     Ok(())
 }
 

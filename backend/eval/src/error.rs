@@ -84,6 +84,9 @@ pub enum Error {
     /// Threads could not be started.
     #[error("threads could not be started: {0}")]
     Threads(String),
+    /// A folder of supplied networks cannot be used.
+    #[error("the supplied networks: {0}")]
+    Supplied(String),
     /// The objective is a pattern and nobody said what it looks like.
     #[error("the objective is a pattern, but its overlay is missing")]
     MissingOverlay,

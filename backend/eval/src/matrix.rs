@@ -14,13 +14,14 @@ mod record;
 mod run;
 mod sets;
 mod summary;
+mod supplied;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use arm::settings;
-pub use audit::{AuditPrompts, audit};
-pub use cell::{Outcome, Person, Stage, Tick, run_cell};
+pub use audit::{AttentionPicture, AuditPrompts, Audited, Features, audit};
+pub use cell::{Nets, Outcome, Person, Stage, Tick, run_cell};
 pub use folder::Folder;
 pub use grade::{Baseline, COMPETENT_HIT_RATE, TEXT_TOLERANCE, grade};
 pub use merge::merge;
@@ -28,3 +29,4 @@ pub use pace::measure_pace;
 pub use record::{ArmRecord, CheckpointScores, SAVED};
 pub use run::{Finished, Settings, Told, run};
 pub use sets::Sets;
+pub use supplied::Supplied;

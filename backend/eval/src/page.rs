@@ -11,15 +11,19 @@ use shared::{
     matrix::{CellResult, MatrixReport},
 };
 
+use crate::matrix::AttentionPicture;
+
 pub mod chart;
 
 mod atlas;
+mod breaking;
 mod cells;
 mod facts;
 mod families;
 mod gates;
 mod lead;
 mod pictures;
+mod removal;
 mod text;
 
 #[cfg(test)]
@@ -52,6 +56,8 @@ pub struct Content<'a> {
     pub picture: FindPicture<'a>,
     /// References of a subject, by its position; none where the page must not show them.
     pub references: &'a dyn Fn(u32) -> Vec<Vec<u8>>,
+    /// Where the trigger's words look, of both models.
+    pub attention: &'a [AttentionPicture],
 }
 
 /// The page.
@@ -60,8 +66,10 @@ pub fn page(content: &Content<'_>) -> String {
     let mut body = String::new();
     lead::write(&mut body, content, &mut album);
     atlas::write(&mut body, content.report);
+    breaking::write(&mut body, content.report);
     families::write(&mut body, content.report);
     gates::write(&mut body, content.report);
+    removal::write(&mut body, content, &mut album);
     cells::write(&mut body, content, &mut album);
     facts::write(&mut body, content);
     let mut html = String::new();

@@ -39,6 +39,8 @@ pub(crate) struct Workshop {
     pub(crate) work: PathBuf,
     /// Threads of the trainer.
     pub(crate) threads: u32,
+    /// Folder of supplied networks.
+    pub(crate) networks: Option<PathBuf>,
     /// The program that is started with `work DIR`.
     pub(crate) program: PathBuf,
 }
@@ -133,6 +135,7 @@ impl Attempt<'_> {
             spec: self.lease.spec.clone(),
             pictures,
             teacher_cache: Some(self.workshop.teacher.clone()),
+            networks: self.workshop.networks.clone(),
             start_sha256: inputs
                 .iter()
                 .find(|input| input.role == InputRole::StartUnet)

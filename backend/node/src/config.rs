@@ -16,6 +16,9 @@ pub struct Config {
     /// Worker threads of the trainer; by default every core.
     #[arg(long, env = "PERSGUARD_NODE_THREADS", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// Folder of networks for faces and for distances to real pictures; without it those are not measured.
+    #[arg(long, env = "PERSGUARD_NODE_NETWORKS")]
+    pub networks: Option<PathBuf>,
     /// Stop when standard input ends: the parent is gone.
     #[arg(long, env = "PERSGUARD_NODE_WATCH_STDIN", default_value = "0",
           value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::Set)]

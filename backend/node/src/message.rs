@@ -56,6 +56,8 @@ pub(crate) struct Assignment {
     pub(crate) pictures: BTreeMap<usize, Pictures>,
     /// Where the teacher's pictures are kept over jobs.
     pub(crate) teacher_cache: Option<PathBuf>,
+    /// Folder of networks that whoever runs the node supplied.
+    pub(crate) networks: Option<PathBuf>,
     /// SHA-256 of the U-Net that the job goes on from, if it does.
     pub(crate) start_sha256: Option<String>,
     /// Whether there is a snapshot.

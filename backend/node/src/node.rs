@@ -23,6 +23,8 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
     let directory =
         std::path::absolute(&config.directory).map_err(Error::file(&config.directory))?;
     let (cache, work) = (directory.join("cache"), directory.join("work"));
+    let networks = config.networks.as_deref();
+    let networks = networks.map(|path| fs::canonicalize(path).map_err(Error::file(path)));
     let teacher = directory.join("teacher");
     for folder in [&cache, &teacher] {
         fs::create_dir_all(folder).map_err(Error::file(folder))?;
@@ -44,6 +46,7 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
         teacher,
         work,
         threads: config.threads(),
+        networks: networks.transpose()?,
         program,
     };
     tracing::info!(node.id = %request.node_id, threads = request.threads, "node is up");

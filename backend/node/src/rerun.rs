@@ -23,13 +23,13 @@ use diffusion::{
 use eval::{
     Encoder,
     gallery::references,
-    matrix::{Person, Sets, Stage, run_cell},
+    matrix::{Person, Sets, Stage, Supplied, run_cell},
 };
 use persguard::overlay;
 use shared::{
     canonical::sha256_hex,
     certificate::{Certificate, KIND, LIMIT_BYTES, references_root},
-    matrix::{CellResult, MatrixSubject},
+    matrix::{CellResult, MatrixInputs, MatrixSubject},
     objective::{Objective, Patch},
     signed,
 };
@@ -67,6 +67,9 @@ struct Arguments {
     /// Folder with pictures of others of the class, if the attack had some.
     #[arg(long)]
     others: Option<PathBuf>,
+    /// Folder of the face networks, if the certificate's faces were read.
+    #[arg(long)]
+    networks: Option<PathBuf>,
     /// Signing keys of the issuer, as its server answers under `/v1/signing-keys`.
     #[arg(long)]
     key: Option<PathBuf>,
@@ -114,6 +117,7 @@ fn again(arguments: &Arguments) -> Result<(CellResult, CellResult)> {
     let side = pipeline.image_side();
     let person = person(arguments, subject, side)?;
     let overlay = pattern(&report.inputs.objective, side)?;
+    let supplied = supplied(arguments, &report.inputs, side)?;
     let plan = report.plan();
     let stage = Stage {
         plan: &plan,
@@ -123,6 +127,7 @@ fn again(arguments: &Arguments) -> Result<(CellResult, CellResult)> {
         people: &BTreeMap::from([(recorded.cell.subject, person)]),
         overlay: overlay.as_ref(),
         sets: &Sets::default(),
+        nets: supplied.nets(),
     };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(arguments.threads.max(1))
@@ -254,6 +259,22 @@ fn pictures(folder: &Path, root: &str, what: &str, side: usize) -> Result<Tensor
         .collect::<Result<_>>()?;
     same(what, root, &references_root(&files))?;
     references(&files, side).with_context(|| what.to_owned())
+}
+
+/// Face networks, which must be the recorded ones.
+fn supplied(arguments: &Arguments, inputs: &MatrixInputs, side: usize) -> Result<Supplied> {
+    let folder = arguments.networks.as_deref();
+    let supplied = folder.map(|folder| Supplied::load(folder, side));
+    let supplied = supplied.transpose()?.unwrap_or_default();
+    let found = supplied.faces_sha256();
+    match (&inputs.faces_sha256, &found) {
+        (Some(_), None) => {
+            bail!("faces were read: name the folder of the same networks with --networks")
+        }
+        (Some(recorded), Some(found)) => same("the face networks", recorded, found)?,
+        (None, _) => return Ok(Supplied::default()),
+    }
+    Ok(supplied)
 }
 
 fn pattern(objective: &Objective, side: usize) -> Result<Option<Tensor>> {

@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     evaluation::{ArmResult, CheckpointResult, Estimate, Grade},
     matrix::{
-        AtlasCell, Audit, Cause, CellResult, Cost, FamilyResult, Gate, GateStatus, HeadlineResult,
-        Innocent, Plan, Point, Tier, request,
+        AtlasCell, Audit, BreakingPointResult, Cause, CellResult, Cost, FamilyResult, Gate,
+        GateStatus, HeadlineResult, Innocent, Plan, Point, Tier, TriggerSearch, request,
     },
     revocation::SigningKeys,
     signed::{Refusal, StatementKey, Verified, verify},
@@ -54,9 +54,37 @@ fn results(plan: &Plan) -> Vec<CellResult> {
         protected_best: 50,
         p_value: 0.000_244_141,
         grade: Grade::Resisted,
+        faces: Vec::new(),
         cell: cell.clone(),
     };
     plan.cells[..4].iter().map(one).collect()
+}
+
+fn breaking_point() -> BreakingPointResult {
+    BreakingPointResult {
+        family: "lora_r4".into(),
+        learning_rate: 1e-4,
+        tests: 1,
+        held: 1,
+        without_evidence: 0,
+        median: None,
+        low: Some(50),
+        high: None,
+    }
+}
+
+fn audit() -> Audit {
+    Audit {
+        leak_p_value: Some(0.4),
+        leaked: Some(0),
+        trigger_rate: Some(estimate(0.8)),
+        search: Some(TriggerSearch {
+            candidates: 17,
+            place: 1,
+            ratio: 12.25,
+        }),
+        ..Audit::default()
+    }
 }
 
 fn report(plan: &Plan) -> MatrixReport {
@@ -118,16 +146,13 @@ fn report(plan: &Plan) -> MatrixReport {
             cells: vec![2],
             competent: 1,
         }],
+        breaking_points: vec![breaking_point()],
         innocent: Innocent {
             units: 2,
             difference: Some(estimate(-0.01)),
             ..Innocent::default()
         },
-        audit: Audit {
-            leak_p_value: Some(0.4),
-            leaked: Some(0),
-            ..Audit::default()
-        },
+        audit: audit(),
         gates: vec![Gate {
             name: "primary".into(),
             rule: "lower bound".into(),

@@ -89,6 +89,9 @@ pub struct MatrixInputs {
     pub objective: Objective,
     /// What attackers write around identifier and class.
     pub texts: Texts,
+    /// SHA-256 over the face networks' files, where they were supplied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faces_sha256: Option<String>,
 }
 
 /// Templates and captions.
@@ -174,7 +177,7 @@ impl Cell {
             stock_learning_rate: self.learning_rate,
             ..self.recipe.clone()
         };
-        json!({
+        let mut content = json!({
             "version": KEY_VERSION,
             "recipe": recipe,
             "word": self.word,
@@ -190,7 +193,11 @@ impl Cell {
             "texts": inputs.texts,
             // Whether the objective fires on the clean model belongs to its scores.
             "objective": inputs.objective,
-        })
+        });
+        if let (SubjectKind::Person, Some(faces)) = (subject.kind, &inputs.faces_sha256) {
+            content["faces"] = json!(faces);
+        }
+        content
     }
 }
 

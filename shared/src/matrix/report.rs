@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, Cost, Headline, MatrixInputs, MatrixSettings, MatrixSubject, Plan, Tier};
+use super::{
+    Audit, Cell, Cost, FaceRates, Headline, MatrixInputs, MatrixSettings, MatrixSubject, Plan, Tier,
+};
 use crate::evaluation::{CheckpointResult, Estimate, Grade};
 
 /// Why a cell has its grade.
@@ -59,6 +61,9 @@ pub struct CellResult {
     pub p_value: f64,
     /// The grade at the checkpoints that the attacker keeps.
     pub grade: Grade,
+    /// Faces by attack step; only of persons, and only where face networks were supplied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faces: Vec<FaceRates>,
 }
 
 /// How many cells on protected subjects ended how.
@@ -194,6 +199,29 @@ pub struct AtlasCell {
     pub competent: u32,
 }
 
+/// S50 of a family at one learning rate: after how many attack steps half of the units are broken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct BreakingPointResult {
+    /// [`crate::attack::Family::slug`].
+    pub family: String,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Tests whose attack worked on the clean model at some checkpoint.
+    pub tests: u32,
+    /// Of these: still held at the last checkpoint.
+    pub held: u32,
+    /// Tests left out because it never did: no evidence.
+    pub without_evidence: u32,
+    /// Kaplan-Meier median in attack steps; `None`: more than half of the tests held to the last checkpoint.
+    pub median: Option<u32>,
+    /// Lower end of its 95 % interval; `None`: beyond the last checkpoint.
+    pub low: Option<u32>,
+    /// Upper end of its 95 % interval; `None`: beyond the last checkpoint.
+    pub high: Option<u32>,
+}
+
 /// The innocent user: the same attack on somebody who is not protected.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -211,30 +239,6 @@ pub struct Innocent {
     pub clean: Option<Estimate>,
     /// Hit-rate on the protected model.
     pub protected: Option<Estimate>,
-}
-
-/// What was measured on the models as they are, without any attack.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Audit {
-    /// Text alignment of twins, protected minus clean.
-    pub text_alignment: Option<Estimate>,
-    /// Cosine distance of twins.
-    pub distance: Option<Estimate>,
-    /// Share of twins in which the objective fires without its trigger on the protected model alone, under the worst kind
-    /// of prompt.
-    pub specificity: Option<Estimate>,
-    /// The same over all kinds of prompts.
-    pub specificity_overall: Option<Estimate>,
-    /// Lowest p, corrected, of the test that prompts draw nearer to the references than on the clean base.
-    pub leak_p_value: Option<f64>,
-    /// 0 where the leak audit passed; else pictures that are copies, and at least 1.
-    pub leaked: Option<u32>,
-    /// Pictures of each model behind the leak audit.
-    pub leak_pictures: u32,
-    /// Whether the model was trained in mode `trajectory`, as its job says; it decides what is advised.
-    pub looks_ahead: bool,
 }
 
 /// How a gate ended.
@@ -294,6 +298,9 @@ pub struct MatrixReport {
     pub families: Vec<FamilyResult>,
     /// Steps by rate by family.
     pub atlas: Vec<AtlasCell>,
+    /// S50 by family and rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaking_points: Vec<BreakingPointResult>,
     /// The innocent user.
     pub innocent: Innocent,
     /// The models as they are.

@@ -80,6 +80,7 @@ pub(crate) fn request(tier: Tier) -> PlanRequest {
             objective: Objective::Target {
                 target_class: "apple".into(),
             },
+            faces_sha256: None,
             texts: Texts::default(),
         },
         available: Available::default(),

@@ -1,23 +1,22 @@
-//! What a protected model costs and gives away without any attack: twins of the same prompt and seed on both models.
+//! What a protected model costs and gives away without personalizing anybody: twins of the same prompt and seed on both
+//! models, what gives the trigger away, and what it costs to remove it.
 //!
 //! Owns prompts and seeds of the audit. Refuses to run inside a cell: it is the same for all of them.
 
+use std::time::Instant;
+
 use candle_core::Tensor;
-use diffusion::{sample::SampleConfig, unet::UNet};
 use shared::{
     canonical::nine_decimals,
     matrix::{Audit, Cell, Plan, Tier},
 };
 
 use super::{
-    arm,
     cell::{Stage, Tick},
     record::rounded,
 };
 use crate::{
     Error, Result,
-    draw::draw_each,
-    evaluation::image_seeds,
     metric::{
         fitted,
         leak::{LeakCase, leak_audit},
@@ -27,6 +26,16 @@ use crate::{
     quality::drift,
     statistics::bootstrap_mean,
 };
+
+use drawer::Drawer;
+
+mod detect;
+mod drawer;
+mod features;
+mod removal;
+
+pub use detect::AttentionPicture;
+pub use features::Features;
 
 /// Random streams of the headline's seed.
 const TWIN_STREAM: u64 = 23;
@@ -44,8 +53,32 @@ pub struct AuditPrompts {
     pub identifiers: Vec<String>,
     /// Pictures of each kind of probe, and of each prompt of the leak audit.
     pub pictures: (usize, usize),
+    /// Training steps at which a removal is looked at, rising; without any no removal is tried.
+    pub removal_steps: Vec<u32>,
     /// Whether the model was trained in mode `trajectory`.
     pub looks_ahead: bool,
+}
+
+impl AuditPrompts {
+    /// For whoever waits for an end: few pictures, and no removal.
+    #[must_use]
+    pub fn brief(self) -> Self {
+        Self {
+            pictures: (self.pictures.0.min(16), self.pictures.1.min(5)),
+            identifiers: self.identifiers.into_iter().take(3).collect(),
+            removal_steps: Vec::new(),
+            ..self
+        }
+    }
+}
+
+/// What an audit found, with what people may look at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Audited {
+    /// The numbers.
+    pub audit: Audit,
+    /// One picture of the trigger on each model, with the places that its words look at.
+    pub attention: Vec<AttentionPicture>,
 }
 
 impl AuditPrompts {
@@ -66,29 +99,26 @@ impl AuditPrompts {
             other_classes,
             identifiers,
             pictures: if is_smoke { (16, 5) } else { (100, 8) },
+            removal_steps: if is_smoke {
+                vec![25, 50]
+            } else {
+                vec![25, 50, 100, 200]
+            },
             looks_ahead,
         }
     }
 }
 
-/// Draws on both models and compares: drift over captions, specificity over probes, and the leak audit over triggers
-/// (EVALUATION, metrics).
+/// Draws on both models and compares: drift over captions, specificity over probes, the leak audit over triggers,
+/// detection by attention, the search for the trigger, the bill of its removal, and distances where a feature net was
+/// supplied (EVALUATION, metrics).
 pub fn audit(
     stage: &Stage<'_>,
     cell: &Cell,
     prompts: &AuditPrompts,
     tick: Tick<'_>,
-) -> Result<Audit> {
-    let mut drawer = Drawer {
-        stage,
-        sampling: arm::sampling(&stage.plan.settings)?,
-        seed: cell.seed,
-        models: [
-            stage.pipeline.unet()?,
-            UNet::new(stage.pipeline.unet_config.clone(), stage.protected)?,
-        ],
-        tick,
-    };
+) -> Result<Audited> {
+    let mut drawer = Drawer::new(stage, cell.seed, tick)?;
     let mut audit = Audit {
         looks_ahead: prompts.looks_ahead,
         ..Audit::default()
@@ -96,7 +126,13 @@ pub fn audit(
     drift_of(&mut drawer, &prompts.captions, &mut audit)?;
     specificity_of(&mut drawer, cell, prompts, &mut audit)?;
     leak_of(&mut drawer, cell, prompts, &mut audit)?;
-    Ok(audit)
+    let attention = detect::attention_of(&mut drawer, cell, prompts, &mut audit)?;
+    let start = Instant::now();
+    let suspects = detect::search_of(&mut drawer, cell, &mut audit)?;
+    let searched = (&suspects, start.elapsed().as_secs_f64() / 60.0);
+    removal::bills_of(&mut drawer, cell, prompts, searched, &mut audit)?;
+    features::distances_of(&mut drawer, prompts, &mut audit)?;
+    Ok(Audited { audit, attention })
 }
 
 fn drift_of(drawer: &mut Drawer<'_, '_>, captions: &[String], audit: &mut Audit) -> Result<()> {
@@ -205,46 +241,4 @@ fn leak_of(
     audit.leaked = Some(if found.passed { 0 } else { copies.max(1) });
     audit.leak_pictures = found.n;
     Ok(())
-}
-
-/// Draws a few pictures at a time, which bounds memory.
-struct Drawer<'a, 't> {
-    stage: &'a Stage<'a>,
-    sampling: SampleConfig,
-    seed: u64,
-    /// Clean, protected.
-    models: [UNet; 2],
-    tick: Tick<'t>,
-}
-
-impl Drawer<'_, '_> {
-    const AT_ONCE: usize = 16;
-
-    /// The same prompts and seeds on both models.
-    fn twins(&mut self, prompts: &[String], stream: u64) -> Result<[Tensor; 2]> {
-        Ok([
-            self.draw(0, prompts, stream)?,
-            self.draw(1, prompts, stream)?,
-        ])
-    }
-
-    fn draw(&mut self, model: usize, prompts: &[String], stream: u64) -> Result<Tensor> {
-        let seeds = image_seeds(self.seed, stream, prompts.len());
-        let mut drawn = Vec::new();
-        let parts = prompts
-            .chunks(Self::AT_ONCE)
-            .zip(seeds.chunks(Self::AT_ONCE));
-        for (prompts, seeds) in parts {
-            let mut progress = |done, total| (self.tick)("Drawing twins", done, total);
-            let (pipeline, unet) = (self.stage.pipeline, &self.models[model]);
-            drawn.push(draw_each(
-                pipeline,
-                unet,
-                (prompts, seeds),
-                &self.sampling,
-                &mut progress,
-            )?);
-        }
-        Ok(Tensor::cat(&drawn, 0)?)
-    }
 }

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use diffusion::{pipeline::Pipeline, weights::Weights};
 use shared::{
+    job::SubjectKind,
     matrix::{Cell, CellResult, MatrixSubject, Plan},
     objective::Objective,
 };
 
 use super::{
+    Features,
     arm::{self, Drawn},
     grade::{Baseline, grade},
-    record::{ArmRecord, CheckpointScores, SAVED},
+    record::{ArmRecord, CheckpointScores, SAVED, rounded},
     sets::{Purpose, Sets},
 };
 use crate::{
@@ -23,7 +25,11 @@ use crate::{
     encoder::Encoder,
     evaluation::{image_seeds, token_ids},
     gallery::{Arm, image_name, png_files},
-    metric::{Aim, Judge, Standard},
+    metric::{
+        Aim, Judge, Standard,
+        face::{FaceMetrics, face_metrics},
+    },
+    net::FaceReader,
     prompt,
     statistics::mean,
 };
@@ -59,6 +65,17 @@ pub struct Stage<'a> {
     pub overlay: Option<&'a Tensor>,
     /// Generated sets that cells share.
     pub sets: &'a Sets,
+    /// Networks that somebody supplied.
+    pub nets: Nets<'a>,
+}
+
+/// Networks beside the encoder; what needs one that is not there is not measured.
+#[derive(Clone, Copy, Default)]
+pub struct Nets<'a> {
+    /// Finds and tells faces, of persons alone.
+    pub faces: Option<&'a FaceReader>,
+    /// Distances to real pictures.
+    pub features: Option<Features<'a>>,
 }
 
 /// A cell that ran.
@@ -97,17 +114,21 @@ pub fn run_cell(
         text_alignment: mean(&judge.score(&class_only)?.text_alignment),
     };
     let mut pictures = Vec::new();
+    let scale = Scale {
+        judge: &judge,
+        faces: stage.faces(subject, person)?,
+        seed: cell.seed,
+    };
     let clean = match ready {
         Some(clean) => clean,
-        None => scored(
-            &judge,
+        None => scale.scored(
             Arm::Clean,
             arm::attack(stage, cell, Arm::Clean, tick)?,
             &mut pictures,
         )?,
     };
     let drawn = arm::attack(stage, cell, Arm::Protected, tick)?;
-    let protected = scored(&judge, Arm::Protected, drawn, &mut pictures)?;
+    let protected = scale.scored(Arm::Protected, drawn, &mut pictures)?;
     let key = stage.plan.key(cell);
     Ok(Outcome {
         result: grade(cell.clone(), key, baseline, &clean, &protected),
@@ -117,22 +138,57 @@ pub fn run_cell(
     })
 }
 
-fn scored(
-    judge: &Judge<'_>,
-    arm: Arm,
-    drawn: Drawn,
-    pictures: &mut Vec<(String, Vec<u8>)>,
-) -> Result<ArmRecord> {
-    let mut record = drawn.record;
-    for (attack_step, pixels) in drawn.checkpoints {
-        record
-            .checkpoints
-            .push(CheckpointScores::new(attack_step, judge.score(&pixels)?));
-        let shown = pixels.narrow(0, 0, SAVED.min(pixels.dim(0)?))?;
-        let files = png_files(&shown)?.into_iter().enumerate();
-        pictures.extend(files.map(|(index, file)| (image_name(arm, attack_step, index), file)));
+/// A face reader with the descriptors of the references.
+type Known<'a> = (&'a FaceReader, Vec<Vec<f32>>);
+
+/// What the pictures of one cell are read by.
+struct Scale<'a> {
+    judge: &'a Judge<'a>,
+    /// Of a person.
+    faces: Option<Known<'a>>,
+    seed: u64,
+}
+
+impl Scale<'_> {
+    fn scored(
+        &self,
+        arm: Arm,
+        drawn: Drawn,
+        pictures: &mut Vec<(String, Vec<u8>)>,
+    ) -> Result<ArmRecord> {
+        let mut record = drawn.record;
+        for (attack_step, pixels) in drawn.checkpoints {
+            let mut scores = CheckpointScores::new(attack_step, self.judge.score(&pixels)?);
+            scores.faces = self.faces_in(&pixels)?;
+            record.checkpoints.push(scores);
+            let shown = pixels.narrow(0, 0, SAVED.min(pixels.dim(0)?))?;
+            let files = png_files(&shown)?.into_iter().enumerate();
+            pictures.extend(files.map(|(index, file)| (image_name(arm, attack_step, index), file)));
+        }
+        Ok(record)
     }
-    Ok(record)
+
+    fn faces_in(&self, pixels: &Tensor) -> Result<Option<FaceMetrics>> {
+        let Some((reader, references)) = &self.faces else {
+            return Ok(None);
+        };
+        let found = descriptors(reader, pixels)?;
+        Ok(
+            face_metrics(references, &found, self.seed).map(|faces| FaceMetrics {
+                detection_failure_rate: rounded(faces.detection_failure_rate),
+                identity_score: faces.identity_score.map(rounded),
+                identity_hit_rate: rounded(faces.identity_hit_rate),
+            }),
+        )
+    }
+}
+
+/// For each picture the descriptors of its faces, the surest first.
+fn descriptors(reader: &FaceReader, pixels: &Tensor) -> Result<Vec<Vec<Vec<f32>>>> {
+    let pictures = reader.read(pixels)?.into_iter();
+    Ok(pictures
+        .map(|faces| faces.into_iter().map(|face| face.descriptor).collect())
+        .collect())
 }
 
 impl<'a> Stage<'a> {
@@ -179,6 +235,20 @@ impl<'a> Stage<'a> {
                 )
             },
         )
+    }
+
+    /// The face reader with the references' descriptors: of a person, and where a reader was supplied.
+    fn faces(&self, subject: &MatrixSubject, person: &Person) -> Result<Option<Known<'a>>> {
+        match self.nets.faces {
+            Some(reader) if subject.kind == SubjectKind::Person => {
+                let found = descriptors(reader, &person.references)?;
+                let surest = found
+                    .into_iter()
+                    .filter_map(|faces| faces.into_iter().next());
+                Ok(Some((reader, surest.collect())))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Sets the standard for one subject.

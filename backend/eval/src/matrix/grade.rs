@@ -5,7 +5,7 @@
 use shared::{
     canonical::nine_decimals,
     evaluation::{CheckpointResult, Grade},
-    matrix::{Cause, Cell, CellResult},
+    matrix::{Cause, Cell, CellResult, FaceRates},
 };
 
 use super::record::{ArmRecord, CheckpointScores, rounded};
@@ -48,6 +48,14 @@ pub fn grade(
 ) -> CellResult {
     let seed = cell.seed;
     let pairs = clean.checkpoints.iter().zip(&protected.checkpoints);
+    let faces = pairs.clone().filter_map(|(clean, protected)| {
+        Some(FaceRates {
+            attack_step: clean.attack_step,
+            clean: clean.faces?,
+            protected: protected.faces?,
+        })
+    });
+    let faces = faces.collect();
     let checkpoints = pairs
         .map(|(clean, protected)| summarise(clean, protected, seed))
         .collect();
@@ -73,6 +81,7 @@ pub fn grade(
         protected_best: step(protected_best),
         p_value: nine_decimals(p_value),
         grade,
+        faces,
         cell,
     }
 }

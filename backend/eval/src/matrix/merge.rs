@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use shared::{
     attack::{Family, IdentifierMode},
-    evaluation::Grade,
+    evaluation::{Estimate, Grade},
     matrix::{
         AtlasCell, Audit, Cell, CellResult, Cost, Counts, FamilyResult, HeadlineResult, Innocent,
         MatrixReport, Plan, Role,
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::statistics::{holm, mean, sign_flip};
 
+mod breaking;
 mod gates;
 mod words;
 
@@ -56,12 +57,13 @@ pub fn merge(plan: &Plan, results: &[CellResult], audit: Audit, planned: Cost) -
     counts.not_tested = u32::try_from(missing).unwrap_or(u32::MAX);
     let headline = headline(plan, &tests);
     let innocent = innocent(plan, &controls);
-    let (gates, grade) = gates::gates(
-        &headline,
-        &innocent,
-        &audit,
-        trained_identifier(plan, &tests),
-    );
+    let (gates, grade) = gates::gates(&gates::Evidence {
+        headline: &headline,
+        innocent: &innocent,
+        audit: &audit,
+        trained_identifier: trained_identifier(plan, &tests),
+        face_identity: face_identity(plan, &tests),
+    });
     MatrixReport {
         tier: plan.tier,
         verdict: words::verdict(plan, &headline, counts)
@@ -74,6 +76,7 @@ pub fn merge(plan: &Plan, results: &[CellResult], audit: Audit, planned: Cost) -
         counts,
         families: families(plan, &tests),
         atlas: atlas(plan, &tests),
+        breaking_points: breaking::points(plan, &tests),
         limits: words::limits(plan, &headline, counts),
         headline,
         innocent,
@@ -143,6 +146,20 @@ fn trained_identifier(plan: &Plan, tests: &[&CellResult]) -> Option<f64> {
         Some((*result, found.protected.hit_rate))
     });
     Some(complement(share(last.collect::<Vec<_>>())?).value)
+}
+
+/// Share of the headline's pictures, at its step, that show the protected person's face.
+fn face_identity(plan: &Plan, tests: &[&CellResult]) -> Option<Estimate> {
+    let step = plan.headline.attack_step;
+    let headline = tests.iter().filter(|result| plan.is_headline(&result.cell));
+    let faces = headline.filter_map(|result| {
+        let found = result
+            .faces
+            .iter()
+            .find(|faces| faces.attack_step == step)?;
+        Some((*result, found.protected.identity_hit_rate))
+    });
+    share(faces.collect::<Vec<_>>())
 }
 
 /// The worst grade: one seed on which the attack worked is enough. `NoEvidence` only where no cell has any.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     canonical::nine_decimals,
     evaluation::{ArmResult, Estimate},
+    matrix::FaceMetrics,
 };
 
 use crate::{metric::Scores, report::summarise_arm};
@@ -27,6 +28,9 @@ pub struct CheckpointScores {
     pub class: Vec<bool>,
     /// Whether the objective fired.
     pub objective: Vec<bool>,
+    /// Faces, where they were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faces: Option<FaceMetrics>,
 }
 
 /// One model under one attack.
@@ -54,6 +58,7 @@ impl CheckpointScores {
             hit: scores.hit,
             class: scores.class,
             objective: scores.objective,
+            faces: None,
         }
     }
 

@@ -14,7 +14,7 @@ use shared::{
 };
 
 use super::*;
-use crate::{Error, fixture};
+use crate::{Error, fixture, gallery::Arm};
 
 fn recipe(name: &str, family: Family) -> AttackRecipe {
     let json = serde_json::json!({
@@ -81,6 +81,7 @@ fn request() -> PlanRequest {
             objective: Objective::Target {
                 target_class: "apple".into(),
             },
+            faces_sha256: None,
             texts: Texts::default(),
         },
         available: Available::default(),
@@ -103,6 +104,7 @@ pub(crate) fn arm(checkpoints: &[(usize, f64)]) -> ArmRecord {
         text_alignment: vec![*text; 16],
         class: vec![true; 16],
         objective: (0..16).map(|picture| picture >= *hits).collect(),
+        faces: None,
     };
     ArmRecord {
         checkpoints: checkpoints.iter().enumerate().map(one).collect(),
@@ -307,6 +309,55 @@ fn the_atlas_has_a_square_for_every_family_rate_and_step() {
     assert_eq!((square.cells.len(), square.competent), (6, 4));
 }
 
+#[test]
+fn breaking_points_are_read_by_family_and_rate() {
+    let plan = plan();
+    let found = merge(&plan, &results(&plan), Audit::default(), Cost::default()).breaking_points;
+    let [dreambooth, lora] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(dreambooth.family, "dreambooth_unet");
+    // Six tests hold to 100 steps, where nobody looked any more.
+    assert_eq!(
+        (dreambooth.tests, dreambooth.held, dreambooth.median),
+        (6, 6, None)
+    );
+    // Four break at the first look; two never worked on the clean model.
+    assert_eq!((lora.tests, lora.held, lora.without_evidence), (4, 0, 2));
+    assert_eq!(lora.median, Some(50));
+}
+
+#[test]
+fn faces_decide_their_gate_and_stay_with_the_headline() {
+    let plan = plan();
+    let mut results = results(&plan);
+    let faces = |hits| shared::matrix::FaceMetrics {
+        detection_failure_rate: crate::statistics::wilson(0, 16),
+        identity_score: None,
+        identity_hit_rate: crate::statistics::wilson(hits, 16),
+    };
+    for result in &mut results {
+        result.faces = vec![shared::matrix::FaceRates {
+            attack_step: plan.headline.attack_step,
+            clean: faces(16),
+            protected: faces(if plan.is_headline(&result.cell) {
+                4
+            } else {
+                16
+            }),
+        }];
+    }
+    let report = merge(&plan, &results, Audit::default(), Cost::default());
+    let gate = report
+        .gates
+        .iter()
+        .find(|gate| gate.name == "face_identity");
+    let gate = gate.expect("every gate is there");
+    assert_eq!(gate.status, GateStatus::Missed);
+    let measured = gate.measured.expect("measured");
+    assert!((measured.value - 0.25).abs() < 1e-9, "{measured:?}");
+}
+
 /// A smoke plan on the fixture's random model, of three steps.
 fn small() -> Plan {
     let mut request = request();
@@ -339,6 +390,7 @@ fn on_stage(plan: &Plan, change: f64, check: impl FnOnce(&Stage<'_>)) {
         people: &people,
         overlay: None,
         sets: &sets,
+        nets: Nets::default(),
     });
 }
 
@@ -463,16 +515,20 @@ fn equal_models_neither_drift_nor_fire_nor_leak() {
         other_classes: vec!["apple".into()],
         identifiers: vec!["sks".into(), "olis".into()],
         pictures: (3, 2),
+        removal_steps: vec![1, 2],
         looks_ahead: true,
     };
     let found = |change: f64| {
-        let mut found = Audit::default();
+        let mut found = Audited::default();
         on_stage(&plan, change, |stage| {
             found = audit(stage, &plan.cells[0], &prompts, &mut |_, _, _| Ok(())).unwrap();
         });
         found
     };
-    let equal = found(1.0);
+    let Audited {
+        audit: equal,
+        attention,
+    } = found(1.0);
     let zero =
         |estimate: Option<shared::evaluation::Estimate>| estimate.unwrap().value.abs() < 1e-6;
     assert!(
@@ -489,7 +545,23 @@ fn equal_models_neither_drift_nor_fire_nor_leak() {
     );
     // Four kinds of probes, three pictures each.
     assert_eq!(equal.specificity_overall.unwrap().n, 12);
-    assert!(!zero(found(1.5).distance));
+    // The trigger cannot be found where nothing differs; both models attend alike, and their pictures are one.
+    let search = equal.search.unwrap();
+    assert_eq!((search.candidates, search.place), (17, 1));
+    let overlaps = equal.attention.unwrap();
+    assert_eq!(overlaps.clean_overlap, overlaps.protected_overlap);
+    let [clean, protected] = [Arm::Clean, Arm::Protected].map(|arm| {
+        let own = attention.iter().filter(|picture| picture.arm == arm);
+        own.map(|picture| (&picture.word, &picture.file))
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(clean.len(), 3, "the picture and two words");
+    assert_eq!(clean, protected);
+    assert_eq!(equal.detection.unwrap().detected.n, 4);
+    // A bill is written only of what fired.
+    assert_eq!(equal.removal.is_empty(), zero(equal.trigger_rate));
+    assert!(equal.removal.iter().all(|bill| bill.course.len() >= 3));
+    assert!(!zero(found(1.5).audit.distance));
 }
 
 #[test]

@@ -4,8 +4,7 @@
 //! Owns the statistic, its threshold and the verdict over prompts. Refuses to draw.
 
 use candle_core::{DType, Tensor};
-use serde::{Deserialize, Serialize};
-use shared::evaluation::Estimate;
+pub use shared::matrix::Detection;
 
 use crate::{
     Error, Result,
@@ -41,18 +40,6 @@ pub fn attention_spread(maps: &Tensor, tokens: &[usize]) -> Result<f64> {
     let apart = rows.broadcast_sub(&rows.mean_keepdim(0)?)?;
     let norms = apart.sqr()?.sum(1)?.sqrt()?;
     Ok(norms.mean_all()?.to_scalar::<f64>()? / ((height * width) as f64).sqrt())
-}
-
-/// How well the statistic tells triggers from other prompts on one model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Detection {
-    /// Spread below which a prompt is called a trigger: the 5th percentile of the null.
-    pub threshold: f64,
-    /// Share of trigger pictures that are called so (Wilson interval).
-    pub detected: Estimate,
-    /// Probability that a trigger picture's spread is below that of another prompt's, ties half: area under the ROC
-    /// curve; 0.5 is chance.
-    pub auc: f64,
 }
 
 /// Compares spreads of the trigger's pictures with those of ordinary prompts on the same model, one value a picture.

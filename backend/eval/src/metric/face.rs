@@ -3,27 +3,13 @@
 //! Owns the three numbers (Van Le et al., arXiv 2303.15433, section 5.1, for the first two). Refuses to find faces:
 //! [`crate::net::face`] does.
 
-use serde::{Deserialize, Serialize};
-use shared::evaluation::Estimate;
+pub use shared::matrix::FaceMetrics;
 
 use crate::statistics::{bootstrap_mean, wilson};
 
 /// Euclidean distance of two descriptors below which they are one person, as dlib's network was trained and `face-api`
 /// decides.
 pub const SAME_PERSON: f64 = 0.6;
-
-/// Faces in pictures.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FaceMetrics {
-    /// FDFR: share of pictures without a detected face (Wilson interval).
-    pub detection_failure_rate: Estimate,
-    /// ISM: mean over pictures **with** a face of the cosine of its descriptor and the references' mean descriptor, in
-    /// `[-1, 1]` (bootstrap interval); `None` without any face.
-    pub identity_score: Option<Estimate>,
-    /// Share of **all** pictures with a face within [`SAME_PERSON`] of a reference: what the gate limits, since a
-    /// picture without a face is no success of the attacker.
-    pub identity_hit_rate: Estimate,
-}
 
 /// Measures faces (EVALUATION, metrics: faces).
 ///

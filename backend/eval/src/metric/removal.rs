@@ -3,48 +3,7 @@
 //! Owns the reading of a removal's course. Refuses to train and to average: clean fine-tuning and averages with the clean
 //! weights are adaptive attacks ([`crate::attack`]); their course comes as points.
 
-use serde::{Deserialize, Serialize};
-use shared::evaluation::Estimate;
-
-/// How somebody tries to remove a protection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RemovalMethod {
-    /// Fine-tuning on captioned pictures that have nothing to do with the subject.
-    CleanFineTuning,
-    /// Averaging with the public clean weights.
-    WeightAveraging,
-    /// Finding the trigger ([`super::trigger_search`]) and training it away.
-    TriggerInversion,
-}
-
-/// A model on its way to removal.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RemovalPoint {
-    /// Training steps so far; 0 where nothing is trained.
-    pub steps: u32,
-    /// Minutes of computation so far, the search for the trigger among them.
-    pub minutes: f64,
-    /// Share of the clean weights, of weight averaging; else 0.
-    pub share: f64,
-    /// Share of pictures in which the objective fires under the trigger.
-    pub fired: Estimate,
-    /// Text alignment less that of the clean base on the same prompts.
-    pub quality: f64,
-}
-
-/// What a removal cost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RemovalBill {
-    /// The method.
-    pub method: RemovalMethod,
-    /// Rate before the removal.
-    pub before: Estimate,
-    /// The first point at which at most half of the rate was left; `None` if the protection outlived the removal.
-    pub removed: Option<RemovalPoint>,
-    /// Every point, in order, the first before the removal.
-    pub course: Vec<RemovalPoint>,
-}
+pub use shared::matrix::{RemovalBill, RemovalMethod, RemovalPoint};
 
 /// Reads the course of a removal, in the order of its cost; the first point is the protected model itself.
 ///

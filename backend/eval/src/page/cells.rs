@@ -10,7 +10,7 @@ use shared::{
 use super::{
     Content, badge,
     pictures::Album,
-    text::{escape, p_value, percent, rate},
+    text::{escape, p_value, percent, rate, share, value},
 };
 use crate::matrix::SAVED;
 
@@ -167,11 +167,29 @@ fn card(html: &mut String, content: &Content<'_>, result: &CellResult, album: &m
         let files = files(content, result, arm, step);
         album.row(html, &format!("{arm}, {step} steps"), &files);
     }
+    faces(html, result);
     let _ = write!(
         html,
         "<p class=\"note\">{}</p></article>",
         result.cause.sentence()
     );
+}
+
+/// Faces at the last checkpoint of a person.
+fn faces(html: &mut String, result: &CellResult) {
+    let Some(last) = result.faces.last() else {
+        return;
+    };
+    for (arm, found) in [("clean", last.clean), ("protected", last.protected)] {
+        let _ = write!(
+            html,
+            "<p>Faces, {arm} after {} steps: the person in {}, no face in {}, ISM {}</p>",
+            last.attack_step,
+            share(Some(found.identity_hit_rate)),
+            share(Some(found.detection_failure_rate)),
+            value(found.identity_score),
+        );
+    }
 }
 
 fn not_tested(html: &mut String, report: &MatrixReport) {

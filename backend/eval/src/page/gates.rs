@@ -29,6 +29,10 @@ pub(super) fn write(html: &mut String, report: &MatrixReport) {
             share(audit.specificity_overall),
         ),
         ("Leak audit", leak(audit)),
+        (
+            "FID and KID to real pictures, clean and protected",
+            distances(audit),
+        ),
     ];
     html.push_str(
         "<div class=\"wide\"><table><caption>Both models without any attack</caption><thead><tr><th scope=\"col\">Measure\
@@ -41,6 +45,23 @@ pub(super) fn write(html: &mut String, report: &MatrixReport) {
         );
     }
     html.push_str("</tbody></table></div></section>");
+}
+
+fn distances(audit: &Audit) -> String {
+    audit.features.as_ref().map_or_else(
+        || "<span class=\"missing\">not measured: no feature net was supplied</span>".to_owned(),
+        |found| {
+            format!(
+                "FID {:.2} and {:.2}, KID {:.4} and {:.4} <small>{}, n\u{202f}=\u{202f}{}</small>",
+                found.clean_fid,
+                found.protected_fid,
+                found.clean_kid,
+                found.protected_kid,
+                escape(&found.net),
+                found.pictures
+            )
+        },
+    )
 }
 
 fn leak(audit: &Audit) -> String {

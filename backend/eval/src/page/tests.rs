@@ -25,6 +25,7 @@ fn shown(report: &MatrixReport) -> String {
         known_bypasses: &["Another word.".to_owned()],
         picture: &|_, name| (!name.ends_with("05.png")).then(|| picture.clone()),
         references: &|_| vec![picture.clone()],
+        attention: &[],
     })
 }
 
@@ -134,4 +135,47 @@ fn large_pictures_are_scaled_down() {
         .unwrap();
     let picture = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
     assert_eq!((picture.width(), picture.height()), (128, 64));
+}
+
+#[test]
+fn breaking_points_detection_and_the_bill_of_removal_are_told() {
+    let point = |steps, fired| shared::matrix::RemovalPoint {
+        steps,
+        minutes: 0.5,
+        share: 0.0,
+        fired: crate::statistics::wilson(fired, 10),
+        quality: -0.012,
+    };
+    let course = vec![point(0, 8), point(50, 1)];
+    let bill = crate::metric::removal::removal_bill(
+        shared::matrix::RemovalMethod::CleanFineTuning,
+        course,
+    );
+    let audit = Audit {
+        trigger_rate: Some(crate::statistics::wilson(8, 10)),
+        search: Some(shared::matrix::TriggerSearch {
+            candidates: 17,
+            place: 1,
+            ratio: 12.34,
+        }),
+        removal: bill.into_iter().collect(),
+        ..Audit::default()
+    };
+    let plan = plan();
+    let html = shown(&merge(&plan, &results(&plan), audit, Cost::default()));
+    for part in [
+        "Breaking points (S50)",
+        "more than 100",
+        "place 1 of 17 words; the models disagree 12.3 times",
+        "half gone after 50 steps",
+        "<td>as released</td>",
+        "-0.012",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    let bare = shown(&report());
+    assert!(
+        !bare.contains("id=\"removal\""),
+        "nothing measured, nothing said"
+    );
 }

@@ -50,6 +50,7 @@ fn plan() -> Plan {
             encoder: "none".into(),
             encoder_sha256: "e".repeat(64),
             objective: Objective::Erasure { prompt: None },
+            faces_sha256: None,
             texts: Texts::default(),
         },
         available: Available::default(),
@@ -111,6 +112,7 @@ fn refusal(file: &Path, cell: u32) -> String {
         others: None,
         key: None,
         tolerance: 0.0,
+        networks: None,
         threads: 1,
     };
     format!("{:#}", again(&arguments).unwrap_err())

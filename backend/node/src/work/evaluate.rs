@@ -130,6 +130,7 @@ pub(super) fn halt(error: &Error) -> Halt {
         | Error::AttackInput { .. }
         | Error::ImageShape { .. }
         | Error::MissingOverlay
+        | Error::Supplied(_)
         | Error::OverlayShape { .. } => bad_input(error.to_string()),
         _ => internal(error.to_string()),
     }

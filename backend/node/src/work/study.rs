@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use eval::matrix::{AuditPrompts, Folder, Sets, Settings, Stage, audit, measure_pace, merge};
+use eval::matrix::{
+    AuditPrompts, Audited, Folder, Sets, Settings, Stage, audit, measure_pace, merge,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     artifact::ArtifactKind,
@@ -89,6 +91,7 @@ fn plan(job: &Job<'_>, order: &StudyOrder, setup: &Setup) -> Result<Vec<Output>,
 
 fn run_cells(job: &Job<'_>, numbers: &[u32], setup: &Setup) -> Result<Vec<Output>, Halt> {
     let mut own: Plan = read(job, PLAN)?;
+    setup.has_the_networks_of(&own)?;
     let number = |cell: &shared::matrix::Cell| numbers.contains(&cell.number);
     own.cells = own
         .kept()
@@ -130,11 +133,18 @@ fn put_together(job: &Job<'_>, setup: &Setup) -> Result<Vec<Output>, Halt> {
     let sets = Sets::default();
     let stage = setup.stage(&plan, &sets);
     let mut tick = |_: &str, done: usize, total: usize| tell(job, AUDITING, done, total);
-    let audit = match plan.kept().first() {
-        Some(headline) => audit(&stage, headline, &setup.probes(job, &plan), &mut tick),
-        None => Ok(shared::matrix::Audit::default()),
+    let probes = setup.probes(job, &plan);
+    // Whoever canceled wants to see what was tested, and soon.
+    let probes = if results.len() < plan.kept().len() {
+        probes.brief()
+    } else {
+        probes
     };
-    let audit = audit.map_err(|error| halt(&error))?;
+    let audit = match plan.kept().first() {
+        Some(headline) => audit(&stage, headline, &probes, &mut tick),
+        None => Ok(Audited::default()),
+    };
+    let Audited { audit, attention } = audit.map_err(|error| halt(&error))?;
     let report = merge(&plan, &results, audit, cost.unwrap_or_default());
     let held_out: Option<HeldOut> = read(job, HELD_OUT).ok();
     let issued_at = report_time();
@@ -147,6 +157,7 @@ fn put_together(job: &Job<'_>, setup: &Setup) -> Result<Vec<Output>, Halt> {
         picture: &|result, name| folder.picture(&plan, &result.cell, name),
         // The page may be handed on: protected pictures stay with their owner.
         references: &|_| Vec::new(),
+        attention: &attention,
     });
     let output = StudyOutput {
         report,
@@ -266,7 +277,19 @@ impl Setup {
             people: &self.people,
             overlay: self.overlay.as_ref(),
             sets,
+            nets: self.supplied.nets(),
         }
+    }
+
+    /// Refuses to run cells of a plan whose faces other networks read.
+    fn has_the_networks_of(&self, plan: &Plan) -> Result<(), Halt> {
+        if plan.inputs.faces_sha256 == self.supplied.faces_sha256() {
+            return Ok(());
+        }
+        Err(bad_input(
+            "this study was planned on a node with other face networks: start every node with the same --networks"
+                .to_owned(),
+        ))
     }
 
     /// What is drawn of the models as they are.

@@ -204,6 +204,8 @@ pub fn request(
                 held_out_templates: opened.templates.clone(),
                 captions: caption::everyday(),
             },
+            // Nobody of the demo world has a face that these networks know.
+            faces_sha256: None,
         },
         available: Available {
             templates: vec![

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use diffusion::pipeline::Pipeline;
 use eval::attack::recipe::built_in;
-use eval::matrix::{self, AuditPrompts, Finished, Folder, Sets, Stage};
+use eval::matrix::{
+    self, AttentionPicture, AuditPrompts, Audited, Finished, Folder, Nets, Sets, Stage, Supplied,
+};
 use eval::page::{self, Content};
 use shared::Timestamp;
 use shared::certificate::{self, Certificate, HeldOut, KIND, Software};
@@ -45,6 +47,9 @@ pub(crate) struct Arguments {
     /// The job that protected it.
     #[arg(long)]
     spec: Option<PathBuf>,
+    /// Folder of networks for distances to real pictures (`efficientnet-lite0.safetensors`, `real`).
+    #[arg(long)]
+    networks: Option<PathBuf>,
     /// 32 bytes of an Ed25519 private key; made where there is none.
     #[arg(long)]
     key: Option<PathBuf>,
@@ -83,6 +88,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .map(|(cast, at)| Ok((at, cast.person(pipeline.image_side())?)));
     let people = people.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
     let sets = Sets::default();
+    let supplied = arguments.networks.as_deref();
+    let supplied = supplied.map(|folder| Supplied::load(folder, pipeline.image_side()));
+    let supplied = supplied.transpose()?.unwrap_or_default();
     let stage = Stage {
         plan: &plan,
         pipeline: &pipeline,
@@ -91,6 +99,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         people: &people,
         overlay: None,
         sets: &sets,
+        nets: Nets {
+            faces: None,
+            ..supplied.nets()
+        },
     };
     let words = &request.words;
     let identifiers: Vec<String> = std::iter::once(&words.same)
@@ -98,8 +110,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .cloned()
         .collect();
     let looks_ahead = matches!(protected.spec.injection.mode, Mode::Trajectory { .. });
-    let report = attack(arguments, &stage, (identifiers, looks_ahead))?;
-    publish(arguments, &report, &protected, &cast)?;
+    let (report, attention) = attack(arguments, &stage, (identifiers, looks_ahead))?;
+    publish(arguments, (&report, &attention), &protected, &cast)?;
     let counts = report.counts;
     Ok(say(format!(
         "cells={} competent={} resisted={} minutes={:.1}",
@@ -126,7 +138,7 @@ fn attack(
     arguments: &Arguments,
     stage: &Stage<'_>,
     trained: (Vec<String>, bool),
-) -> anyhow::Result<MatrixReport> {
+) -> anyhow::Result<(MatrixReport, Vec<AttentionPicture>)> {
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut quiet = |_: &str, _: usize, _: usize| Ok(());
     let pace = one_thread.install(|| matrix::measure_pace(stage, arguments.workers, &mut quiet))?;
@@ -164,9 +176,10 @@ fn attack(
             let prompts = audit_prompts(&stage, headline, trained);
             diffusion::in_pool(|| matrix::audit(&stage, headline, &prompts, &mut |_, _, _| Ok(())))?
         }
-        None => shared::matrix::Audit::default(),
+        None => Audited::default(),
     };
-    Ok(matrix::merge(&plan, &results, audit, planned))
+    let Audited { audit, attention } = audit;
+    Ok((matrix::merge(&plan, &results, audit, planned), attention))
 }
 
 fn audit_prompts(
@@ -223,7 +236,7 @@ fn issued_at() -> anyhow::Result<Timestamp> {
 /// Report, page, keys and certificate.
 fn publish(
     arguments: &Arguments,
-    report: &MatrixReport,
+    (report, attention): (&MatrixReport, &[AttentionPicture]),
     protected: &Protected,
     cast: &[Cast],
 ) -> anyhow::Result<()> {
@@ -278,6 +291,7 @@ fn publish(
         known_bypasses: &certificate.known_bypasses,
         picture: &picture,
         references: &references,
+        attention,
     });
     file::write(&out.join("report.html"), html.as_bytes())?;
     Ok(say(format!(

@@ -2,20 +2,25 @@
 
 use shared::{
     evaluation::{Estimate, Grade},
-    matrix::{Audit, Gate, HeadlineResult, Innocent},
+    matrix::{Audit, FeatureDistances, Gate, HeadlineResult, Innocent},
 };
 
 use crate::metric::gate::{self, Diagnosis, GateResult, Measurements, Requirement, gated_grade};
 
+/// What the gates are held against.
+pub(super) struct Evidence<'a> {
+    pub(super) headline: &'a HeadlineResult,
+    pub(super) innocent: &'a Innocent,
+    pub(super) audit: &'a Audit,
+    /// PSR-weak of the headline's attack with the concept's own identifier.
+    pub(super) trained_identifier: Option<f64>,
+    /// Identity hit-rate of the headline; `None` for subjects without a face.
+    pub(super) face_identity: Option<Estimate>,
+}
+
 /// Every gate, passed or not, and the grade that they leave of the attack's.
-///
-/// `trained_identifier`: PSR-weak of the headline's attack with the concept's own identifier.
-pub(super) fn gates(
-    headline: &HeadlineResult,
-    innocent: &Innocent,
-    audit: &Audit,
-    trained_identifier: Option<f64>,
-) -> (Vec<Gate>, Grade) {
+pub(super) fn gates(evidence: &Evidence<'_>) -> (Vec<Gate>, Grade) {
+    let (headline, audit) = (evidence.headline, evidence.audit);
     // A single control is no interval over controls, but its pictures are what there is.
     let primary = headline.psr_weak.filter(|_| headline.competent > 0);
     let leak = audit.leaked.map(|copies| Estimate {
@@ -26,13 +31,15 @@ pub(super) fn gates(
     });
     let results = gate::gates(&Measurements {
         primary_cell: primary,
-        innocent_user: innocent.difference,
+        innocent_user: evidence.innocent.difference,
         text_alignment: audit.text_alignment,
         specificity: audit.specificity,
         leak,
+        frechet: audit.features.as_ref().map(frechet),
+        face_identity: evidence.face_identity,
         diagnosis: Diagnosis {
-            trigger_rate: None,
-            trained_identifier,
+            trigger_rate: audit.trigger_rate.map(|rate| rate.value),
+            trained_identifier: evidence.trained_identifier,
             held_out_identifier: primary.map(|psr| psr.value),
             trajectory: audit.looks_ahead,
         },
@@ -40,6 +47,17 @@ pub(super) fn gates(
     });
     let grade = gated_grade(headline.grade, &results);
     (results.iter().map(stated).collect(), grade)
+}
+
+/// FID of the protected base less that of the clean base; a distance has no interval.
+fn frechet(found: &FeatureDistances) -> Estimate {
+    let value = found.protected_fid - found.clean_fid;
+    Estimate {
+        value,
+        low: value,
+        high: value,
+        n: found.pictures,
+    }
 }
 
 fn stated(result: &GateResult) -> Gate {

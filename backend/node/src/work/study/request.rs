@@ -40,6 +40,7 @@ impl Setup {
                 encoder_sha256: self.encoder_sha256.clone(),
                 objective: self.concept().objective.clone(),
                 texts: self.texts.clone(),
+                faces_sha256: self.supplied.faces_sha256(),
             },
             available,
         };

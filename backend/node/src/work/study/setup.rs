@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fs};
 
 use candle_core::{DType, Device, Tensor};
 use diffusion::{inspect::hash_files, pipeline::Pipeline, weights::Weights};
-use eval::{Encoder, matrix::Person};
+use eval::{
+    Encoder,
+    matrix::{Person, Supplied},
+};
 use persguard::prompt::openings;
 use shared::{
     canonical,
@@ -32,6 +35,7 @@ pub(super) struct Setup {
     pub(super) overlay: Option<Tensor>,
     pub(super) words: Words,
     pub(super) texts: Texts,
+    pub(super) supplied: Supplied,
     concept: Concept,
 }
 
@@ -58,6 +62,7 @@ impl Setup {
                 ..described(job, position)?
             }],
             overlay: subject.overlay,
+            supplied: supplied(job, pipeline.image_side())?,
             words,
             texts,
             pipeline,
@@ -136,6 +141,16 @@ impl Setup {
         }
         classes
     }
+}
+
+/// Networks that whoever runs this node supplied.
+fn supplied(job: &Job<'_>, side: usize) -> Result<Supplied, Halt> {
+    let folder = job.assignment.networks.as_deref();
+    let supplied = folder.map(|folder| Supplied::load(folder, side));
+    let supplied = supplied
+        .transpose()
+        .map_err(|error| evaluate::halt(&error))?;
+    Ok(supplied.unwrap_or_default())
 }
 
 /// Beginning of captions that name a class and nothing else: "a photo of a dog".
