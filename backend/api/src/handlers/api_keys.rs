@@ -81,17 +81,17 @@ pub(crate) async fn update_api_key(
         .map(Body)
 }
 
-/// Gives a key another secret; the old one works for the overlap.
+/// Gives a key another secret; the old one works for the overlap. Only who made the key can.
 #[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", tag = "keys",
     params(("id" = ApiKeyId, Path)), request_body = Option<RotateApiKey>,
     responses((status = 201, body = CreatedApiKey)))]
 pub(crate) async fn rotate_api_key(
     State(app): State<App>,
-    Tenant(owner): Tenant,
+    caller: Principal,
     Id(id): Id<ApiKeyId>,
     OptionalJson(request): OptionalJson<RotateApiKey>,
 ) -> Result<impl IntoResponse, Error> {
-    api_keys::rotate(&app, owner, id, &request)
+    api_keys::rotate(&app, &caller, id, &request)
         .await
         .map(created)
 }
