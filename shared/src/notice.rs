@@ -40,16 +40,40 @@ pub struct CreateNotice {
     /// What it is about.
     pub category: NoticeCategory,
     /// The gallery or protect job, by its id or address.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 500, pattern = "\\S")
+    )]
     pub object: String,
     /// Why, with what proves it.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 20,
+            max_length = 5000,
+            pattern = "\\S[\\s\\S]{18,4998}\\S"
+        )
+    )]
     pub explanation: String,
     /// Who complains.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 2, max_length = 100, pattern = "\\S[\\s\\S]*\\S")
+    )]
     pub name: String,
     /// Where answers go.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^[A-Za-z0-9_%+-]{1,60}@[a-z0-9-]{1,60}\\.[a-z]{2,20}$")
+    )]
     pub email: String,
     /// The statement is believed to be true and complete.
     pub good_faith: bool,
     /// The name again, as a signature.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 2, max_length = 100, pattern = "\\S[\\s\\S]*\\S")
+    )]
     pub signature: String,
 }
 
@@ -182,21 +206,39 @@ pub enum NoticeAction {
 
 /// A decision and its reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = json!({
+    "action": "suspend", "statement": "The pictures show the complainant, who did not consent. You may appeal."})))]
 #[serde(deny_unknown_fields)]
 pub struct DecideNotice {
     /// What is done.
     pub action: NoticeAction,
     /// Facts, ground and scope, and how to appeal: both sides read it.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 20,
+            max_length = 5000,
+            pattern = "\\S[\\s\\S]{18,4998}\\S"
+        )
+    )]
     pub statement: String,
 }
 
 /// An answer or an appeal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = json!({
+    "statement": "I took these pictures myself; the originals are enclosed."})))]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     /// What is said.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 20,
+            max_length = 5000,
+            pattern = "\\S[\\s\\S]{18,4998}\\S"
+        )
+    )]
     pub statement: String,
 }
 

@@ -261,9 +261,14 @@ pub struct CreateApproval {
     /// The finished protect job.
     pub job_id: JobId,
     /// Address of the reviewer's account: somebody else than who asks.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^[A-Za-z0-9_%+-]{1,60}@[a-z0-9-]{1,60}\\.[a-z]{2,20}$")
+    )]
     pub reviewer_email: String,
     /// What the reviewer should know.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub note: String,
 }
 
@@ -276,6 +281,7 @@ pub struct DecideApproval {
     pub approve: bool,
     /// Why; needed for a refusal.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub note: String,
 }
 

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::{Value, error::Category};
 use serde_path_to_error::Segment;
 
 use crate::error::Error;
@@ -100,12 +100,49 @@ pub(super) fn too_large(rejection: &BytesRejection) -> Error {
 /// Reads JSON and says which field is wrong.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        refusal(&pointer, error.inner())
-    })?;
+    let value = match serde_path_to_error::deserialize(&mut deserializer) {
+        Ok(value) => value,
+        Err(error) => {
+            let refused = refusal(&pointer(error.path()), error.inner());
+            return with_whole_numbers(bytes, &error).ok_or(refused);
+        }
+    };
     deserializer.end().map_err(|error| refusal("#", &error))?;
     Ok(value)
+}
+
+/// The same once more where the reader found `47.0` and wanted an integer, which it is (JSON Schema, validation,
+/// section 6.1.1).
+fn with_whole_numbers<T: DeserializeOwned>(
+    bytes: &[u8],
+    error: &serde_path_to_error::Error<serde_json::Error>,
+) -> Option<T> {
+    let text = error.inner().to_string();
+    if !text.starts_with("invalid type: floating point") {
+        return None;
+    }
+    let mut value: Value = serde_json::from_slice(bytes).ok()?;
+    write_whole_numbers(&mut value);
+    serde_json::from_value(value).ok()
+}
+
+fn write_whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(write_whole_numbers),
+        Value::Number(number) => {
+            // Beyond this, doubles are whole because they tell no fraction.
+            const EXACT: f64 = 9_007_199_254_740_991.0;
+            let whole = number
+                .as_f64()
+                .filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT);
+            let whole = whole.and_then(|float| format!("{float:.0}").parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *number = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 fn refusal(pointer: &str, error: &serde_json::Error) -> Error {
@@ -146,6 +183,14 @@ mod tests {
         }
     }
 
+    fn spec(steps: &str) -> Vec<u8> {
+        let model = shared::ModelId::nil();
+        let text = format!(
+            r#"{{"base_model_id":"{model}","concepts":[],"injection":{{"steps":{steps}}}}}"#
+        );
+        text.into_bytes()
+    }
+
     #[test]
     fn every_kind_of_bad_json_has_its_own_answer() {
         assert_eq!(code::<CreateUser>("{").0, "malformed");
@@ -160,6 +205,10 @@ mod tests {
             code::<JobSpec>(wrong),
             ("invalid_value".into(), "#/injection/steps".into())
         );
+        let whole = parse::<JobSpec>(&spec("100.0")).map(|spec| spec.injection.steps);
+        assert_eq!(whole.ok(), Some(100), "JSON Schema calls this an integer");
+        assert!(parse::<JobSpec>(&spec("100.5")).is_err());
+        assert!(parse::<JobSpec>(&spec("1e300")).is_err());
         let known = r#"{"email":"a","password":"b","name":"c"} trailing"#;
         assert_eq!(code::<CreateUser>(known).0, "malformed");
     }
