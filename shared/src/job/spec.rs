@@ -160,6 +160,17 @@ pub struct Evaluation {
     pub study: Option<Box<StudyOrder>>,
 }
 
+/// Steps after which a control is compared: enough to personalize the demo's model, half of its attack.
+const CONTROL_STEPS: u32 = 100;
+
+impl Evaluation {
+    /// Steps of the attack on the control.
+    pub fn control_steps(&self) -> u32 {
+        let last = self.checkpoints.last().copied();
+        last.unwrap_or_default().min(CONTROL_STEPS)
+    }
+}
+
 impl Default for Evaluation {
     fn default() -> Self {
         Self {

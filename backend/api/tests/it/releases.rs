@@ -316,6 +316,17 @@ async fn notice_is_heard_suspends_and_can_be_appealed() {
     look_at_counts(&stranger, &place).await;
 }
 
+async fn evaluate(person: &Person<'_>, job: &Job, key: &str, evaluation: Value) {
+    let path = format!("/v1/jobs/{}/evaluations", job.id);
+    let request = person.request(Method::POST, &path);
+    let request = request.header("idempotency-key", key).json(&evaluation);
+    let _: Job = body(
+        request.send().await.expect("an answer"),
+        StatusCode::ACCEPTED,
+    )
+    .await;
+}
+
 /// In an owner's log: where others acted from is not told, where the owner did is.
 async fn log_keeps_strangers_apart(owner: &Person<'_>, theirs: &[&str]) {
     let log: Page<AuditEvent> = owner.read("/v1/audit-events?limit=100").await;
@@ -336,7 +347,7 @@ async fn log_keeps_strangers_apart(owner: &Person<'_>, theirs: &[&str]) {
 }
 
 #[tokio::test]
-async fn log_of_an_owner_tells_nothing_of_who_complains() {
+async fn suspension_outlives_newer_galleries() {
     let server = Server::start().await;
     let ada = server.person("ada").await;
     let job = judged(&server, &ada, collateral()).await;
@@ -351,7 +362,38 @@ async fn log_of_an_owner_tells_nothing_of_who_complains() {
     let _: QueuedNotice = body(done, StatusCode::OK).await;
     let suspended = [(GateKind::Notice, GateStatus::Failed)];
     assert_eq!(closed(&release(&ada, &job).await), suspended);
+    evaluate(&ada, &job, "newer", json!({})).await;
+    judge(&server, collateral()).await;
+    assert_eq!(closed(&release(&ada, &job).await), suspended);
     log_keeps_strangers_apart(&ada, &["notice.received", "notice.decided"]).await;
+}
+
+#[tokio::test]
+async fn control_that_nobody_attacked_is_no_evidence() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let job = judged(&server, &ada, collateral()).await;
+    assert_eq!(closed(&release(&ada, &job).await), []);
+    let unknown = [(GateKind::ControlSet, GateStatus::NotMeasured)];
+    let mut idle = collateral();
+    idle["control"]["attack_step"] = json!(0);
+    evaluate(&ada, &job, "zero", json!({ "checkpoints": [0] })).await;
+    judge(&server, idle.clone()).await;
+    assert_eq!(closed(&release(&ada, &job).await), unknown);
+    idle["control"]["attack_step"] = json!(1);
+    evaluate(&ada, &job, "one", json!({ "checkpoints": [0, 1] })).await;
+    judge(&server, idle).await;
+    assert_eq!(
+        closed(&release(&ada, &job).await),
+        unknown,
+        "less than before"
+    );
+    evaluate(&ada, &job, "slow", json!({ "learning_rate": 1e-7 })).await;
+    judge(&server, collateral()).await;
+    assert_eq!(closed(&release(&ada, &job).await), unknown, "too weak");
+    evaluate(&ada, &job, "whole", json!({})).await;
+    judge(&server, collateral()).await;
+    assert_eq!(closed(&release(&ada, &job).await), []);
 }
 
 /// What the public may count, and how many notices an address may send.
