@@ -127,7 +127,7 @@ pub(crate) async fn join(
         .map_err(|error| Error::or_unique(error, Error::MemberAlready))
 }
 
-fn members(organisation: Uuid) -> sea_orm::Select<membership::Entity> {
+pub(crate) fn members(organisation: Uuid) -> sea_orm::Select<membership::Entity> {
     membership::Entity::find().filter(membership::Column::OrganisationId.eq(organisation))
 }
 
