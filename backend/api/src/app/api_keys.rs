@@ -7,7 +7,7 @@ use shared::{
     api_key::{ApiKey, CreateApiKey, CreatedApiKey, RotateApiKey, Scope, UpdateApiKey},
     page::Page,
 };
-use store::{ApiKeyRecord, NewApiKey};
+use store::{ApiKeyChange, ApiKeyRecord, NewApiKey};
 
 use super::{App, paging::Paging, principal::Principal};
 use crate::{error::Error, etag::IfMatch, secret};
@@ -154,12 +154,17 @@ pub async fn update(
     request: &UpdateApiKey,
 ) -> Result<ApiKey, Error> {
     Error::unless_valid(request.validate())?;
-    condition.check(&find(app, organisation, id).await?)?;
-    let name = request.name.as_deref().map(str::trim);
-    let blocks = request.allowed_addresses.as_deref();
+    let seen = app.store().find_api_key(organisation, id).await?;
+    let seen = seen.ok_or(Error::NotFound)?;
+    condition.check(&view(seen.clone()))?;
+    let seen = condition.names_one().then_some(&seen);
+    let change = ApiKeyChange {
+        name: request.name.as_deref().map(str::trim),
+        allowed_addresses: request.allowed_addresses.as_deref(),
+    };
     let changed = app
         .store()
-        .update_api_key(organisation, id, name, blocks)
+        .update_api_key(organisation, id, seen, change, app.now())
         .await?;
     if !changed {
         return Err(Error::Conflict("This key was revoked.".into()));
@@ -168,13 +173,13 @@ pub async fn update(
 }
 
 /// Gives a key another secret; the old one works for the overlap.
+///
+/// The new secret acts as the key's maker: nobody else gets it, nor a key that may do less.
 pub async fn rotate(
     app: &App,
     caller: &Principal,
     id: ApiKeyId,
     request: &RotateApiKey,
-///
-/// The new secret acts as the key's maker: nobody else gets it, nor a key that may do less.
 ) -> Result<CreatedApiKey, Error> {
     Error::unless_valid(request.validate())?;
     let organisation = caller.organisation;

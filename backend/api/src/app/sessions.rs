@@ -295,9 +295,11 @@ pub async fn update_account(
     request: &UpdateUser,
 ) -> Result<User, Error> {
     Error::unless_valid(request.validate())?;
-    condition.check(&find_account(app, id).await?)?;
+    let seen = find_account(app, id).await?;
+    condition.check(&seen)?;
     if let Some(name) = &request.name {
-        app.store().rename_user(id, name.trim()).await?;
+        let seen = condition.names_one().then_some(seen.name.as_str());
+        app.store().rename_user(id, seen, name.trim()).await?;
     }
     find_account(app, id).await
 }

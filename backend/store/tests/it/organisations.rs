@@ -227,11 +227,14 @@ async fn only_an_empty_organisation_can_be_deleted(world: World) {
     let own = OrganisationId::from_uuid(ada.uuid());
     let studio = studio(&world, ada).await;
     let in_use = |result| assert!(matches!(result, Err(Error::OrganisationInUse)));
-    in_use(store.delete_organisation(own).await);
+    in_use(store.delete_organisation(own, None).await);
     let set = world.draft(studio).await;
-    in_use(store.delete_organisation(studio).await);
+    in_use(store.delete_organisation(studio, None).await);
     assert!(store.delete_draft_set(studio, set, at(0)).await.unwrap());
-    store.delete_organisation(studio).await.unwrap();
+    let renamed = store.delete_organisation(studio, Some("Old name")).await;
+    assert!(matches!(renamed, Err(Error::Changed)));
+    let seen = Some("Studio");
+    store.delete_organisation(studio, seen).await.unwrap();
     assert_eq!(store.find_organisation(studio).await.unwrap(), None);
     assert_eq!(store.find_role(ada, studio).await.unwrap(), None);
 }
