@@ -178,7 +178,7 @@ async fn prove(app: &App, user: UserId, request: ProveIdentity) -> Result<(), Er
 /// Ends the second factor.
 pub async fn disable(app: &App, user: UserId, request: ProveIdentity) -> Result<(), Error> {
     prove(app, user, request).await?;
-    app.store().delete_second_factor(user).await?;
+    app.store().delete_second_factor(user, app.now()).await?;
     letters::tell(app, user, letters::Notice::SecondFactorOff).await
 }
 
@@ -190,7 +190,9 @@ pub async fn renew_codes(
 ) -> Result<RecoveryCodes, Error> {
     prove(app, user, request).await?;
     let (codes, hashes) = new_codes();
-    app.store().replace_recovery_codes(user, &hashes).await?;
+    app.store()
+        .replace_recovery_codes(user, &hashes, app.now())
+        .await?;
     Ok(codes)
 }
 

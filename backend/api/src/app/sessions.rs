@@ -249,7 +249,7 @@ pub async fn list(app: &App, caller: &Principal) -> Result<Vec<Session>, Error> 
 
 /// Ends one of the person's sessions.
 pub async fn end(app: &App, user: UserId, id: SessionId) -> Result<(), Error> {
-    if app.store().end_session(user, id).await? {
+    if app.store().end_session(user, id, app.now()).await? {
         return Ok(());
     }
     Err(Error::NotFound)

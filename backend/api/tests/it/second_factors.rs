@@ -3,6 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::{
+    audit::AuditEvent,
     auth::{AccessToken, RecoveryCodes, Session, TotpSetup, User},
     page::Page,
 };
@@ -132,6 +133,19 @@ async fn second_factor_ends_with_password_and_code() {
     server
         .letter("ada@example.org", "takes the password alone")
         .await;
+    let log: Page<AuditEvent> = ada.read("/v1/audit-events").await;
+    let told: Vec<&str> = log
+        .data
+        .iter()
+        .map(|event| event.entry.action.as_str())
+        .collect();
+    let expected = [
+        "session.created",
+        "second_factor.disabled",
+        "second_factor.codes_renewed",
+        "second_factor.enabled",
+    ];
+    assert_eq!(told[..4], expected);
 }
 
 #[tokio::test]

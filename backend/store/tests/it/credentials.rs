@@ -264,7 +264,7 @@ async fn code_works_once(world: World) {
             "{step}"
         );
     }
-    store.delete_second_factor(ada).await.unwrap();
+    store.delete_second_factor(ada, at(3)).await.unwrap();
     assert_eq!(store.find_second_factor(ada).await.unwrap(), None);
     assert!(!store.use_recovery_code(ada, "one").await.unwrap());
 }
@@ -283,7 +283,7 @@ async fn recovery_code_works_once(world: World) {
     assert!(store.use_recovery_code(ada, "one").await.unwrap());
     assert!(!store.use_recovery_code(ada, "one").await.unwrap());
     store
-        .replace_recovery_codes(ada, &["three".to_owned()])
+        .replace_recovery_codes(ada, &["three".to_owned()], at(2))
         .await
         .unwrap();
     assert!(!store.use_recovery_code(ada, "two").await.unwrap());
@@ -346,7 +346,7 @@ async fn new_password_ends_everything_but_the_session_that_asked(world: World) {
     let alive = async |token| store.find_session(token, at(1)).await.unwrap().is_some();
     start().await;
     store
-        .change_password(ada, "changed", Some("here"))
+        .change_password(ada, "changed", Some("here"), at(1))
         .await
         .unwrap();
     assert!(alive("here").await && !alive("there").await && !refreshes().await);
