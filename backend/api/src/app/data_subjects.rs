@@ -18,7 +18,7 @@ use super::{
     archive::{self, Entry},
     artifacts, blobs, jobs,
     paging::Paging,
-    protected_sets, sessions, webhooks,
+    protected_sets, second_factors, sessions, webhooks,
 };
 use crate::error::Error;
 
@@ -237,11 +237,11 @@ pub async fn delete(
     let known = app.store().find_user(person).await?;
     let known = known.ok_or(Error::Unauthenticated)?;
     let same = known.email == request.email.trim().to_lowercase();
-    let stored = Some(known.password_hash);
-    let proved = app.passwords().verify(request.password, stored).await?;
+    let proved = second_factors::is_password(app, person, request.password).await?;
     if !same || !proved || app.demo().is_some_and(|(demo, _)| demo == own) {
         return Err(Error::InvalidCredentials);
     }
+    second_factors::require(app, person, request.code.as_deref()).await?;
     let others = app.store().list_organisations(person, None, 100).await?;
     if others
         .iter()

@@ -149,6 +149,30 @@ async fn second_factor_ends_with_password_and_code() {
 }
 
 #[tokio::test]
+async fn account_is_deleted_with_every_proof_that_signing_in_takes() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let (_, recovery) = set_up(&server, &ada).await;
+    let path = "/v1/deletions";
+    let without = ada.post(path, &login(None)).await;
+    refused(without, 401, "second_factor_required").await;
+    let wrong = ada.post(path, &login(Some("000000"))).await;
+    refused(wrong, 401, "second_factor_required").await;
+    let guess =
+        json!({ "email": "ada@example.org", "password": "wrong wrong wrong", "code": recovery[0] });
+    for _ in 0..20 {
+        refused(ada.post(path, &guess).await, 401, "invalid_credentials").await;
+    }
+    let right = login(Some(&recovery[0]));
+    refused(ada.post(path, &right).await, 429, "rate_limited").await;
+    assert_eq!(ada.get("/v1/me").await.status(), StatusCode::OK);
+    server.clock.advance(61_000);
+    let done = ada.post(path, &right).await;
+    assert_eq!(done.status(), StatusCode::CREATED);
+    refused(ada.get("/v1/me").await, 401, "unauthenticated").await;
+}
+
+#[tokio::test]
 async fn refresh_token_works_once_and_a_copy_ends_its_family() {
     let server = Server::start().await;
     server.person("ada").await;
