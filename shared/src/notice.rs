@@ -267,3 +267,78 @@ pub struct Transparency {
     /// Accounts that were deleted.
     pub deletions: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(object: &str) -> CreateNotice {
+        CreateNotice {
+            category: NoticeCategory::DepictsMe,
+            object: object.to_owned(),
+            explanation: "The pictures in this gallery show me.".into(),
+            name: "Ada Example".into(),
+            email: "ada@example.org".into(),
+            good_faith: true,
+            signature: "Ada Example".into(),
+        }
+    }
+
+    #[test]
+    fn object_is_found_at_the_end_of_whatever_address() {
+        let id = "gal_0198c0de0198c0de0198c0de0198c0de";
+        let starts = [
+            "",
+            " ",
+            "/",
+            "https://guard.example/galleries/",
+            "//x/../",
+            "?/",
+            "é/",
+        ];
+        let ends = ["", "/", "//", "?x=1", "/?x=/y", "#part", "?#/", " ", "\n"];
+        for (start, end) in starts.iter().flat_map(|start| ends.map(|end| (start, end))) {
+            let notice = notice(&format!("{start}{id}{end}"));
+            let found = notice.object_id();
+            assert!(!found.contains(['/', '?', '#']), "{found}");
+            let plain = !start.contains('?') && !end.starts_with("/?");
+            assert!(!plain || found == id, "{start}{id}{end}: {found}");
+            assert_eq!(notice.validate(), Vec::new());
+        }
+        for nothing in ["", "/", "?", "#", "//", " \t"] {
+            assert_eq!(notice(nothing).object_id(), "");
+        }
+    }
+
+    #[test]
+    fn every_text_of_a_notice_has_its_bounds() {
+        let long = "x".repeat(MAX_EXPLANATION_CHARACTERS + 1);
+        for (field, pointer) in [
+            (0, "#/explanation"),
+            (1, "#/name"),
+            (2, "#/email"),
+            (3, "#/signature"),
+            (4, "#/object"),
+        ] {
+            for text in ["", " ", "\u{0}", "\u{202e}", &long] {
+                let mut notice = notice("gal_1");
+                let place = match field {
+                    0 => &mut notice.explanation,
+                    1 => &mut notice.name,
+                    2 => &mut notice.email,
+                    3 => &mut notice.signature,
+                    _ => &mut notice.object,
+                };
+                text.clone_into(place);
+                let errors = notice.validate();
+                let one = |error: &FieldError| error.pointer == pointer;
+                assert!(errors.iter().all(one), "{errors:?}");
+                let short = text.chars().count() == 1 && !text.trim().is_empty();
+                assert!(
+                    !errors.is_empty() || (short && field == 4),
+                    "{pointer}: {text:?}"
+                );
+            }
+        }
+    }
+}

@@ -253,6 +253,15 @@ mod tests {
     }
 
     #[test]
+    fn damaged_keys_are_not_looked_up() {
+        let key = format!("{PREFIX}{0}{1}", "a".repeat(30), checksum(&"a".repeat(30)));
+        crate::damage::each(&[&key], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(is_well_formed(&text), text == key, "{text}");
+        });
+    }
+
+    #[test]
     fn checksum_is_crc32_in_base62() {
         // The algorithm's check value, 0xCBF43926, in the digits 0-9A-Za-z.
         assert_eq!(checksum("123456789"), "3jZRME");

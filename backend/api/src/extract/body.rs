@@ -171,7 +171,12 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::{auth::CreateUser, job::JobSpec};
+    use shared::{
+        auth::{CreateUser, UpdateUser},
+        job::JobSpec,
+        notice::CreateNotice,
+        webhook::UpdateWebhook,
+    };
 
     use super::*;
 
@@ -181,6 +186,43 @@ mod tests {
             Some(Error::Malformed(_)) => ("malformed".into(), String::new()),
             other => (format!("{other:?}"), String::new()),
         }
+    }
+
+    /// What is accepted says the same when it is written and read again.
+    fn settles<T: DeserializeOwned + serde::Serialize + PartialEq + std::fmt::Debug>(whole: &str) {
+        crate::damage::each(&[whole, "{}"], |bytes| {
+            let read = match parse::<T>(bytes) {
+                Ok(read) => read,
+                Err(Error::Malformed(_) | Error::Invalid(_)) => return,
+                Err(other) => panic!("{other}"),
+            };
+            let text = serde_json::to_vec(&read).expect("JSON");
+            assert_eq!(parse::<T>(&text).ok(), Some(read));
+        });
+    }
+
+    #[test]
+    fn damaged_bodies_and_merge_patches_are_read_or_refused() {
+        settles::<UpdateWebhook>(
+            r#"{"url":"https://example.org/","events":["job.failed"],"status":"enabled"}"#,
+        );
+        settles::<CreateNotice>(
+            r#"{"category":"depicts_me","object":"gal_1","explanation":"","name":"","email":"","good_faith":true,"signature":""}"#,
+        );
+        let spec = spec("100.0");
+        settles::<JobSpec>(std::str::from_utf8(&spec).expect("text"));
+    }
+
+    #[test]
+    fn damaged_merge_patches_remove_nothing() {
+        crate::damage::each(&[r#"{"name":"Ada"}"#, r#"{"name":null}"#], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let removes =
+                text.contains("null") && !text.contains("\"null") && !text.contains("null\"");
+            if let Ok(patch) = parse::<UpdateUser>(bytes) {
+                assert!(!removes || patch.name.is_some(), "{text}");
+            }
+        });
     }
 
     fn spec(steps: &str) -> Vec<u8> {
