@@ -40,6 +40,9 @@ pub struct CreateDeletion {
     pub email: String,
     /// Its password.
     pub password: String,
+    /// A code of the authenticator app, or a recovery code, where the account has a second factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// What was deleted.

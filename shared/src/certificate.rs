@@ -120,10 +120,16 @@ impl Certificate {
             );
         }
         let report = &self.report;
-        let mut counts = Counts {
-            not_tested: report.counts.not_tested,
-            ..Counts::default()
-        };
+        let mut counts = Counts::default();
+        for (at, cell) in report.not_tested.iter().enumerate() {
+            match report.subject(cell) {
+                Some(subject) if subject.role == Role::Protected => counts.not_tested += 1,
+                Some(_) => {}
+                None => found.push(format!(
+                    "/report/not_tested/{at}: there is no such subject."
+                )),
+            }
+        }
         for (at, result) in report.cells.iter().enumerate() {
             let Some(subject) = report.subject(&result.cell) else {
                 found.push(format!("/report/cells/{at}: there is no such subject."));

@@ -40,16 +40,40 @@ pub struct CreateNotice {
     /// What it is about.
     pub category: NoticeCategory,
     /// The gallery or protect job, by its id or address.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 500, pattern = "\\S")
+    )]
     pub object: String,
     /// Why, with what proves it.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 20,
+            max_length = 5000,
+            pattern = "\\S[\\s\\S]{18,4998}\\S"
+        )
+    )]
     pub explanation: String,
     /// Who complains.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 2, max_length = 100, pattern = "\\S[\\s\\S]*\\S")
+    )]
     pub name: String,
     /// Where answers go.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^[A-Za-z0-9_%+-]{1,60}@[a-z0-9-]{1,60}\\.[a-z]{2,20}$")
+    )]
     pub email: String,
     /// The statement is believed to be true and complete.
     pub good_faith: bool,
     /// The name again, as a signature.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 2, max_length = 100, pattern = "\\S[\\s\\S]*\\S")
+    )]
     pub signature: String,
 }
 
@@ -182,21 +206,39 @@ pub enum NoticeAction {
 
 /// A decision and its reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = json!({
+    "action": "suspend", "statement": "The pictures show the complainant, who did not consent. You may appeal."})))]
 #[serde(deny_unknown_fields)]
 pub struct DecideNotice {
     /// What is done.
     pub action: NoticeAction,
     /// Facts, ground and scope, and how to appeal: both sides read it.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 20,
+            max_length = 5000,
+            pattern = "\\S[\\s\\S]{18,4998}\\S"
+        )
+    )]
     pub statement: String,
 }
 
 /// An answer or an appeal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = json!({
+    "statement": "I took these pictures myself; the originals are enclosed."})))]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     /// What is said.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 20,
+            max_length = 5000,
+            pattern = "\\S[\\s\\S]{18,4998}\\S"
+        )
+    )]
     pub statement: String,
 }
 
@@ -224,4 +266,79 @@ pub struct Transparency {
     pub revocations: u64,
     /// Accounts that were deleted.
     pub deletions: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(object: &str) -> CreateNotice {
+        CreateNotice {
+            category: NoticeCategory::DepictsMe,
+            object: object.to_owned(),
+            explanation: "The pictures in this gallery show me.".into(),
+            name: "Ada Example".into(),
+            email: "ada@example.org".into(),
+            good_faith: true,
+            signature: "Ada Example".into(),
+        }
+    }
+
+    #[test]
+    fn object_is_found_at_the_end_of_whatever_address() {
+        let id = "gal_0198c0de0198c0de0198c0de0198c0de";
+        let starts = [
+            "",
+            " ",
+            "/",
+            "https://guard.example/galleries/",
+            "//x/../",
+            "?/",
+            "é/",
+        ];
+        let ends = ["", "/", "//", "?x=1", "/?x=/y", "#part", "?#/", " ", "\n"];
+        for (start, end) in starts.iter().flat_map(|start| ends.map(|end| (start, end))) {
+            let notice = notice(&format!("{start}{id}{end}"));
+            let found = notice.object_id();
+            assert!(!found.contains(['/', '?', '#']), "{found}");
+            let plain = !start.contains('?') && !end.starts_with("/?");
+            assert!(!plain || found == id, "{start}{id}{end}: {found}");
+            assert_eq!(notice.validate(), Vec::new());
+        }
+        for nothing in ["", "/", "?", "#", "//", " \t"] {
+            assert_eq!(notice(nothing).object_id(), "");
+        }
+    }
+
+    #[test]
+    fn every_text_of_a_notice_has_its_bounds() {
+        let long = "x".repeat(MAX_EXPLANATION_CHARACTERS + 1);
+        for (field, pointer) in [
+            (0, "#/explanation"),
+            (1, "#/name"),
+            (2, "#/email"),
+            (3, "#/signature"),
+            (4, "#/object"),
+        ] {
+            for text in ["", " ", "\u{0}", "\u{202e}", &long] {
+                let mut notice = notice("gal_1");
+                let place = match field {
+                    0 => &mut notice.explanation,
+                    1 => &mut notice.name,
+                    2 => &mut notice.email,
+                    3 => &mut notice.signature,
+                    _ => &mut notice.object,
+                };
+                text.clone_into(place);
+                let errors = notice.validate();
+                let one = |error: &FieldError| error.pointer == pointer;
+                assert!(errors.iter().all(one), "{errors:?}");
+                let short = text.chars().count() == 1 && !text.trim().is_empty();
+                assert!(
+                    !errors.is_empty() || (short && field == 4),
+                    "{pointer}: {text:?}"
+                );
+            }
+        }
+    }
 }

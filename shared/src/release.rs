@@ -123,7 +123,9 @@ impl ReleaseGate {
 
 /// The gates over the side effects of one concept.
 pub fn gates(concept: u32, found: Option<&Collateral>) -> Vec<ReleaseGate> {
+    // Before any step of the attack the stranger is as unknown to the one model as to the other.
     let control = found.and_then(|found| found.control);
+    let control = control.filter(|control| control.attack_step > 0);
     let measured = [
         number(
             GateKind::ControlSet,
@@ -151,7 +153,7 @@ fn drift(kind: GateKind, measured: Option<Estimate>) -> ReleaseGate {
 
 /// A measure and what of it must not lie below the tolerance.
 fn number(kind: GateKind, measured: Option<(Estimate, f64)>, tolerance: f64) -> ReleaseGate {
-    let Some((measured, counted)) = measured else {
+    let Some((measured, counted)) = measured.filter(|(measured, _)| measured.n > 0) else {
         return missing(kind, tolerance);
     };
     let status = status(counted >= tolerance);
@@ -192,7 +194,8 @@ const fn status(within: bool) -> GateStatus {
 }
 
 fn specificity(found: Option<&Collateral>) -> ReleaseGate {
-    let Some(found) = found else {
+    let drawn = |found: &&Collateral| found.class_fires.n > 0 && found.class_fires_clean.n > 0;
+    let Some(found) = found.filter(drawn) else {
         return missing(GateKind::Specificity, FIRING_TOLERANCE);
     };
     let (fires, before) = (found.class_fires, found.class_fires_clean);
@@ -215,7 +218,8 @@ fn missing(kind: GateKind, tolerance: f64) -> ReleaseGate {
     let detail = match kind {
         GateKind::ControlSet => {
             "Not measured: name a set of another subject of the same class in \
-             `evaluation.control_set_id` and evaluate again (POST /v1/jobs/{id}/evaluations)."
+             `evaluation.control_set_id` and evaluate again (POST /v1/jobs/{id}/evaluations), with no fewer steps and no \
+             lower learning rate than the job was launched with."
         }
         _ => "Not measured: evaluate again (POST /v1/jobs/{id}/evaluations).",
     };
@@ -261,9 +265,14 @@ pub struct CreateApproval {
     /// The finished protect job.
     pub job_id: JobId,
     /// Address of the reviewer's account: somebody else than who asks.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^[A-Za-z0-9_%+-]{1,60}@[a-z0-9-]{1,60}\\.[a-z]{2,20}$")
+    )]
     pub reviewer_email: String,
     /// What the reviewer should know.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub note: String,
 }
 
@@ -276,6 +285,7 @@ pub struct DecideApproval {
     pub approve: bool,
     /// Why; needed for a refusal.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub note: String,
 }
 
@@ -351,6 +361,24 @@ mod tests {
         found.control = None;
         let control = (GateKind::ControlSet, GateStatus::NotMeasured);
         assert_eq!(closed(Some(&found)), [control]);
+    }
+
+    #[test]
+    fn no_evidence_is_no_pass() {
+        let mut found = harmless();
+        found.control.as_mut().unwrap().attack_step = 0;
+        let control = (GateKind::ControlSet, GateStatus::NotMeasured);
+        assert_eq!(closed(Some(&found)), [control]);
+        let mut found = harmless();
+        found.control.as_mut().unwrap().difference.n = 0;
+        assert_eq!(closed(Some(&found)), [control]);
+        let empty = closed(Some(&Collateral::default()));
+        assert!(
+            empty
+                .iter()
+                .all(|(_, status)| *status == GateStatus::NotMeasured)
+        );
+        assert_eq!(empty.len(), 4);
     }
 
     #[test]

@@ -52,12 +52,15 @@ pub struct CreateStudy {
     pub tier: Tier,
     /// Cells that would end later, on one node, are not run and shown as not tested.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 43_200))]
     pub budget_minutes: Option<f64>,
     /// Sets that are not protected; without any the innocent user is not measured.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 8))]
     pub controls: Vec<Control>,
     /// Attacks of the owner's own, beside the built-in ones.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 16))]
     pub recipes: Vec<AttackRecipe>,
 }
 

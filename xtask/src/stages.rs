@@ -18,9 +18,9 @@ use crate::{
 /// What to check.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, journeys, browser; or one that
-    /// runs only when it is named: cuda (builds with the feature; fetches 1.2 GB once), storage (the artifact stores
-    /// among faults, with a line of what they cost), contract (the OpenAPI document against a running server).
+    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, contract (the OpenAPI document against
+    /// a running server), journeys, browser; or one that runs only when it is named: cuda (builds with the feature;
+    /// fetches 1.2 GB once), storage (the artifact stores among faults, with a line of what they cost).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
@@ -51,6 +51,7 @@ const STAGES: &[(&str, Stage)] = &[
         )
     }),
     ("architecture", |totals| end_to_end("architecture", totals)),
+    ("contract", |_| contract::check()),
     ("journeys", |totals| end_to_end("journeys", totals)),
     ("browser", |totals| end_to_end("browser", totals)),
 ];
@@ -59,8 +60,6 @@ const STAGES: &[(&str, Stage)] = &[
 const OPTIONAL: &[(&str, Stage)] = &[
     ("cuda", |totals| run_tests(&mut cuda::prepare()?, totals)),
     ("storage", storage::faults),
-    // Routes that came last still answer what the document does not say.
-    ("contract", |_| contract::check()),
 ];
 
 pub(crate) const TESTS: [&str; 3] = ["test", "--no-fail-fast", "--workspace"];

@@ -9,6 +9,9 @@ use shared::api_key::AddressBlock;
 
 use storage::StorageConfig;
 
+/// Ten a second: more than a person clicks.
+pub const DEFAULT_REQUESTS_PER_MINUTE: u32 = 600;
+
 /// How one server runs.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
@@ -76,8 +79,9 @@ pub struct Config {
     /// Addresses of proxies whose `X-Forwarded-For` is believed, with commas between them.
     #[arg(long, env = "PERSGUARD_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<AddressBlock>,
-    /// Requests that one caller may send in a minute.
-    #[arg(long, env = "PERSGUARD_REQUESTS_PER_MINUTE", default_value_t = 600,
+    /// Requests that one caller may send in a minute; more of them make as much more room for uploads, launches and
+    /// notices.
+    #[arg(long, env = "PERSGUARD_REQUESTS_PER_MINUTE", default_value_t = DEFAULT_REQUESTS_PER_MINUTE,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub requests_per_minute: u32,
     /// Log filter, such as `info` or `api=debug`.

@@ -21,6 +21,12 @@ pub(crate) fn names(list: &str, tag: &str) -> bool {
 pub struct IfMatch(pub(crate) Option<String>);
 
 impl IfMatch {
+    /// Whether the change is for one version alone, so that nobody may have changed it meanwhile.
+    pub fn names_one(&self) -> bool {
+        let any = |list: &String| list.split(',').any(|tag| tag.trim() == "*");
+        !self.0.as_ref().is_some_and(any)
+    }
+
     /// Refuses a change without the header, and one that is meant for another version.
     ///
     /// `current` is what `GET` would answer now.
@@ -52,6 +58,8 @@ mod tests {
             check(Some("\"x\"")),
             Err(Error::PreconditionFailed)
         ));
+        assert!(IfMatch(Some(tag.clone())).names_one() && IfMatch(None).names_one());
+        assert!(!IfMatch(Some("*".to_owned())).names_one());
         let weak = format!("W/{tag}");
         assert!(matches!(check(Some(&weak)), Err(Error::PreconditionFailed)));
         assert!(matches!(check(None), Err(Error::PreconditionRequired)));

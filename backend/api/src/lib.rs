@@ -7,6 +7,8 @@ pub mod app;
 pub mod certificate;
 pub mod clock;
 pub mod config;
+#[cfg(test)]
+mod damage;
 pub mod dispatch;
 pub mod error;
 pub mod etag;

@@ -1,13 +1,14 @@
 //! Keys for integrations, kept by the hash of their secret.
 
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use shared::{ApiKeyId, OrganisationId, Timestamp, UserId, api_key::Scope, limits::MAX_API_KEYS};
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid, page},
     entity::api_key::{Column, Entity, Model},
     organisations,
@@ -34,6 +35,15 @@ pub struct NewApiKey {
     pub allowed_addresses: Vec<String>,
     /// When it stops to work.
     pub expires_at: Timestamp,
+}
+
+/// What of a key changes; the rest stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ApiKeyChange<'a> {
+    /// What it is for.
+    pub name: Option<&'a str>,
+    /// Blocks of addresses from which it may be used.
+    pub allowed_addresses: Option<&'a [String]>,
 }
 
 /// A key.
@@ -96,6 +106,18 @@ fn one(organisation: OrganisationId, id: ApiKeyId) -> Condition {
         .add(Column::Id.eq(id.uuid()))
 }
 
+/// A key of an organisation, locked until the transaction ends.
+async fn lock(
+    connection: &impl ConnectionTrait,
+    organisation: OrganisationId,
+    id: ApiKeyId,
+) -> Result<Option<Model>, Error> {
+    let query = Entity::find()
+        .filter(one(organisation, id))
+        .lock(LockType::NoKeyUpdate);
+    Ok(query.one(connection).await?)
+}
+
 impl Store {
     /// Makes a key; [`Error::TooManyApiKeys`] at the organisation's limit.
     pub async fn create_api_key(
@@ -130,6 +152,8 @@ impl Store {
             return Err(Error::TooManyApiKeys);
         }
         insert(&transaction, row.clone()).await?;
+        let deed = Deed::new("api_key.created", ApiKeyId::from_uuid(row.id));
+        audit::record(&transaction, organisation, deed, now).await?;
         transaction.commit().await?;
         row.try_into()
     }
@@ -201,28 +225,46 @@ impl Store {
     }
 
     /// Changes a key's name or addresses; `false` where there is none or it was revoked.
+    ///
+    /// [`Error::Changed`] where either is not as the caller saw it; without `seen` that is of no matter.
     pub async fn update_api_key(
         &self,
         organisation: OrganisationId,
         id: ApiKeyId,
-        name: Option<&str>,
-        allowed_addresses: Option<&[String]>,
+        seen: Option<&ApiKeyRecord>,
+        change: ApiKeyChange<'_>,
+        now: Timestamp,
     ) -> Result<bool, Error> {
-        // A merge patch of nothing still has to say whether the key is there.
-        let mut update = Entity::update_many().col_expr(Column::Id, Expr::value(id.uuid()));
-        if let Some(name) = name {
-            update = update.col_expr(Column::Name, Expr::value(name));
+        let transaction = self.begin().await?;
+        let found = lock(&transaction, organisation, id).await?;
+        let Some(mut row) = found.filter(|row| row.revoked_at.is_none()) else {
+            transaction.rollback().await?;
+            return Ok(false);
+        };
+        let present = ApiKeyRecord::try_from(row.clone())?;
+        let same = |seen: &ApiKeyRecord| {
+            seen.name == present.name && seen.allowed_addresses == present.allowed_addresses
+        };
+        if !seen.is_none_or(same) {
+            transaction.rollback().await?;
+            return Err(Error::Changed);
         }
-        if let Some(blocks) = allowed_addresses {
-            let text = to_json("address list", &blocks)?;
-            update = update.col_expr(Column::AllowedAddresses, Expr::value(text));
+        if let Some(name) = change.name {
+            name.clone_into(&mut row.name);
         }
-        let changed = update
-            .filter(one(organisation, id))
-            .filter(Column::RevokedAt.is_null())
-            .exec(self.writer())
+        if let Some(blocks) = change.allowed_addresses {
+            row.allowed_addresses = to_json("address list", &blocks)?;
+        }
+        Entity::update_many()
+            .col_expr(Column::Name, Expr::value(row.name))
+            .col_expr(Column::AllowedAddresses, Expr::value(row.allowed_addresses))
+            .filter(Column::Id.eq(row.id))
+            .exec(&transaction)
             .await?;
-        Ok(changed.rows_affected > 0)
+        let deed = Deed::new("api_key.updated", id);
+        audit::record(&transaction, organisation, deed, now).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Gives a key another secret; the one before works until `overlap_until`. `None` where there is
@@ -261,6 +303,8 @@ impl Store {
             .filter(Column::Id.eq(row.id))
             .exec(&transaction)
             .await?;
+        let deed = Deed::new("api_key.rotated", id);
+        audit::record(&transaction, organisation, deed, now).await?;
         transaction.commit().await?;
         row.try_into().map(Some)
     }
@@ -272,12 +316,21 @@ impl Store {
         id: ApiKeyId,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let revoked = Expr::col(Column::RevokedAt).if_null(now.milliseconds());
-        let changed = Entity::update_many()
-            .col_expr(Column::RevokedAt, revoked)
-            .filter(one(organisation, id))
-            .exec(self.writer())
-            .await?;
-        Ok(changed.rows_affected > 0)
+        let transaction = self.begin().await?;
+        let Some(row) = lock(&transaction, organisation, id).await? else {
+            transaction.rollback().await?;
+            return Ok(false);
+        };
+        if row.revoked_at.is_none() {
+            Entity::update_many()
+                .col_expr(Column::RevokedAt, Expr::value(now.milliseconds()))
+                .filter(Column::Id.eq(row.id))
+                .exec(&transaction)
+                .await?;
+            let deed = Deed::new("api_key.revoked", id);
+            audit::record(&transaction, organisation, deed, now).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 }

@@ -192,6 +192,7 @@ impl Store {
         let owner = OrganisationId::from_uuid(row.owner_id);
         let status = to_name("approval status", &status)?;
         let deed = Deed::new("approval.decided", id).detail(status.clone());
+        let deed = deed.by_outsider(member != Some(owner));
         audit::record(&transaction, owner, deed, now).await?;
         let event = (EventType::ApprovalDecided, data(id));
         webhooks::emit(&transaction, owner, event, now).await?;

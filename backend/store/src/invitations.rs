@@ -1,8 +1,8 @@
 //! Invitations: a letter with a token, accepted by the account whose address it went to.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter, QuerySelect,
-    sea_query::LockType,
+    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, PaginatorTrait, QueryFilter,
+    QuerySelect, sea_query::LockType,
 };
 use shared::{InvitationId, OrganisationId, Timestamp, UserId, limits::MAX_MEMBERS, role::Role};
 
@@ -86,7 +86,8 @@ async fn is_member(
 }
 
 impl Store {
-    /// Invites somebody and queues the letter; another invitation to the same address is replaced.
+    /// Invites somebody and queues the letter; another invitation to the same address is replaced, and an open one
+    /// keeps a seat.
     ///
     /// [`Error::MemberAlready`], [`Error::TooManyMembers`].
     pub async fn create_invitation(
@@ -106,9 +107,6 @@ impl Store {
             created_at: now.milliseconds(),
             expires_at: new.expires_at.milliseconds(),
         };
-        if self.count_members(organisation).await? >= MAX_MEMBERS {
-            return Err(Error::TooManyMembers);
-        }
         let transaction = self.begin().await?;
         organisations::lock(&transaction, organisation).await?;
         if is_member(&transaction, organisation, &row.email).await? {
@@ -118,6 +116,15 @@ impl Store {
         let earlier = owned(organisation).filter(Column::Email.eq(&row.email));
         if let Some(earlier) = earlier.one(&transaction).await? {
             earlier.delete(&transaction).await?;
+        }
+        let open = owned(organisation).filter(Column::ExpiresAt.gt(now.milliseconds()));
+        let seats = organisations::members(organisation.uuid())
+            .count(&transaction)
+            .await?
+            + open.count(&transaction).await?;
+        if seats >= MAX_MEMBERS {
+            transaction.rollback().await?;
+            return Err(Error::TooManyMembers);
         }
         insert(&transaction, row.clone()).await?;
         emails::enqueue(&transaction, letter, now).await?;

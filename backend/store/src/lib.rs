@@ -39,7 +39,7 @@ mod uploads;
 mod users;
 mod webhooks;
 
-pub use api_keys::{ApiKeyRecord, NewApiKey};
+pub use api_keys::{ApiKeyChange, ApiKeyRecord, NewApiKey};
 pub use approvals::{ApprovalRecord, NewApproval};
 pub use artifacts::{ArtifactRecord, NewArtifact};
 pub use attribution::{attributed, identify};

@@ -150,7 +150,7 @@ impl Store {
         let transaction = self.begin().await?;
         insert(&transaction, row.clone()).await?;
         let deed = Deed::new("notice.received", NoticeId::from_uuid(row.id));
-        let deed = deed.detail(row.object.clone());
+        let deed = deed.detail(row.object.clone()).by_outsider(true);
         audit::record(&transaction, new.owner_id, deed, now).await?;
         transaction.commit().await?;
         row.try_into()
@@ -251,6 +251,7 @@ impl Store {
         save(&transaction, &row).await?;
         let owner = OrganisationId::from_uuid(row.owner_id);
         let deed = Deed::new("notice.decided", id).detail(row.status.clone());
+        let deed = deed.by_outsider(true);
         audit::record(&transaction, owner, deed, now).await?;
         if let Some(event) = event {
             let data = EventData {
@@ -273,8 +274,8 @@ impl Store {
     ) -> Result<Option<NoticeRecord>, Error> {
         let change = |row: &mut Model| row.counter_notice = Some(statement);
         let mine = |row: &Model| row.owner_id == owner.uuid();
-        self.change_notice(id, mine, change, "notice.answered", now)
-            .await
+        let deed = Deed::new("notice.answered", id);
+        self.change_notice(id, mine, change, deed, now).await
     }
 
     /// Keeps an appeal against a decision, of either side.
@@ -291,8 +292,8 @@ impl Store {
             (mine || theirs) && row.decided_by.is_some()
         };
         let change = |row: &mut Model| row.appeal = Some(statement);
-        self.change_notice(id, side, change, "notice.appealed", now)
-            .await
+        let deed = Deed::new("notice.appealed", id).by_outsider(owner.is_none());
+        self.change_notice(id, side, change, deed, now).await
     }
 
     async fn change_notice(
@@ -300,7 +301,7 @@ impl Store {
         id: NoticeId,
         may: impl FnOnce(&Model) -> bool + Send,
         change: impl FnOnce(&mut Model) + Send,
-        action: &str,
+        deed: Deed<'_>,
         now: Timestamp,
     ) -> Result<Option<NoticeRecord>, Error> {
         let transaction = self.begin().await?;
@@ -311,7 +312,7 @@ impl Store {
         change(&mut row);
         save(&transaction, &row).await?;
         let owner = OrganisationId::from_uuid(row.owner_id);
-        audit::record(&transaction, owner, Deed::new(action, id), now).await?;
+        audit::record(&transaction, owner, deed, now).await?;
         transaction.commit().await?;
         row.try_into().map(Some)
     }

@@ -4,11 +4,12 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
-use shared::{Timestamp, UserId};
+use shared::{OrganisationId, Timestamp, UserId};
 use uuid::Uuid;
 
 use crate::{
     Error, NewEmail, Store,
+    audit::{self, Deed},
     database::insert,
     emails,
     entity::{
@@ -75,12 +76,12 @@ async fn verify(
     Ok(())
 }
 
-/// Sets a password and ends what the old one had opened, but for one session.
+/// Sets a password and ends what the old one had opened, but for one session; last in its transaction.
 async fn set_password(
     connection: &impl ConnectionTrait,
     user: Uuid,
-    password_hash: &str,
-    kept_session: Option<&str>,
+    (password_hash, kept_session): (&str, Option<&str>),
+    now: Timestamp,
 ) -> Result<(), Error> {
     user::Entity::update_many()
         .col_expr(user::Column::PasswordHash, Expr::value(password_hash))
@@ -97,7 +98,9 @@ async fn set_password(
         .filter(Column::Purpose.eq(Purpose::ResetPassword.as_str()))
         .exec(connection)
         .await?;
-    refresh_tokens::end_all(connection, user).await
+    refresh_tokens::end_all(connection, user).await?;
+    let deed = Deed::new("user.password_changed", UserId::from_uuid(user));
+    audit::record(connection, OrganisationId::from_uuid(user), deed, now).await
 }
 
 impl Store {
@@ -152,9 +155,9 @@ impl Store {
             transaction.rollback().await?;
             return Ok(None);
         };
-        set_password(&transaction, user, password_hash, None).await?;
         verify(&transaction, user, now).await?;
         let row = user::Entity::find_by_id(user).one(&transaction).await?;
+        set_password(&transaction, user, (password_hash, None), now).await?;
         transaction.commit().await?;
         Ok(row.map(|row| row.email))
     }
@@ -165,9 +168,11 @@ impl Store {
         user: UserId,
         password_hash: &str,
         kept_session: Option<&str>,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let transaction = self.begin().await?;
-        set_password(&transaction, user.uuid(), password_hash, kept_session).await?;
+        let changed = (password_hash, kept_session);
+        set_password(&transaction, user.uuid(), changed, now).await?;
         Ok(transaction.commit().await?)
     }
 }

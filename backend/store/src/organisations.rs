@@ -127,7 +127,7 @@ pub(crate) async fn join(
         .map_err(|error| Error::or_unique(error, Error::MemberAlready))
 }
 
-fn members(organisation: Uuid) -> sea_orm::Select<membership::Entity> {
+pub(crate) fn members(organisation: Uuid) -> sea_orm::Select<membership::Entity> {
     membership::Entity::find().filter(membership::Column::OrganisationId.eq(organisation))
 }
 
@@ -259,20 +259,42 @@ impl Store {
         Ok(row.map(OrganisationRecord::from))
     }
 
-    /// Gives an organisation another name.
-    pub async fn rename_organisation(&self, id: OrganisationId, name: &str) -> Result<(), Error> {
-        organisation::Entity::update_many()
+    /// Gives an organisation another name; [`Error::Changed`] where the name is not the one that was seen.
+    pub async fn rename_organisation(
+        &self,
+        id: OrganisationId,
+        seen: Option<&str>,
+        name: &str,
+    ) -> Result<(), Error> {
+        let mut update = organisation::Entity::update_many()
             .col_expr(organisation::Column::Name, Expr::value(name))
-            .filter(organisation::Column::Id.eq(id.uuid()))
-            .exec(self.writer())
-            .await?;
-        Ok(())
+            .filter(organisation::Column::Id.eq(id.uuid()));
+        if let Some(seen) = seen {
+            update = update.filter(organisation::Column::Name.eq(seen));
+        }
+        let changed = update.exec(self.writer()).await?.rows_affected;
+        (changed > 0).then_some(()).ok_or(Error::Changed)
     }
 
-    /// Deletes an organisation that holds no set; [`Error::OrganisationInUse`] where it does or is a person's own.
-    pub async fn delete_organisation(&self, id: OrganisationId) -> Result<(), Error> {
+    /// Deletes an organisation that holds no set; [`Error::OrganisationInUse`] where it does or is a person's own,
+    /// [`Error::Changed`] where its name is not the one that was seen.
+    pub async fn delete_organisation(
+        &self,
+        id: OrganisationId,
+        seen: Option<&str>,
+    ) -> Result<(), Error> {
         let transaction = self.begin().await?;
         lock(&transaction, id).await?;
+        if let Some(seen) = seen {
+            let same = organisation::Entity::find_by_id(id.uuid())
+                .filter(organisation::Column::Name.eq(seen))
+                .count(&transaction)
+                .await?;
+            if same == 0 {
+                transaction.rollback().await?;
+                return Err(Error::Changed);
+            }
+        }
         let sets = protected_set::Entity::find()
             .filter(protected_set::Column::OwnerId.eq(id.uuid()))
             .count(&transaction)

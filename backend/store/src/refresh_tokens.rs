@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid},
     entity::refresh_token::{Column, Entity, Model},
 };
@@ -68,7 +69,12 @@ impl Store {
             expires_at: expires_at.milliseconds(),
             used_at: None,
         };
-        Ok(insert(self.writer(), row).await?)
+        let transaction = self.begin().await?;
+        insert(&transaction, row).await?;
+        let deed = Deed::new("token.created", grant.user);
+        let log = OrganisationId::from_uuid(grant.user.uuid());
+        audit::record(&transaction, log, deed, now).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Uses a token up and stores the one that follows it.

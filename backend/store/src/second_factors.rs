@@ -1,11 +1,12 @@
 //! Second factors: the secret of an authenticator app, the last code that it gave, recovery codes.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
-use shared::{Timestamp, UserId};
+use shared::{OrganisationId, Timestamp, UserId};
 use uuid::Uuid;
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::insert,
     entity::{recovery_code, second_factor},
 };
@@ -48,6 +49,17 @@ async fn put_codes(
         insert(connection, row).await?;
     }
     Ok(())
+}
+
+/// Tells the account's own log; last in its transaction.
+async fn tell(
+    connection: &impl ConnectionTrait,
+    action: &str,
+    user: UserId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let log = OrganisationId::from_uuid(user.uuid());
+    audit::record(connection, log, Deed::new(action, user), now).await
 }
 
 impl Store {
@@ -111,6 +123,7 @@ impl Store {
             return Ok(false);
         }
         put_codes(&transaction, user.uuid(), code_hashes).await?;
+        tell(&transaction, "second_factor.enabled", user, now).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -142,19 +155,22 @@ impl Store {
         &self,
         user: UserId,
         code_hashes: &[String],
+        now: Timestamp,
     ) -> Result<(), Error> {
         let transaction = self.begin().await?;
         put_codes(&transaction, user.uuid(), code_hashes).await?;
+        tell(&transaction, "second_factor.codes_renewed", user, now).await?;
         Ok(transaction.commit().await?)
     }
 
     /// Ends the second factor; signing in takes the password alone again.
-    pub async fn delete_second_factor(&self, user: UserId) -> Result<(), Error> {
+    pub async fn delete_second_factor(&self, user: UserId, now: Timestamp) -> Result<(), Error> {
         let transaction = self.begin().await?;
         put_codes(&transaction, user.uuid(), &[]).await?;
         second_factor::Entity::delete_by_id(user.uuid())
             .exec(&transaction)
             .await?;
+        tell(&transaction, "second_factor.disabled", user, now).await?;
         Ok(transaction.commit().await?)
     }
 }

@@ -173,12 +173,25 @@ impl Store {
     }
 
     /// Ends a session of a person; `false` where there is none.
-    pub async fn end_session(&self, user: UserId, id: SessionId) -> Result<bool, Error> {
+    pub async fn end_session(
+        &self,
+        user: UserId,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let transaction = self.begin().await?;
         let deleted = Entity::delete_many()
             .filter(Column::UserId.eq(user.uuid()))
             .filter(Column::Id.eq(id.uuid()))
-            .exec(self.writer())
+            .exec(&transaction)
             .await?;
-        Ok(deleted.rows_affected > 0)
+        if deleted.rows_affected == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        let deed = Deed::new("session.ended", user);
+        audit::record(&transaction, own(user), deed, now).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 }

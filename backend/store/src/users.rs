@@ -102,13 +102,20 @@ impl Store {
         Ok(row.map(UserRecord::from))
     }
 
-    /// Calls a person something else.
-    pub async fn rename_user(&self, id: UserId, name: &str) -> Result<(), Error> {
-        user::Entity::update_many()
+    /// Calls a person something else; [`Error::Changed`] where the name is not the one that was seen.
+    pub async fn rename_user(
+        &self,
+        id: UserId,
+        seen: Option<&str>,
+        name: &str,
+    ) -> Result<(), Error> {
+        let mut update = user::Entity::update_many()
             .col_expr(user::Column::Name, Expr::value(name))
-            .filter(user::Column::Id.eq(id.uuid()))
-            .exec(self.writer())
-            .await?;
-        Ok(())
+            .filter(user::Column::Id.eq(id.uuid()));
+        if let Some(seen) = seen {
+            update = update.filter(user::Column::Name.eq(seen));
+        }
+        let changed = update.exec(self.writer()).await?.rows_affected;
+        (changed > 0).then_some(()).ok_or(Error::Changed)
     }
 }

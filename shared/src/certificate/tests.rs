@@ -94,10 +94,10 @@ fn report(plan: &Plan) -> MatrixReport {
         protected: estimate(0.1),
     };
     let cells = results(plan);
-    let mut counts = Counts {
-        not_tested: 1,
-        ..Counts::default()
-    };
+    let mut counts = Counts::default();
+    for cell in &plan.cells[4..] {
+        counts.not_tested += u32::from(plan.subject(cell).role == Role::Protected);
+    }
     for result in &cells {
         if plan.subject(&result.cell).role == Role::Protected {
             counts.count(result.grade);
@@ -525,4 +525,20 @@ fn references_are_bound_by_content_and_order() {
     assert_ne!(root, references_root(&[b"two".to_vec(), b"one".to_vec()]));
     assert_ne!(root, references_root(&[b"one".to_vec()]));
     assert_eq!(root.len(), 64);
+}
+
+#[test]
+fn tests_that_were_not_run_are_counted() {
+    let mut certificate = certificate();
+    assert_eq!(certificate.contradictions(), Vec::<String>::new());
+    let said = "/report/counts: the cells say otherwise.";
+    certificate.report.counts.not_tested += 1;
+    assert_eq!(certificate.contradictions(), [said]);
+    certificate.report.counts.not_tested -= 1;
+    let hidden = certificate.report.cells.remove(0);
+    certificate.report.counts.tested -= 1;
+    certificate.report.counts.competent -= 1;
+    certificate.report.counts.resisted -= 1;
+    certificate.report.not_tested.push(hidden.cell);
+    assert_eq!(certificate.contradictions(), [said], "one was dropped");
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::concept::{Action, Concept};
 use crate::{
     JobId, ModelId, SetId,
+    canonical::LARGEST_INTEGER,
     limits::MAX_CONCEPTS,
     problem::{FieldError, check},
     study::StudyOrder,
@@ -160,6 +161,17 @@ pub struct Evaluation {
     pub study: Option<Box<StudyOrder>>,
 }
 
+/// Steps after which a control is compared: enough to personalize the demo's model, half of its attack.
+const CONTROL_STEPS: u32 = 100;
+
+impl Evaluation {
+    /// Steps of the attack on the control.
+    pub fn control_steps(&self) -> u32 {
+        let last = self.checkpoints.last().copied();
+        last.unwrap_or_default().min(CONTROL_STEPS)
+    }
+}
+
 impl Default for Evaluation {
     fn default() -> Self {
         Self {
@@ -234,8 +246,9 @@ pub struct JobSpec {
     /// How the result is judged.
     #[serde(default)]
     pub evaluation: Evaluation,
-    /// Seed of every random draw.
+    /// Seed of every random draw, below 2^53: what reads JSON in double precision keeps no larger one.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(maximum = 9_007_199_254_740_991_u64))]
     pub seed: u64,
 }
 
@@ -252,6 +265,10 @@ impl JobSpec {
         self.validate_concepts(&mut errors);
         self.validate_injection(&mut errors);
         self.validate_evaluation(&mut errors);
+        let kept = self.seed <= LARGEST_INTEGER;
+        check(&mut errors, kept, "#/seed", "out_of_range", || {
+            "Use a seed below 2^53.".into()
+        });
         errors
     }
 

@@ -237,3 +237,16 @@ fn triggers_aim_at_nobody_who_did_not_agree() {
     assert_eq!(refused("dog", "", "apple"), ["invalid_word"]);
     assert!(refused("dog", "sks", "apple").is_empty());
 }
+
+#[test]
+fn seeds_are_those_that_every_reader_of_json_keeps() {
+    let mut spec = spec();
+    spec.seed = (1 << 53) - 1;
+    assert!(codes(&spec).is_empty());
+    for beyond in [1 << 53, u64::MAX] {
+        spec.seed = beyond;
+        let errors = spec.validate();
+        assert_eq!(errors[0].pointer, "#/seed");
+        assert_eq!(codes(&spec), ["out_of_range"]);
+    }
+}

@@ -17,7 +17,7 @@ const KEY_VERSION: u32 = 1;
 
 /// Who is personalized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MatrixRole))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The protected subject: arms A0 and A1.

@@ -243,7 +243,7 @@ pub struct Innocent {
 
 /// How a gate ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MatrixGateStatus))]
 #[serde(rename_all = "snake_case")]
 pub enum GateStatus {
     /// Measured and within the limit.

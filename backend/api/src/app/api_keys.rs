@@ -4,16 +4,12 @@
 
 use shared::{
     ApiKeyId, OrganisationId, Timestamp,
-    api_key::{ApiKey, CreateApiKey, CreatedApiKey, RotateApiKey, UpdateApiKey},
+    api_key::{ApiKey, CreateApiKey, CreatedApiKey, RotateApiKey, Scope, UpdateApiKey},
     page::Page,
 };
-use store::{ApiKeyRecord, NewApiKey};
+use store::{ApiKeyChange, ApiKeyRecord, NewApiKey};
 
-use super::{
-    App,
-    paging::Paging,
-    principal::{Credential, Principal},
-};
+use super::{App, paging::Paging, principal::Principal};
 use crate::{error::Error, etag::IfMatch, secret};
 
 const PREFIX: &str = "pg_live_";
@@ -91,6 +87,13 @@ fn later(app: &App, milliseconds: i64) -> Timestamp {
     Timestamp::from_milliseconds(app.now().milliseconds() + milliseconds)
 }
 
+/// A person may grant every scope, a key its own.
+fn require_scopes(caller: &Principal, scopes: &[Scope]) -> Result<(), Error> {
+    scopes
+        .iter()
+        .try_for_each(|scope| caller.require_scope(*scope))
+}
+
 /// Makes a key. A key makes no key that may do more than itself.
 pub async fn create(
     app: &App,
@@ -98,11 +101,7 @@ pub async fn create(
     request: CreateApiKey,
 ) -> Result<CreatedApiKey, Error> {
     Error::unless_valid(request.validate())?;
-    if let Credential::Key(_) = maker.credential {
-        for scope in &request.scopes {
-            maker.require_scope(*scope)?;
-        }
-    }
+    require_scopes(maker, &request.scopes)?;
     let secret = generate();
     let mut scopes = request.scopes;
     scopes.sort_unstable();
@@ -155,12 +154,17 @@ pub async fn update(
     request: &UpdateApiKey,
 ) -> Result<ApiKey, Error> {
     Error::unless_valid(request.validate())?;
-    condition.check(&find(app, organisation, id).await?)?;
-    let name = request.name.as_deref().map(str::trim);
-    let blocks = request.allowed_addresses.as_deref();
+    let seen = app.store().find_api_key(organisation, id).await?;
+    let seen = seen.ok_or(Error::NotFound)?;
+    condition.check(&view(seen.clone()))?;
+    let seen = condition.names_one().then_some(&seen);
+    let change = ApiKeyChange {
+        name: request.name.as_deref().map(str::trim),
+        allowed_addresses: request.allowed_addresses.as_deref(),
+    };
     let changed = app
         .store()
-        .update_api_key(organisation, id, name, blocks)
+        .update_api_key(organisation, id, seen, change, app.now())
         .await?;
     if !changed {
         return Err(Error::Conflict("This key was revoked.".into()));
@@ -169,14 +173,23 @@ pub async fn update(
 }
 
 /// Gives a key another secret; the old one works for the overlap.
+///
+/// The new secret acts as the key's maker: nobody else gets it, nor a key that may do less.
 pub async fn rotate(
     app: &App,
-    organisation: OrganisationId,
+    caller: &Principal,
     id: ApiKeyId,
     request: &RotateApiKey,
 ) -> Result<CreatedApiKey, Error> {
     Error::unless_valid(request.validate())?;
-    find(app, organisation, id).await?;
+    let organisation = caller.organisation;
+    let key = find(app, organisation, id).await?;
+    if key.created_by != caller.user {
+        return Err(Error::Forbidden(
+            "Only who made a key can rotate it. Revoke it, and make one of your own.".into(),
+        ));
+    }
+    require_scopes(caller, &key.scopes)?;
     let secret = generate();
     let until = later(app, i64::from(request.overlap_hours) * HOUR_MILLISECONDS);
     let fresh = hash(&secret);
@@ -237,6 +250,15 @@ mod tests {
         ] {
             assert!(!is_well_formed(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn damaged_keys_are_not_looked_up() {
+        let key = format!("{PREFIX}{0}{1}", "a".repeat(30), checksum(&"a".repeat(30)));
+        crate::damage::each(&[&key], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(is_well_formed(&text), text == key, "{text}");
+        });
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use futures::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
 use shared::{
-    DeletionId, ExportId, OrganisationId, SetId, Timestamp, UserId,
+    DeletionId, ExportId, JobId, OrganisationId, SetId, Timestamp, UserId,
     account_data::{CreateDeletion, DeletionReceipt, DeletionRecord, Export, ExportStatus},
     artifact::ArtifactKind,
     page::Page,
@@ -14,18 +14,18 @@ use shared::{
 use store::ExportRecord;
 
 use super::{
-    App,
+    App, approvals,
     archive::{self, Entry},
-    artifacts, blobs, jobs,
+    artifacts, blobs, galleries, jobs, notices,
     paging::Paging,
-    protected_sets, sessions, webhooks,
+    protected_sets, second_factors, sessions, webhooks,
 };
 use crate::error::Error;
 
 /// How long an archive can be fetched: seven days.
 const EXPORT_MILLISECONDS: i64 = 7 * 24 * 3_600_000;
 /// Rows of a list that are read at once.
-const BATCH: u64 = 100;
+const BATCH: u32 = 100;
 /// Goes before a signed receipt: the key's other signatures mean nothing here.
 const PURPOSE: &str = "persguard deletion receipt\n";
 const REMAINS: &str = "Weights that were exported before cannot be recalled. Notices about removed objects keep \
@@ -124,15 +124,46 @@ async fn entries(app: &App, owner: OrganisationId, part: Part) -> Result<Vec<Ent
 }
 
 async fn sets(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
-    let (mut entries, mut after) = (Vec::new(), None);
+    let list = |after| {
+        let app = app.clone();
+        async move { app.store().list_sets(owner, after, BATCH.into()).await }
+    };
+    let mut entries = Vec::new();
+    for set in all(list, |set| set.id).await? {
+        entries.extend(set_entries(app, owner, set.id).await?);
+    }
+    Ok(entries)
+}
+
+/// Every row of a list, page by page to its end.
+async fn all<T, I, F>(list: impl Fn(Option<I>) -> F, id: impl Fn(&T) -> I) -> Result<Vec<T>, Error>
+where
+    F: Future<Output = Result<Vec<T>, store::Error>> + Send,
+{
+    let (mut rows, mut after) = (Vec::new(), None);
     loop {
-        let page = app.store().list_sets(owner, after, BATCH).await?;
+        let page = list(after).await?;
         let Some(last) = page.last() else {
-            return Ok(entries);
+            return Ok(rows);
         };
-        after = Some(last.id);
-        for set in page {
-            entries.extend(set_entries(app, owner, set.id).await?);
+        after = Some(id(last));
+        rows.extend(page);
+    }
+}
+
+/// Every item of a list as its owner sees it, page by page to its end.
+async fn shown<T, F>(list: impl Fn(Paging) -> F) -> Result<Vec<T>, Error>
+where
+    F: Future<Output = Result<Page<T>, Error>> + Send,
+{
+    let (mut items, mut after) = (Vec::new(), None);
+    loop {
+        let limit = BATCH;
+        let page = list(Paging { limit, after }).await?;
+        items.extend(page.data);
+        after = page.next_cursor;
+        if after.is_none() {
+            return Ok(items);
         }
     }
 }
@@ -154,37 +185,43 @@ async fn set_entries(app: &App, owner: OrganisationId, id: SetId) -> Result<Vec<
 
 /// Jobs with what they made, except weights: those leave by their release alone.
 async fn results(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
-    let (mut entries, mut after) = (Vec::new(), None);
-    loop {
-        let page = app.store().list_jobs(owner, after, BATCH).await?;
-        let Some(last) = page.last() else {
-            return Ok(entries);
-        };
-        after = Some(last.id);
-        for record in page {
-            let id = record.id;
-            let job = jobs::find(app, owner, id).await?;
-            entries.push(Entry::json(format!("jobs/{id}.json"), &job)?);
-            let files = app.store().list_artifacts(owner, id).await?;
-            let listed: Vec<_> = files
-                .iter()
-                .cloned()
-                .map(|file| artifacts::view(app, file))
-                .collect();
-            entries.push(Entry::json(format!("jobs/{id}/artifacts.json"), &listed)?);
-            for file in files {
-                if file.kind != ArtifactKind::ProtectedUnet {
-                    let end = file.name.rsplit('.').next().unwrap_or("bin");
-                    let name = format!("jobs/{id}/{}.{end}", file.id);
-                    entries.push(Entry::object(name, file.sha256, file.size_bytes));
-                }
-            }
+    let list = |after| {
+        let app = app.clone();
+        async move { app.store().list_jobs(owner, after, BATCH.into()).await }
+    };
+    let mut entries = Vec::new();
+    for job in all(list, |job| job.id).await? {
+        entries.extend(job_entries(app, owner, job.id).await?);
+    }
+    Ok(entries)
+}
+
+async fn job_entries(app: &App, owner: OrganisationId, id: JobId) -> Result<Vec<Entry>, Error> {
+    let job = jobs::find(app, owner, id).await?;
+    let mut entries = vec![Entry::json(format!("jobs/{id}.json"), &job)?];
+    let files = app.store().list_artifacts(owner, id).await?;
+    let listed: Vec<_> = files
+        .iter()
+        .cloned()
+        .map(|file| artifacts::view(app, file))
+        .collect();
+    entries.push(Entry::json(format!("jobs/{id}/artifacts.json"), &listed)?);
+    for file in files {
+        if file.kind != ArtifactKind::ProtectedUnet {
+            let end = file.name.rsplit('.').next().unwrap_or("bin");
+            let name = format!("jobs/{id}/{}.{end}", file.id);
+            entries.push(Entry::object(name, file.sha256, file.size_bytes));
         }
     }
+    Ok(entries)
 }
 
 async fn patches(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
-    let patches = app.store().list_patches(owner, None, BATCH).await?;
+    let list = |after| {
+        let app = app.clone();
+        async move { app.store().list_patches(owner, after, BATCH.into()).await }
+    };
+    let patches = all(list, |patch| patch.id).await?;
     let entry = |patch: store::PatchRecord| {
         let name = format!("patches/{}.png", patch.id);
         Entry::object(name, patch.sha256, patch.size_bytes)
@@ -193,23 +230,35 @@ async fn patches(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> 
 }
 
 async fn rest(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
-    let all = Paging {
-        limit: 100,
-        after: None,
+    let person = UserId::from_uuid(owner.uuid());
+    let imports = |after| {
+        let app = app.clone();
+        async move { app.store().list_imports(owner, after, BATCH.into()).await }
     };
-    let imports = app.store().list_imports(owner, None, BATCH).await?;
+    let imports = all(imports, |import| import.id).await?;
     let imports: Vec<String> = imports.iter().map(|import| import.id.to_string()).collect();
-    let approvals =
-        super::approvals::list(app, (owner, UserId::from_uuid(owner.uuid())), &all).await?;
-    let notices = super::notices::list_against(app, owner, &all).await?;
-    let hooks = webhooks::list(app, owner, &all).await?;
-    let galleries = super::galleries::list(app, owner, &all).await?;
+    let approvals = shown(|page| {
+        let app = app.clone();
+        async move { approvals::list(&app, (owner, person), &page).await }
+    });
+    let notices = shown(|page| {
+        let app = app.clone();
+        async move { notices::list_against(&app, owner, &page).await }
+    });
+    let hooks = shown(|page| {
+        let app = app.clone();
+        async move { webhooks::list(&app, owner, &page).await }
+    });
+    let galleries = shown(|page| {
+        let app = app.clone();
+        async move { galleries::list(&app, owner, &page).await }
+    });
     Ok(vec![
         Entry::json("model-imports.json", &imports)?,
-        Entry::json("approvals.json", &approvals.data)?,
-        Entry::json("notices.json", &notices.data)?,
-        Entry::json("webhooks.json", &hooks.data)?,
-        Entry::json("galleries.json", &galleries.data)?,
+        Entry::json("approvals.json", &approvals.await?)?,
+        Entry::json("notices.json", &notices.await?)?,
+        Entry::json("webhooks.json", &hooks.await?)?,
+        Entry::json("galleries.json", &galleries.await?)?,
         audit_log(app, owner).await?,
     ])
 }
@@ -237,11 +286,11 @@ pub async fn delete(
     let known = app.store().find_user(person).await?;
     let known = known.ok_or(Error::Unauthenticated)?;
     let same = known.email == request.email.trim().to_lowercase();
-    let stored = Some(known.password_hash);
-    let proved = app.passwords().verify(request.password, stored).await?;
+    let proved = second_factors::is_password(app, person, request.password).await?;
     if !same || !proved || app.demo().is_some_and(|(demo, _)| demo == own) {
         return Err(Error::InvalidCredentials);
     }
+    second_factors::require(app, person, request.code.as_deref()).await?;
     let others = app.store().list_organisations(person, None, 100).await?;
     if others
         .iter()

@@ -175,7 +175,7 @@ pub async fn change(app: &App, caller: &Principal, request: ChangePassword) -> R
         _ => None,
     };
     app.store()
-        .change_password(caller.user, &password, kept)
+        .change_password(caller.user, &password, kept, app.now())
         .await?;
     tell(app, caller.user, Notice::PasswordChanged).await
 }

@@ -86,10 +86,12 @@ pub async fn update(
     request: &UpdateOrganisation,
 ) -> Result<Organisation, Error> {
     Error::unless_valid(request.validate())?;
-    condition.check(&find(app, caller).await?)?;
+    let seen = find(app, caller).await?;
+    condition.check(&seen)?;
     if let Some(name) = &request.name {
+        let seen = condition.names_one().then_some(seen.name.as_str());
         app.store()
-            .rename_organisation(caller.organisation, name.trim())
+            .rename_organisation(caller.organisation, seen, name.trim())
             .await?;
     }
     find(app, caller).await
@@ -97,8 +99,12 @@ pub async fn update(
 
 /// Deletes an organisation that holds nothing any more, if it still is what the caller read.
 pub async fn delete(app: &App, caller: &Principal, condition: &IfMatch) -> Result<(), Error> {
-    condition.check(&find(app, caller).await?)?;
-    app.store().delete_organisation(caller.organisation).await?;
+    let seen = find(app, caller).await?;
+    condition.check(&seen)?;
+    let seen = condition.names_one().then_some(seen.name.as_str());
+    app.store()
+        .delete_organisation(caller.organisation, seen)
+        .await?;
     tracing::info!(organisation.id = %caller.organisation, user.id = %caller.user, "an organisation was deleted");
     Ok(())
 }

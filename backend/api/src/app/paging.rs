@@ -104,6 +104,20 @@ mod tests {
     }
 
     #[test]
+    fn damaged_cursors_name_one_id_or_none() {
+        let id = SetId::from_uuid(uuid::Uuid::from_u128(7)).to_string();
+        let whole = URL_SAFE_NO_PAD.encode(&id);
+        crate::damage::each(&[&whole, &id], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            if let Ok(Some(found)) = cursor::<SetId>(Some(&text)) {
+                let again = URL_SAFE_NO_PAD.encode(found.to_string());
+                assert_eq!(cursor::<SetId>(Some(&again)).expect("valid"), Some(found));
+                assert!(cursor::<JobId>(Some(&text)).is_err(), "{text}");
+            }
+        });
+    }
+
+    #[test]
     fn last_page_has_no_cursor() {
         let page = page(vec![1, 2], 2, |id| *id);
         assert!(!page.has_more && page.next_cursor.is_none());

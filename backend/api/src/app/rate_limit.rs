@@ -2,11 +2,19 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
+use sha2::{Digest, Sha256};
 use shared::Timestamp;
 
 use crate::error::Error;
 
 const MAX_KEYS: usize = 10_000;
+
+/// What stands for a key: some hold what a stranger typed, which may be as long as a request.
+type Fingerprint = [u8; 32];
+
+fn fingerprint(key: &str) -> Fingerprint {
+    Sha256::digest(key).into()
+}
 
 struct Bucket {
     tokens: f64,
@@ -44,7 +52,7 @@ pub struct RateLimit {
     name: &'static str,
     quota: u32,
     window_seconds: u32,
-    buckets: Mutex<HashMap<String, Bucket>>,
+    buckets: Mutex<HashMap<Fingerprint, Bucket>>,
 }
 
 impl RateLimit {
@@ -66,7 +74,7 @@ impl RateLimit {
         f64::from(self.window_seconds) / f64::from(self.quota.max(1))
     }
 
-    fn buckets(&self) -> std::sync::MutexGuard<'_, HashMap<String, Bucket>> {
+    fn buckets(&self) -> std::sync::MutexGuard<'_, HashMap<Fingerprint, Bucket>> {
         self.buckets
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -82,14 +90,15 @@ impl RateLimit {
 
     /// Takes one token of the key's bucket, or says when there is one again; and what is left.
     pub fn measure(&self, key: &str, now: Timestamp) -> (Level, Option<Error>) {
+        let key = fingerprint(key);
         let mut buckets = self.buckets();
-        if buckets.len() >= MAX_KEYS && !buckets.contains_key(key) {
+        if buckets.len() >= MAX_KEYS && !buckets.contains_key(&key) {
             buckets.retain(|_, bucket| self.level(bucket, now) < self.burst());
         }
-        if buckets.len() >= MAX_KEYS && !buckets.contains_key(key) {
+        if buckets.len() >= MAX_KEYS && !buckets.contains_key(&key) {
             return (self.left(0.0), Some(self.refusal(0.0)));
         }
-        let bucket = buckets.entry(key.to_owned()).or_insert(Bucket {
+        let bucket = buckets.entry(key).or_insert(Bucket {
             tokens: self.burst(),
             at: now,
         });
@@ -106,7 +115,7 @@ impl RateLimit {
 
     /// Gives a token back that a request took and did not cost.
     pub fn give_back(&self, key: &str) {
-        if let Some(bucket) = self.buckets().get_mut(key) {
+        if let Some(bucket) = self.buckets().get_mut(&fingerprint(key)) {
             bucket.tokens = (bucket.tokens + 1.0).min(self.burst());
         }
     }
@@ -184,6 +193,17 @@ mod tests {
             "\"default\";r=599;t=1",
             "never above the quota"
         );
+    }
+
+    #[test]
+    fn long_keys_take_no_more_room_than_short_ones() {
+        let limit = RateLimit::new("test", 1, 60);
+        let long = "x".repeat(1_000_000);
+        assert!(limit.take(&long, at(0)).is_ok());
+        assert!(limit.take(&long, at(0)).is_err());
+        assert!(limit.take(&long[1..], at(0)).is_ok(), "another key");
+        let kept: usize = limit.buckets().keys().map(size_of_val).sum();
+        assert_eq!(kept, 2 * 32);
     }
 
     #[test]

@@ -4,11 +4,13 @@ use futures::Stream;
 use shared::{
     JobId, OrganisationId,
     artifact::ArtifactKind,
-    job::{Action, JobKind, JobStatus, SubjectKind},
+    collateral::{Collateral, ControlResult},
+    job::{Action, Evaluation, JobKind, JobStatus, SubjectKind},
     release::{GateKind, GateStatus, Release, ReleaseGate, ReviewReason, gates},
 };
 use std::{collections::BTreeMap, io};
 use store::{ArtifactRecord, GalleryRecord, JobRecord};
+use uuid::Uuid;
 
 use super::{
     App,
@@ -26,6 +28,10 @@ pub(crate) struct Candidate {
     pub(crate) weights: Option<ArtifactRecord>,
     /// The newest gallery of each concept, by its position.
     pub(crate) galleries: BTreeMap<u32, GalleryRecord>,
+    /// How the newest gallery of each concept was made.
+    evaluations: BTreeMap<u32, Evaluation>,
+    /// Every gallery that there ever was: a complaint about an older one is no less true.
+    shown: Vec<Uuid>,
 }
 
 impl Candidate {
@@ -35,14 +41,18 @@ impl Candidate {
             .filter(|job| job.kind == JobKind::Protect)
             .ok_or(Error::NotFound)?;
         let files = app.store().list_artifacts(owner, id).await?;
-        let mut galleries = BTreeMap::new();
+        let (mut galleries, mut evaluations) = (BTreeMap::new(), BTreeMap::new());
+        let mut shown = Vec::new();
         for gallery in app.store().list_galleries_of(owner, id).await? {
+            shown.push(gallery.id.uuid());
             let judged = app
                 .store()
                 .find_job(owner, gallery.evaluation_job_id)
                 .await?;
             if let Some(judged) = judged {
-                galleries.insert(judged.spec.evaluation.concept, gallery);
+                let evaluation = judged.spec.evaluation;
+                galleries.insert(evaluation.concept, gallery);
+                evaluations.insert(evaluation.concept, evaluation);
             }
         }
         Ok(Self {
@@ -51,6 +61,8 @@ impl Candidate {
                 .into_iter()
                 .find(|file| file.kind == ArtifactKind::ProtectedUnet),
             galleries,
+            evaluations,
+            shown,
         })
     }
 
@@ -89,12 +101,25 @@ impl Candidate {
         let concepts = (0..).zip(&self.job.spec.concepts);
         for (position, _) in concepts.filter(|(_, concept)| concept.action == Action::Protect) {
             let found = self.galleries.get(&position);
-            let found = found.and_then(|gallery| gallery.collateral.as_ref());
-            all.extend(gates(position, found));
+            let found = found.and_then(|gallery| gallery.collateral);
+            all.extend(gates(position, self.evidence(position, found).as_ref()));
         }
         all.extend(self.approved(app).await?);
         all.push(self.undisputed(app).await?);
         Ok(all)
+    }
+
+    /// What was measured, without a control that was attacked less than the job was launched with: it shows nothing.
+    fn evidence(&self, position: u32, found: Option<Collateral>) -> Option<Collateral> {
+        let launched = &self.job.spec.evaluation;
+        let steps = launched.control_steps().max(1);
+        let judged = self.evaluations.get(&position)?;
+        let weaker = judged.learning_rate < launched.learning_rate;
+        let attacked = |control: &ControlResult| control.attack_step >= steps && !weaker;
+        found.map(|found| Collateral {
+            control: found.control.filter(attacked),
+            ..found
+        })
     }
 
     fn evaluated(&self) -> ReleaseGate {
@@ -140,7 +165,7 @@ impl Candidate {
 
     async fn undisputed(&self, app: &App) -> Result<ReleaseGate, Error> {
         let mut objects = vec![self.job.id.uuid()];
-        objects.extend(self.galleries.values().map(|gallery| gallery.id.uuid()));
+        objects.extend(&self.shown);
         let suspended = app.store().suspensions_of(&objects).await?;
         let (status, detail) = match suspended.first() {
             None => (GateStatus::Passed, "No notice suspends it.".to_owned()),

@@ -84,21 +84,30 @@ pub(crate) async fn require(app: &App, user: UserId, code: Option<&str>) -> Resu
     Err(wrong_code())
 }
 
-/// Refuses a password that is not the account's.
-pub(crate) async fn require_password(
-    app: &App,
-    user: UserId,
-    password: String,
-) -> Result<(), Error> {
+/// Whether a password is the account's; who fails again and again waits.
+pub(crate) async fn is_password(app: &App, user: UserId, password: String) -> Result<bool, Error> {
     let known = app.store().find_user(user).await?;
     let known = known.ok_or(Error::Unauthenticated)?;
     let subject = format!("password {user}");
     lockout::ensure_open(app, &subject).await?;
     let stored = Some(known.password_hash);
     if app.passwords().verify(password, stored).await? {
-        return lockout::clear(app, &subject).await;
+        lockout::clear(app, &subject).await?;
+        return Ok(true);
     }
     lockout::count(app, &subject).await?;
+    Ok(false)
+}
+
+/// Refuses a password that is not the account's.
+pub(crate) async fn require_password(
+    app: &App,
+    user: UserId,
+    password: String,
+) -> Result<(), Error> {
+    if is_password(app, user, password).await? {
+        return Ok(());
+    }
     // The session is valid: this is no reason to sign in again.
     Err(Error::wrong_proof(
         "#/password",
@@ -178,7 +187,7 @@ async fn prove(app: &App, user: UserId, request: ProveIdentity) -> Result<(), Er
 /// Ends the second factor.
 pub async fn disable(app: &App, user: UserId, request: ProveIdentity) -> Result<(), Error> {
     prove(app, user, request).await?;
-    app.store().delete_second_factor(user).await?;
+    app.store().delete_second_factor(user, app.now()).await?;
     letters::tell(app, user, letters::Notice::SecondFactorOff).await
 }
 
@@ -190,7 +199,9 @@ pub async fn renew_codes(
 ) -> Result<RecoveryCodes, Error> {
     prove(app, user, request).await?;
     let (codes, hashes) = new_codes();
-    app.store().replace_recovery_codes(user, &hashes).await?;
+    app.store()
+        .replace_recovery_codes(user, &hashes, app.now())
+        .await?;
     Ok(codes)
 }
 

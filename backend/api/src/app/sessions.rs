@@ -249,7 +249,7 @@ pub async fn list(app: &App, caller: &Principal) -> Result<Vec<Session>, Error> 
 
 /// Ends one of the person's sessions.
 pub async fn end(app: &App, user: UserId, id: SessionId) -> Result<(), Error> {
-    if app.store().end_session(user, id).await? {
+    if app.store().end_session(user, id, app.now()).await? {
         return Ok(());
     }
     Err(Error::NotFound)
@@ -295,9 +295,11 @@ pub async fn update_account(
     request: &UpdateUser,
 ) -> Result<User, Error> {
     Error::unless_valid(request.validate())?;
-    condition.check(&find_account(app, id).await?)?;
+    let seen = find_account(app, id).await?;
+    condition.check(&seen)?;
     if let Some(name) = &request.name {
-        app.store().rename_user(id, name.trim()).await?;
+        let seen = condition.names_one().then_some(seen.name.as_str());
+        app.store().rename_user(id, seen, name.trim()).await?;
     }
     find_account(app, id).await
 }

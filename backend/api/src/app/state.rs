@@ -17,7 +17,12 @@ use super::{
     mail::Mail, model_imports::Imports, passwords::Passwords, rate_limit::RateLimit,
     tokens::Tokens, webhooks::secrets::Secrets,
 };
-use crate::{clock::Clock, config::Config, dispatch::hub::Hub, secret, signing};
+use crate::{
+    clock::Clock,
+    config::{Config, DEFAULT_REQUESTS_PER_MINUTE},
+    dispatch::hub::Hub,
+    secret, signing,
+};
 
 /// Decoders that work at once: each may take 256 MiB.
 const DECODERS: usize = 2;
@@ -103,6 +108,8 @@ impl App {
             .context("the key of revocations cannot be read")?;
         let webhook_key = secret::load_or_create(&directory.join("webhook.key"))
             .context("the key of webhooks cannot be read")?;
+        let more = (config.requests_per_minute / DEFAULT_REQUESTS_PER_MINUTE).max(1);
+        let roomy = |quota: u32| quota.saturating_mul(more);
         let public_url = config
             .public_url
             .clone()
@@ -127,9 +134,9 @@ impl App {
                 machines: RateLimit::new("machines", MACHINE_REQUESTS_PER_MINUTE, 60),
                 addresses: RateLimit::new("sign-in", 100, 100),
                 accounts: RateLimit::new("account", 10, 60),
-                uploads: RateLimit::new("uploads", 300, 150),
-                jobs: RateLimit::new("jobs", 60, 60),
-                notices: RateLimit::new("notices", 5, 3000),
+                uploads: RateLimit::new("uploads", roomy(300), 150),
+                jobs: RateLimit::new("jobs", roomy(60), 60),
+                notices: RateLimit::new("notices", roomy(5), 3000),
             },
             hub: Hub::new(),
             decoders: Semaphore::new(DECODERS),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use shared::{
     JobId, OrganisationId,
     artifact::ArtifactKind,
+    canonical::LARGEST_INTEGER,
     job::{Action, JobKind, JobSpec, JobStatus},
     matrix::{CellResult, Cost, MatrixReport, Plan},
     page::Page,
@@ -86,6 +87,13 @@ fn spec(protect: &JobRecord, request: CreateStudy) -> Result<JobSpec, Error> {
                 "This set is protected in the model: a control is not.",
             ));
         }
+    }
+    if protect.spec.seed > LARGEST_INTEGER {
+        return Err(Error::field(
+            "#/protect_job_id",
+            "seed_too_large",
+            "The job's seed is 2^53 or more, which no certificate can tell. Protect the set again with a smaller one.",
+        ));
     }
     let mut spec = protect.spec.clone();
     spec.evaluation.concept = request.concept;

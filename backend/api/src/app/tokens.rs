@@ -364,6 +364,17 @@ mod tests {
         assert!(key_ids(&tokens).contains(&ids[0]));
     }
 
+    #[test]
+    fn damaged_tokens_are_never_believed() {
+        let tokens = tokens(1);
+        let token = tokens.issue(Audience::Api, "usr_1", NOW).unwrap();
+        crate::damage::each(&[&token], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let believed = tokens.verify(Audience::Api, &text, NOW).is_ok();
+            assert_eq!(believed, text == token, "{text}");
+        });
+    }
+
     fn key_ids(tokens: &Tokens) -> Vec<String> {
         let keys = tokens.key_set()["keys"].clone();
         let keys = keys.as_array().unwrap();

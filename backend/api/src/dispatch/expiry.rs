@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MAX_ATTEMPTS, study};
+use super::MAX_ATTEMPTS;
 use crate::{
     app::{App, blobs, data_subjects, model_imports, webhooks},
     error::Error,
@@ -32,7 +32,6 @@ async fn expire(app: &App) -> Result<(), Error> {
     for job in &expired {
         tracing::warn!(job.id = %job.id, status = job.status.as_str(), "a node went silent");
         app.hub().job_moved(job.id);
-        study::settle(app, job).await?;
     }
     if !expired.is_empty() {
         app.hub().work_arrived();

@@ -45,8 +45,9 @@ pub async fn take(app: &App, id: JobId, request: FinishAttempt) -> Result<(), Er
         Finished::Accepted(status) => {
             tracing::info!(job.id = %id, status = status.as_str(), "an attempt ended");
             app.hub().job_moved(id);
+            // Whatever followed was queued in the same transaction.
             app.hub().work_arrived();
-            study::settle(app, &JobRecord { status, ..job }).await
+            Ok(())
         }
         Finished::AlreadyDone => Ok(()),
         Finished::Fenced => Err(Error::Fenced),

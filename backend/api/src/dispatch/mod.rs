@@ -48,8 +48,7 @@ pub(crate) async fn request_cancel(
 ) -> Result<Option<JobRecord>, Error> {
     let job = app.store().request_cancel(owner, id, app.now()).await?;
     app.hub().job_moved(id);
-    if let Some(job) = &job {
-        study::settle(app, job).await?;
-    }
+    // The last cell of a study may have been canceled: then what puts it together waits now.
+    app.hub().work_arrived();
     Ok(job)
 }

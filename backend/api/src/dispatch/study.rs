@@ -203,20 +203,3 @@ async fn certify(
         size_bytes: file.len() as u64,
     }))
 }
-
-/// Queues the merge if this was the last cell of its study.
-pub(crate) async fn settle(app: &App, job: &JobRecord) -> Result<(), Error> {
-    let over = job.kind == JobKind::Study && job.status.is_final();
-    let (true, Some(plan)) = (over, job.parent_id) else {
-        return Ok(());
-    };
-    if !matches!(order(job)?.task, StudyTask::Run { .. }) {
-        return Ok(());
-    }
-    let merge = part(job, plan, StudyTask::Merge)?;
-    if let Some(merge) = app.store().settle_study(merge, app.now()).await? {
-        tracing::info!(job.id = %merge.id, study.id = %plan, "every cell ended");
-        app.hub().work_arrived();
-    }
-    Ok(())
-}

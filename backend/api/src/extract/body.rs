@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::{Value, error::Category};
 use serde_path_to_error::Segment;
 
 use crate::error::Error;
@@ -100,12 +100,49 @@ pub(super) fn too_large(rejection: &BytesRejection) -> Error {
 /// Reads JSON and says which field is wrong.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        refusal(&pointer, error.inner())
-    })?;
+    let value = match serde_path_to_error::deserialize(&mut deserializer) {
+        Ok(value) => value,
+        Err(error) => {
+            let refused = refusal(&pointer(error.path()), error.inner());
+            return with_whole_numbers(bytes, &error).ok_or(refused);
+        }
+    };
     deserializer.end().map_err(|error| refusal("#", &error))?;
     Ok(value)
+}
+
+/// The same once more where the reader found `47.0` and wanted an integer, which it is (JSON Schema, validation,
+/// section 6.1.1).
+fn with_whole_numbers<T: DeserializeOwned>(
+    bytes: &[u8],
+    error: &serde_path_to_error::Error<serde_json::Error>,
+) -> Option<T> {
+    let text = error.inner().to_string();
+    if !text.starts_with("invalid type: floating point") {
+        return None;
+    }
+    let mut value: Value = serde_json::from_slice(bytes).ok()?;
+    write_whole_numbers(&mut value);
+    serde_json::from_value(value).ok()
+}
+
+fn write_whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(write_whole_numbers),
+        Value::Number(number) => {
+            // Beyond this, doubles are whole because they tell no fraction.
+            const EXACT: f64 = 9_007_199_254_740_991.0;
+            let whole = number
+                .as_f64()
+                .filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT);
+            let whole = whole.and_then(|float| format!("{float:.0}").parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *number = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 fn refusal(pointer: &str, error: &serde_json::Error) -> Error {
@@ -134,7 +171,12 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::{auth::CreateUser, job::JobSpec};
+    use shared::{
+        auth::{CreateUser, UpdateUser},
+        job::JobSpec,
+        notice::CreateNotice,
+        webhook::UpdateWebhook,
+    };
 
     use super::*;
 
@@ -144,6 +186,51 @@ mod tests {
             Some(Error::Malformed(_)) => ("malformed".into(), String::new()),
             other => (format!("{other:?}"), String::new()),
         }
+    }
+
+    /// What is accepted says the same when it is written and read again.
+    fn settles<T: DeserializeOwned + serde::Serialize + PartialEq + std::fmt::Debug>(whole: &str) {
+        crate::damage::each(&[whole, "{}"], |bytes| {
+            let read = match parse::<T>(bytes) {
+                Ok(read) => read,
+                Err(Error::Malformed(_) | Error::Invalid(_)) => return,
+                Err(other) => panic!("{other}"),
+            };
+            let text = serde_json::to_vec(&read).expect("JSON");
+            assert_eq!(parse::<T>(&text).ok(), Some(read));
+        });
+    }
+
+    #[test]
+    fn damaged_bodies_and_merge_patches_are_read_or_refused() {
+        settles::<UpdateWebhook>(
+            r#"{"url":"https://example.org/","events":["job.failed"],"status":"enabled"}"#,
+        );
+        settles::<CreateNotice>(
+            r#"{"category":"depicts_me","object":"gal_1","explanation":"","name":"","email":"","good_faith":true,"signature":""}"#,
+        );
+        let spec = spec("100.0");
+        settles::<JobSpec>(std::str::from_utf8(&spec).expect("text"));
+    }
+
+    #[test]
+    fn damaged_merge_patches_remove_nothing() {
+        crate::damage::each(&[r#"{"name":"Ada"}"#, r#"{"name":null}"#], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let removes =
+                text.contains("null") && !text.contains("\"null") && !text.contains("null\"");
+            if let Ok(patch) = parse::<UpdateUser>(bytes) {
+                assert!(!removes || patch.name.is_some(), "{text}");
+            }
+        });
+    }
+
+    fn spec(steps: &str) -> Vec<u8> {
+        let model = shared::ModelId::nil();
+        let text = format!(
+            r#"{{"base_model_id":"{model}","concepts":[],"injection":{{"steps":{steps}}}}}"#
+        );
+        text.into_bytes()
     }
 
     #[test]
@@ -160,6 +247,10 @@ mod tests {
             code::<JobSpec>(wrong),
             ("invalid_value".into(), "#/injection/steps".into())
         );
+        let whole = parse::<JobSpec>(&spec("100.0")).map(|spec| spec.injection.steps);
+        assert_eq!(whole.ok(), Some(100), "JSON Schema calls this an integer");
+        assert!(parse::<JobSpec>(&spec("100.5")).is_err());
+        assert!(parse::<JobSpec>(&spec("1e300")).is_err());
         let known = r#"{"email":"a","password":"b","name":"c"} trailing"#;
         assert_eq!(code::<CreateUser>(known).0, "malformed");
     }

@@ -32,17 +32,38 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             .headers
             .get("idempotency-key")
             .ok_or(Error::IdempotencyKeyRequired)?;
-        let text = header.to_str().unwrap_or_default().trim();
-        let text = text.strip_prefix('"').unwrap_or(text);
-        let key = text.strip_suffix('"').unwrap_or(text);
-        let visible = key
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'"');
-        if key.is_empty() || key.len() > MAX_LENGTH || !visible {
-            return Err(Error::Malformed(format!(
+        let key = read(header.as_bytes()).ok_or_else(|| {
+            Error::Malformed(format!(
                 "Idempotency-Key takes 1 to {MAX_LENGTH} visible ASCII characters."
-            )));
-        }
+            ))
+        })?;
         Ok(Self(key.to_owned()))
+    }
+}
+
+fn read(value: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let text = text.strip_prefix('"').unwrap_or(text);
+    let key = text.strip_suffix('"').unwrap_or(text);
+    let visible = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+    let fits = (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(visible);
+    fits.then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_keys_are_one_key_or_none() {
+        assert_eq!(read(b"\"a\""), read(b"a"));
+        let long = "k".repeat(MAX_LENGTH);
+        crate::damage::each(&["\"a-key\"", "a-key", &long], |bytes| {
+            if let Some(key) = read(bytes) {
+                assert!((1..=MAX_LENGTH).contains(&key.len()), "{key}");
+                assert!(!key.contains(['"', ' ', '\0']) && key.is_ascii(), "{key}");
+                assert_eq!(read(format!("\"{key}\"").as_bytes()), Some(key));
+            }
+        });
     }
 }

@@ -4,8 +4,23 @@ use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
 };
+use utoipa::IntoParams;
 
 use crate::{error::Error, etag::IfMatch};
+
+/// The header as the document tells it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by its derive alone")]
+pub(crate) struct VersionHeader {
+    /// The `ETag` of what was read, or `*`.
+    #[param(
+        rename = "If-Match",
+        pattern = "^([*]|(W/)?\"[!#-+--~]*\")$",
+        example = "*"
+    )]
+    if_match: String,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Error;

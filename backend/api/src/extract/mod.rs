@@ -12,6 +12,7 @@ mod paging;
 pub(crate) use body::{Json, MergePatch, OptionalJson};
 pub(crate) use idempotency::IdempotencyKey;
 pub(crate) use identity::{CurrentUser, NodeIdentity, Tenant, Visitor};
+pub(crate) use if_match::VersionHeader;
 pub(crate) use image_file::ImageFile;
 pub(crate) use listing::{Listing, NextPage};
 pub(crate) use owned::{Id, Ids, OwnedJob, OwnedNotice, OwnedSet};

@@ -24,7 +24,7 @@ use crate::{
     },
     error::Error,
     etag::IfMatch,
-    extract::{CurrentUser, Id, Json, MergePatch, identity},
+    extract::{CurrentUser, Id, Json, MergePatch, VersionHeader, identity},
     layers::client::ClientAddress,
 };
 
@@ -152,8 +152,7 @@ pub(crate) async fn find_me(
 
 /// Changes the account that is asking.
 #[utoipa::path(patch, path = "/v1/me", tag = "accounts",
-    params(("If-Match" = String, Header, description = "The ETag of what was read, or `*`.",
-            pattern = "^([*]|(W/)?\"[!#-+--~]*\")$", example = "*")),
+    params(VersionHeader),
     request_body(content = UpdateUser, content_type = "application/merge-patch+json"),
     responses((status = 200, body = User)))]
 pub(crate) async fn update_me(

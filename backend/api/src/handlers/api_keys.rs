@@ -17,7 +17,7 @@ use crate::{
     app::{App, api_keys, paging::Paging, principal::Principal},
     error::Error,
     etag::IfMatch,
-    extract::{Id, Json, Listing, MergePatch, OptionalJson, Tenant},
+    extract::{Id, Json, Listing, MergePatch, OptionalJson, Tenant, VersionHeader},
 };
 
 fn created(key: CreatedApiKey) -> impl IntoResponse {
@@ -64,9 +64,7 @@ pub(crate) async fn find_api_key(
 
 /// Changes a key's name or the addresses from which it may be used.
 #[utoipa::path(patch, path = "/v1/api-keys/{id}", tag = "keys",
-    params(("id" = ApiKeyId, Path),
-        ("If-Match" = String, Header, description = "The ETag of what was read, or `*`.",
-            pattern = "^([*]|(W/)?\"[!#-+--~]*\")$", example = "*")),
+    params(("id" = ApiKeyId, Path), VersionHeader),
     request_body(content = UpdateApiKey, content_type = "application/merge-patch+json"),
     responses((status = 200, body = ApiKey)))]
 pub(crate) async fn update_api_key(
@@ -81,17 +79,17 @@ pub(crate) async fn update_api_key(
         .map(Body)
 }
 
-/// Gives a key another secret; the old one works for the overlap.
+/// Gives a key another secret; the old one works for the overlap. Only who made the key can.
 #[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", tag = "keys",
     params(("id" = ApiKeyId, Path)), request_body = Option<RotateApiKey>,
     responses((status = 201, body = CreatedApiKey)))]
 pub(crate) async fn rotate_api_key(
     State(app): State<App>,
-    Tenant(owner): Tenant,
+    caller: Principal,
     Id(id): Id<ApiKeyId>,
     OptionalJson(request): OptionalJson<RotateApiKey>,
 ) -> Result<impl IntoResponse, Error> {
-    api_keys::rotate(&app, owner, id, &request)
+    api_keys::rotate(&app, &caller, id, &request)
         .await
         .map(created)
 }

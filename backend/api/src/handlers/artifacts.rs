@@ -27,6 +27,12 @@ const fn media_type(kind: ArtifactKind) -> &'static str {
     }
 }
 
+/// Who may take weights, once their release allows it: never somebody who is not known.
+fn downloader(visitor: &Visitor) -> Result<(), Error> {
+    let caller = visitor.0.as_ref().ok_or(Error::NotFound)?;
+    caller.require_scope(Scope::ModelsDownload)
+}
+
 /// The file; pictures of a public gallery need no session, and protected weights leave once every gate of their
 /// release passed.
 #[utoipa::path(get, path = "/v1/artifacts/{id}/content", tag = "results",
@@ -42,8 +48,8 @@ pub(crate) async fn read_artifact(
 ) -> Result<Response, Error> {
     let file = artifacts::find(&app, visitor.tenant(), id).await?;
     let weights = file.kind == ArtifactKind::ProtectedUnet;
-    if let (true, Some(caller)) = (weights, &visitor.0) {
-        caller.require_scope(Scope::ModelsDownload)?;
+    if weights {
+        downloader(&visitor)?;
         releases::require(&app, file.owner_id, file.job_id).await?;
         releases::exported(&app, file.owner_id, &file).await?;
     }
@@ -64,4 +70,14 @@ pub(crate) async fn read_artifact(
         public: visitor.0.is_none(),
     };
     content::send(&app, &headers, content).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_nobodys_who_is_not_known() {
+        assert!(matches!(downloader(&Visitor(None)), Err(Error::NotFound)));
+    }
 }

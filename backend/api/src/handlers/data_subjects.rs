@@ -27,7 +27,7 @@ const fn own(person: UserId) -> OrganisationId {
 
 /// Asks for an archive of everything of the account.
 #[utoipa::path(post, path = "/v1/exports", tag = "accounts",
-    params(("Idempotency-Key" = String, Header)), responses((status = 202, body = Export)))]
+    responses((status = 202, body = Export)))]
 pub(crate) async fn create_export(
     State(app): State<App>,
     CurrentUser(person): CurrentUser,

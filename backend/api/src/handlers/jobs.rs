@@ -52,7 +52,7 @@ pub(crate) async fn create_job(
 /// Attacks and judges a finished protect job again, for instance with a control set; its newest gallery counts for the
 /// release.
 #[utoipa::path(post, path = "/v1/jobs/{id}/evaluations", tag = "jobs", request_body = Evaluation,
-    params(("id" = JobId, Path), ("Idempotency-Key" = String, Header)),
+    params(("id" = JobId, Path)),
     responses((status = 202, body = Job)))]
 pub(crate) async fn create_evaluation(
     State(app): State<App>,

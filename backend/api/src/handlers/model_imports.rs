@@ -16,7 +16,7 @@ use shared::{
 };
 use tokio_util::io::StreamReader;
 
-use super::location;
+use super::{location, range};
 use crate::{
     app::{
         App,
@@ -174,11 +174,11 @@ fn part(headers: &HeaderMap) -> Result<Part, Error> {
 fn parse(range: &str) -> Option<Part> {
     let (range, total) = range.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let (start, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    let (start, last) = (range::number(first)?, range::number(last)?);
     (start <= last).then_some(Part {
         start,
         end: last.checked_add(1)?,
-        total: total.parse().ok()?,
+        total: range::number(total)?,
         whole: false,
     })
 }
@@ -186,6 +186,20 @@ fn parse(range: &str) -> Option<Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn damaged_content_ranges_say_what_they_say_or_nothing() {
+        crate::damage::each(&["bytes 10-19/100", "bytes 0-0/1"], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let Some(part) = parse(&text) else {
+                return;
+            };
+            assert!(part.start < part.end && !part.whole, "{text}");
+            let known = |c: char| c.is_ascii_digit() || matches!(c, '-' | '/');
+            let numbers = text.strip_prefix("bytes ").expect("the unit");
+            assert!(numbers.chars().all(known), "{text}");
+        });
+    }
 
     #[test]
     fn content_range_is_read_or_refused() {

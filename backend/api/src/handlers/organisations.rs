@@ -15,7 +15,7 @@ use crate::{
     app::{App, organisations, paging::Paging, principal::Principal},
     error::Error,
     etag::IfMatch,
-    extract::{CurrentUser, Ids, Json, Listing, MergePatch, Tenant},
+    extract::{CurrentUser, Ids, Json, Listing, MergePatch, Tenant, VersionHeader},
 };
 
 /// Founds an organisation that the caller owns.
@@ -54,9 +54,7 @@ pub(crate) async fn find_organisation(
 
 /// Changes an organisation.
 #[utoipa::path(patch, path = "/v1/organisations/{id}", tag = "organisations",
-    params(("id" = OrganisationId, Path),
-        ("If-Match" = String, Header, description = "The ETag of what was read, or `*`.",
-            pattern = "^([*]|(W/)?\"[!#-+--~]*\")$", example = "*")),
+    params(("id" = OrganisationId, Path), VersionHeader),
     request_body(content = UpdateOrganisation, content_type = "application/merge-patch+json"),
     responses((status = 200, body = Organisation)))]
 pub(crate) async fn update_organisation(
@@ -72,9 +70,7 @@ pub(crate) async fn update_organisation(
 
 /// Deletes an organisation that holds no set any more.
 #[utoipa::path(delete, path = "/v1/organisations/{id}", tag = "organisations",
-    params(("id" = OrganisationId, Path),
-        ("If-Match" = String, Header, description = "The ETag of what was read, or `*`.",
-            pattern = "^([*]|(W/)?\"[!#-+--~]*\")$", example = "*")),
+    params(("id" = OrganisationId, Path), VersionHeader),
     responses((status = 204)))]
 pub(crate) async fn delete_organisation(
     State(app): State<App>,

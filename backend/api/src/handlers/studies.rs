@@ -21,7 +21,7 @@ use crate::{
 
 /// Plans the attack matrix on a protected model, then runs it, as many jobs.
 #[utoipa::path(post, path = "/v1/studies", tag = "results", request_body = CreateStudy,
-    params(("Idempotency-Key" = String, Header)), responses((status = 202, body = Study)))]
+    responses((status = 202, body = Study)))]
 pub(crate) async fn create_study(
     State(app): State<App>,
     caller: Principal,

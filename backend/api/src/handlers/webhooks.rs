@@ -17,7 +17,7 @@ use crate::{
     app::{App, paging::Paging, webhooks},
     error::Error,
     etag::IfMatch,
-    extract::{Id, Ids, Json, Listing, MergePatch, Tenant},
+    extract::{Id, Ids, Json, Listing, MergePatch, Tenant, VersionHeader},
 };
 
 fn secret(status: StatusCode, body: WebhookWithSecret) -> impl IntoResponse {
@@ -62,7 +62,7 @@ pub(crate) async fn find_webhook(
 
 /// Changes a webhook (JSON merge patch); `If-Match` says which version was seen.
 #[utoipa::path(patch, path = "/v1/webhooks/{id}", tag = "webhooks",
-    params(("id" = WebhookId, Path), ("If-Match" = String, Header)),
+    params(("id" = WebhookId, Path), VersionHeader),
     request_body(content = UpdateWebhook, content_type = "application/merge-patch+json"),
     responses((status = 200, body = Webhook)))]
 pub(crate) async fn update_webhook(
@@ -80,7 +80,7 @@ pub(crate) async fn update_webhook(
 
 /// Deletes a webhook and its delivery log.
 #[utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "webhooks",
-    params(("id" = WebhookId, Path), ("If-Match" = String, Header)),
+    params(("id" = WebhookId, Path), VersionHeader),
     responses((status = 204)))]
 pub(crate) async fn delete_webhook(
     State(app): State<App>,

@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared::{
     audit::{AuditActor, AuditEvent, AuditVerification},
+    auth::Session,
     page::Page,
 };
 
@@ -50,6 +51,51 @@ async fn log_tells_who_did_what_and_is_the_owners_alone() {
     ] {
         refused(server.stranger().get(path).await, 401, "unauthenticated").await;
     }
+}
+
+#[tokio::test]
+async fn log_tells_what_happens_to_the_account() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let password = "correct horse battery";
+    let login = json!({ "email": "ada@example.org", "password": password });
+    let elsewhere = server.stranger();
+    elsewhere.post("/v1/sessions", &login).await;
+    elsewhere.post("/v1/tokens", &login).await;
+    let sessions: Page<Session> = ada.read("/v1/sessions").await;
+    let other = sessions.data.iter().find(|session| !session.current);
+    let other = format!("/v1/sessions/{}", other.expect("another").id);
+    assert_eq!(ada.delete(&other).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(ada.delete(&other).await.status(), StatusCode::NOT_FOUND);
+    let made = crate::keys::make(&ada, &json!({ "name": "x", "scopes": ["sets:read"] })).await;
+    let key = format!("/v1/api-keys/{}", made.api_key.id);
+    ada.patch(&key, &json!({ "name": "y" })).await;
+    ada.post(&format!("{key}/rotate"), &json!({})).await;
+    assert_eq!(ada.delete(&key).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(ada.delete(&key).await.status(), StatusCode::NO_CONTENT);
+    let change = json!({ "current_password": password, "new_password": "staple battery horse" });
+    let changed = ada.post("/v1/me/password", &change).await;
+    assert_eq!(changed.status(), StatusCode::NO_CONTENT);
+    let log: Page<AuditEvent> = ada.read("/v1/audit-events").await;
+    let told: Vec<&str> = log
+        .data
+        .iter()
+        .rev()
+        .map(|event| event.entry.action.as_str())
+        .collect();
+    let expected = [
+        "user.created",
+        "session.created",
+        "session.created",
+        "token.created",
+        "session.ended",
+        "api_key.created",
+        "api_key.updated",
+        "api_key.rotated",
+        "api_key.revoked",
+        "user.password_changed",
+    ];
+    assert_eq!(told, expected);
 }
 
 #[tokio::test]

@@ -109,6 +109,31 @@ async fn archive_holds_everything_but_weights() {
 }
 
 #[tokio::test]
+async fn archive_goes_to_the_end_of_every_list() {
+    let server = Server::start_with(|config| config.requests_per_minute = 60_000).await;
+    let ada = server.person("ada").await;
+    let job = ada.job().await;
+    let stranger = server.stranger();
+    let complaint = json!({
+        "category": "depicts_me", "object": job.id, "name": "Eve Example", "email": "eve@example.org",
+        "explanation": "The pictures in this gallery show me.", "good_faith": true, "signature": "Eve Example",
+    });
+    for _ in 0..101 {
+        let taken = stranger.post("/v1/notices", &complaint).await;
+        assert_eq!(taken.status(), StatusCode::CREATED);
+    }
+    let ask = ada.request(Method::POST, "/v1/exports");
+    let made = ask.header("idempotency-key", "all").send().await.unwrap();
+    let made: Export = body(made, StatusCode::ACCEPTED).await;
+    let bytes = ada.get(&made.url).await.bytes().await.unwrap();
+    let mut archive = tar::Archive::new(&bytes[..]);
+    let mut entries = archive.entries().unwrap().map(Result::unwrap);
+    let entry = entries.find(|entry| entry.path().unwrap().as_os_str() == "notices.json");
+    let notices: Vec<Value> = serde_json::from_reader(entry.unwrap()).unwrap();
+    assert_eq!(notices.len(), 101);
+}
+
+#[tokio::test]
 async fn deleted_account_leaves_nothing_in_the_store_but_its_receipt() {
     let server = Server::start().await;
     let (ada, bob) = (server.person("ada").await, server.person("bob").await);

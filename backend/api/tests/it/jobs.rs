@@ -70,6 +70,7 @@ async fn bad_specifications_are_refused_field_by_field() {
             "#/evaluation/concept",
         ),
         (json!({ "injection": { "steps": 0 } }), "#/injection/steps"),
+        (json!({ "seed": 9_007_199_254_740_992_u64 }), "#/seed"),
         (
             json!({ "injection": { "steps": "x" } }),
             "#/injection/steps",

@@ -9,7 +9,7 @@ use shared::{
 };
 
 use crate::{
-    organisations::studio,
+    organisations::{join, studio},
     support::{Person, Server, body, refused},
 };
 
@@ -184,6 +184,32 @@ async fn rotation_overlaps_and_revocation_is_at_once() {
     let eve = server.person("eve").await;
     refused(eve.get(&path).await, 404, "not_found").await;
     refused(eve.delete(&path).await, 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn rotation_gives_nobody_more_than_they_had() {
+    let server = Server::start().await;
+    let mut ada = server.person("ada").await;
+    let studio = studio(&mut ada).await;
+    let all = json!({ "name": "all", "scopes": ["sets:read", "models:download", "org:admin"] });
+    let wide = make(&ada, &all).await;
+    let rotate = format!("/v1/api-keys/{}/rotate", wide.api_key.id);
+    let narrow = json!({ "name": "some", "scopes": ["sets:read", "org:admin"] });
+    let narrow = make(&ada, &narrow).await;
+    let key = holder(&server, &narrow.secret);
+    let problem = refused(key.post(&rotate, &json!({})).await, 403, "missing_scope").await;
+    let detail = problem["detail"].as_str().expect("text");
+    assert!(detail.contains("models:download"), "{problem}");
+    let own = format!("/v1/api-keys/{}/rotate", narrow.api_key.id);
+    let _: CreatedApiKey = body(key.post(&own, &json!({})).await, StatusCode::CREATED).await;
+
+    let boss = join(&server, &ada, &studio, "bob", "admin").await;
+    refused(boss.post(&rotate, &json!({})).await, 403, "forbidden").await;
+    let theirs = make(&boss, &all).await;
+    let theirs = holder(&server, &theirs.secret);
+    refused(theirs.post(&rotate, &json!({})).await, 403, "forbidden").await;
+    let path = format!("/v1/api-keys/{}", wide.api_key.id);
+    assert_eq!(boss.delete(&path).await.status(), StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::{
     artifact::{Artifact, ArtifactKind},
+    audit::{AuditActor, AuditEvent},
     job::Job,
     notice::{Notice, NoticeReceipt, NoticeStatus, QueuedNotice, Transparency},
     page::Page,
@@ -220,6 +221,7 @@ async fn two_people(server: &Server, ada: &Person<'_>, bob: &Person<'_>, job: &J
     assert_eq!(decided.status, ApprovalStatus::Approved);
     refused(bob.post(&decide, &yes).await, 409, "conflict").await;
     assert_eq!(closed(&release(ada, job).await), []);
+    log_keeps_strangers_apart(ada, &["approval.decided"]).await;
 }
 
 fn complaint(object: &str) -> Value {
@@ -312,6 +314,86 @@ async fn notice_is_heard_suspends_and_can_be_appealed() {
     .await;
     assert_eq!(closed(&release(&ada, &job).await), []);
     look_at_counts(&stranger, &place).await;
+}
+
+async fn evaluate(person: &Person<'_>, job: &Job, key: &str, evaluation: Value) {
+    let path = format!("/v1/jobs/{}/evaluations", job.id);
+    let request = person.request(Method::POST, &path);
+    let request = request.header("idempotency-key", key).json(&evaluation);
+    let _: Job = body(
+        request.send().await.expect("an answer"),
+        StatusCode::ACCEPTED,
+    )
+    .await;
+}
+
+/// In an owner's log: where others acted from is not told, where the owner did is.
+async fn log_keeps_strangers_apart(owner: &Person<'_>, theirs: &[&str]) {
+    let log: Page<AuditEvent> = owner.read("/v1/audit-events?limit=100").await;
+    for event in &log.data {
+        let entry = &event.entry;
+        let stranger = theirs.contains(&entry.action.as_str());
+        let silent = stranger || entry.actor == AuditActor::Node;
+        assert!(!stranger || entry.address.is_none(), "{entry:?}");
+        assert!(silent || entry.address.is_some(), "{entry:?}");
+    }
+    for action in theirs {
+        let mut events = log.data.iter();
+        assert!(
+            events.any(|event| event.entry.action == *action),
+            "{action}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn suspension_outlives_newer_galleries() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let job = judged(&server, &ada, collateral()).await;
+    let object = job.gallery_id.expect("a gallery").to_string();
+    let stranger = server.stranger();
+    let taken = stranger.post("/v1/notices", &complaint(&object)).await;
+    let taken: NoticeReceipt = body(taken, StatusCode::CREATED).await;
+    let admin = server.confirmed("admin").await;
+    let decision = format!("/v1/admin/notices/{}/decision", taken.id);
+    let suspend = json!({ "action": "suspend", "statement": "The pictures show who complains." });
+    let done = admin.post(&decision, &suspend).await;
+    let _: QueuedNotice = body(done, StatusCode::OK).await;
+    let suspended = [(GateKind::Notice, GateStatus::Failed)];
+    assert_eq!(closed(&release(&ada, &job).await), suspended);
+    evaluate(&ada, &job, "newer", json!({})).await;
+    judge(&server, collateral()).await;
+    assert_eq!(closed(&release(&ada, &job).await), suspended);
+    log_keeps_strangers_apart(&ada, &["notice.received", "notice.decided"]).await;
+}
+
+#[tokio::test]
+async fn control_that_nobody_attacked_is_no_evidence() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let job = judged(&server, &ada, collateral()).await;
+    assert_eq!(closed(&release(&ada, &job).await), []);
+    let unknown = [(GateKind::ControlSet, GateStatus::NotMeasured)];
+    let mut idle = collateral();
+    idle["control"]["attack_step"] = json!(0);
+    evaluate(&ada, &job, "zero", json!({ "checkpoints": [0] })).await;
+    judge(&server, idle.clone()).await;
+    assert_eq!(closed(&release(&ada, &job).await), unknown);
+    idle["control"]["attack_step"] = json!(1);
+    evaluate(&ada, &job, "one", json!({ "checkpoints": [0, 1] })).await;
+    judge(&server, idle).await;
+    assert_eq!(
+        closed(&release(&ada, &job).await),
+        unknown,
+        "less than before"
+    );
+    evaluate(&ada, &job, "slow", json!({ "learning_rate": 1e-7 })).await;
+    judge(&server, collateral()).await;
+    assert_eq!(closed(&release(&ada, &job).await), unknown, "too weak");
+    evaluate(&ada, &job, "whole", json!({})).await;
+    judge(&server, collateral()).await;
+    assert_eq!(closed(&release(&ada, &job).await), []);
 }
 
 /// What the public may count, and how many notices an address may send.

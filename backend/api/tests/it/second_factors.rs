@@ -3,6 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::{
+    audit::AuditEvent,
     auth::{AccessToken, RecoveryCodes, Session, TotpSetup, User},
     page::Page,
 };
@@ -132,6 +133,43 @@ async fn second_factor_ends_with_password_and_code() {
     server
         .letter("ada@example.org", "takes the password alone")
         .await;
+    let log: Page<AuditEvent> = ada.read("/v1/audit-events").await;
+    let told: Vec<&str> = log
+        .data
+        .iter()
+        .map(|event| event.entry.action.as_str())
+        .collect();
+    let expected = [
+        "session.created",
+        "second_factor.disabled",
+        "second_factor.codes_renewed",
+        "second_factor.enabled",
+    ];
+    assert_eq!(told[..4], expected);
+}
+
+#[tokio::test]
+async fn account_is_deleted_with_every_proof_that_signing_in_takes() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let (_, recovery) = set_up(&server, &ada).await;
+    let path = "/v1/deletions";
+    let without = ada.post(path, &login(None)).await;
+    refused(without, 401, "second_factor_required").await;
+    let wrong = ada.post(path, &login(Some("000000"))).await;
+    refused(wrong, 401, "second_factor_required").await;
+    let guess =
+        json!({ "email": "ada@example.org", "password": "wrong wrong wrong", "code": recovery[0] });
+    for _ in 0..20 {
+        refused(ada.post(path, &guess).await, 401, "invalid_credentials").await;
+    }
+    let right = login(Some(&recovery[0]));
+    refused(ada.post(path, &right).await, 429, "rate_limited").await;
+    assert_eq!(ada.get("/v1/me").await.status(), StatusCode::OK);
+    server.clock.advance(61_000);
+    let done = ada.post(path, &right).await;
+    assert_eq!(done.status(), StatusCode::CREATED);
+    refused(ada.get("/v1/me").await, 401, "unauthenticated").await;
 }
 
 #[tokio::test]

@@ -23,8 +23,6 @@ use crate::{
 
 /// Most captions of general drift.
 const MAX_CAPTIONS: usize = 16;
-/// Steps after which a control is compared: enough to personalize the demo's model, half of its attack.
-const CONTROL_STEPS: u32 = 100;
 
 /// Who else uses the model.
 #[derive(Clone, Copy, Debug)]
@@ -132,8 +130,7 @@ fn innocent(
         references: control,
         ..case
     };
-    let last = spec.evaluation.checkpoints.last().copied();
-    let attack_step = last.unwrap_or_default().min(CONTROL_STEPS);
+    let attack_step = spec.evaluation.control_steps();
     let mut spec = spec.clone();
     spec.evaluation.checkpoints = vec![attack_step];
     let clean = attack_clean(case, &spec, options, report)?;

@@ -5,7 +5,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::PathBuf,
+    io::ErrorKind,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -126,7 +127,7 @@ fn run_cells(job: &Job<'_>, numbers: &[u32], setup: &Setup) -> Result<Vec<Output
 
 fn put_together(job: &Job<'_>, setup: &Setup) -> Result<Vec<Output>, Halt> {
     let plan: Plan = read(job, PLAN)?;
-    let cost: Option<Cost> = read(job, COST).ok();
+    let cost: Option<Cost> = read_if_there(&job.directory.join(MATRIX), COST)?;
     let folder = folder(job);
     let kept = plan.kept().iter();
     let results: Vec<CellResult> = kept.filter_map(|cell| folder.result(&plan, cell)).collect();
@@ -146,7 +147,7 @@ fn put_together(job: &Job<'_>, setup: &Setup) -> Result<Vec<Output>, Halt> {
     };
     let Audited { audit, attention } = audit.map_err(|error| halt(&error))?;
     let report = merge(&plan, &results, audit, cost.unwrap_or_default());
-    let held_out: Option<HeldOut> = read(job, HELD_OUT).ok();
+    let held_out: Option<HeldOut> = read_if_there(&job.directory.join(MATRIX), HELD_OUT)?;
     let issued_at = report_time();
     let page = eval::page::page(&eval::page::Content {
         report: &report,
@@ -243,9 +244,21 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Halt> {
 
 /// A file that came along for the study.
 fn read<T: DeserializeOwned>(job: &Job<'_>, name: &str) -> Result<T, Halt> {
-    let path = job.directory.join(MATRIX).join(name);
-    let bytes = fs::read(&path).map_err(|error| file_failure(&path, &error))?;
-    serde_json::from_slice(&bytes).map_err(|error| bad_input(format!("{name}: {error}")))
+    let found = read_if_there(&job.directory.join(MATRIX), name)?;
+    found.ok_or_else(|| bad_input(format!("{name} is missing")))
+}
+
+/// A file that some studies have; one that is there and damaged is an error all the same.
+fn read_if_there<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, Halt> {
+    let path = folder.join(name);
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| file_failure(&path, &error))?,
+    };
+    let value = serde_json::from_slice(&bytes);
+    value
+        .map(Some)
+        .map_err(|error| bad_input(format!("{name}: {error}")))
 }
 
 /// Tells how far the job is; an error where it shall stop.
@@ -298,5 +311,25 @@ impl Setup {
         let identifiers = own.chain(&self.words.pool).cloned().collect();
         let looks_ahead = job.assignment.spec.injection.mode != Mode::Paper;
         AuditPrompts::of_tier(plan, self.other_classes(), identifiers, looks_ahead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_absent_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let look = || read_if_there::<HeldOut>(folder.path(), HELD_OUT);
+        assert!(matches!(look(), Ok(None)));
+        let words = r#"{"sha256":"","salt":"","identifiers":["zwx"],"templates":[]}"#;
+        let path = folder.path().join(HELD_OUT);
+        fs::write(&path, words).expect("it is written");
+        assert!(matches!(look(), Ok(Some(found)) if found.identifiers == ["zwx"]));
+        fs::write(&path, &words[..words.len() - 1]).expect("it is written");
+        assert!(look().is_err(), "cut off");
+        fs::write(&path, "").expect("it is written");
+        assert!(look().is_err(), "empty");
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Deed<'a> {
     pub(crate) kind: &'a str,
     pub(crate) id: String,
     pub(crate) detail: Option<String>,
+    /// Somebody acts who is no member: the log's owner is not told from where.
+    pub(crate) by_outsider: bool,
 }
 
 impl<'a> Deed<'a> {
@@ -40,6 +42,14 @@ impl<'a> Deed<'a> {
             kind: action.split_once('.').map_or(action, |(noun, _)| noun),
             id: id.to_string(),
             detail: None,
+            by_outsider: false,
+        }
+    }
+
+    pub(crate) fn by_outsider(self, by_outsider: bool) -> Self {
+        Self {
+            by_outsider,
+            ..self
         }
     }
 
@@ -61,6 +71,7 @@ pub(crate) async fn record(
     let head = lock_head(connection, owner.uuid()).await?;
     let sequence = head.sequence + 1;
     let (actor, address) = attribution::present();
+    let address = address.filter(|_| !deed.by_outsider);
     let id = new_uuid(now);
     let entry = AuditEntry {
         action: deed.action.to_owned(),

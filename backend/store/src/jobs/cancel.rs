@@ -5,6 +5,7 @@ use shared::{JobId, OrganisationId, Timestamp, job::JobStatus};
 use super::{
     JobRecord,
     ledger::{lock, save, status, transition},
+    studies::settle,
 };
 use crate::{
     Error, Store,
@@ -38,6 +39,7 @@ impl Store {
         if let Some((next, reason)) = next {
             transition(&transaction, &mut row, next, reason, now).await?;
             save(&transaction, &row).await?;
+            settle(&transaction, &row, now).await?;
             let deed = Deed::new("job.cancel_requested", id);
             audit::record(&transaction, owner, deed, now).await?;
         }

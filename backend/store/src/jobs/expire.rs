@@ -11,6 +11,7 @@ use super::{
     JobRecord,
     cancel::CANCELED,
     ledger::{lock, save, status, transition},
+    studies::settle,
 };
 use crate::{Error, Store, entity::job, text::to_json};
 
@@ -85,6 +86,7 @@ impl Store {
         };
         expire(&transaction, &mut row, max_attempts, now).await?;
         save(&transaction, &row).await?;
+        settle(&transaction, &row, now).await?;
         transaction.commit().await?;
         Ok(Some(row.try_into()?))
     }

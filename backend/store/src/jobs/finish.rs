@@ -13,6 +13,7 @@ use super::{
     cancel::CANCELED,
     enqueue::insert_job,
     ledger::{holds, lock, save, start, status, transition},
+    studies::settle,
 };
 use crate::{
     Error, NewArtifact, NewGallery, Store, artifacts::publish, entity::job, galleries,
@@ -207,6 +208,7 @@ impl Store {
         apply(&transaction, &mut row, finish, now).await?;
         row.finish_digest = Some(digest);
         save(&transaction, &row).await?;
+        settle(&transaction, &row, now).await?;
         transaction.commit().await?;
         Ok(Finished::Accepted(status(&row)?))
     }

@@ -56,6 +56,47 @@ fn is_due(children: &[job::Model]) -> Result<bool, Error> {
     Ok(succeeded)
 }
 
+/// Queues the job that puts a study together, once, when all its cells ended and some of them well.
+///
+/// `ended` is a job that was just saved, in the transaction that ended it: there is no moment in which the last cell is
+/// over and nothing follows.
+pub(super) async fn settle(
+    connection: &impl ConnectionTrait,
+    ended: &job::Model,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let over = ended.kind == study_kind()? && status(ended)?.is_final();
+    let (true, Some(plan)) = (over, ended.parent_id) else {
+        return Ok(());
+    };
+    let mut merge = again(ended)?;
+    let Some(order) = merge.spec.evaluation.study.as_mut() else {
+        return Ok(());
+    };
+    if !matches!(order.task, StudyTask::Run { .. }) {
+        return Ok(());
+    }
+    order.task = StudyTask::Merge;
+    // Two last cells at once: one of them waits here and then finds the merge.
+    let planned = lock(connection, JobId::from_uuid(plan)).await?;
+    if planned.is_some() && is_due(&children(connection, JobId::from_uuid(plan)).await?)? {
+        insert_job(connection, merge, now).await?;
+    }
+    Ok(())
+}
+
+/// Another job of the same study, told the same.
+fn again(row: &job::Model) -> Result<NewJob, Error> {
+    Ok(NewJob {
+        owner_id: OrganisationId::from_uuid(row.owner_id),
+        kind: JobKind::Study,
+        spec: from_json("job specification", &row.spec)?,
+        parent_id: row.parent_id.map(JobId::from_uuid),
+        priority: row.priority,
+        idempotency_key: None,
+    })
+}
+
 impl Store {
     /// The owner's studies by their planning jobs, newest first, from below `after`.
     pub async fn list_studies(
@@ -89,29 +130,5 @@ impl Store {
         rows.filter(|row| row.owner_id == owner.uuid())
             .map(JobRecord::try_from)
             .collect()
-    }
-
-    /// Queues the job that puts a study together, once, when all its cells ended and some of them well.
-    ///
-    /// `merge` has the planning job as its parent. Called by whoever saw a job of the study end.
-    pub async fn settle_study(
-        &self,
-        merge: NewJob,
-        now: Timestamp,
-    ) -> Result<Option<JobRecord>, Error> {
-        let Some(plan) = merge.parent_id else {
-            return Ok(None);
-        };
-        let transaction = self.begin().await?;
-        // Two last cells at once: one of them waits here and then finds the merge.
-        let planned = lock(&transaction, plan).await?;
-        let due = planned.is_some() && is_due(&children(&transaction, plan).await?)?;
-        if !due {
-            transaction.rollback().await?;
-            return Ok(None);
-        }
-        let row = insert_job(&transaction, merge, now).await?;
-        transaction.commit().await?;
-        row.try_into().map(Some)
     }
 }

@@ -346,19 +346,25 @@ impl Store {
         Ok(Some(row.try_into()?))
     }
 
-    /// Deletes a webhook with its deliveries; `false` where this owner has none.
+    /// Deletes a webhook with its deliveries; `false` where this owner has none, [`Error::Changed`] where it is not as
+    /// the caller saw it.
     pub async fn delete_webhook(
         &self,
         owner: OrganisationId,
-        id: WebhookId,
+        seen: &WebhookRecord,
         now: Timestamp,
     ) -> Result<bool, Error> {
+        let id = seen.id;
         let transaction = self.begin().await?;
         audit::record(&transaction, owner, Deed::new("webhook.deleted", id), now).await?;
         let Some(row) = lock(&transaction, owner, id).await? else {
             transaction.rollback().await?;
             return Ok(false);
         };
+        if WebhookRecord::try_from(row.clone())? != *seen {
+            transaction.rollback().await?;
+            return Err(Error::Changed);
+        }
         row.delete(&transaction).await?;
         transaction.commit().await?;
         Ok(true)

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use shared::{ApiKeyId, OrganisationId, UserId, api_key::Scope};
-use store::{Error, Exchanged, Grant, NewApiKey, NewEmail, Purpose};
+use store::{ApiKeyChange, Error, Exchanged, Grant, NewApiKey, NewEmail, Purpose};
 
 use crate::support::{World, at, on_both};
 
@@ -10,6 +10,7 @@ on_both!(
     key_opens_until_it_expires_or_is_revoked,
     rotated_key_overlaps_for_as_long_as_it_was_told,
     key_belongs_to_its_organisation,
+    one_of_many_writers_of_a_version_wins,
     refresh_token_works_once_and_its_copy_ends_the_family,
     one_of_many_equal_refreshes_wins,
     code_works_once,
@@ -78,7 +79,7 @@ async fn key_opens_until_it_expires_or_is_revoked(world: World) {
     assert_eq!(revoked.revoked_at, Some(at(7)), "the first time counts");
     assert!(
         !store
-            .update_api_key(own, id, Some("x"), None)
+            .update_api_key(own, id, None, ApiKeyChange::default(), at(9))
             .await
             .unwrap()
     );
@@ -113,8 +114,12 @@ async fn key_belongs_to_its_organisation(world: World) {
         let found = store.find_api_key(organisation, id).await.unwrap();
         let listed = store.list_api_keys(organisation, None, 9).await.unwrap();
         let blocks = ["::/0".to_owned()];
+        let change = ApiKeyChange {
+            name: Some("mine"),
+            allowed_addresses: Some(&blocks),
+        };
         let changed = store
-            .update_api_key(organisation, id, Some("mine"), Some(&blocks))
+            .update_api_key(organisation, id, None, change, at(1))
             .await
             .unwrap();
         assert_eq!(
@@ -129,6 +134,41 @@ async fn key_belongs_to_its_organisation(world: World) {
     assert_eq!(rotated.unwrap(), None);
     assert!(!store.revoke_api_key(own_of_eve, id, at(1)).await.unwrap());
     assert!(opens(&world, "one", 2).await);
+}
+
+async fn one_of_many_writers_of_a_version_wins(world: World) {
+    let (ada, own) = own(&world, "ada").await;
+    let id = key(&world, own, ada, "one").await;
+    let seen = world.store.find_api_key(own, id).await.unwrap().unwrap();
+    let account = world.store.find_user(ada).await.unwrap().unwrap();
+    let writers = (0..8).map(|number| {
+        let (store, seen, account) = (world.store.clone(), seen.clone(), account.clone());
+        tokio::spawn(async move {
+            let name = format!("writer {number}");
+            let change = ApiKeyChange {
+                name: Some(&name),
+                allowed_addresses: None,
+            };
+            let key = store.update_api_key(own, id, Some(&seen), change, at(2));
+            let key = key.await;
+            let person = store.rename_user(ada, Some(&account.name), &name).await;
+            let home = store.rename_organisation(own, Some(&account.name), &name);
+            [key.map(|_| ()), person, home.await]
+        })
+    });
+    let mut won = [0; 3];
+    for results in join_all(writers).await {
+        for (place, result) in results.unwrap().into_iter().enumerate() {
+            match result {
+                Ok(()) => won[place] += 1,
+                Err(Error::Changed) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert_eq!(won, [1, 1, 1]);
+    let any = world.store.rename_user(ada, None, "whatever it was").await;
+    any.unwrap();
 }
 
 async fn refresh_token_works_once_and_its_copy_ends_the_family(world: World) {
@@ -224,7 +264,7 @@ async fn code_works_once(world: World) {
             "{step}"
         );
     }
-    store.delete_second_factor(ada).await.unwrap();
+    store.delete_second_factor(ada, at(3)).await.unwrap();
     assert_eq!(store.find_second_factor(ada).await.unwrap(), None);
     assert!(!store.use_recovery_code(ada, "one").await.unwrap());
 }
@@ -243,7 +283,7 @@ async fn recovery_code_works_once(world: World) {
     assert!(store.use_recovery_code(ada, "one").await.unwrap());
     assert!(!store.use_recovery_code(ada, "one").await.unwrap());
     store
-        .replace_recovery_codes(ada, &["three".to_owned()])
+        .replace_recovery_codes(ada, &["three".to_owned()], at(2))
         .await
         .unwrap();
     assert!(!store.use_recovery_code(ada, "two").await.unwrap());
@@ -306,7 +346,7 @@ async fn new_password_ends_everything_but_the_session_that_asked(world: World) {
     let alive = async |token| store.find_session(token, at(1)).await.unwrap().is_some();
     start().await;
     store
-        .change_password(ada, "changed", Some("here"))
+        .change_password(ada, "changed", Some("here"), at(1))
         .await
         .unwrap();
     assert!(alive("here").await && !alive("there").await && !refreshes().await);

@@ -22,5 +22,6 @@ mod patches;
 mod postgres;
 mod scoping;
 mod sets;
+mod studies;
 mod support;
 mod webhooks;

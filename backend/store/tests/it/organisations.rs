@@ -1,7 +1,7 @@
 //! Organisations, members and invitations; and what an older database becomes.
 
 use futures::future::join_all;
-use shared::{OrganisationId, UserId, role::Role};
+use shared::{OrganisationId, UserId, limits::MAX_MEMBERS, role::Role};
 use store::{Error, InvitationRecord, NewEmail, NewInvitation};
 
 use crate::support::{Kind, World, at, on_both};
@@ -12,6 +12,7 @@ on_both!(
     two_transfers_at_once_leave_one_owner,
     who_leaves_takes_keys_and_tokens_along,
     invitation_is_for_one_address_once,
+    invitations_at_once_stay_within_the_seats,
     only_an_empty_organisation_can_be_deleted,
     members_share_sets_and_strangers_see_none,
 );
@@ -198,17 +199,42 @@ async fn invitation_is_for_one_address_once(world: World) {
     assert_eq!(store.list_due_emails(at(9), 9).await.unwrap().len(), 2);
 }
 
+async fn invitations_at_once_stay_within_the_seats(world: World) {
+    let ada = world.person("ada").await;
+    let studio = studio(&world, ada).await;
+    // One seat is the owner's, and one is left.
+    for number in 2..MAX_MEMBERS {
+        let name = format!("member{number}");
+        let invited = invite(&world, studio, ada, &name, Role::Viewer).await;
+        invited.unwrap();
+    }
+    let last = |number: u32| {
+        let world = &world;
+        async move { invite(world, studio, ada, &format!("last{number}"), Role::Viewer).await }
+    };
+    let invited = join_all((0..6).map(last)).await;
+    let refused = invited
+        .iter()
+        .filter(|one| matches!(one, Err(Error::TooManyMembers)));
+    assert_eq!(refused.count(), 5);
+    let again = invite(&world, studio, ada, "member2", Role::Editor).await;
+    again.expect("who was invited keeps the seat");
+}
+
 async fn only_an_empty_organisation_can_be_deleted(world: World) {
     let store = &world.store;
     let ada = world.person("ada").await;
     let own = OrganisationId::from_uuid(ada.uuid());
     let studio = studio(&world, ada).await;
     let in_use = |result| assert!(matches!(result, Err(Error::OrganisationInUse)));
-    in_use(store.delete_organisation(own).await);
+    in_use(store.delete_organisation(own, None).await);
     let set = world.draft(studio).await;
-    in_use(store.delete_organisation(studio).await);
+    in_use(store.delete_organisation(studio, None).await);
     assert!(store.delete_draft_set(studio, set, at(0)).await.unwrap());
-    store.delete_organisation(studio).await.unwrap();
+    let renamed = store.delete_organisation(studio, Some("Old name")).await;
+    assert!(matches!(renamed, Err(Error::Changed)));
+    let seen = Some("Studio");
+    store.delete_organisation(studio, seen).await.unwrap();
     assert_eq!(store.find_organisation(studio).await.unwrap(), None);
     assert_eq!(store.find_role(ada, studio).await.unwrap(), None);
 }

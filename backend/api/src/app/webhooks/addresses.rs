@@ -41,7 +41,12 @@ pub struct Pinned {
 /// Reads an address and refuses what is wrong with it by itself. `loopback`: this machine may be called, for tests
 /// and embedded use, over plain http too.
 pub fn check(text: &str, loopback: bool) -> Result<Url, Refusal> {
-    let url = Url::parse(text).map_err(|_| Refusal::Unreadable)?;
+    let mut url = Url::parse(text).map_err(|_| Refusal::Unreadable)?;
+    // `example.org.` is the same host; asked for under that name it would pass by the pinned addresses.
+    if let Some(rooted) = url.host_str().filter(|host| host.ends_with('.')) {
+        let bare = rooted.trim_end_matches('.').to_owned();
+        url.set_host(Some(&bare)).map_err(|_| Refusal::Unreadable)?;
+    }
     let host = host(&url).ok_or(Refusal::Unreadable)?;
     let local = loopback && is_local(&host);
     match url.scheme() {
@@ -84,7 +89,7 @@ pub async fn pin(text: &str, loopback: bool) -> Result<Pinned, Refusal> {
 
 /// The host without the brackets of an IPv6 address.
 fn host(url: &Url) -> Option<String> {
-    let host = url.host_str()?.trim_end_matches('.');
+    let host = url.host_str()?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     (!bare.is_empty()).then(|| bare.to_ascii_lowercase())
 }
@@ -203,6 +208,8 @@ mod tests {
             "https://[::ffff:10.0.0.1]/",
             "https://localhost/",
             "https://LOCALHOST./",
+            "https://127.0.0.1./",
+            "https://10.0.0.1../",
             "https://a.localhost/",
             "https://169.254.169.254/latest/meta-data",
             "https://10.0.0.1:443/",
@@ -267,6 +274,9 @@ mod tests {
                 .all(|address| address.ip().is_loopback())
         );
         assert!(pinned.addresses.iter().all(|address| address.port() == 9));
+        let rooted = pin("http://LOCALHOST.:9/x", true).await.unwrap();
+        assert_eq!(rooted.url.host_str(), Some(rooted.host.as_str()));
+        assert_eq!(rooted.url.as_str(), "http://localhost:9/x");
         let refused = pin("https://no-such-host.invalid/", false).await;
         assert_eq!(refused.unwrap_err(), Refusal::Unresolved);
     }

@@ -121,8 +121,9 @@ pub async fn delete(
     id: WebhookId,
     check: impl FnOnce(&Webhook) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    check(&find(app, owner, id).await?)?;
-    let deleted = app.store().delete_webhook(owner, id, app.now()).await?;
+    let seen = record(app, owner, id).await?;
+    check(&view(seen.clone()))?;
+    let deleted = app.store().delete_webhook(owner, &seen, app.now()).await?;
     deleted.then_some(()).ok_or(Error::NotFound)
 }
 
