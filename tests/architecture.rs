@@ -15,6 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["shared"]),
     ("artifacts", &["shared"]),
     ("frontend", &["shared"]),
+    // What integrators link: the wire types and nothing of ours beside.
+    ("client", &["shared"]),
     ("persguard", &["diffusion", "shared"]),
     ("eval", &["diffusion", "shared"]),
     (
@@ -41,7 +43,11 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What a package may use in its own tests beyond its arrows.
-const TEST_ARROWS: &[(&str, &[&str])] = &[("store", &["migrations"])];
+const TEST_ARROWS: &[(&str, &[&str])] = &[
+    ("store", &["migrations"]),
+    // The client is tested where a server and its scripted node are at hand.
+    ("api", &["client"]),
+];
 
 /// Outside crates and the only packages that may name them.
 const MONOPOLIES: &[(&str, &[&str])] = &[

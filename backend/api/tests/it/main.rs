@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod authorisation;
+mod clients;
 mod concepts;
 mod data_subjects;
 mod demo;
@@ -19,6 +20,7 @@ mod patches;
 mod people;
 mod probes;
 mod problems;
+mod proxy;
 mod releases;
 mod revocations;
 mod rules;
