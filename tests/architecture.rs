@@ -17,6 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("frontend", &["shared"]),
     // What integrators link: the wire types and nothing of ours beside.
     ("client", &["shared"]),
+    // The commands that use a server from afar; the program `persguard` has them beside `serve`.
+    ("cli", &["client", "shared"]),
     ("persguard", &["diffusion", "shared"]),
     ("eval", &["diffusion", "shared"]),
     (
@@ -26,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("node", &["diffusion", "eval", "persguard", "shared"]),
     (
         "api",
-        &["artifacts", "demo", "migrations", "shared", "store"],
+        &["artifacts", "cli", "demo", "migrations", "shared", "store"],
     ),
     (
         "e2e",

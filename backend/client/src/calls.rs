@@ -6,7 +6,7 @@ use serde_json::json;
 use shared::{
     GalleryId, JobId, ModelId, SetId, UploadId,
     artifact::Artifact,
-    auth::User,
+    auth::{ShowRefreshToken, User},
     base_model::BaseModel,
     gallery::{Gallery, GallerySummary},
     job::{Evaluation, Job, JobSpec},
@@ -17,7 +17,7 @@ use shared::{
 };
 
 use crate::{
-    Client, Result,
+    Client, Result, TokenPair,
     transport::{Call, fresh_key},
 };
 
@@ -25,6 +25,15 @@ impl Client {
     /// Whose credential this is.
     pub async fn find_me(&self) -> Result<User> {
         self.read(&Call::get("/v1/me")).await
+    }
+
+    /// Ends a sign-in: its tokens get no others.
+    pub async fn revoke_tokens(&self, pair: &TokenPair) -> Result<()> {
+        let shown = ShowRefreshToken {
+            refresh_token: pair.refresh_token.expose().to_owned(),
+        };
+        let call = Call::post("/v1/tokens/revoke", fresh_key()?);
+        self.answer(&call.json(&shown)?).await.map(|_| ())
     }
 
     /// Every base model, newest first.

@@ -18,7 +18,7 @@ pub use self::{
     credential::{Credential, MemoryTokens, Secret, TokenPair, TokenStore},
     error::Error,
     retry::Retry,
-    transport::{Client, Settings},
+    transport::{Client, Settings, fresh_key},
     upload::{ImageFile, Uploaded},
 };
 

@@ -155,8 +155,8 @@ impl Answer {
     }
 }
 
-/// A text that was never used before.
-pub(crate) fn fresh_key() -> Result<String> {
+/// A text that was never used before, for an idempotency key.
+pub fn fresh_key() -> Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| Error::Tokens(std::io::Error::other(error)))?;
     Ok(hex::encode(bytes))

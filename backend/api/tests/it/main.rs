@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod authorisation;
 mod clients;
+mod commands;
 mod concepts;
 mod data_subjects;
 mod demo;
