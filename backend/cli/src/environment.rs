@@ -9,6 +9,8 @@ use crate::failure::Failure;
 pub(crate) struct Environment {
     /// `PERSGUARD_API_KEY`: for jobs that have no file of credentials.
     pub(crate) api_key: Option<String>,
+    /// What this machine is called, to tell sign-ins apart.
+    pub(crate) host: Option<String>,
     config: Option<OsString>,
     state: Option<OsString>,
     home: Option<OsString>,
@@ -19,6 +21,10 @@ impl Environment {
         let text = |name: &str| env::var_os(name).filter(|text| !text.is_empty());
         Self {
             api_key: text("PERSGUARD_API_KEY").map(|key| key.to_string_lossy().trim().to_owned()),
+            host: host_name().or_else(|| {
+                let name = text("HOSTNAME").or_else(|| text("COMPUTERNAME"))?;
+                Some(name.to_string_lossy().into_owned())
+            }),
             config: text("XDG_CONFIG_HOME"),
             state: text("XDG_STATE_HOME"),
             home: text("HOME").or_else(|| text("USERPROFILE")),
@@ -46,6 +52,13 @@ impl Environment {
     pub(crate) fn state_home(&self) -> Result<PathBuf, Failure> {
         self.folder(self.state.as_ref(), ".local/state")
     }
+}
+
+/// Cut, so that the whole name stays within what the server takes.
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/etc/hostname").ok()?;
+    let name: String = name.trim().chars().take(64).collect();
+    (!name.is_empty()).then_some(name)
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use serde_json::json;
 use shared::{
     GalleryId, JobId, ModelId, SetId, UploadId,
     artifact::Artifact,
-    auth::{ShowRefreshToken, User},
+    auth::{AccessToken, ShowRefreshToken, User},
     base_model::BaseModel,
+    device::{CreateDeviceAuthorization, CreateDeviceToken, DeviceAuthorization},
     gallery::{Gallery, GallerySummary},
     job::{Evaluation, Job, JobSpec},
     preflight::Preflight,
@@ -25,6 +26,25 @@ impl Client {
     /// Whose credential this is.
     pub async fn find_me(&self) -> Result<User> {
         self.read(&Call::get("/v1/me")).await
+    }
+
+    /// Begins to sign this program in by a code that its person confirms in a browser; `name` is what they read there.
+    pub async fn start_device(&self, name: &str) -> Result<DeviceAuthorization> {
+        let request = CreateDeviceAuthorization {
+            name: name.to_owned(),
+        };
+        let call = Call::new(Method::POST, "/v1/device-authorizations");
+        self.read(&call.json(&request)?).await
+    }
+
+    /// Tokens, once the person has confirmed; until then `authorization_pending` or `slow_down`. They are given once.
+    pub async fn collect_device_tokens(&self, device_code: &str) -> Result<TokenPair> {
+        let request = CreateDeviceToken {
+            device_code: device_code.to_owned(),
+        };
+        let call = Call::new(Method::POST, "/v1/tokens/device");
+        let token: AccessToken = self.read(&call.json(&request)?).await?;
+        Ok(token.into())
     }
 
     /// Ends a sign-in: its tokens get no others.

@@ -171,6 +171,10 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
+fn is_guarded(base: &Url, settings: &Settings) -> bool {
+    base.scheme() == "https" || is_loopback(base) || settings.plain_http
+}
+
 fn parse_address(text: &str) -> Result<Url> {
     let wrong = || Error::Address(text.to_owned());
     let url = Url::parse(text.trim().trim_end_matches('/')).map_err(|_| wrong())?;
@@ -186,8 +190,7 @@ impl Client {
     /// Prepares calls; nothing is sent yet.
     pub fn new(settings: Settings) -> Result<Self> {
         let base = parse_address(&settings.server)?;
-        let guarded = base.scheme() == "https" || is_loopback(&base) || settings.plain_http;
-        if settings.credential.is_some() && !guarded {
+        if settings.credential.is_some() && !is_guarded(&base, &settings) {
             return Err(Error::Unprotected(base.to_string()));
         }
         let http = reqwest::Client::builder()
@@ -203,6 +206,14 @@ impl Client {
             settings,
             renewing: Mutex::new(()),
         })))
+    }
+
+    /// Whether credentials that the server gives may be sent back to it.
+    pub fn may_carry_credentials(&self) -> Result<()> {
+        if is_guarded(&self.0.base, &self.0.settings) {
+            return Ok(());
+        }
+        Err(Error::Unprotected(self.0.base.to_string()))
     }
 
     /// Address of the server, without a slash at its end.

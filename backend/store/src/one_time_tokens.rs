@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     Error, NewEmail, Store,
     database::insert,
-    emails,
+    device_authorizations, emails,
     entity::{
         one_time_token::{Column, Entity, Model},
         session, user,
@@ -97,6 +97,7 @@ async fn set_password(
         .filter(Column::Purpose.eq(Purpose::ResetPassword.as_str()))
         .exec(connection)
         .await?;
+    device_authorizations::end_all(connection, user).await?;
     refresh_tokens::end_all(connection, user).await
 }
 

@@ -42,6 +42,26 @@ pub(crate) async fn end_all(connection: &impl ConnectionTrait, user: Uuid) -> Re
     Ok(())
 }
 
+/// Starts a family with its first token.
+pub(crate) async fn start(
+    connection: &impl ConnectionTrait,
+    token_hash: &str,
+    grant: Grant,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    let row = Model {
+        token_hash: token_hash.to_owned(),
+        family_id: new_uuid(now),
+        user_id: grant.user.uuid(),
+        organisation_id: grant.organisation.uuid(),
+        created_at: now.milliseconds(),
+        expires_at: expires_at.milliseconds(),
+        used_at: None,
+    };
+    Ok(insert(connection, row).await?)
+}
+
 async fn end_family(connection: &impl ConnectionTrait, family: Uuid) -> Result<(), Error> {
     Entity::delete_many()
         .filter(Column::FamilyId.eq(family))
@@ -59,16 +79,7 @@ impl Store {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<(), Error> {
-        let row = Model {
-            token_hash: token_hash.to_owned(),
-            family_id: new_uuid(now),
-            user_id: grant.user.uuid(),
-            organisation_id: grant.organisation.uuid(),
-            created_at: now.milliseconds(),
-            expires_at: expires_at.milliseconds(),
-            used_at: None,
-        };
-        Ok(insert(self.writer(), row).await?)
+        start(self.writer(), token_hash, grant, now, expires_at).await
     }
 
     /// Uses a token up and stores the one that follows it.

@@ -88,12 +88,12 @@ impl Shell {
         said(child).await
     }
 
-    fn credentials(&self) -> PathBuf {
+    pub(crate) fn credentials(&self) -> PathBuf {
         self.home.path().join(".config/persguard/credentials.json")
     }
 }
 
-async fn said(child: Child) -> Said {
+pub(crate) async fn said(child: Child) -> Said {
     let ended = tokio::time::timeout(Duration::from_mins(1), child.wait_with_output()).await;
     let output = ended.expect("it ends").expect("its output");
     Said {

@@ -8,6 +8,7 @@ mod commands;
 mod concepts;
 mod data_subjects;
 mod demo;
+mod devices;
 mod documents;
 mod events;
 mod galleries;
