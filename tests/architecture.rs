@@ -15,6 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["shared"]),
     ("artifacts", &["shared"]),
     ("frontend", &["shared"]),
+    // What integrators link: the wire types and nothing of ours beside.
+    ("client", &["shared"]),
+    // The commands that use a server from afar; the program `persguard` has them beside `serve`.
+    ("cli", &["client", "shared"]),
     ("persguard", &["diffusion", "shared"]),
     ("eval", &["diffusion", "shared"]),
     (
@@ -24,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("node", &["diffusion", "eval", "persguard", "shared"]),
     (
         "api",
-        &["artifacts", "demo", "migrations", "shared", "store"],
+        &["artifacts", "cli", "demo", "migrations", "shared", "store"],
     ),
     (
         "e2e",
@@ -41,7 +45,11 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What a package may use in its own tests beyond its arrows.
-const TEST_ARROWS: &[(&str, &[&str])] = &[("store", &["migrations"])];
+const TEST_ARROWS: &[(&str, &[&str])] = &[
+    ("store", &["migrations"]),
+    // The client is tested where a server and its scripted node are at hand.
+    ("api", &["client"]),
+];
 
 /// Outside crates and the only packages that may name them.
 const MONOPOLIES: &[(&str, &[&str])] = &[

@@ -8,6 +8,7 @@ mod m0003_concepts;
 mod m0004_accounts;
 mod m0005_guard_rails;
 mod m0006_studies;
+mod m0007_devices;
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, MigratorTrait,
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_accounts::Migration),
             Box::new(m0005_guard_rails::Migration),
             Box::new(m0006_studies::Migration),
+            Box::new(m0007_devices::Migration),
         ]
     }
 }

@@ -14,6 +14,7 @@ pub mod canonical;
 pub mod certificate;
 pub mod collateral;
 pub mod demo;
+pub mod device;
 pub mod evaluation;
 pub mod gallery;
 pub mod id;

@@ -53,6 +53,14 @@ pub enum ErrorCode {
     DuplicateImage,
     /// A node's lease was taken over: its result is refused.
     Fenced,
+    /// Nobody has confirmed the program's code yet (RFC 8628); ask again after the interval.
+    AuthorizationPending,
+    /// The program asks too often (RFC 8628); wait five seconds longer from now on.
+    SlowDown,
+    /// The person turned the program away (RFC 8628).
+    AccessDenied,
+    /// The program's code was used, or it has expired (RFC 8628).
+    ExpiredToken,
     /// Too many requests.
     RateLimited,
     /// No space is left, or a store does not answer.

@@ -98,6 +98,14 @@ pub enum Error {
     /// The request took too long.
     #[error("The request took too long. Try again.")]
     Timeout,
+    /// A program that waits to be signed in is not, or not yet.
+    #[error("{detail}")]
+    NotGranted {
+        /// The RFC's word for it.
+        code: ErrorCode,
+        /// What to do.
+        detail: String,
+    },
     /// Too many requests.
     #[error("Too many attempts. Try again in {retry_after_seconds} seconds.")]
     RateLimited {
@@ -161,6 +169,10 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::UndecodableImage => "Image cannot be decoded",
         ErrorCode::DuplicateImage => "Image is in the set already",
         ErrorCode::Fenced => "Lease is over",
+        ErrorCode::AuthorizationPending => "Not confirmed yet",
+        ErrorCode::SlowDown => "Asked too often",
+        ErrorCode::AccessDenied => "Turned away",
+        ErrorCode::ExpiredToken => "Code expired",
         ErrorCode::RateLimited => "Too many requests",
         ErrorCode::StorageUnavailable => "Storage unavailable",
         ErrorCode::Internal | ErrorCode::Unknown => "Internal error",
@@ -237,6 +249,7 @@ impl Error {
             Self::DuplicateImage => (StatusCode::CONFLICT, Code::DuplicateImage),
             Self::Fenced => (StatusCode::CONFLICT, Code::Fenced),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, Code::Malformed),
+            Self::NotGranted { code, .. } => (StatusCode::BAD_REQUEST, *code),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited),
             Self::StorageUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Code::StorageUnavailable)
@@ -261,7 +274,8 @@ impl Error {
             instance: instance.into(),
             code,
             request_id: request_id.into(),
-            retryable: matches!(status.as_u16(), 408 | 429 | 500 | 503),
+            retryable: matches!(status.as_u16(), 408 | 429 | 500 | 503)
+                || matches!(code, ErrorCode::AuthorizationPending | ErrorCode::SlowDown),
             errors: match self {
                 Self::Invalid(errors) => errors.clone(),
                 Self::WrongProof(error) => vec![error.clone()],

@@ -1,4 +1,4 @@
-//! The program `persguard`: serves, migrates, prints the OpenAPI document, and hands over to `persguard-node` what is
+//! The program `persguard`: serves, migrates, uses a server from afar (`cli`), and hands over to `persguard-node` what is
 //! part of that.
 
 use std::{
@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{BufReader, Read, Write},
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use anyhow::Context;
@@ -14,7 +15,7 @@ use api::{
     config::{Config, storage::StorageConfig},
     memory, signing, storage_check,
 };
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(
@@ -29,6 +30,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Remote(cli::Command),
+    /// Print what a shell needs to complete these commands, such as `persguard completion bash`.
+    Completion {
+        /// The shell.
+        shell: cli::Shell,
+    },
     /// Start the server.
     Serve(Box<Config>),
     /// Bring the database up to date and exit.
@@ -116,8 +124,20 @@ impl Handed {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
+        Command::Remote(command) => Ok(cli::run(&command)),
+        other => carry_out(other).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn carry_out(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Remote(_) => Ok(()),
+        Command::Completion { shell } => {
+            let program = Arguments::command();
+            Ok(cli::complete(shell, program, std::io::stdout())?)
+        }
         Command::Serve(config) => {
             memory::restart_with_settings();
             start_log(&config.log)?;

@@ -19,9 +19,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     handlers::{
-        accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, events,
-        frontend, galleries, images, jobs, model_imports, nodes, notices, organisations, patches,
-        protected_sets, releases, revocations, server, studies, tokens, uploads, webhooks,
+        accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, devices,
+        events, frontend, galleries, images, jobs, model_imports, nodes, notices, organisations,
+        patches, protected_sets, releases, revocations, server, studies, tokens, uploads, webhooks,
     },
     layers::{attribution, guard, origin, respond, security},
     openapi,
@@ -85,6 +85,10 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(tokens::create_token))
         .routes(routes!(tokens::refresh_token))
         .routes(routes!(tokens::revoke_token))
+        .routes(routes!(devices::create_device))
+        .routes(routes!(devices::find_device))
+        .routes(routes!(devices::decide_device))
+        .routes(routes!(devices::create_device_token))
         .routes(routes!(tokens::create_totp))
         .routes(routes!(tokens::confirm_totp))
         .routes(routes!(tokens::disable_totp))

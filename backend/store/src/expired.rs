@@ -6,8 +6,8 @@ use shared::Timestamp;
 use crate::{
     Error, Store,
     entity::{
-        idempotency_key, invitation, job, one_time_token, refresh_token, session, sign_in_failure,
-        upload,
+        device_authorization, idempotency_key, invitation, job, one_time_token, refresh_token,
+        session, sign_in_failure, upload,
     },
     idempotency::KEPT_MILLISECONDS,
     sign_ins::FORGOTTEN_MILLISECONDS,
@@ -26,6 +26,10 @@ async fn delete_credentials(connection: &impl ConnectionTrait, now: i64) -> Resu
         .await?;
     one_time_token::Entity::delete_many()
         .filter(one_time_token::Column::ExpiresAt.lte(now))
+        .exec(connection)
+        .await?;
+    device_authorization::Entity::delete_many()
+        .filter(device_authorization::Column::ExpiresAt.lte(now))
         .exec(connection)
         .await?;
     invitation::Entity::delete_many()

@@ -11,7 +11,7 @@ use crate::{
     Error, NewEmail, Store,
     audit::{self, Deed},
     database::insert,
-    emails,
+    device_authorizations, emails,
     entity::{
         one_time_token::{Column, Entity, Model},
         session, user,
@@ -98,6 +98,7 @@ async fn set_password(
         .filter(Column::Purpose.eq(Purpose::ResetPassword.as_str()))
         .exec(connection)
         .await?;
+    device_authorizations::end_all(connection, user).await?;
     refresh_tokens::end_all(connection, user).await?;
     let deed = Deed::new("user.password_changed", UserId::from_uuid(user));
     audit::record(connection, OrganisationId::from_uuid(user), deed, now).await

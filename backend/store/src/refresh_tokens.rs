@@ -43,6 +43,29 @@ pub(crate) async fn end_all(connection: &impl ConnectionTrait, user: Uuid) -> Re
     Ok(())
 }
 
+/// Starts a family with its first token.
+pub(crate) async fn start(
+    connection: &impl ConnectionTrait,
+    token_hash: &str,
+    grant: Grant,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    let row = Model {
+        token_hash: token_hash.to_owned(),
+        family_id: new_uuid(now),
+        user_id: grant.user.uuid(),
+        organisation_id: grant.organisation.uuid(),
+        created_at: now.milliseconds(),
+        expires_at: expires_at.milliseconds(),
+        used_at: None,
+    };
+    insert(connection, row).await?;
+    let deed = Deed::new("token.created", grant.user);
+    let log = OrganisationId::from_uuid(grant.user.uuid());
+    audit::record(connection, log, deed, now).await
+}
+
 async fn end_family(connection: &impl ConnectionTrait, family: Uuid) -> Result<(), Error> {
     Entity::delete_many()
         .filter(Column::FamilyId.eq(family))
@@ -60,20 +83,8 @@ impl Store {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<(), Error> {
-        let row = Model {
-            token_hash: token_hash.to_owned(),
-            family_id: new_uuid(now),
-            user_id: grant.user.uuid(),
-            organisation_id: grant.organisation.uuid(),
-            created_at: now.milliseconds(),
-            expires_at: expires_at.milliseconds(),
-            used_at: None,
-        };
         let transaction = self.begin().await?;
-        insert(&transaction, row).await?;
-        let deed = Deed::new("token.created", grant.user);
-        let log = OrganisationId::from_uuid(grant.user.uuid());
-        audit::record(&transaction, log, deed, now).await?;
+        start(&transaction, token_hash, grant, now, expires_at).await?;
         Ok(transaction.commit().await?)
     }
 

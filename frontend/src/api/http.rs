@@ -60,20 +60,25 @@ pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
     body: Option<&B>,
     idempotency_key: Option<&str>,
 ) -> Result<T, ApiError> {
-    let body = match body {
-        Some(body) => {
-            let text = serde_json::to_string(body)
-                .map_err(|error| ApiError::Browser(error.to_string()))?;
-            Some((JsValue::from(text), "application/json".to_owned()))
-        }
-        None => None,
-    };
+    let body = body.map(document).transpose()?;
     let mut request = builder(method, path);
     if let Some(key) = idempotency_key {
         request = request.header("idempotency-key", key);
     }
     let answer = exchange(request, body).await?;
     decode(&answer)
+}
+
+/// A JSON body with its media type.
+fn document(body: &impl Serialize) -> Result<(JsValue, String), ApiError> {
+    let text = serde_json::to_string(body).map_err(|error| ApiError::Browser(error.to_string()))?;
+    Ok((JsValue::from(text), "application/json".to_owned()))
+}
+
+/// Posts a document that is answered by nothing.
+pub(crate) async fn tell(path: &str, body: &impl Serialize) -> Result<(), ApiError> {
+    let body = Some(document(body)?);
+    exchange(builder(Method::Post, path), body).await.map(drop)
 }
 
 /// Posts a file's bytes as they are, under the type that the browser gives them.

@@ -26,6 +26,19 @@ pub(crate) fn remember(key: &str, value: Option<&str>) {
     };
 }
 
+/// What follows the sign `#` in the address; it is taken out, so that neither the history nor a shoulder keeps it.
+pub(crate) fn take_fragment() -> Option<String> {
+    let window = web_sys::window()?;
+    let location = window.location();
+    let fragment = location.hash().ok()?;
+    let text = fragment.strip_prefix('#')?.to_owned();
+    let path = location.pathname().ok()?;
+    // Where the history refuses, the code stays in sight until it expires.
+    let history = window.history().ok()?;
+    let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&path));
+    Some(text)
+}
+
 /// Moves the keyboard focus to an element and into view.
 pub(crate) fn focus(id: &str) {
     let element = web_sys::window()

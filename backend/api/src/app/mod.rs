@@ -9,6 +9,7 @@ pub mod base_models;
 pub(crate) mod blobs;
 pub mod data_subjects;
 pub mod demo;
+pub mod devices;
 pub(crate) mod disclosures;
 pub(crate) mod embedded;
 mod estimates;

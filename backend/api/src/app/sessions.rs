@@ -140,15 +140,16 @@ pub async fn revoke(app: &App, request: &ShowRefreshToken) -> Result<(), Error> 
     Ok(app.store().end_refresh_family(&hash).await?)
 }
 
-fn new_refresh_token() -> String {
+pub(crate) fn new_refresh_token() -> String {
     format!("pgr_{}", secret::random_text())
 }
 
-fn refresh_end(app: &App) -> Timestamp {
+pub(crate) fn refresh_end(app: &App) -> Timestamp {
     Timestamp::from_milliseconds(app.now().milliseconds() + REFRESH_SECONDS * 1000)
 }
 
-fn pair(app: &App, grant: Grant, refresh_token: String) -> Result<AccessToken, Error> {
+/// A pair of tokens whose refresh token is stored.
+pub(crate) fn pair(app: &App, grant: Grant, refresh_token: String) -> Result<AccessToken, Error> {
     let token = app
         .tokens()
         .issue_person(grant.user, grant.organisation, app.now())?;

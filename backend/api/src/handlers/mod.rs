@@ -9,6 +9,7 @@ pub(crate) mod blobs;
 mod content;
 pub(crate) mod data_subjects;
 pub(crate) mod demo;
+pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod frontend;
 pub(crate) mod galleries;

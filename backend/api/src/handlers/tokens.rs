@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Secrets are not for caches.
-const UNSTORED: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+pub(super) const UNSTORED: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Makes an access token for 15 minutes, and a refresh token that gets the next one.
 #[utoipa::path(post, path = "/v1/tokens", tag = "accounts", request_body = CreateToken,

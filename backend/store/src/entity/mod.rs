@@ -14,6 +14,7 @@ pub(crate) mod audit_event;
 pub(crate) mod base_model;
 pub(crate) mod base_model_file;
 pub(crate) mod deletion;
+pub(crate) mod device_authorization;
 pub(crate) mod email;
 pub(crate) mod export;
 pub(crate) mod gallery;

@@ -2,7 +2,9 @@
 
 use futures::future::join_all;
 use shared::{ApiKeyId, OrganisationId, UserId, api_key::Scope};
-use store::{ApiKeyChange, Error, Exchanged, Grant, NewApiKey, NewEmail, Purpose};
+use store::{
+    ApiKeyChange, Asked, Error, Exchanged, Grant, NewApiKey, NewDevice, NewEmail, Purpose,
+};
 
 use crate::support::{World, at, on_both};
 
@@ -19,6 +21,8 @@ on_both!(
     new_password_ends_everything_but_the_session_that_asked,
     failures_lock_and_success_forgets_them,
     letter_is_tried_by_one_process,
+    device_code_is_decided_once_and_collected_once,
+    one_of_many_equal_questions_gets_the_tokens,
 );
 
 pub(crate) async fn key(
@@ -399,4 +403,105 @@ async fn letter_is_tried_by_one_process(world: World) {
     assert_eq!(again[0].attempts, 1);
     store.delete_email(again[0].id).await.unwrap();
     assert!(store.list_due_emails(at(99), 9).await.unwrap().is_empty());
+}
+
+fn seconds(number: i64) -> shared::Timestamp {
+    at(number * 1000)
+}
+
+async fn device(world: &World, name: &str) {
+    let new = NewDevice {
+        device_hash: format!("device {name}"),
+        user_hash: format!("user {name}"),
+        name: name.to_owned(),
+        address: "192.0.2.1".to_owned(),
+        expires_at: seconds(900),
+        interval_milliseconds: 5000,
+    };
+    world.store.create_device(new, seconds(0)).await.unwrap();
+}
+
+async fn ask(world: &World, name: &str, refresh: &str, now: i64) -> Asked {
+    let device = format!("device {name}");
+    let kept = (refresh, seconds(9000));
+    let asked = world.store.ask_device(&device, kept, seconds(now)).await;
+    asked.unwrap()
+}
+
+async fn device_code_is_decided_once_and_collected_once(world: World) {
+    let (user, organisation) = own(&world, "ada").await;
+    let by = Grant { user, organisation };
+    device(&world, "a").await;
+    let store = &world.store;
+    assert_eq!(ask(&world, "b", "r", 1).await, Asked::Unknown);
+    assert_eq!(ask(&world, "a", "r", 1).await, Asked::Pending);
+    assert_eq!(ask(&world, "a", "r", 2).await, Asked::TooSoon);
+    assert_eq!(ask(&world, "a", "r", 8).await, Asked::TooSoon);
+    assert_eq!(ask(&world, "a", "r", 30).await, Asked::Pending);
+    let found = store.find_device_any("user a", seconds(31)).await.unwrap();
+    assert_eq!(found.unwrap().name, "a");
+    assert!(
+        !store
+            .decide_device("user b", by, true, seconds(31))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .decide_device("user a", by, true, seconds(31))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .decide_device("user a", by, false, seconds(32))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .find_device_any("user a", seconds(32))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(ask(&world, "a", "r", 60).await, Asked::Granted(by));
+    assert_eq!(ask(&world, "a", "r2", 90).await, Asked::Unknown);
+    let renewed = store
+        .exchange_refresh_token("r", "next", seconds(91), seconds(9000))
+        .await;
+    assert_eq!(renewed.unwrap(), Exchanged::Rotated(by));
+
+    device(&world, "late").await;
+    assert!(
+        !store
+            .decide_device("user late", by, true, seconds(900))
+            .await
+            .unwrap()
+    );
+    assert_eq!(ask(&world, "late", "r3", 900).await, Asked::Unknown);
+    store.delete_expired(seconds(901)).await.unwrap();
+    device(&world, "late").await;
+}
+
+async fn one_of_many_equal_questions_gets_the_tokens(world: World) {
+    let (user, organisation) = own(&world, "ada").await;
+    let by = Grant { user, organisation };
+    device(&world, "a").await;
+    assert!(
+        world
+            .store
+            .decide_device("user a", by, true, seconds(1))
+            .await
+            .unwrap()
+    );
+    let tokens: Vec<String> = (0..8).map(|number| format!("r{number}")).collect();
+    let questions = tokens.iter().map(|token| ask(&world, "a", token, 2));
+    let answers = join_all(questions).await;
+    let granted = answers
+        .iter()
+        .filter(|answer| **answer == Asked::Granted(by));
+    assert_eq!(granted.count(), 1, "{answers:?}");
+    let others = answers.iter().filter(|answer| **answer == Asked::Unknown);
+    assert_eq!(others.count(), 7, "{answers:?}");
 }

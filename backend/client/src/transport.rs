@@ -1,0 +1,540 @@
+//! One request after the other until there is an answer that counts.
+//!
+//! What may be repeated without harm is: reading, replacing, deleting, and posting under an idempotency key. Anything
+//! else is sent again only where it never reached the server.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use reqwest::{
+    Method, Response, StatusCode, Url,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use shared::{
+    OrganisationId,
+    auth::{AccessToken, ShowRefreshToken},
+    problem::Problem,
+};
+use tokio::sync::Mutex;
+
+use crate::{
+    Credential, Error, Result, Retry, Secret, TokenPair, TokenStore,
+    error::chain,
+    retry::{asked, chance},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two pieces of a body: an event stream beats every eight seconds.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// For a whole document.
+const DOCUMENT_TIMEOUT: Duration = Duration::from_mins(1);
+const MAX_REDIRECTS: usize = 5;
+const USER_AGENT: &str = concat!("persguard-client/", env!("CARGO_PKG_VERSION"));
+
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+static ORGANISATION: HeaderName = HeaderName::from_static("organisation");
+
+/// Which server, as whom, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address of the server, such as `https://guard.example.org`.
+    pub server: String,
+    /// Who asks; nobody in particular without.
+    pub credential: Option<Credential>,
+    /// The organisation to work in, where it is not the credential's own.
+    pub organisation: Option<OrganisationId>,
+    /// Whether credentials may go over plain HTTP to another machine.
+    pub plain_http: bool,
+    /// How patient the client is.
+    pub retry: Retry,
+}
+
+impl Settings {
+    /// A server, nobody in particular, and the usual patience.
+    pub fn new(server: impl Into<String>) -> Self {
+        Self {
+            server: server.into(),
+            credential: None,
+            organisation: None,
+            plain_http: false,
+            retry: Retry::default(),
+        }
+    }
+
+    /// The same with a credential.
+    #[must_use]
+    pub fn with(mut self, credential: Credential) -> Self {
+        self.credential = Some(credential);
+        self
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    http: reqwest::Client,
+    base: Url,
+    settings: Settings,
+    renewing: Mutex<()>,
+}
+
+/// A client of one server. Clones share connections and tokens.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Inner>);
+
+/// One request, to be sent as often as it takes.
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    body: Option<Vec<u8>>,
+    key: Option<String>,
+    accept: &'static str,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Call {
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            body: None,
+            key: None,
+            accept: "application/json",
+            headers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// A POST under a key, so that it can be repeated.
+    pub(crate) fn post(path: impl Into<String>, key: impl Into<String>) -> Self {
+        let mut call = Self::new(Method::POST, path);
+        call.key = Some(key.into());
+        call
+    }
+
+    pub(crate) fn json(mut self, body: &impl Serialize) -> Result<Self> {
+        let bytes = serde_json::to_vec(body).map_err(|error| Error::Unreadable {
+            path: self.path.clone(),
+            cause: error.to_string(),
+        })?;
+        self.body = Some(bytes);
+        Ok(self)
+    }
+
+    pub(crate) fn accept(mut self, kind: &'static str) -> Self {
+        self.accept = kind;
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: HeaderValue) -> Self {
+        self.headers.push((HeaderName::from_static(name), value));
+        self
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.method != Method::POST && self.method != Method::PATCH || self.key.is_some()
+    }
+}
+
+/// A whole answer.
+pub(crate) struct Answer {
+    pub(crate) headers: HeaderMap,
+    body: Bytes,
+    path: String,
+}
+
+impl Answer {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::Unreadable {
+            path: self.path.clone(),
+            cause: error.to_string(),
+        })
+    }
+}
+
+/// A text that was never used before, for an idempotency key.
+pub fn fresh_key() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Tokens(std::io::Error::other(error)))?;
+    Ok(hex::encode(bytes))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn is_guarded(base: &Url, settings: &Settings) -> bool {
+    base.scheme() == "https" || is_loopback(base) || settings.plain_http
+}
+
+fn parse_address(text: &str) -> Result<Url> {
+    let wrong = || Error::Address(text.to_owned());
+    let url = Url::parse(text.trim().trim_end_matches('/')).map_err(|_| wrong())?;
+    let web = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
+    let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if !web || !bare {
+        return Err(wrong());
+    }
+    Ok(url)
+}
+
+impl Client {
+    /// Prepares calls; nothing is sent yet.
+    pub fn new(settings: Settings) -> Result<Self> {
+        let base = parse_address(&settings.server)?;
+        if settings.credential.is_some() && !is_guarded(&base, &settings) {
+            return Err(Error::Unprotected(base.to_string()));
+        }
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
+            .build()
+            .map_err(|error| unreachable(&base, error))?;
+        Ok(Self(Arc::new(Inner {
+            http,
+            base,
+            settings,
+            renewing: Mutex::new(()),
+        })))
+    }
+
+    /// Whether credentials that the server gives may be sent back to it.
+    pub fn may_carry_credentials(&self) -> Result<()> {
+        if is_guarded(&self.0.base, &self.0.settings) {
+            return Ok(());
+        }
+        Err(Error::Unprotected(self.0.base.to_string()))
+    }
+
+    /// Address of the server, without a slash at its end.
+    pub fn server(&self) -> &str {
+        self.0.base.as_str().trim_end_matches('/')
+    }
+
+    pub(crate) fn retry(&self) -> &Retry {
+        &self.0.settings.retry
+    }
+
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.0.http
+    }
+
+    /// An address of this server, or one that the server signed elsewhere.
+    pub(crate) fn url(&self, path: &str) -> Result<Url> {
+        let text = if path.starts_with('/') {
+            format!("{}{path}", self.server())
+        } else {
+            path.to_owned()
+        };
+        Url::parse(&text).map_err(|error| Error::Unreadable {
+            path: path.to_owned(),
+            cause: error.to_string(),
+        })
+    }
+
+    /// The credential goes to this server alone, never to a store behind a signed address.
+    fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.0.base.origin()
+    }
+
+    /// Sends a call until it has a whole answer.
+    pub(crate) async fn answer(&self, call: &Call) -> Result<Answer> {
+        let mut attempts = Attempts::new(self, call);
+        loop {
+            let Some(response) = attempts.response(Some(DOCUMENT_TIMEOUT)).await? else {
+                continue;
+            };
+            let headers = response.headers().clone();
+            match response.bytes().await {
+                Ok(body) => {
+                    return Ok(Answer {
+                        headers,
+                        body,
+                        path: call.path.clone(),
+                    });
+                }
+                Err(error) => attempts.lost(error).await?,
+            }
+        }
+    }
+
+    /// Sends a call and reads its answer.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, call: &Call) -> Result<T> {
+        self.answer(call).await?.read()
+    }
+
+    /// Sends a call until somebody answers; the body is the caller's.
+    pub(crate) async fn open(&self, call: &Call) -> Result<Response> {
+        let mut attempts = Attempts::new(self, call);
+        loop {
+            if let Some(response) = attempts.response(None).await? {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Gets the next pair of tokens, unless somebody else did meanwhile; false where the sign-in is over.
+    async fn renew(&self, used: &Secret) -> Result<bool> {
+        let Some(Credential::Tokens(store)) = &self.0.settings.credential else {
+            return Ok(false);
+        };
+        let _here = self.0.renewing.lock().await;
+        let _everywhere = store.lock().map_err(Error::Tokens)?;
+        let pair = store.load().map_err(Error::Tokens)?;
+        if pair.access_token != *used {
+            return Ok(true);
+        }
+        self.exchange(store.as_ref(), &pair).await
+    }
+
+    /// Once: a refresh token whose answer got lost is used up, and showing it again would only end the rest.
+    async fn exchange(&self, store: &dyn TokenStore, pair: &TokenPair) -> Result<bool> {
+        let url = self.url("/v1/tokens/refresh")?;
+        let shown = ShowRefreshToken {
+            refresh_token: pair.refresh_token.expose().to_owned(),
+        };
+        let request = self.0.http.post(url).timeout(DOCUMENT_TIMEOUT).json(&shown);
+        let sent = request.send().await;
+        let response = sent.map_err(|error| unreachable(&self.0.base, error))?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            return Ok(false);
+        }
+        if !response.status().is_success() {
+            return Err(refusal(response, &Method::POST, "/v1/tokens/refresh").await);
+        }
+        let read = response.json::<AccessToken>().await;
+        let token = read.map_err(|error| unreachable(&self.0.base, error))?;
+        store.save(&token.into()).map_err(Error::Tokens)?;
+        Ok(true)
+    }
+}
+
+pub(crate) fn unreachable(url: &Url, error: reqwest::Error) -> Error {
+    Error::Unreachable {
+        host: url.authority().to_owned(),
+        cause: chain(&error.without_url()),
+    }
+}
+
+/// What an answer refuses with.
+pub(crate) async fn refusal(response: Response, method: &Method, path: &str) -> Error {
+    let status = response.status();
+    let bytes = response.bytes().await.unwrap_or_default();
+    match serde_json::from_slice::<Problem>(&bytes) {
+        Ok(problem) => Error::Refused(Box::new(problem)),
+        Err(_) => Error::Unexplained {
+            method: method.clone(),
+            path: path.split('?').next().unwrap_or_default().to_owned(),
+            status,
+        },
+    }
+}
+
+/// Whether the same request may be answered differently later.
+pub(crate) fn may_pass(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// The tries of one call.
+struct Attempts<'a> {
+    client: &'a Client,
+    call: &'a Call,
+    made: u32,
+    /// A try whose answer never came: the server may still be at it.
+    answer_lost: bool,
+    renewed: bool,
+}
+
+impl<'a> Attempts<'a> {
+    const fn new(client: &'a Client, call: &'a Call) -> Self {
+        Self {
+            client,
+            call,
+            made: 0,
+            answer_lost: false,
+            renewed: false,
+        }
+    }
+
+    /// Sends once; the answer if it is a success, nothing if another try is worth it, by now.
+    async fn response(&mut self, limit: Option<Duration>) -> Result<Option<Response>> {
+        self.made += 1;
+        let bearer = self.bearer()?;
+        let response = match self.send(bearer.as_ref(), limit).await? {
+            Ok(response) => response,
+            Err(error) => {
+                self.lost(error).await?;
+                return Ok(None);
+            }
+        };
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Some(response));
+        }
+        if let (StatusCode::UNAUTHORIZED, false, Some(used)) = (status, self.renewed, &bearer) {
+            self.renewed = true;
+            if self.client.renew(used).await? {
+                return Ok(None);
+            }
+        }
+        self.refused(response).await?;
+        Ok(None)
+    }
+
+    fn bearer(&self) -> Result<Option<Secret>> {
+        let credential = self.client.0.settings.credential.as_ref();
+        let bearer = credential.map(Credential::bearer);
+        bearer.transpose().map_err(Error::Tokens)
+    }
+
+    async fn send(
+        &self,
+        bearer: Option<&Secret>,
+        limit: Option<Duration>,
+    ) -> Result<Result<Response, reqwest::Error>> {
+        let url = self.client.url(&self.call.path)?;
+        let own = self.client.is_own(&url);
+        let settings = &self.client.0.settings;
+        let mut request = self.client.http().request(self.call.method.clone(), url);
+        request = request.header(ACCEPT, self.call.accept);
+        for (name, value) in &self.call.headers {
+            request = request.header(name, value);
+        }
+        if let Some(bearer) = bearer.filter(|_| own) {
+            let text = format!("Bearer {}", bearer.expose());
+            let mut value = HeaderValue::try_from(text).map_err(|_| Error::Credential)?;
+            value.set_sensitive(true);
+            request = request.header(reqwest::header::AUTHORIZATION, value);
+        }
+        if let Some(organisation) = settings.organisation.filter(|_| own) {
+            request = request.header(&ORGANISATION, organisation.to_string());
+        }
+        if let Some(key) = &self.call.key {
+            request = request.header(&IDEMPOTENCY_KEY, key);
+        }
+        if let Some(body) = &self.call.body {
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.clone());
+        }
+        if let Some(limit) = limit {
+            request = request.timeout(limit);
+        }
+        Ok(request.send().await)
+    }
+
+    /// Waits after a line that broke; an error where nothing more is to be tried.
+    async fn lost(&mut self, error: reqwest::Error) -> Result<()> {
+        // Nothing was sent where there was no connection.
+        let harmless = self.call.is_repeatable() || error.is_connect();
+        self.answer_lost |= !error.is_connect();
+        let pause = self.client.retry().pause(self.made, None, chance());
+        match pause.filter(|_| harmless) {
+            Some(pause) => {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            }
+            None => Err(unreachable(&self.client.0.base, error)),
+        }
+    }
+
+    /// Waits after a refusal that may pass; else the refusal.
+    async fn refused(&mut self, response: Response) -> Result<()> {
+        let status = response.status();
+        // The first try arrived, and its answer did not: it holds the idempotency key until it is done.
+        let running = status == StatusCode::CONFLICT && self.answer_lost && self.call.key.is_some();
+        let again = self.call.is_repeatable() && (may_pass(status) || running)
+            || status == StatusCode::TOO_MANY_REQUESTS;
+        let told = asked(response.headers());
+        let pause = self.client.retry().pause(self.made, told, chance());
+        match pause.filter(|_| again) {
+            Some(pause) => {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            }
+            None => Err(refusal(response, &self.call.method, &self.call.path).await),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked_before_anything_is_sent() {
+        for wrong in [
+            "",
+            "guard.example.org",
+            "ftp://x",
+            "https://",
+            "https://a:b@c",
+            "https://c?x",
+        ] {
+            let made = Client::new(Settings::new(wrong));
+            assert!(matches!(made, Err(Error::Address(_))), "{wrong}");
+        }
+        let client = Client::new(Settings::new("https://guard.example.org/base/")).unwrap();
+        assert_eq!(client.server(), "https://guard.example.org/base");
+        assert_eq!(
+            client.url("/v1/me").unwrap().as_str(),
+            "https://guard.example.org/base/v1/me"
+        );
+    }
+
+    #[test]
+    fn credentials_never_cross_a_network_in_the_clear() {
+        let with = |server: &str| {
+            let key = Credential::Key(Secret::new("pg_live_x"));
+            Client::new(Settings::new(server).with(key))
+        };
+        for open in ["http://guard.example.org", "http://192.0.2.1:7740"] {
+            assert!(matches!(with(open), Err(Error::Unprotected(_))), "{open}");
+            assert!(Client::new(Settings::new(open)).is_ok(), "nothing to lose");
+        }
+        for fine in [
+            "https://guard.example.org",
+            "http://127.0.0.1:7740",
+            "http://[::1]:1",
+            "http://localhost",
+        ] {
+            assert!(with(fine).is_ok(), "{fine}");
+        }
+    }
+
+    #[test]
+    fn credentials_stay_with_their_server() {
+        let client = Client::new(Settings::new("https://guard.example.org")).unwrap();
+        let own = |url: &str| client.is_own(&client.url(url).unwrap());
+        assert!(own("/v1/me"));
+        assert!(own("https://guard.example.org/blobs/x"));
+        for other in [
+            "https://bucket.example.org/x",
+            "http://guard.example.org/",
+            "https://guard.example.org:444/",
+        ] {
+            assert!(!own(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_what_does_no_harm_twice_is_repeated() {
+        for method in [Method::GET, Method::PUT, Method::DELETE] {
+            assert!(Call::new(method, "/").is_repeatable());
+        }
+        for method in [Method::POST, Method::PATCH] {
+            assert!(!Call::new(method, "/").is_repeatable());
+        }
+        assert!(Call::post("/", "key").is_repeatable());
+    }
+}
