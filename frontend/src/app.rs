@@ -18,6 +18,7 @@ use crate::{
         job::JobPage,
         jobs::JobsPage,
         landing::LandingPage,
+        letters::{AcceptInvitationPage, ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage},
         models::ModelsPage,
         new_set::NewSetPage,
         not_found::NotFoundPage,
@@ -26,12 +27,16 @@ use crate::{
         sign::{SignInPage, SignUpPage},
         study::StudyPage,
     },
-    state::{browser::focus, model_uploads::ModelUploads, session::Session, uploads::Uploads},
+    state::{
+        browser::focus, letter::LetterToken, model_uploads::ModelUploads, session::Session,
+        uploads::Uploads,
+    },
 };
 
 #[component]
 pub(crate) fn App() -> impl IntoView {
     Session::provide();
+    LetterToken::provide();
     let uploads = Uploads::provide();
     let models = ModelUploads::provide();
     let guard = window_event_listener(ev::beforeunload, move |event| {
@@ -54,6 +59,10 @@ pub(crate) fn App() -> impl IntoView {
                         <Route path=path!("/") view=LandingPage />
                         <Route path=path!("/sign-up") view=SignUpPage />
                         <Route path=path!("/sign-in") view=SignInPage />
+                        <Route path=path!("/verify-email") view=VerifyEmailPage />
+                        <Route path=path!("/forgot-password") view=ForgotPasswordPage />
+                        <Route path=path!("/reset-password") view=ResetPasswordPage />
+                        <Route path=path!("/accept-invitation") view=AcceptInvitationPage />
                         <Route path=path!("/home") view=|| view! { <RequireUser><HomePage /></RequireUser> } />
                         <Route path=path!("/sets/new") view=|| view! { <RequireUser><NewSetPage /></RequireUser> } />
                         <Route path=path!("/sets/:id") view=|| view! { <RequireUser><SetPage /></RequireUser> } />

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::Server;
 use tempfile::TempDir;
 
-use crate::{browser::Driver, page::Page};
+use crate::{browser::Driver, letters, page::Page};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// Two trainings and twice two arms of pictures, on a busy machine.
@@ -41,7 +41,7 @@ async fn a_person_protects_images_and_sees_what_an_attacker_gets() -> Result<()>
     let driver = Driver::start()?;
     let client = driver.open(&profile, &downloads).await?;
     let page = Page::new(client, server.url(""), &pictures)?;
-    let walked = walk(&page, folders.path()).await;
+    let walked = walk(&page, &server, folders.path()).await;
     if let Err(error) = walked {
         let _ = page.picture("failure").await;
         println!("the server said:\n{}", server.log());
@@ -52,8 +52,8 @@ async fn a_person_protects_images_and_sees_what_an_attacker_gets() -> Result<()>
     page.close().await
 }
 
-async fn walk(page: &Page, folder: &Path) -> Result<()> {
-    sign_up_and_in(page).await?;
+async fn walk(page: &Page, server: &Server, folder: &Path) -> Result<()> {
+    sign_up_and_in(page, server).await?;
     let set = upload(page, folder).await?;
     declare(page).await?;
     launch(page, "6").await?;
@@ -64,7 +64,7 @@ async fn walk(page: &Page, folder: &Path) -> Result<()> {
     cancel(page).await
 }
 
-async fn sign_up_and_in(page: &Page) -> Result<()> {
+async fn sign_up_and_in(page: &Page, server: &Server) -> Result<()> {
     page.goto("/").await?;
     page.find("start").await?;
     page.picture("01-landing").await?;
@@ -80,6 +80,7 @@ async fn sign_up_and_in(page: &Page) -> Result<()> {
     page.until_path("/home").await?;
     page.find("new-set").await?;
     page.picture("03-home-empty").await?;
+    letters::confirm_address(page, server).await?;
     page.click("account").await?;
     // Signing out loads the start page anew; until then the old page still answers.
     page.script("window.signedIn = true").await?;
@@ -97,6 +98,8 @@ async fn sign_up_and_in(page: &Page) -> Result<()> {
     page.fill("password", "not the password").await?;
     page.click("submit").await?;
     page.find("error").await?;
+    letters::reset_password(page, server, "ada@example.org", PASSWORD).await?;
+    page.fill("email", "ada@example.org").await?;
     page.fill("password", PASSWORD).await?;
     page.click("submit").await?;
     page.until_path("/home").await

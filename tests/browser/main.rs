@@ -2,4 +2,5 @@
 
 mod browser;
 mod journey;
+mod letters;
 mod page;

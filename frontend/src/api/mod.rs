@@ -2,6 +2,7 @@
 //!
 //! Owns paths, headers and the translation of answers. Refuses views and signals.
 
+pub(crate) mod accounts;
 pub(crate) mod devices;
 pub(crate) mod error;
 pub(crate) mod events;

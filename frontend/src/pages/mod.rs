@@ -6,6 +6,7 @@ pub(crate) mod home;
 pub(crate) mod job;
 pub(crate) mod jobs;
 pub(crate) mod landing;
+pub(crate) mod letters;
 pub(crate) mod models;
 pub(crate) mod new_set;
 pub(crate) mod not_found;

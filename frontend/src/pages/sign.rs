@@ -118,6 +118,7 @@ pub(crate) fn SignInPage() -> impl IntoView {
                 <TextField label="Code of your authenticator app, if you use one" pointer="#/code" kind="text" value=code error=form.field("#/code") autocomplete="one-time-code" test="code" />
                 <SubmitButton label="Sign in" busy_label="Signing in…" busy=form.busy test="submit" />
             </form>
+            <p><a href="/forgot-password" data-test="to-forgot-password">"Forgot your password?"</a></p>
             <p>"New here? " <a href=move || other_form("/sign-up", &target()) data-test="to-sign-up">"Create an account"</a></p>
         </div>
     }

@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 pub(crate) mod fetch;
 pub(crate) mod form;
+pub(crate) mod letter;
 pub(crate) mod model_uploads;
 pub(crate) mod pages;
 pub(crate) mod session;

@@ -14,7 +14,7 @@ use crate::{
         notice::ErrorNotice,
         sample_sets::SampleSets,
     },
-    pages::jobs::JobCard,
+    pages::{jobs::JobCard, letters::UnconfirmedNotice},
     state::{
         fetch::{use_fetch, use_interval},
         pages::Pages,
@@ -46,6 +46,7 @@ pub(crate) fn HomePage() -> impl IntoView {
             <PageHeading title="Home" />
             <a class="button button-primary" href="/sets/new" data-test="new-set">"New image set"</a>
         </div>
+        <UnconfirmedNotice />
         <Checklist sets=sets jobs=jobs galleries=galleries />
         <Sets sets=sets />
         <Jobs jobs=jobs />

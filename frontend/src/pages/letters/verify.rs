@@ -1,0 +1,121 @@
+//! Confirms that an e-mail address is its account's, and asks for the letter again.
+
+use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
+use shared::auth::ConfirmEmail;
+
+use super::NoToken;
+use crate::{
+    api::accounts::{confirm_email, send_verification},
+    components::{
+        button::SubmitButton,
+        heading::PageHeading,
+        notice::{ErrorNotice, Notice, Tone},
+    },
+    state::{form::FormState, letter::LetterToken, session::Session},
+};
+
+#[component]
+pub(crate) fn VerifyEmailPage() -> impl IntoView {
+    let token = LetterToken::take();
+    let session = Session::expect();
+    let form = FormState::new();
+    let done = RwSignal::new(false);
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let body = ConfirmEmail {
+            token: token.value(),
+        };
+        form.submit(
+            Vec::new(),
+            async move { confirm_email(&body).await },
+            move |()| {
+                token.forget();
+                done.set(true);
+                // What the account may do has changed.
+                session.ask();
+            },
+        );
+    };
+    let asked = move || {
+        view! {
+            <form class="card" novalidate=true on:submit=submit>
+                {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
+                <p>"Confirming proves that you read this address. An office that is named by it, such as a reviewer’s, counts from then on."</p>
+                <SubmitButton label="Confirm my address" busy_label="Confirming…" busy=form.busy test="confirm-email" />
+            </form>
+        }
+    };
+    view! {
+        <div class="narrow stack-loose">
+            <PageHeading title="Confirm your e-mail address" />
+            {move || match (done.get(), token.get()) {
+                (true, _) => view! {
+                    <div role="status" data-test="email-confirmed">
+                        <Notice tone=Tone::Good title="Your address is confirmed">
+                            <p><a href="/home">"Go to your image sets"</a></p>
+                        </Notice>
+                    </div>
+                }.into_any(),
+                (false, None) => view! { <NoToken /> }.into_any(),
+                (false, Some(_)) => asked().into_any(),
+            }}
+        </div>
+    }
+}
+
+/// Says on the home page that the address is not confirmed yet; nothing where it is.
+#[component]
+pub(crate) fn UnconfirmedNotice() -> impl IntoView {
+    let session = Session::expect();
+    let email = Memo::new(move |_| {
+        let user = session.user();
+        user.filter(|user| !user.email_verified)
+            .map(|user| user.email)
+    });
+    let state = RwSignal::new(Letter::Waiting);
+    let send = move |_| {
+        if state.get_untracked() == Letter::Sending {
+            return;
+        }
+        state.set(Letter::Sending);
+        spawn_local(async move {
+            state.try_set(match send_verification().await {
+                Ok(()) => Letter::Sent,
+                Err(error) => Letter::Failed(error.detail()),
+            });
+        });
+    };
+    let again = move || {
+        match state.get() {
+        Letter::Sent => view! { <p role="status" data-test="letter-sent">"A new letter is on its way; older links no longer work."</p> }.into_any(),
+        Letter::Failed(reason) => view! { <p role="alert">{reason}</p> }.into_any(),
+        Letter::Waiting | Letter::Sending => view! {
+            <button type="button" class="button button-small" data-test="send-letter"
+                disabled=move || state.get() == Letter::Sending on:click=send>
+                "Send the letter again"
+            </button>
+        }.into_any(),
+    }
+    };
+    move || {
+        email.get().map(|email| {
+            view! {
+                <div data-test="unconfirmed">
+                    <Notice tone=Tone::Info title="Your e-mail address is not confirmed yet">
+                        <p>"We sent a letter to " <strong>{email}</strong> ". Open its link. Until then an office that is named by your address, such as a reviewer’s, does not count."</p>
+                        {again}
+                    </Notice>
+                </div>
+            }
+        })
+    }
+}
+
+/// What became of a letter that was asked for.
+#[derive(Clone, PartialEq)]
+enum Letter {
+    Waiting,
+    Sending,
+    Sent,
+    Failed(String),
+}
