@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use shared::{api_key::Scope, problem::Problem};
 use utoipa::{
     OpenApi as _,
@@ -48,12 +48,28 @@ pub(crate) fn finish(mut document: OpenApi) -> OpenApi {
         ];
         for (method, operation) in operations {
             if let Some(operation) = operation {
+                describe_responses(operation);
                 add_problem(operation);
                 add_rule(policy::find(&method, path), operation);
             }
         }
     }
     document
+}
+
+/// OpenAPI wants a description of every response; its status says as much as ours would.
+fn describe_responses(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            let reason = StatusCode::from_bytes(status.as_bytes());
+            let reason = reason.ok().and_then(|status| status.canonical_reason());
+            reason
+                .unwrap_or("The answer")
+                .clone_into(&mut response.description);
+        }
+    }
 }
 
 fn add_problem(operation: &mut Operation) {
@@ -114,10 +130,10 @@ fn add_rule(rule: Option<&Rule>, operation: &mut Operation) {
     };
     if rule.method == "POST" && rule.repeats != Repeats::Harmless {
         let key = idempotency_key(rule.repeats == Repeats::Required);
-        operation
-            .parameters
-            .get_or_insert_default()
-            .push(RefOr::T(key));
+        let parameters = operation.parameters.get_or_insert_default();
+        // A name stands once in a list: where a handler lists it, too, this one says more.
+        parameters.retain(|known| !matches!(known, RefOr::T(known) if known.name == key.name));
+        parameters.push(RefOr::T(key));
     }
     let none: [String; 0] = [];
     let by = |name: &str| SecurityRequirement::new(name, none.clone());

@@ -52,3 +52,25 @@ async fn every_reference_of_the_document_resolves() {
         }
     }
 }
+
+#[tokio::test]
+async fn every_response_is_described_and_no_parameter_stands_twice() {
+    let document = serde_json::to_value(api::router::document()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let described = response["description"].as_str();
+                assert!(
+                    described.is_some_and(|text| !text.is_empty()),
+                    "{method} {path} {status}"
+                );
+            }
+            let parameters = operation["parameters"].as_array();
+            let mut seen = std::collections::BTreeSet::new();
+            for parameter in parameters.into_iter().flatten() {
+                let place = (parameter["name"].to_string(), parameter["in"].to_string());
+                assert!(seen.insert(place.clone()), "{method} {path}: {place:?}");
+            }
+        }
+    }
+}
