@@ -4,7 +4,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -25,10 +25,17 @@ const EMAIL: &str = "contract@example.org";
 const PASSWORD: &str = "correct horse battery";
 
 /// A server of its own, gone with the check.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     directory: PathBuf,
     address: String,
+}
+
+impl Server {
+    /// Where it answers.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
 }
 
 impl Drop for Server {
@@ -57,7 +64,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-fn operations(document: &Value) -> usize {
+pub(crate) fn operations(document: &Value) -> usize {
     let paths = document["paths"].as_object();
     let items = paths.into_iter().flat_map(|paths| paths.values());
     items
@@ -91,7 +98,7 @@ fn schemathesis() -> Result<PathBuf> {
     Ok(program)
 }
 
-fn serve(program: &PathBuf) -> Result<Server> {
+pub(crate) fn serve(program: &Path) -> Result<Server> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let directory = folder("tools")?.join(format!("contract-{port}"));
     fs::create_dir_all(&directory)?;
@@ -132,7 +139,7 @@ fn sign_up(server: &Server) -> Result<String> {
 }
 
 /// Runs every check on every operation; gives the number of findings.
-fn conform(program: &PathBuf) -> Result<usize> {
+fn conform(program: &Path) -> Result<usize> {
     let tool = schemathesis()?;
     let server = serve(program)?;
     let report = server.directory.join("report.json");
@@ -140,7 +147,7 @@ fn conform(program: &PathBuf) -> Result<usize> {
     check
         .arg("--config-file")
         .arg(root().join("xtask/contract/schemathesis.toml"))
-        .args(["run", &format!("http://{}/openapi.json", server.address)])
+        .args(["run", &format!("{}/openapi.json", server.url())])
         .args(["--checks", "all", "--phases", "examples,coverage,stateful"])
         .args([
             "--max-examples",

@@ -1,4 +1,4 @@
-//! Build and run commands: `cargo xtask demo | test | dev | bench | pretrain | fixtures`.
+//! Build and run commands: `cargo xtask demo | test | dev | bench | pretrain | python-client | fixtures`.
 //!
 //! Owns set-up: what is missing on the machine is installed, what is built lands in one cache
 //! outside the clone. Refuses product logic: it starts the programs and reads their public answers.
@@ -18,6 +18,7 @@ mod contract;
 mod cuda;
 mod demo;
 mod http;
+mod python_client;
 mod server;
 mod stages;
 mod storage;
@@ -62,6 +63,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Generates the Python client from the OpenAPI document; `pip install` takes the folder.
+    PythonClient {
+        /// Where to.
+        #[arg(long, default_value = "target/python-client")]
+        to: std::path::PathBuf,
+    },
     /// Writes the reference values of the numeric tests anew, with diffusers.
     Fixtures {
         /// Writes nothing; compares with the values that are there, and has diffusers load what is saved here.
@@ -78,6 +85,7 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Test(options) => stages::check(&options),
         Command::Pretrain { arguments } => commands::pretrain(&arguments),
         Command::Bench { name, arguments } => commands::bench(&name, &arguments),
+        Command::PythonClient { to } => python_client::generate(&to),
         Command::Fixtures { check: false } => commands::fixtures(),
         Command::Fixtures { check: true } => commands::check_fixtures(),
     }

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::{
     apt,
     cache::{cargo, folder, run},
-    contract, cuda, storage, web,
+    contract, cuda, python_client, storage, web,
 };
 
 /// What to check.
@@ -20,7 +20,8 @@ use crate::{
 pub(crate) struct Options {
     /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, contract (the OpenAPI document against
     /// a running server), journeys, browser; or one that runs only when it is named: cuda (builds with the feature;
-    /// fetches 1.2 GB once), storage (the artifact stores among faults, with a line of what they cost).
+    /// fetches 1.2 GB once), storage (the artifact stores among faults, with a line of what they cost), python (the
+    /// client generated from the document, driving a server).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
@@ -60,6 +61,7 @@ const STAGES: &[(&str, Stage)] = &[
 const OPTIONAL: &[(&str, Stage)] = &[
     ("cuda", |totals| run_tests(&mut cuda::prepare()?, totals)),
     ("storage", storage::faults),
+    ("python", |_| python_client::check()),
 ];
 
 pub(crate) const TESTS: [&str; 3] = ["test", "--no-fail-fast", "--workspace"];
