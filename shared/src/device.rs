@@ -61,6 +61,11 @@ impl CreateDeviceAuthorization {
 /// What a program shows to its person, and what it asks with meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({
+    "device_code": "pgd_the-code-that-was-given", "user_code": "BCDF-GHJK",
+    "verification_uri": "https://guard.example.org/device",
+    "verification_uri_complete": "https://guard.example.org/device#code=BCDF-GHJK",
+    "expires_in": 900, "interval": 5 })))]
 pub struct DeviceAuthorization {
     /// Goes into `POST /v1/tokens/device`; a secret of the program.
     pub device_code: String,
@@ -92,13 +97,20 @@ pub struct CreateDeviceToken {
 #[cfg_attr(feature = "openapi", schema(example = json!({ "user_code": "BCDF-GHJK" })))]
 #[serde(deny_unknown_fields)]
 pub struct FindDevice {
-    /// The code as the person typed it.
+    /// The code as the person typed it; small letters, blanks and a missing hyphen are forgiven.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$")
+    )]
     pub user_code: String,
 }
 
 /// A program that waits to be signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({
+    "name": "persguard on ada-laptop", "address": "198.51.100.7",
+    "created_at": "2026-11-24T10:35:00Z", "expires_at": "2026-11-24T10:50:00Z" })))]
 pub struct PendingDevice {
     /// What it calls itself; anybody can claim any name.
     pub name: String,
@@ -116,7 +128,11 @@ pub struct PendingDevice {
 #[cfg_attr(feature = "openapi", schema(example = json!({ "user_code": "BCDF-GHJK", "approve": true })))]
 #[serde(deny_unknown_fields)]
 pub struct DecideDevice {
-    /// The code as the person typed it.
+    /// The code as the person typed it; small letters, blanks and a missing hyphen are forgiven.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$")
+    )]
     pub user_code: String,
     /// Whether the program may act for the person.
     pub approve: bool,

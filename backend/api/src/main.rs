@@ -66,6 +66,9 @@ enum Command {
         /// is taken.
         #[arg(long)]
         key: Option<PathBuf>,
+        /// Print JSON for programs instead of text for people.
+        #[arg(long)]
+        json: bool,
     },
     /// Run one cell of a certificate again and compare every number (`rerun FILE --cell N`); part of persguard-node.
     #[command(disable_help_flag = true)]
@@ -159,13 +162,26 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
             storage_check::run(&storage, origin.as_deref(), &mut std::io::stdout()),
         ),
         Command::Rerun(handed) => handed.over("rerun"),
-        Command::Verify { file, key } => {
-            let lines = api::certificate::verify(&file, key.as_deref())?;
-            Ok(std::io::stdout().write_all(lines.as_bytes())?)
-        }
+        Command::Verify { file, key, json } => verify_certificate(&file, key.as_deref(), json),
         Command::Revocation(Revocation::Verify { file, key }) => verify(&file, &key),
         Command::Audit(Audit::Verify { file, key }) => verify_audit(&file, key.as_deref()),
     }
+}
+
+fn verify_certificate(file: &Path, key: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let found = api::certificate::verify(file, key);
+    let mut out = std::io::stdout();
+    if json {
+        let detail = match &found {
+            Ok(lines) => lines.trim_end().to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        let document = serde_json::json!({ "valid": found.is_ok(), "detail": detail });
+        writeln!(out, "{document}")?;
+        found?;
+        return Ok(());
+    }
+    Ok(out.write_all(found?.as_bytes())?)
 }
 
 fn verify(file: &Path, key: &Path) -> anyhow::Result<()> {

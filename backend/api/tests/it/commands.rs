@@ -384,6 +384,27 @@ async fn watch_ends_as_its_job_does_or_when_it_is_told_to() {
 }
 
 #[tokio::test]
+async fn verify_tells_programs_what_it_tells_people() {
+    let shell = Shell::new();
+    let file = shell.home.path().join("certificate.json");
+    std::fs::write(&file, "{}").unwrap();
+    let path = file.to_str().unwrap();
+    let people = shell.run(&["verify", path]).await.ended(1);
+    let programs = shell.run(&["verify", path, "--json"]).await.ended(1);
+    let document = programs.document();
+    assert_eq!(document["valid"], false);
+    let detail = document["detail"].as_str().unwrap();
+    assert!(
+        people.err.contains(detail.split(':').next().unwrap()),
+        "{people:?} {detail}"
+    );
+    shell
+        .run(&["verify", "/no/such/file", "--json"])
+        .await
+        .ended(1);
+}
+
+#[tokio::test]
 async fn completions_know_the_commands() {
     let shell = Shell::new();
     for name in ["bash", "zsh", "fish"] {
