@@ -16,7 +16,7 @@ const PASSWORD: &str = "correct horse battery staple";
 /// Two trainings and twice two arms of pictures, on a busy machine.
 const TRAINING: Duration = Duration::from_mins(4);
 
-fn pictures_folder() -> PathBuf {
+pub(crate) fn pictures_folder() -> PathBuf {
     env::var_os("PERSGUARD_SCREENSHOTS").map_or_else(
         || env::temp_dir().join("persguard-screenshots"),
         PathBuf::from,

@@ -107,7 +107,7 @@ fn Decision(code: RwSignal<String>, device: PendingDevice, step: RwSignal<Step>)
     view! {
         <form class="card" novalidate=true on:submit=submit>
             {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-            <div data-test="pending-device">
+            <div class="stack" data-test="pending-device">
                 <p>"It calls itself " <strong>{name}</strong> ". It asked from " <strong>{address}</strong> " on " {moment(created_at)} "."</p>
                 <p>
                     "It could do everything that you can do here"
