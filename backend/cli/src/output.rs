@@ -62,12 +62,17 @@ impl Output {
             ProgressDrawTarget::stderr()
         };
         let bar = ProgressBar::with_draw_target(Some(length), target);
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸ "));
-        }
+        bar.set_style(style(template));
         bar.enable_steady_tick(TICK);
         bar
     }
+}
+
+/// How a bar looks; the usual way where a template is none.
+pub(crate) fn style(template: &'static str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸ ")
 }
 
 /// Something that people should know and programs need not.

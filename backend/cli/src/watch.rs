@@ -12,8 +12,10 @@ use shared::{
 };
 use tokio::time::{Duration, Instant};
 
-use crate::{Common, Terminal, failure::Failure, numbers::range};
+use crate::{Common, Terminal, failure::Failure, numbers::range, output::style};
 
+/// Before there is anything to count.
+const WAITING: &str = "{spinner} {msg}";
 const BAR: &str = "{prefix} {bar:30} {pos}/{len} {msg}";
 /// How often the time that is left is asked for.
 const ESTIMATE: Duration = Duration::from_secs(4);
@@ -93,7 +95,7 @@ impl View<'_> {
     /// Until the job is over; the job as it ended, or why it did not end well.
     async fn follow(&self, id: JobId) -> Result<Job, Failure> {
         let output = &self.terminal.output;
-        let bar = output.bar(0, BAR);
+        let bar = output.bar(0, WAITING);
         let mut events = std::pin::pin!(self.client.follow(id, 0));
         let mut estimated: Option<Instant> = None;
         while let Some(event) = events.try_next().await? {
@@ -124,9 +126,15 @@ impl View<'_> {
                 format!("{id} {}: {reason}", status.as_str())
             }
             JobEventBody::Progress(Progress::Step(progress)) => {
+                if bar.length() == Some(0) {
+                    bar.set_style(style(BAR));
+                }
                 bar.set_prefix(progress.phase.clone());
-                bar.set_length(u64::from(progress.total));
-                bar.set_position(u64::from(progress.step));
+                // In one stroke: the last phase's position says nothing of this one's length.
+                bar.update(|state| {
+                    state.set_pos(u64::from(progress.step));
+                    state.set_len(u64::from(progress.total));
+                });
                 return Ok(());
             }
             JobEventBody::Progress(Progress::Log { line }) if self.log => line.clone(),
