@@ -16,9 +16,7 @@ use uuid::Uuid;
 use crate::{
     Error, Store,
     database::{insert, new_uuid, page},
-    entity::{
-        api_key, invitation, membership, organisation, protected_set, refresh_token, session, user,
-    },
+    entity::{api_key, membership, organisation, protected_set, refresh_token, session, user},
     text::from_name,
 };
 
@@ -408,14 +406,5 @@ impl Store {
         set_role(&transaction, organisation, to, Role::Owner).await?;
         transaction.commit().await?;
         Ok(true)
-    }
-
-    /// How many people and open invitations an organisation has.
-    pub async fn count_members(&self, organisation: OrganisationId) -> Result<u64, Error> {
-        let invited = invitation::Entity::find()
-            .filter(invitation::Column::OrganisationId.eq(organisation.uuid()))
-            .count(&self.reader)
-            .await?;
-        Ok(invited + members(organisation.uuid()).count(&self.reader).await?)
     }
 }
