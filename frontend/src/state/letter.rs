@@ -1,6 +1,6 @@
 //! The token of a letter's link: it comes behind `#`, leaves the address at once, and lives in memory alone.
 
-use leptos::prelude::*;
+use leptos::{ev, prelude::*};
 
 use crate::state::browser::take_fragment;
 
@@ -14,14 +14,22 @@ impl LetterToken {
     }
 
     /// Takes the token out of the address, where there is one; else the one that was there before.
+    ///
+    /// Another link to the page that is open changes no more than what follows `#`: it is heard, too.
     pub(crate) fn take() -> Self {
         let kept: Self = expect_context();
+        kept.read_address();
+        let listener = window_event_listener(ev::hashchange, move |_| kept.read_address());
+        on_cleanup(move || listener.remove());
+        kept
+    }
+
+    fn read_address(self) {
         let fragment = take_fragment();
         let token = fragment.and_then(|text| text.strip_prefix("token=").map(str::to_owned));
         if token.is_some() {
-            kept.0.set(token);
+            self.0.set(token);
         }
-        kept
     }
 
     /// The token, if a link brought one.
