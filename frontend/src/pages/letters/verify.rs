@@ -47,7 +47,7 @@ pub(crate) fn VerifyEmailPage() -> impl IntoView {
     };
     view! {
         <div class="narrow stack-loose">
-            <PageHeading title="Confirm your e-mail address" />
+            <PageHeading title="Confirm your address" />
             {move || match (done.get(), token.get()) {
                 (true, _) => view! {
                     <div role="status" data-test="email-confirmed">
