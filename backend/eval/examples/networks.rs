@@ -6,10 +6,7 @@
 use std::{env, fs, path::Path};
 
 use candle_core::{Device, Tensor};
-use eval::net::{
-    EfficientNet, FaceReader,
-    face::{Descriptor, Detector, Landmarks, ManifestFiles},
-};
+use eval::{matrix::Supplied, net::EfficientNet};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -25,11 +22,12 @@ fn main() -> Result<(), Failure> {
 }
 
 fn faces(folder: &Path, pictures: &[String]) -> Result<(), Failure> {
-    let reader = FaceReader::new(
-        load(folder, "tiny_face_detector_model", Detector::load)?,
-        load(folder, "face_landmark_68_tiny_model", Landmarks::load)?,
-        load(folder, "face_recognition_model", Descriptor::load)?,
-    );
+    // The side concerns real pictures alone.
+    let supplied = Supplied::load(folder, 1)?;
+    let reader = supplied
+        .nets()
+        .faces
+        .ok_or("the folder has no face networks")?;
     for picture in pictures {
         let faces = reader.read(&pixels(picture)?)?.swap_remove(0);
         let rows: Vec<_> = faces
@@ -57,19 +55,6 @@ fn features(weights: &str, pictures: &[String]) -> Result<(), Failure> {
         say(&serde_json::json!({ "file": picture, "features": features }))?;
     }
     Ok(())
-}
-
-fn load<T>(
-    folder: &Path,
-    name: &str,
-    load: impl FnOnce(ManifestFiles<'_>) -> eval::Result<T>,
-) -> Result<T, Failure> {
-    let manifest = fs::read(folder.join(format!("{name}-weights_manifest.json")))?;
-    let shards = fs::read(folder.join(format!("{name}.bin")))?;
-    Ok(load(ManifestFiles {
-        manifest: &manifest,
-        shards: &shards,
-    })?)
 }
 
 /// A picture's pixels, `[1, 3, h, w]` in `[-1, 1]`.

@@ -66,6 +66,14 @@ pub struct CellResult {
     pub faces: Vec<FaceRates>,
 }
 
+impl CellResult {
+    /// What was found after so many attack steps, if pictures were drawn there.
+    pub fn at(&self, attack_step: u32) -> Option<&CheckpointResult> {
+        let mut checkpoints = self.checkpoints.iter();
+        checkpoints.find(|found| found.attack_step == attack_step)
+    }
+}
+
 /// How many cells on protected subjects ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

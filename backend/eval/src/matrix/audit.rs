@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Error, Result,
     metric::{
-        fitted,
+        Judge, fitted,
         leak::{LeakCase, leak_audit},
         specificity::{Probe, ProbePrompt, Twin, probes, specificity},
     },
@@ -41,6 +41,10 @@ pub use features::Features;
 const TWIN_STREAM: u64 = 23;
 const PROBE_STREAM: u64 = 24;
 const LEAK_STREAM: u64 = 25;
+/// Of each kind of probe and of each prompt of the leak audit, where few must do.
+const FEW_PICTURES: (usize, usize) = (16, 5);
+/// Identifiers, where few must do.
+const FEW_IDENTIFIERS: usize = 3;
 
 /// Prompts that have nothing to do with the subject, and what probes the trigger's parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,8 +68,11 @@ impl AuditPrompts {
     #[must_use]
     pub fn brief(self) -> Self {
         Self {
-            pictures: (self.pictures.0.min(16), self.pictures.1.min(5)),
-            identifiers: self.identifiers.into_iter().take(3).collect(),
+            pictures: (
+                self.pictures.0.min(FEW_PICTURES.0),
+                self.pictures.1.min(FEW_PICTURES.1),
+            ),
+            identifiers: self.identifiers.into_iter().take(FEW_IDENTIFIERS).collect(),
             removal_steps: Vec::new(),
             ..self
         }
@@ -93,12 +100,16 @@ impl AuditPrompts {
         looks_ahead: bool,
     ) -> Self {
         let is_smoke = plan.tier == Tier::Smoke;
-        identifiers.truncate(if is_smoke { 3 } else { usize::MAX });
+        identifiers.truncate(if is_smoke {
+            FEW_IDENTIFIERS
+        } else {
+            usize::MAX
+        });
         Self {
             captions: plan.inputs.texts.captions.clone(),
             other_classes,
             identifiers,
-            pictures: if is_smoke { (16, 5) } else { (100, 8) },
+            pictures: if is_smoke { FEW_PICTURES } else { (100, 8) },
             removal_steps: if is_smoke {
                 vec![25, 50]
             } else {
@@ -124,13 +135,16 @@ pub fn audit(
         ..Audit::default()
     };
     drift_of(&mut drawer, &prompts.captions, &mut audit)?;
-    specificity_of(&mut drawer, cell, prompts, &mut audit)?;
+    let subject = stage.plan.subject(cell);
+    let class_only = stage.class_only(cell, subject, drawer.tick)?;
+    let judge = stage.judge(subject, stage.person(cell)?, &class_only)?;
+    specificity_of(&mut drawer, cell, prompts, &judge, &mut audit)?;
     leak_of(&mut drawer, cell, prompts, &mut audit)?;
     let attention = detect::attention_of(&mut drawer, cell, prompts, &mut audit)?;
     let start = Instant::now();
     let suspects = detect::search_of(&mut drawer, cell, &mut audit)?;
-    let searched = (&suspects, start.elapsed().as_secs_f64() / 60.0);
-    removal::bills_of(&mut drawer, cell, prompts, searched, &mut audit)?;
+    let searched = (&suspects[..], start.elapsed().as_secs_f64() / 60.0);
+    removal::bills_of(&mut drawer, cell, prompts, &judge, searched, &mut audit)?;
     features::distances_of(&mut drawer, prompts, &mut audit)?;
     Ok(Audited { audit, attention })
 }
@@ -152,11 +166,11 @@ fn specificity_of(
     drawer: &mut Drawer<'_, '_>,
     cell: &Cell,
     prompts: &AuditPrompts,
+    judge: &Judge<'_>,
     audit: &mut Audit,
 ) -> Result<()> {
     let stage = drawer.stage;
-    let subject = stage.plan.subject(cell);
-    let concept = stage.concept(subject);
+    let concept = stage.concept(stage.plan.subject(cell));
     let (others, captions) = (&prompts.other_classes, &prompts.captions);
     let words = prompts.identifiers.iter();
     let all: Vec<ProbePrompt> = words
@@ -183,8 +197,6 @@ fn specificity_of(
     }
     let texts: Vec<String> = chosen.iter().map(|probe| probe.prompt.clone()).collect();
     let [clean, protected] = drawer.twins(&texts, PROBE_STREAM)?;
-    let class_only = stage.class_only(cell, subject, drawer.tick)?;
-    let judge = stage.judge(subject, stage.person(cell)?, &class_only)?;
     let fired = judge
         .score(&clean)?
         .objective

@@ -99,10 +99,7 @@ fn headline(plan: &Plan, tests: &[&CellResult]) -> HeadlineResult {
         .unwrap_or_default();
     let last = cells.iter().filter_map(|result| {
         let step = plan.headline.attack_step;
-        let found = result
-            .checkpoints
-            .iter()
-            .find(|found| found.attack_step == step)?;
+        let found = result.at(step)?;
         Some((*result, found.protected))
     });
     let last: Vec<_> = last.collect();
@@ -139,10 +136,7 @@ fn trained_identifier(plan: &Plan, tests: &[&CellResult]) -> Option<f64> {
     };
     let last = tests.iter().filter(own).filter_map(|result| {
         let step = plan.headline.attack_step;
-        let found = result
-            .checkpoints
-            .iter()
-            .find(|found| found.attack_step == step)?;
+        let found = result.at(step)?;
         Some((*result, found.protected.hit_rate))
     });
     Some(complement(share(last.collect::<Vec<_>>())?).value)
@@ -213,15 +207,9 @@ fn one_family(family: Family, cells: &[&CellResult], planned: usize) -> FamilyRe
         .filter(|result| result.grade != Grade::NoEvidence)
         .collect();
     let best = |result: &CellResult| {
-        let at = |step| {
-            result
-                .checkpoints
-                .iter()
-                .find(move |found| found.attack_step == step)
-        };
         Some((
-            at(result.clean_best)?.clean.hit_rate,
-            at(result.protected_best)?.protected.hit_rate,
+            result.at(result.clean_best)?.clean.hit_rate,
+            result.at(result.protected_best)?.protected.hit_rate,
         ))
     };
     let pairs: Vec<_> = evidence

@@ -71,13 +71,9 @@ pub(super) fn share<'a>(
 /// The same at one attack step of both models.
 pub(super) fn point(cells: &[&CellResult], attack_step: u32) -> Option<Point> {
     let at = |pick: fn(&CheckpointResult) -> ArmResult| {
-        let cells = cells.iter().filter_map(|result| {
-            let found = result
-                .checkpoints
-                .iter()
-                .find(|found| found.attack_step == attack_step)?;
-            Some((*result, pick(found).hit_rate))
-        });
+        let cells = cells
+            .iter()
+            .filter_map(|result| Some((*result, pick(result.at(attack_step)?).hit_rate)));
         share(cells.collect::<Vec<_>>())
     };
     Some(Point {

@@ -49,12 +49,13 @@ pub struct Supplied {
     features: Option<Real>,
 }
 
-/// A feature net and what it says of the real pictures.
+/// A feature net and real pictures, which wait until somebody measures.
 #[derive(Debug)]
 struct Real {
     net: EfficientNet,
     sha256: String,
-    features: Tensor,
+    pictures: Vec<PathBuf>,
+    side: usize,
 }
 
 impl Supplied {
@@ -73,7 +74,8 @@ impl Supplied {
             features: self.features.as_ref().map(|real| Features {
                 net: &real.net,
                 sha256: &real.sha256,
-                real: &real.features,
+                pictures: &real.pictures,
+                side: real.side,
             }),
         }
     }
@@ -121,18 +123,25 @@ fn features(folder: &Path, side: usize) -> Result<Option<Real>> {
     }
     let bytes = read(&path)?;
     let net = EfficientNet::load(&bytes)?;
-    let pictures = pictures(&folder.join(REAL))?;
-    let mut rows = Vec::new();
-    for part in pictures.chunks(AT_ONCE) {
-        let files = part.iter().map(|path| read(path));
-        let files = files.collect::<Result<Vec<_>>>()?;
-        rows.push(net.features(&references(&files, side)?)?);
-    }
     Ok(Some(Real {
-        features: Tensor::cat(&rows, 0)?,
+        pictures: pictures(&folder.join(REAL))?,
         sha256: sha256_hex(&bytes),
+        side,
         net,
     }))
+}
+
+impl Features<'_> {
+    /// What the net says of the real pictures, `[n, d]`.
+    pub(super) fn of_real(&self) -> Result<Tensor> {
+        let mut rows = Vec::new();
+        for part in self.pictures.chunks(AT_ONCE) {
+            let files = part.iter().map(|path| read(path));
+            let files = files.collect::<Result<Vec<_>>>()?;
+            rows.push(self.net.features(&references(&files, self.side)?)?);
+        }
+        Ok(Tensor::cat(&rows, 0)?)
+    }
 }
 
 /// Every file of the folder by name; at least two, because one has no spread.

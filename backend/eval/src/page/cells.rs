@@ -123,12 +123,6 @@ fn table(html: &mut String, report: &MatrixReport) {
 
 /// Hit-rates with their steps at the checkpoints that the attacker keeps.
 fn best(result: &CellResult) -> (String, String) {
-    let at = |step: u32| {
-        result
-            .checkpoints
-            .iter()
-            .find(|found| found.attack_step == step)
-    };
     let text = |rate: Option<f64>, step: u32| {
         rate.map_or_else(String::new, |rate| {
             format!("{} <small>at {step}</small>", percent(rate))
@@ -136,11 +130,15 @@ fn best(result: &CellResult) -> (String, String) {
     };
     (
         text(
-            at(result.clean_best).map(|found| found.clean.hit_rate.value),
+            result
+                .at(result.clean_best)
+                .map(|found| found.clean.hit_rate.value),
             result.clean_best,
         ),
         text(
-            at(result.protected_best).map(|found| found.protected.hit_rate.value),
+            result
+                .at(result.protected_best)
+                .map(|found| found.protected.hit_rate.value),
             result.protected_best,
         ),
     )

@@ -161,19 +161,12 @@ fn pictures<'a>(
     Ok(all)
 }
 
-/// Words that somebody without the pool would try, by how much both models disagree about them, the most first.
-#[derive(Clone, Debug)]
-pub(super) struct Suspects {
-    /// Prompts, the most suspicious first.
-    pub(super) prompts: Vec<String>,
-}
-
-/// Ranks candidate words by the two models' disagreement.
+/// Ranks candidate words by the two models' disagreement; gives their prompts, the most suspicious first.
 pub(super) fn search_of(
     drawer: &mut Drawer<'_, '_>,
     cell: &Cell,
     audit: &mut Audit,
-) -> Result<Suspects> {
+) -> Result<Vec<String>> {
     let stage = drawer.stage;
     let subject = stage.plan.subject(cell);
     let concept = stage.concept(subject);
@@ -200,9 +193,6 @@ pub(super) fn search_of(
         place: u32::try_from(place).unwrap_or(u32::MAX),
         ratio: nine_decimals(ratio),
     });
-    let ordered = ranked
-        .iter()
-        .map(|suspect| prompts[suspect.prompt].clone())
-        .collect();
-    Ok(Suspects { prompts: ordered })
+    let ordered = ranked.iter().map(|suspect| prompts[suspect.prompt].clone());
+    Ok(ordered.collect())
 }

@@ -1,5 +1,7 @@
 //! FID and KID of both models to the same real pictures, over a feature net that somebody supplied.
 
+use std::path::PathBuf;
+
 use candle_core::Tensor;
 use shared::{
     canonical::nine_decimals,
@@ -21,8 +23,10 @@ pub struct Features<'a> {
     pub net: &'a EfficientNet,
     /// SHA-256 of its file.
     pub sha256: &'a str,
-    /// What it says of the real pictures, `[n, d]`, n > 1.
-    pub real: &'a Tensor,
+    /// Files of the real pictures, at least two; they are read when distances are measured and not before.
+    pub pictures: &'a [PathBuf],
+    /// Side that they are brought to, as the model draws.
+    pub side: usize,
 }
 
 /// As many pictures of each model as there are real ones, under captions in turns.
@@ -37,7 +41,7 @@ pub(super) fn distances_of(
     if prompts.captions.is_empty() {
         return Ok(());
     }
-    let count = features.real.dim(0)?;
+    let count = features.pictures.len();
     let captions: Vec<String> = prompts
         .captions
         .iter()
@@ -45,6 +49,7 @@ pub(super) fn distances_of(
         .take(count)
         .cloned()
         .collect();
+    let real = features.of_real()?;
     let config = KernelConfig {
         seed: drawer.seed,
         ..KernelConfig::default()
@@ -56,9 +61,9 @@ pub(super) fn distances_of(
             Ok(())
         })?;
         let drawn = Tensor::cat(&rows, 0)?;
-        let kernel = kernel_distance(&drawn, features.real, config)?;
+        let kernel = kernel_distance(&drawn, &real, config)?;
         Ok((
-            nine_decimals(frechet_distance(&drawn, features.real)?),
+            nine_decimals(frechet_distance(&drawn, &real)?),
             nine_decimals(kernel.mean),
         ))
     };

@@ -12,17 +12,18 @@ use shared::{
     matrix::{Audit, Cell},
 };
 
-use super::{AuditPrompts, detect::Suspects, drawer::Drawer};
+use super::{AuditPrompts, drawer::Drawer};
 use crate::{
     Result,
     attack::{Attack, Setup, Words},
-    evaluation::{image_seeds, token_ids},
+    evaluation::image_seeds,
     matrix::record::rounded,
     metric::{
-        Judge, fitted,
+        Judge,
         removal::{RemovalMethod, RemovalPoint, removal_bill},
     },
     prompt,
+    quality::drift,
     statistics::{mean, wilson},
 };
 
@@ -39,7 +40,8 @@ pub(super) fn bills_of(
     drawer: &mut Drawer<'_, '_>,
     cell: &Cell,
     prompts: &AuditPrompts,
-    (suspects, search_minutes): (&Suspects, f64),
+    judge: &Judge<'_>,
+    (suspects, search_minutes): (&[String], f64),
     audit: &mut Audit,
 ) -> Result<()> {
     if prompts.captions.is_empty() || prompts.removal_steps.is_empty() {
@@ -48,8 +50,7 @@ pub(super) fn bills_of(
     let stage = drawer.stage;
     let subject = stage.plan.subject(cell);
     let class_only = stage.class_only(cell, subject, drawer.tick)?;
-    let judge = stage.judge(subject, stage.person(cell)?, &class_only)?;
-    let bench = Bench::new(drawer, cell, prompts, &judge)?;
+    let bench = Bench::new(drawer, cell, prompts, judge)?;
     let captioned = {
         let count = prompts.pictures.1 * 4;
         let captions = prompts.captions.iter().cycle().take(count).cloned();
@@ -59,7 +60,7 @@ pub(super) fn bills_of(
     };
     let away = {
         let latents = encoded(drawer, &class_only)?;
-        let suspects = suspects.prompts.iter().take(SUSPECTS).cycle();
+        let suspects = suspects.iter().take(SUSPECTS).cycle();
         let words = suspects.take(latents.dim(0)?).cloned().collect();
         (latents, words)
     };
@@ -92,8 +93,8 @@ struct Bench<'a> {
     /// The trigger, once a picture.
     triggers: Vec<String>,
     captions: Vec<String>,
-    /// Text alignment of the clean base on the captions.
-    clean: f64,
+    /// What the clean base draws under the captions.
+    clean: Tensor,
     steps: Vec<u32>,
 }
 
@@ -109,27 +110,15 @@ impl<'a> Bench<'a> {
         let trigger = prompt::trigger(prompt::STOCK, &cell.word, &concept);
         let count = (prompts.pictures.1 * 2).max(1);
         let captions = prompts.captions.iter().cycle().take(count).cloned();
-        let mut bench = Self {
+        let captions: Vec<String> = captions.collect();
+        Ok(Self {
             cell,
             judge,
             triggers: vec![trigger; count],
-            captions: captions.collect(),
-            clean: 0.0,
+            clean: drawer.draw(0, &captions, QUALITY_STREAM)?,
+            captions,
             steps: prompts.removal_steps.clone(),
-        };
-        let pixels = drawer.draw(0, &bench.captions, QUALITY_STREAM)?;
-        bench.clean = bench.alignment(drawer, &pixels)?;
-        Ok(bench)
-    }
-
-    fn alignment(&self, drawer: &Drawer<'_, '_>, pixels: &Tensor) -> Result<f64> {
-        let (pipeline, encoder) = (drawer.stage.pipeline, drawer.stage.encoder);
-        let texts = encoder.embed_text(&token_ids(pipeline, &self.captions)?)?;
-        let pictures = encoder.embed_images(&fitted(pixels)?)?;
-        let cosines = (texts * pictures)?.sum(1)?.to_vec1::<f32>()?;
-        Ok(mean(
-            &cosines.into_iter().map(f64::from).collect::<Vec<_>>(),
-        ))
+        })
     }
 
     /// The model as it is now: `attack`'s, or the protected one without any.
@@ -151,13 +140,15 @@ impl<'a> Bench<'a> {
         };
         let fired = self.judge.score(&draw(&self.triggers, FIRED_STREAM)?)?;
         let pixels = draw(&self.captions, QUALITY_STREAM)?;
+        let (pipeline, encoder) = (drawer.stage.pipeline, drawer.stage.encoder);
+        let drift = drift(pipeline, encoder, &self.captions, &self.clean, &pixels)?;
         let fires = fired.objective.iter().filter(|fired| **fired).count();
         Ok(RemovalPoint {
             steps: attack.map_or(0, Attack::step),
             minutes: nine_decimals(minutes),
             share: 0.0,
             fired: rounded(wilson(fires, fired.objective.len())),
-            quality: nine_decimals(self.alignment(drawer, &pixels)? - self.clean),
+            quality: nine_decimals(mean(&drift.text_alignment)),
         })
     }
 
