@@ -5,24 +5,22 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use reqwest::{
-    Method, Response, StatusCode, Url,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
-};
-use serde::{Serialize, de::DeserializeOwned};
+use reqwest::{Method, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
 use shared::{
     OrganisationId,
     auth::{AccessToken, ShowRefreshToken},
-    problem::Problem,
 };
 use tokio::sync::Mutex;
 
-use crate::{
-    Credential, Error, Result, Retry, Secret, TokenPair, TokenStore,
-    error::chain,
-    retry::{asked, chance},
-};
+use crate::{Credential, Error, Result, Retry, Secret, TokenPair, TokenStore};
+
+mod attempts;
+mod call;
+
+use attempts::Attempts;
+pub(crate) use attempts::{may_pass, refusal, unreachable};
+pub(crate) use call::{Answer, Call};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two pieces of a body: an event stream beats every eight seconds.
@@ -31,9 +29,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const DOCUMENT_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_REDIRECTS: usize = 5;
 const USER_AGENT: &str = concat!("persguard-client/", env!("CARGO_PKG_VERSION"));
-
-static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-static ORGANISATION: HeaderName = HeaderName::from_static("organisation");
 
 /// Which server, as whom, and how patiently.
 #[derive(Clone, Debug)]
@@ -81,79 +76,6 @@ struct Inner {
 /// A client of one server. Clones share connections and tokens.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Inner>);
-
-/// One request, to be sent as often as it takes.
-pub(crate) struct Call {
-    method: Method,
-    path: String,
-    body: Option<Vec<u8>>,
-    key: Option<String>,
-    accept: &'static str,
-    headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-impl Call {
-    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            body: None,
-            key: None,
-            accept: "application/json",
-            headers: Vec::new(),
-        }
-    }
-
-    pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    /// A POST under a key, so that it can be repeated.
-    pub(crate) fn post(path: impl Into<String>, key: impl Into<String>) -> Self {
-        let mut call = Self::new(Method::POST, path);
-        call.key = Some(key.into());
-        call
-    }
-
-    pub(crate) fn json(mut self, body: &impl Serialize) -> Result<Self> {
-        let bytes = serde_json::to_vec(body).map_err(|error| Error::Unreadable {
-            path: self.path.clone(),
-            cause: error.to_string(),
-        })?;
-        self.body = Some(bytes);
-        Ok(self)
-    }
-
-    pub(crate) fn accept(mut self, kind: &'static str) -> Self {
-        self.accept = kind;
-        self
-    }
-
-    pub(crate) fn header(mut self, name: &'static str, value: HeaderValue) -> Self {
-        self.headers.push((HeaderName::from_static(name), value));
-        self
-    }
-
-    fn is_repeatable(&self) -> bool {
-        self.method != Method::POST && self.method != Method::PATCH || self.key.is_some()
-    }
-}
-
-/// A whole answer.
-pub(crate) struct Answer {
-    pub(crate) headers: HeaderMap,
-    body: Bytes,
-    path: String,
-}
-
-impl Answer {
-    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|error| Error::Unreadable {
-            path: self.path.clone(),
-            cause: error.to_string(),
-        })
-    }
-}
 
 /// A text that was never used before, for an idempotency key.
 pub fn fresh_key() -> Result<String> {
@@ -319,154 +241,6 @@ impl Client {
     }
 }
 
-pub(crate) fn unreachable(url: &Url, error: reqwest::Error) -> Error {
-    Error::Unreachable {
-        host: url.authority().to_owned(),
-        cause: chain(&error.without_url()),
-    }
-}
-
-/// What an answer refuses with.
-pub(crate) async fn refusal(response: Response, method: &Method, path: &str) -> Error {
-    let status = response.status();
-    let bytes = response.bytes().await.unwrap_or_default();
-    match serde_json::from_slice::<Problem>(&bytes) {
-        Ok(problem) => Error::Refused(Box::new(problem)),
-        Err(_) => Error::Unexplained {
-            method: method.clone(),
-            path: path.split('?').next().unwrap_or_default().to_owned(),
-            status,
-        },
-    }
-}
-
-/// Whether the same request may be answered differently later.
-pub(crate) fn may_pass(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
-}
-
-/// The tries of one call.
-struct Attempts<'a> {
-    client: &'a Client,
-    call: &'a Call,
-    made: u32,
-    /// A try whose answer never came: the server may still be at it.
-    answer_lost: bool,
-    renewed: bool,
-}
-
-impl<'a> Attempts<'a> {
-    const fn new(client: &'a Client, call: &'a Call) -> Self {
-        Self {
-            client,
-            call,
-            made: 0,
-            answer_lost: false,
-            renewed: false,
-        }
-    }
-
-    /// Sends once; the answer if it is a success, nothing if another try is worth it, by now.
-    async fn response(&mut self, limit: Option<Duration>) -> Result<Option<Response>> {
-        self.made += 1;
-        let bearer = self.bearer()?;
-        let response = match self.send(bearer.as_ref(), limit).await? {
-            Ok(response) => response,
-            Err(error) => {
-                self.lost(error).await?;
-                return Ok(None);
-            }
-        };
-        let status = response.status();
-        if status.is_success() {
-            return Ok(Some(response));
-        }
-        if let (StatusCode::UNAUTHORIZED, false, Some(used)) = (status, self.renewed, &bearer) {
-            self.renewed = true;
-            if self.client.renew(used).await? {
-                return Ok(None);
-            }
-        }
-        self.refused(response).await?;
-        Ok(None)
-    }
-
-    fn bearer(&self) -> Result<Option<Secret>> {
-        let credential = self.client.0.settings.credential.as_ref();
-        let bearer = credential.map(Credential::bearer);
-        bearer.transpose().map_err(Error::Tokens)
-    }
-
-    async fn send(
-        &self,
-        bearer: Option<&Secret>,
-        limit: Option<Duration>,
-    ) -> Result<Result<Response, reqwest::Error>> {
-        let url = self.client.url(&self.call.path)?;
-        let own = self.client.is_own(&url);
-        let settings = &self.client.0.settings;
-        let mut request = self.client.http().request(self.call.method.clone(), url);
-        request = request.header(ACCEPT, self.call.accept);
-        for (name, value) in &self.call.headers {
-            request = request.header(name, value);
-        }
-        if let Some(bearer) = bearer.filter(|_| own) {
-            let text = format!("Bearer {}", bearer.expose());
-            let mut value = HeaderValue::try_from(text).map_err(|_| Error::Credential)?;
-            value.set_sensitive(true);
-            request = request.header(reqwest::header::AUTHORIZATION, value);
-        }
-        if let Some(organisation) = settings.organisation.filter(|_| own) {
-            request = request.header(&ORGANISATION, organisation.to_string());
-        }
-        if let Some(key) = &self.call.key {
-            request = request.header(&IDEMPOTENCY_KEY, key);
-        }
-        if let Some(body) = &self.call.body {
-            request = request
-                .header(CONTENT_TYPE, "application/json")
-                .body(body.clone());
-        }
-        if let Some(limit) = limit {
-            request = request.timeout(limit);
-        }
-        Ok(request.send().await)
-    }
-
-    /// Waits after a line that broke; an error where nothing more is to be tried.
-    async fn lost(&mut self, error: reqwest::Error) -> Result<()> {
-        // Nothing was sent where there was no connection.
-        let harmless = self.call.is_repeatable() || error.is_connect();
-        self.answer_lost |= !error.is_connect();
-        let pause = self.client.retry().pause(self.made, None, chance());
-        match pause.filter(|_| harmless) {
-            Some(pause) => {
-                tokio::time::sleep(pause).await;
-                Ok(())
-            }
-            None => Err(unreachable(&self.client.0.base, error)),
-        }
-    }
-
-    /// Waits after a refusal that may pass; else the refusal.
-    async fn refused(&mut self, response: Response) -> Result<()> {
-        let status = response.status();
-        // The first try arrived, and its answer did not: it holds the idempotency key until it is done.
-        let running = status == StatusCode::CONFLICT && self.answer_lost && self.call.key.is_some();
-        let again = self.call.is_repeatable() && (may_pass(status) || running)
-            || status == StatusCode::TOO_MANY_REQUESTS;
-        let told = asked(response.headers());
-        let pause = self.client.retry().pause(self.made, told, chance());
-        match pause.filter(|_| again) {
-            Some(pause) => {
-                tokio::time::sleep(pause).await;
-                Ok(())
-            }
-            None => Err(refusal(response, &self.call.method, &self.call.path).await),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -525,16 +299,5 @@ mod tests {
         ] {
             assert!(!own(other), "{other}");
         }
-    }
-
-    #[test]
-    fn only_what_does_no_harm_twice_is_repeated() {
-        for method in [Method::GET, Method::PUT, Method::DELETE] {
-            assert!(Call::new(method, "/").is_repeatable());
-        }
-        for method in [Method::POST, Method::PATCH] {
-            assert!(!Call::new(method, "/").is_repeatable());
-        }
-        assert!(Call::post("/", "key").is_repeatable());
     }
 }

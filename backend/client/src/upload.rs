@@ -9,9 +9,9 @@ use std::{
 
 use futures::TryStreamExt;
 use reqwest::{Method, StatusCode, header::CONTENT_LENGTH};
-use sha2::{Digest, Sha256};
 use shared::{
     SetId,
+    canonical::sha256_hex,
     image::ProtectedImage,
     limits::MAX_IMAGE_BYTES,
     problem::ErrorCode,
@@ -106,7 +106,7 @@ impl ImageFile {
             path: path.to_owned(),
             filename,
             size_bytes,
-            sha256: hex::encode(Sha256::digest(&bytes)),
+            sha256: sha256_hex(&bytes),
             media_type,
         })
     }
@@ -158,7 +158,7 @@ impl Client {
         let request = file.announcement(set);
         // The same for every run over the same file: the server then answers what it answered before.
         let name = format!("{set} {} {}", file.filename, file.sha256);
-        let key = hex::encode(Sha256::digest(name));
+        let key = sha256_hex(name.as_bytes());
         let answer = self
             .answer(&Call::post("/v1/uploads", key).json(&request)?)
             .await?;

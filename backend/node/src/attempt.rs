@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use sha2::{Digest, Sha256};
 use shared::{
+    canonical::sha256_hex,
     job::JobMetrics,
     node::{AttemptResult, FinishAttempt, InputRole, JobInput, JobOutput, Lease},
 };
@@ -259,7 +259,7 @@ fn model_sha256(inputs: &[JobInput]) -> String {
     let lines = files
         .iter()
         .map(|file| format!("{}  {}\n", file.sha256, file.name));
-    hex::encode(Sha256::digest(lines.collect::<String>()))
+    sha256_hex(lines.collect::<String>().as_bytes())
 }
 
 async fn make(directory: &Path) -> Result<()> {
