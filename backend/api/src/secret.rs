@@ -5,6 +5,11 @@ use std::{fs, io, path::Path};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 pub(crate) use shared::canonical::sha256_hex;
 
+/// What is kept of a secret text: its SHA-256, hexadecimal.
+pub(crate) fn digest(text: &str) -> String {
+    sha256_hex(text.as_bytes())
+}
+
 /// Unpredictable bytes.
 pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -52,17 +52,13 @@ fn is_well_formed(text: &str) -> bool {
         && checksum(&rest[..RANDOM_CHARACTERS]) == rest[RANDOM_CHARACTERS..]
 }
 
-fn hash(text: &str) -> String {
-    secret::sha256_hex(text.as_bytes())
-}
-
 /// The key that a secret opens now.
 pub(crate) async fn open(app: &App, text: &str) -> Result<ApiKeyRecord, Error> {
     if !is_well_formed(text) {
         return Err(Error::Unauthenticated);
     }
     app.store()
-        .find_api_key_by_secret_any(&hash(text), app.now())
+        .find_api_key_by_secret_any(&secret::digest(text), app.now())
         .await?
         .ok_or(Error::Unauthenticated)
 }
@@ -110,7 +106,7 @@ pub async fn create(
         user_id: maker.user,
         name: request.name.trim().to_owned(),
         hint: secret[..HINT_CHARACTERS].to_owned(),
-        secret_hash: hash(&secret),
+        secret_hash: secret::digest(&secret),
         scopes,
         allowed_addresses: request.allowed_addresses,
         expires_at: later(app, i64::from(request.expires_in_days) * DAY_MILLISECONDS),
@@ -192,7 +188,7 @@ pub async fn rotate(
     require_scopes(caller, &key.scopes)?;
     let secret = generate();
     let until = later(app, i64::from(request.overlap_hours) * HOUR_MILLISECONDS);
-    let fresh = hash(&secret);
+    let fresh = secret::digest(&secret);
     let key = app
         .store()
         .rotate_api_key(

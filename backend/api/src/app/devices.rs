@@ -39,10 +39,6 @@ fn new_user_code() -> String {
     show_user_code(&code)
 }
 
-fn hash(code: &str) -> String {
-    secret::sha256_hex(code.as_bytes())
-}
-
 /// Lets a program wait for its person.
 pub async fn create(
     app: &App,
@@ -56,8 +52,8 @@ pub async fn create(
     name.retain(|c| !c.is_control());
     let now = app.now();
     let new = NewDevice {
-        device_hash: hash(&device_code),
-        user_hash: hash(&user_code),
+        device_hash: secret::digest(&device_code),
+        user_hash: secret::digest(&user_code),
         name: name.trim().to_owned(),
         address: address.to_string(),
         expires_at: Timestamp::from_milliseconds(now.milliseconds() + LIFETIME_SECONDS * 1000),
@@ -86,7 +82,7 @@ fn nobody_waits() -> Error {
 fn hash_of_typed(code: &str) -> Result<String, Error> {
     Error::unless_valid(check_user_code(code))?;
     let code = clean_user_code(code).ok_or_else(nobody_waits)?;
-    Ok(hash(&code))
+    Ok(secret::digest(&code))
 }
 
 /// Who waits behind a code.
@@ -125,9 +121,9 @@ pub async fn decide(app: &App, caller: &Principal, request: &DecideDevice) -> Re
 /// Tokens, once the person said yes.
 pub async fn collect(app: &App, request: &CreateDeviceToken) -> Result<AccessToken, Error> {
     let refresh = sessions::new_refresh_token();
-    let next = hash(&refresh);
+    let next = secret::digest(&refresh);
     let kept = (next.as_str(), sessions::refresh_end(app));
-    let device = hash(&request.device_code);
+    let device = secret::digest(&request.device_code);
     let asked = app.store().ask_device(&device, kept, app.now()).await?;
     let (code, detail) = match asked {
         Asked::Granted(grant) => return sessions::pair(app, grant, refresh),

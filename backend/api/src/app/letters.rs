@@ -46,10 +46,6 @@ impl Notice {
     }
 }
 
-pub(crate) fn hash(token: &str) -> String {
-    secret::sha256_hex(token.as_bytes())
-}
-
 pub(crate) fn link(app: &App, page: &str, token: &str) -> String {
     let origin = app.public_url().trim_end_matches('/');
     format!("{origin}/{page}#token={token}")
@@ -75,7 +71,7 @@ async fn send_link(
     };
     app.store()
         .create_one_time_token(
-            (&hash(&token), purpose),
+            (&secret::digest(&token), purpose),
             user.id,
             email,
             app.now(),
@@ -117,7 +113,7 @@ fn used_up() -> Error {
 
 /// Confirms an address by the token of its letter.
 pub async fn verify(app: &App, request: &ConfirmEmail) -> Result<(), Error> {
-    let token = hash(&request.token);
+    let token = secret::digest(&request.token);
     if app.store().verify_email(&token, app.now()).await? {
         return Ok(());
     }
@@ -150,7 +146,7 @@ pub async fn ask_to_reset(app: &App, request: &CreatePasswordReset) -> Result<()
 pub async fn reset(app: &App, request: ConfirmPasswordReset) -> Result<(), Error> {
     Error::unless_valid(request.validate())?;
     let password = app.passwords().hash(request.password).await?;
-    let token = hash(&request.token);
+    let token = secret::digest(&request.token);
     let email = app
         .store()
         .reset_password(&token, &password, app.now())

@@ -12,7 +12,7 @@ const FIRST_WAIT_MILLISECONDS: i64 = 60_000;
 const LONGEST_WAIT_MILLISECONDS: i64 = 3_600_000;
 
 fn subject(email: &str) -> String {
-    secret::sha256_hex(email.as_bytes())
+    secret::digest(email)
 }
 
 /// How long so many failures in a row lock: a minute, doubled with each one.

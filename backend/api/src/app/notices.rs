@@ -34,10 +34,6 @@ fn view(record: NoticeRecord) -> Notice {
     }
 }
 
-fn hash(receipt: &str) -> String {
-    secret::sha256_hex(receipt.as_bytes())
-}
-
 /// Whose object an id names.
 async fn object(app: &App, text: &str) -> Result<Option<(OrganisationId, Uuid)>, Error> {
     if let Ok(id) = text.parse::<GalleryId>() {
@@ -73,7 +69,7 @@ pub async fn create(
         explanation: request.explanation.trim().to_owned(),
         name: request.name.trim().to_owned(),
         email: request.email.trim().to_owned(),
-        receipt_hash: hash(&receipt),
+        receipt_hash: secret::digest(&receipt),
         due_at: Timestamp::from_milliseconds(now.milliseconds() + TRIAGE_HOURS * HOUR),
     };
     let taken = app.store().create_notice(new, now).await?;
@@ -87,7 +83,7 @@ pub async fn create(
 
 /// A notice for whoever holds its receipt.
 pub async fn find(app: &App, id: NoticeId, receipt: &str) -> Result<Notice, Error> {
-    let hash = hash(receipt);
+    let hash = secret::digest(receipt);
     let found = app.store().find_notice_any(id, Some(&hash)).await?;
     found.map(view).ok_or(Error::NotFound)
 }
@@ -136,7 +132,7 @@ pub async fn appeal(
 ) -> Result<Notice, Error> {
     Error::unless_valid(validate_statement(&said.statement))?;
     let (owner, receipt) = side;
-    let hash = receipt.map(hash);
+    let hash = receipt.map(secret::digest);
     let appealed = app
         .store()
         .appeal_notice(id, (owner, hash.as_deref()), said.statement, app.now())

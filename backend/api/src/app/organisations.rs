@@ -185,7 +185,7 @@ pub async fn invite(
     let token = secret::random_text();
     let role = request.role.into();
     let new = NewInvitation {
-        token_hash: letters::hash(&token),
+        token_hash: secret::digest(&token),
         invited_by: caller.user,
         expires_at: letters::hours_from_now(app, INVITATION_HOURS),
         email: request.email,
@@ -245,7 +245,7 @@ pub async fn accept(
     user: UserId,
     request: &AcceptInvitation,
 ) -> Result<Organisation, Error> {
-    let token = letters::hash(&request.token);
+    let token = secret::digest(&request.token);
     let joined = app
         .store()
         .accept_invitation(&token, user, app.now())

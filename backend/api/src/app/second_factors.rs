@@ -40,7 +40,7 @@ fn wrong_code() -> Error {
 /// Dashes and case are for people.
 fn hash(code: &str) -> String {
     let plain: String = code.chars().filter(char::is_ascii_alphanumeric).collect();
-    secret::sha256_hex(plain.as_bytes())
+    secret::digest(&plain)
 }
 
 fn new_codes() -> (RecoveryCodes, Vec<String>) {

@@ -107,7 +107,12 @@ pub async fn create_token(
     };
     let refresh = new_refresh_token();
     app.store()
-        .create_refresh_token(&hash(&refresh), grant, app.now(), refresh_end(app))
+        .create_refresh_token(
+            &secret::digest(&refresh),
+            grant,
+            app.now(),
+            refresh_end(app),
+        )
         .await?;
     pair(app, grant, refresh)
 }
@@ -118,8 +123,8 @@ pub async fn refresh(app: &App, request: &ShowRefreshToken) -> Result<AccessToke
     let exchanged = app
         .store()
         .exchange_refresh_token(
-            &hash(&request.refresh_token),
-            &hash(&next),
+            &secret::digest(&request.refresh_token),
+            &secret::digest(&next),
             app.now(),
             refresh_end(app),
         )
@@ -136,7 +141,7 @@ pub async fn refresh(app: &App, request: &ShowRefreshToken) -> Result<AccessToke
 
 /// Ends the family of a refresh token; an unknown one has ended already.
 pub async fn revoke(app: &App, request: &ShowRefreshToken) -> Result<(), Error> {
-    let hash = hash(&request.refresh_token);
+    let hash = secret::digest(&request.refresh_token);
     Ok(app.store().end_refresh_family(&hash).await?)
 }
 
@@ -205,7 +210,7 @@ async fn start_session(app: &App, user_id: UserId, browser: Browser) -> Result<S
     let mut user_agent = browser.user_agent;
     user_agent.retain(|c| !c.is_control());
     let session = NewSession {
-        token_hash: hash(&token),
+        token_hash: secret::digest(&token),
         user_id,
         user_agent: user_agent.chars().take(MAX_USER_AGENT).collect(),
         address: browser.address.to_string(),
@@ -215,18 +220,20 @@ async fn start_session(app: &App, user_id: UserId, browser: Browser) -> Result<S
     Ok(token)
 }
 
-fn hash(token: &str) -> String {
-    secret::sha256_hex(token.as_bytes())
-}
-
 /// Ends a session; one that is over already stays over.
 pub async fn end_session(app: &App, token: &str) -> Result<(), Error> {
-    Ok(app.store().delete_session(&hash(token), app.now()).await?)
+    Ok(app
+        .store()
+        .delete_session(&secret::digest(token), app.now())
+        .await?)
 }
 
 /// The session behind a cookie.
 pub(crate) async fn find(app: &App, token: &str) -> Result<SessionRecord, Error> {
-    let found = app.store().find_session(&hash(token), app.now()).await?;
+    let found = app
+        .store()
+        .find_session(&secret::digest(token), app.now())
+        .await?;
     let session = found.ok_or(Error::Unauthenticated)?;
     app.store().touch_session(&session, app.now()).await?;
     Ok(session)
