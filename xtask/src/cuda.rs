@@ -51,19 +51,24 @@ pub(crate) fn prepare() -> Result<Command> {
     println!("compiled to PTX by nvcc: the kernels of diffusion");
     println!("compiled and linked: diffusion with tests and examples");
     let mut tests = tests()?;
-    if has_gpu() {
+    let gpu = has_gpu();
+    if gpu {
         println!("a GPU is present: the tests run on it");
     } else {
         println!(
             "\n*** NO GPU IS PRESENT: NOTHING RUNS ON ONE ***\n\
              The driver and cuBLAS are pretended: kernels run on the processor, candle's own by \
              stand-ins.\n\
-             Not shown: what a real driver, cuBLAS and PTX do, streams and events, any speed.\n"
+             Not shown: what a real driver, cuBLAS and PTX do, streams and events, any speed.\n\
+             Skipped: whole models, which need more of candle's kernels than have stand-ins.\n"
         );
         pretend(&toolkit, &mut tests)?;
     }
     tests.args(["--test", "it", "cuda::", "--", "--ignored"]);
     tests.args(["--test-threads", "1"]);
+    if !gpu {
+        tests.args(["--skip", "cuda::whole_models"]);
+    }
     Ok(tests)
 }
 

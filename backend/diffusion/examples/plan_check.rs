@@ -7,7 +7,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use candle_core::DType;
+use candle_core::{DType, Device};
 use diffusion::{
     optimizer::MomentPrecision,
     plan::{Models, Rate, Setup, Trial, plan},
@@ -124,7 +124,7 @@ fn main() -> Result<()> {
 /// The rate comes from steps of half the height, in turns with the steps that it shall foretell, so that what else the
 /// machine does hits both. The peak is taken before, with nothing beside it.
 fn measure(models: &Models, setup: &Setup) -> Result<()> {
-    let mut trial = Trial::new(models, setup, 3)?;
+    let mut trial = Trial::new(models, setup, 3, &Device::Cpu)?;
     for _ in 0..3 {
         trial.step()?;
     }
@@ -136,7 +136,7 @@ fn measure(models: &Models, setup: &Setup) -> Result<()> {
     };
     let mut ratios = Vec::new();
     for _ in 0..ROUNDS {
-        let seconds = Rate::measure(models, &small, 4)?.seconds(&planned);
+        let seconds = Rate::measure(models, &small, 4, &Device::Cpu)?.seconds(&planned);
         let mut times = Vec::new();
         for _ in 0..STEPS {
             let (passes, update) = trial.step()?;

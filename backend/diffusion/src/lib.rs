@@ -4,12 +4,13 @@
 //! schedules, the optimiser, reading and writing of weights, and sampling. It knows nothing of
 //! protection, jobs, HTTP or the environment, and it refuses files that it cannot read exactly.
 //!
-//! Everything runs on the CPU in `f32`, or in `bf16` under weights in `f32`. With the feature
-//! `cuda` it is written for NVIDIA devices too, in the same dtypes: the module `cuda` says what of
-//! that was checked (no GPU was at hand). Another device gives [`Error::Candle`] with the name of
-//! the operator that has no implementation there. [`Threads`] bounds the processor threads.
+//! Everything runs on the CPU in `f32`, or in `bf16` under weights in `f32`; with the feature
+//! `cuda` on NVIDIA devices too, in the same dtypes: the module `cuda` says what of that was checked.
+//! [`device`] opens devices by name. Another device gives [`Error::Candle`] with the name of the
+//! operator that has no implementation there. [`Threads`] bounds the processor threads.
 
 pub mod checkpoint;
+pub mod device;
 pub mod inspect;
 pub mod lora;
 pub mod noise;

@@ -55,7 +55,7 @@ pub fn start_noise(pipeline: &Pipeline, seed: u64, device: &Device) -> Result<Te
 /// states of training. `progress` gets the steps done and planned over all batches; it may stop
 /// the sampling, which gives [`Error::Cancelled`].
 ///
-/// Result: pixels `[n, 3, h, w]` in `[-1, 1]`, without gradients.
+/// Result: pixels `[n, 3, h, w]` in `[-1, 1]`, in the host's memory, without gradients.
 pub fn sample(
     pipeline: &Pipeline,
     unet: &UNet,
@@ -92,7 +92,7 @@ pub fn sample(
                 ControlFlow::Break(()) => Err(Error::Cancelled { completed, total }),
             }
         })?;
-        images.push(pixels(pipeline, &latents)?);
+        images.push(pipeline.decode_latents(&latents)?);
     }
     Ok(Tensor::cat(&images, 0)?)
 }
@@ -110,12 +110,8 @@ pub fn sample_from(
 ) -> Result<Tensor> {
     let plan = Sampler::new(config.sampler, &pipeline.noise_schedule()?, config.steps)?;
     let denoiser = Denoiser::new(pipeline, unet, prompts, config.guidance_scale)?;
-    pixels(pipeline, &denoiser.denoise(&plan, noise, &mut || Ok(()))?)
-}
-
-fn pixels(pipeline: &Pipeline, latents: &Tensor) -> Result<Tensor> {
-    let pixels = pipeline.autoencoder.decode(latents)?.detach();
-    Ok(pixels.clamp(-1.0, 1.0)?)
+    let noise = noise.to_device(pipeline.device())?;
+    pipeline.decode_latents(&denoiser.denoise(&plan, &noise, &mut || Ok(()))?)
 }
 
 /// A U-Net with the conditions of one batch.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use diffusion::device::DeviceName;
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
     canonical::sha256_hex,
@@ -39,9 +40,11 @@ pub(crate) struct Workshop {
     pub(crate) work: PathBuf,
     /// Threads of the trainer.
     pub(crate) threads: u32,
+    /// Where it computes.
+    pub(crate) device: DeviceName,
     /// Folder of supplied networks.
     pub(crate) networks: Option<PathBuf>,
-    /// The program that is started with `work DIR`.
+    /// The program that is started with `work DIR DEVICE`.
     pub(crate) program: PathBuf,
 }
 
@@ -157,6 +160,7 @@ impl Attempt<'_> {
         command
             .arg("work")
             .arg(self.directory)
+            .arg(self.workshop.device.to_string())
             .env_remove(TOKEN_VARIABLE)
             .env("RAYON_NUM_THREADS", self.workshop.threads.to_string())
             // candle's own pool spins beside ours.

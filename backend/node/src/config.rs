@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use clap::Args;
+use diffusion::device::DeviceName;
 
 /// How one node runs.
 #[derive(Args, Clone, Debug)]
@@ -16,6 +17,9 @@ pub struct Config {
     /// Worker threads of the trainer; by default every core.
     #[arg(long, env = "PERSGUARD_NODE_THREADS", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// Where jobs compute: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` is the first NVIDIA device that this build can use.
+    #[arg(long, env = "PERSGUARD_NODE_DEVICE", default_value_t = DeviceName::Auto)]
+    pub device: DeviceName,
     /// Folder of networks for faces and for distances to real pictures; without it those are not measured.
     #[arg(long, env = "PERSGUARD_NODE_NETWORKS")]
     pub networks: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use diffusion::device::DeviceName;
 use shared::problem::ErrorCode;
 
 /// Result of this package.
@@ -56,6 +57,14 @@ pub enum Error {
     /// The node's directory is in use by another node.
     #[error("another node uses {0}")]
     Occupied(String),
+    /// The device that jobs should compute on cannot be used.
+    #[error("the device {device} cannot be used: {reason}")]
+    Device {
+        /// Its name.
+        device: DeviceName,
+        /// What its driver, or this build, says.
+        reason: String,
+    },
 }
 
 impl Error {

@@ -25,13 +25,7 @@ pub(crate) fn of_ending(ending: &Ending<'_>) -> Failure {
     };
     let abort = ending.last_line.contains("memory allocation of");
     match killed {
-        _ if ending.memory_kill || abort => Failure {
-            code: "out_of_memory".to_owned(),
-            cause: "The trainer needed more memory than this node has.".to_owned(),
-            evidence,
-            fix: "Use a smaller batch size or fewer images, or a node with more memory.".to_owned(),
-            retryable: false,
-        },
+        _ if ending.memory_kill || abort => out_of_memory(evidence),
         // Somebody ended it from outside: that says nothing about the job.
         Some(1 | 2 | 9 | 15) => Failure {
             code: "node_lost".to_owned(),
@@ -69,6 +63,17 @@ pub(crate) fn of_error(error: &Error) -> Failure {
             retryable: true,
         },
         _ => internal("The node could not run the job.", evidence),
+    }
+}
+
+/// The node's memory, or its device's, is too small.
+pub(crate) fn out_of_memory(evidence: String) -> Failure {
+    Failure {
+        code: "out_of_memory".to_owned(),
+        cause: "The trainer needed more memory than this node has.".to_owned(),
+        evidence,
+        fix: "Use a smaller batch size or fewer images, or a node with more memory.".to_owned(),
+        retryable: false,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod config;
 pub mod delta;
+pub mod device;
 pub mod machine;
 pub mod model;
 pub mod node;

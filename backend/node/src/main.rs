@@ -1,5 +1,5 @@
-//! The program `persguard-node`: the node, with `work DIR` the trainer that the node starts, with `model` what is told
-//! of models on disk, with `plan` what a training step will take, with `delta` what two weights files differ in, or with
+//! The program `persguard-node`: the node, with `work DIR DEVICE` the trainer that the node starts, with `device` what
+//! computes here, with `model` what is told of models on disk, with `plan` what a training step will take, with `delta` what two weights files differ in, or with
 //! `rerun` a cell of a certificate again.
 
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
@@ -29,8 +29,11 @@ fn main() -> Result<ExitCode> {
         Some("work") => {
             let directory = arguments.next().map(PathBuf::from);
             let directory = directory.context("work needs a directory")?;
-            return Ok(node::work::run(&directory));
+            let device = arguments.next().context("work needs a device")?;
+            let device = device.to_string_lossy().parse()?;
+            return Ok(node::work::run(&directory, device));
         }
+        Some("device") => return Ok(node::device::run(arguments)),
         Some("model") => return Ok(node::model::run(arguments)),
         Some("delta") => return Ok(node::delta::run(arguments)),
         Some("plan") => return Ok(node::plan::run(arguments)),

@@ -9,7 +9,7 @@ use crate::{
     attempt::{self, Workshop},
     client::Client,
     config::{Config, Token},
-    machine, shutdown,
+    device, machine, shutdown,
 };
 
 /// Pause while there is nothing to do.
@@ -33,11 +33,12 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
     let _lock = lock(&directory)?;
     // An earlier process may have died with protected images in there.
     let _ = fs::remove_dir_all(&work);
+    let device = device::ask(&program, config.device).await?;
     let request = CreateLease {
         node_id: machine::node_id(&directory)?,
         name: machine::name(),
         threads: config.threads(),
-        memory_bytes: machine::memory_bytes(),
+        memory_bytes: device.memory_bytes,
         families: machine::FAMILIES.map(str::to_owned).to_vec(),
     };
     let workshop = Workshop {
@@ -46,10 +47,11 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
         teacher,
         work,
         threads: config.threads(),
+        device: config.device,
         networks: networks.transpose()?,
         program,
     };
-    tracing::info!(node.id = %request.node_id, threads = request.threads, "node is up");
+    tracing::info!(node.id = %request.node_id, threads = request.threads, device = device.model, "node is up");
     let mut pause = IDLE_PAUSE;
     while !*stop.borrow() {
         // The server answers late while there is nothing to do.

@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
 };
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 use clap::{Parser, ValueEnum};
 use diffusion::{
     optimizer::MomentPrecision,
@@ -130,7 +130,7 @@ fn answer(arguments: &Arguments) -> diffusion::Result<String> {
     let planned = plan(&models, &setup)?;
     let seconds = arguments
         .measure
-        .then(|| diffusion::in_pool(|| Rate::measure(&models, &small(&setup), 1)))
+        .then(|| diffusion::in_pool(|| Rate::measure(&models, &small(&setup), 1, &Device::Cpu)))
         .transpose()?
         .map(|rate| rate.seconds(&planned));
     Ok(if arguments.json {

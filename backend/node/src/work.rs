@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+use candle_core::Device;
+use diffusion::device::DeviceName;
 use shared::{
     artifact::ArtifactKind,
     job::{Failure, JobKind},
@@ -48,13 +50,13 @@ enum Halt {
 }
 
 /// Runs the job that lies in `directory`.
-pub fn run(directory: &Path) -> ExitCode {
+pub fn run(directory: &Path, device: DeviceName) -> ExitCode {
     // Training fills every core; the server beside it answers people first.
     #[cfg(unix)]
     let _ = rustix::process::nice(5);
     let stop = Arc::new(AtomicBool::new(false));
     watch_input(Arc::clone(&stop));
-    let ended = diffusion::in_pool(|| work(directory, &stop));
+    let ended = diffusion::in_pool(|| work(directory, device, &stop));
     let last_word = match ended {
         Ok(message) => message,
         Err(Halt::Stopped) => Message::Stopped,
@@ -67,13 +69,18 @@ pub fn run(directory: &Path) -> ExitCode {
     }
 }
 
-fn work(directory: &Path, stop: &AtomicBool) -> Result<Message, Halt> {
+fn work(directory: &Path, device: DeviceName, stop: &AtomicBool) -> Result<Message, Halt> {
     let path = directory.join(ASSIGNMENT);
     let text = fs::read(&path).map_err(|error| file_failure(&path, &error))?;
     let assignment: Assignment =
         serde_json::from_slice(&text).map_err(|error| internal(error.to_string()))?;
+    let device = device.open().map_err(|error| {
+        let what = format!("The trainer cannot use its device ({device}).");
+        Halt::Failed(failure::internal(&what, error.to_string()))
+    })?;
     let job = Job {
         directory,
+        device: &device,
         assignment: &assignment,
         stop,
     };
@@ -88,6 +95,8 @@ fn work(directory: &Path, stop: &AtomicBool) -> Result<Message, Halt> {
 /// A job under way.
 struct Job<'a> {
     directory: &'a Path,
+    /// Where models lie and compute; pictures stay with the processor.
+    device: &'a Device,
     assignment: &'a Assignment,
     stop: &'a AtomicBool,
 }
@@ -141,6 +150,10 @@ fn file_failure(path: &Path, error: &std::io::Error) -> Halt {
 }
 
 fn internal(evidence: String) -> Halt {
+    // As the driver names it: cudarc passes its words on.
+    if evidence.contains("CUDA_ERROR_OUT_OF_MEMORY") {
+        return Halt::Failed(failure::out_of_memory(evidence));
+    }
     Halt::Failed(failure::internal(
         "The trainer could not do the job.",
         evidence,

@@ -117,7 +117,7 @@ impl Artist<'_> {
         let mut latents = Vec::new();
         for (prompts, seeds) in prompts.chunks(CHUNK).zip(seeds.chunks(CHUNK)) {
             let pixels = self.draw_chunk(prompts, seeds, reporter)?;
-            latents.push(self.pipeline.autoencoder.encode(&pixels)?.detach());
+            latents.push(self.pipeline.encode_pixels(&pixels)?);
         }
         Ok(Tensor::cat(&latents, 0)?)
     }
@@ -147,11 +147,8 @@ pub(crate) fn through_pixels(
     let mut changed = Vec::new();
     for start in (0..latents.dim(0)?).step_by(CHUNK) {
         let count = CHUNK.min(latents.dim(0)? - start);
-        let pixels = pipeline
-            .autoencoder
-            .decode(&latents.narrow(0, start, count)?)?;
-        let pixels = change(&pixels.clamp(-1.0, 1.0)?)?;
-        changed.push(pipeline.autoencoder.encode(&pixels)?.detach());
+        let pixels = pipeline.decode_latents(&latents.narrow(0, start, count)?)?;
+        changed.push(pipeline.encode_pixels(&change(&pixels)?)?);
     }
     Ok(Tensor::cat(&changed, 0)?)
 }
@@ -161,8 +158,8 @@ pub(crate) fn subject_latents(pipeline: &Pipeline, images: &Tensor) -> Result<Te
     let side = pipeline.image_side();
     match images.dims() {
         [n, 3, height, width] if *n > 0 && (*height, *width) == (side, side) => {
-            let latents = pipeline.autoencoder.encode(images)?;
-            Ok(latents.to_dtype(DType::F32)?.detach())
+            let latents = pipeline.encode_pixels(images)?;
+            Ok(latents.to_dtype(DType::F32)?)
         }
         actual => Err(Error::ImageShape {
             actual: actual.to_vec(),

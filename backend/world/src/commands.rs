@@ -18,7 +18,7 @@ mod rows;
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use candle_core::Device;
+use diffusion::device::DeviceName;
 use diffusion::pipeline::Pipeline;
 use eval::encoder::Encoder;
 use shared::canonical::sha256_hex;
@@ -39,11 +39,11 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    pub(crate) fn load() -> anyhow::Result<Self> {
+    pub(crate) fn load(device: DeviceName) -> anyhow::Result<Self> {
         let files = embedded();
         let unet = &files["unet/diffusion_pytorch_model.safetensors"];
         Ok(Self {
-            pipeline: Pipeline::from_files(&files, &Device::Cpu)?,
+            pipeline: Pipeline::from_files(&files, &device.open()?)?,
             encoder: Encoder::load(demo::encoder())?,
             base_sha256: sha256_hex(unet),
         })

@@ -4,6 +4,7 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
+use diffusion::device::DeviceName;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -11,6 +12,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(about = "The demo world: pictures, captions, and the models trained on them")]
 struct Arguments {
+    /// Where the embedded models compute: `auto`, `cpu`, `cuda` or `cuda:N`. Training and runs that must give the same
+    /// value everywhere use the processor.
+    #[arg(long, global = true, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
     #[command(subcommand)]
     command: Command,
 }
@@ -44,18 +49,19 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+    let Arguments { device, command } = Arguments::parse();
+    match command {
         Command::Look(arguments) => commands::look::run(&arguments),
         Command::Pretrain(arguments) => commands::pretrain::run(&arguments),
         Command::Gate(arguments) => commands::gate::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Competence(arguments) => commands::competence::run(&arguments),
-        Command::Attacks(arguments) => commands::attacks::run(&arguments),
+        Command::Attacks(arguments) => commands::attacks::run(&arguments, device),
         Command::Noise(arguments) => commands::noise::run(&arguments),
-        Command::Bench(arguments) => commands::bench::run(&arguments),
-        Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
-        Command::Method(arguments) => commands::method::run(&arguments),
-        Command::Ablation(arguments) => commands::ablation::run(&arguments),
-        Command::Capacity(arguments) => commands::capacity::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments, device),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments, device),
+        Command::Method(arguments) => commands::method::run(&arguments, device),
+        Command::Ablation(arguments) => commands::ablation::run(&arguments, device),
+        Command::Capacity(arguments) => commands::capacity::run(&arguments, device),
     }
 }

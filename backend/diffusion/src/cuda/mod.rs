@@ -23,7 +23,15 @@
 //!
 //! # What was checked
 //!
-//! No GPU was at hand: **nothing here has run on one**, and no speed was measured. Checked was:
+//! On one NVIDIA H200 (driver 580.159, CUDA 13.0), with kernels compiled for 80:
+//!
+//! - The tests of `tests/it/cuda.rs` passed: every operator and its gradients in both dtypes, training steps,
+//!   the U-Net fixtures against diffusers, whole models with text encoders and autoencoders.
+//! - The demo's injection and attacks gave the same numbers of hits as on the processor (similarities within 7e-5),
+//!   and a walk from sign-in to gallery passed with `persguard-node --device cuda`.
+//! - Speed: see the README. Batches of four are slower than in diffusers; where the time goes was not profiled.
+//!
+//! Without a GPU:
 //!
 //! - Kernels and host code together, by tests that run wherever a C++ compiler is: they compile
 //!   the kernels for the processor and run them, threads and barriers included, from the very
@@ -37,10 +45,8 @@
 //!   plain and checkpointed. Without a GPU the driver and cuBLAS under them are pretended
 //!   (`src/cuda/emulator/driver.cpp`): our kernels run on the processor, candle's by stand-ins.
 //!
-//! Not checked is what a real driver, cuBLAS and the compiled PTX do, streams and events; that text
-//! encoders and autoencoders run there, which use the same operators; and that the packages above
-//! link with the feature, which they only forward. On a machine with a GPU the same command runs
-//! the same tests on it, and `examples/cuda_bench.rs` measures.
+//! Not checked: several devices in one process, devices older than Hopper, `compute-sanitizer`. On a machine with a
+//! GPU the same command runs the same tests on it, and `examples/cuda_bench.rs` measures.
 
 pub(crate) mod attention;
 pub(crate) mod convolution;

@@ -13,7 +13,7 @@ pub(crate) mod single_file;
 
 use std::{collections::BTreeMap, path::Path};
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 
 use self::fit::Fit;
 pub use self::single_file::{Family, SingleFileOptions};
@@ -144,6 +144,28 @@ impl Pipeline {
     /// Height and width of an image.
     pub fn image_side(&self) -> usize {
         self.latent_shape().1 * self.autoencoder.factor()
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> &Device {
+        let first = self.unet_weights.iter().next();
+        first.map_or(&Device::Cpu, |(_, tensor)| tensor.device())
+    }
+
+    /// Latents of images from wherever those are, without gradients.
+    ///
+    /// `pixels: [n, 3, h, w]` in `[-1, 1]`; result as that of [`Autoencoder::encode`], on this pipeline's device.
+    pub fn encode_pixels(&self, pixels: &Tensor) -> Result<Tensor> {
+        let pixels = pixels.to_device(self.device())?;
+        Ok(self.autoencoder.encode(&pixels)?.detach())
+    }
+
+    /// Images of latents on this pipeline's device, brought to the host's memory, without gradients.
+    ///
+    /// Result: `[n, 3, h, w]`, clamped to `[-1, 1]`.
+    pub fn decode_latents(&self, latents: &Tensor) -> Result<Tensor> {
+        let pixels = self.autoencoder.decode(latents)?.detach();
+        Ok(pixels.clamp(-1.0, 1.0)?.to_device(&Device::Cpu)?)
     }
 
     fn check(&self) -> Result<()> {

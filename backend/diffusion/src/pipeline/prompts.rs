@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Pipeline;
 use crate::{
     Error, Result,
-    text::{TextEncoder, Tokenizer},
+    text::Tokenizer,
     unet::{AddedConditions, Conditions},
 };
 
@@ -17,12 +17,12 @@ impl Pipeline {
     /// the states before the last of both, side by side, and the pooled text of the second joins
     /// the sizes of an uncropped image (Podell et al., arXiv 2307.01952, sections 2.1 and 2.2).
     pub fn encode_prompts(&self, prompts: &[String]) -> Result<Conditions> {
-        let ids = token_ids(&self.text, &self.tokenizer, prompts)?;
+        let ids = token_ids(self.device(), &self.tokenizer, prompts)?;
         let Some(second) = &self.second_text else {
             return Ok(self.text.forward(&ids)?.into());
         };
         let first = self.text.states(&ids)?.penultimate;
-        let ids = token_ids(&second.encoder, &second.tokenizer, prompts)?;
+        let ids = token_ids(self.device(), &second.tokenizer, prompts)?;
         let states = second.encoder.states(&ids)?;
         Ok(Conditions {
             context: Tensor::cat(&[&first, &states.penultimate], 2)?,
@@ -57,7 +57,7 @@ impl Pipeline {
     }
 }
 
-fn token_ids(text: &TextEncoder, tokenizer: &Tokenizer, prompts: &[String]) -> Result<Tensor> {
+fn token_ids(device: &Device, tokenizer: &Tokenizer, prompts: &[String]) -> Result<Tensor> {
     if prompts.is_empty() {
         return Err(Error::InvalidArgument("no prompts".to_owned()));
     }
@@ -66,7 +66,5 @@ fn token_ids(text: &TextEncoder, tokenizer: &Tokenizer, prompts: &[String]) -> R
         .flat_map(|prompt| tokenizer.encode(prompt))
         .collect();
     let shape = (prompts.len(), tokenizer.max_length());
-    let first = text.weights().iter().next();
-    let device = first.map_or(&Device::Cpu, |(_, tensor)| tensor.device());
     Ok(Tensor::from_vec(ids, shape, device)?)
 }

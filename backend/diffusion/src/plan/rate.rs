@@ -43,16 +43,16 @@ impl Rate {
     ///
     /// `setup` should have the planned number of rows: work on weights is done once for each of a
     /// few parts of the batch, and threads share those parts, so that time rises with the height in
-    /// a line but with the rows in stairs. Everything is trained, on the CPU.
-    pub fn measure(models: &Models, setup: &Setup, seed: u64) -> Result<Self> {
+    /// a line but with the rows in stairs. Everything is trained.
+    pub fn measure(models: &Models, setup: &Setup, seed: u64, device: &Device) -> Result<Self> {
         let whole = Setup {
             trained: Trained::All,
             ..*setup
         };
         let half = half(&whole);
         let mut trials = [
-            Trial::new(models, &whole, seed)?,
-            Trial::new(models, &half, seed)?,
+            Trial::new(models, &whole, seed, device)?,
+            Trial::new(models, &half, seed, device)?,
         ];
         let mut passes = [Vec::new(), Vec::new()];
         let mut updates = Vec::new();
@@ -112,14 +112,15 @@ pub struct Trial {
 
 impl Trial {
     /// Draws weights and inputs.
-    pub fn new(models: &Models, setup: &Setup, seed: u64) -> Result<Self> {
+    pub fn new(models: &Models, setup: &Setup, seed: u64, device: &Device) -> Result<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let config = &models.unet;
-        let parameters = Parameters::from_weights(&config.initialize(&mut rng)?)?;
+        let fresh = config.initialize(&mut rng)?.to_device(device)?;
+        let parameters = Parameters::from_weights(&fresh)?;
         let unet = UNet::new(config.clone(), &parameters.weights())?;
         let (batch, (height, width)) = (setup.batch, setup.latent);
         let mut normal = |shape: &[usize]| -> Result<Tensor> {
-            let noise = noise::gaussian(&mut rng, shape, &Device::Cpu)?;
+            let noise = noise::gaussian(&mut rng, shape, device)?;
             Ok(noise.to_dtype(setup.compute)?)
         };
         let mut conditions =
@@ -159,9 +160,12 @@ impl Trial {
         };
         let error = (prediction - &self.target)?.to_dtype(DType::F32)?;
         let gradients = checkpoints.backward(&error.sqr()?.mean_all()?)?;
+        // Devices work on after a call returns.
+        self.latents.device().synchronize()?;
         let passes = start.elapsed().as_secs_f64();
         let start = Instant::now();
         self.optimizer.step(&self.parameters, &gradients)?;
+        self.latents.device().synchronize()?;
         Ok((passes, start.elapsed().as_secs_f64()))
     }
 }

@@ -80,6 +80,13 @@ impl Weights {
             .collect()
     }
 
+    /// The same tensors on `device`; those that are there already are shared.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let moved =
+            |(name, tensor): (&str, &Tensor)| Ok((name.to_owned(), tensor.to_device(device)?));
+        self.iter().map(moved).collect()
+    }
+
     /// A copy that shares no storage and tracks no gradients.
     #[must_use]
     pub fn deep_copy(&self) -> Self {

@@ -31,7 +31,7 @@ pub fn class_latents(
     let unet = UNet::new(pipeline.unet_config.clone(), start)?;
     let seeds = seeds(seed, CLASS_STREAM, count);
     let pixels = draw_each(pipeline, &unet, (&prompts, &seeds), sampling, tick)?;
-    Ok(pipeline.autoencoder.encode(&pixels)?.detach())
+    Ok(pipeline.encode_pixels(&pixels)?)
 }
 
 /// Class images of an attack: those given, or those that `start` draws.
@@ -73,7 +73,7 @@ pub(super) fn captioned_of(setup: &Setup<'_>, tick: Tick<'_>) -> Result<(Tensor,
         &setup.sampling,
         &mut tick,
     )?;
-    Ok((pipeline.autoencoder.encode(&pixels)?.detach(), captions))
+    Ok((pipeline.encode_pixels(&pixels)?, captions))
 }
 
 fn seeds(seed: u64, stream: u64, count: usize) -> Vec<u64> {

@@ -100,7 +100,7 @@ impl<'a> Plan<'a> {
             seed: spec.seed,
         };
         Ok(Self {
-            instance: case.pipeline.autoencoder.encode(case.references)?.detach(),
+            instance: case.pipeline.encode_pixels(case.references)?,
             image_seeds: seeds(
                 spec.seed,
                 GALLERY_STREAM,

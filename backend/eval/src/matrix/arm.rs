@@ -229,7 +229,7 @@ impl Stage<'_> {
             others: person.others.as_ref(),
         };
         let images = instance(cell.recipe.images, &person.references, extra)?;
-        Ok(self.pipeline.autoencoder.encode(&images)?.detach())
+        Ok(self.pipeline.encode_pixels(&images)?)
     }
 
     fn words(&self, cell: &Cell, images: usize) -> Result<Words> {

@@ -2,7 +2,7 @@
 
 use std::{fs, ops::ControlFlow, time::Instant};
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use diffusion::weights::Weights;
 use eval::{Bystanders, Case, Encoder, Error, EvaluateOptions, Evaluation};
 use shared::{
@@ -27,7 +27,7 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     let subject = subjects::one(job, position, spec.attacked(), pipeline.image_side())?;
     let encoder = encoder(job)?;
     let path = job.directory.join(PROTECTED_UNET);
-    let protected = Weights::load(&path, DType::F32, &Device::Cpu)
+    let protected = Weights::load(&path, DType::F32, job.device)
         .map_err(|error| bad_input(format!("protected U-Net: {error}")))?;
     let words = model::words(job)?;
     let pools = persguard::Pools::for_job(&words.identifiers, spec);

@@ -1,6 +1,5 @@
 //! The base model as it lies in the job's directory.
 
-use candle_core::Device;
 use diffusion::pipeline::Pipeline;
 use persguard::pools::CAPTIONS;
 use serde::Deserialize;
@@ -24,7 +23,7 @@ struct Card {
 /// Loads the pipeline.
 pub(super) fn load(job: &Job<'_>) -> Result<Pipeline, Halt> {
     let folder = job.directory.join(MODEL);
-    Pipeline::load(&folder, &Device::Cpu).map_err(|error| bad_input(format!("base model: {error}")))
+    Pipeline::load(&folder, job.device).map_err(|error| bad_input(format!("base model: {error}")))
 }
 
 /// What the model's card tells of its words.

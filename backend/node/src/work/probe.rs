@@ -264,7 +264,7 @@ fn cost(job: &Job<'_>, pipeline: &Pipeline) -> Result<(u64, Option<f64>), Halt> 
             latent: (latent.div_ceil(2), latent),
             ..setup
         };
-        let rate = Rate::measure(&models, &small, 1).map_err(failed)?;
+        let rate = Rate::measure(&models, &small, 1, job.device).map_err(failed)?;
         let factor = match injection.mode {
             Mode::Paper => 1.0,
             Mode::Trajectory { budget, .. } => Excursions::of(budget).cost(rows),

@@ -2,7 +2,7 @@
 
 use std::{fs, ops::ControlFlow, path::PathBuf, sync::Arc};
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use diffusion::{pipeline::Pipeline, weights::Weights};
 use eval::gallery::png_files;
 use persguard::{
@@ -104,7 +104,7 @@ fn start(job: &Job<'_>) -> Result<Option<Start>, Halt> {
         }
         return Ok(None);
     };
-    let weights = Weights::load(job.directory.join(START), DType::F32, &Device::Cpu)
+    let weights = Weights::load(job.directory.join(START), DType::F32, job.device)
         .map_err(|error| bad_input(format!("the earlier job's U-Net: {error}")))?;
     Ok(Some(Start { weights, sha256 }))
 }

@@ -89,10 +89,9 @@ impl<'a> Inputs<'a> {
             latents.push(subject_latents(pipeline, &subject.images)?);
         }
         let fingerprint = fingerprint(subjects, &latents, spec, options)?;
-        let device = subjects[0].images.device();
         let resume = options.resume.as_ref();
         let state = resume
-            .map(|checkpoint| State::from_checkpoint(checkpoint, &fingerprint, device))
+            .map(|checkpoint| State::from_checkpoint(checkpoint, &fingerprint, pipeline.device()))
             .transpose()?;
         reporter.done = state.as_ref().map_or(0, |state| state.step);
         let pools = Pools::for_job(&options.identifiers, spec);
@@ -249,7 +248,7 @@ fn draw(
         pipeline,
         teacher,
         config: &options.sampling,
-        device: asked.subjects[0].images.device(),
+        device: pipeline.device(),
         base_sha256: &options.base_sha256,
         cache: options.cache.as_deref(),
         done: 0,

@@ -95,11 +95,16 @@ impl Protected {
             )?;
             file::write(&weights, &outcome.to_file(DType::F32)?)?;
         }
-        Self::load(&weights, &opened, spec)
+        Self::load(&weights, &opened, spec, pipeline.device())
     }
 
-    /// Takes a protected U-Net with what opens its commitment and the job that made it.
-    pub fn load(weights: &Path, opened: &Path, spec: JobSpec) -> anyhow::Result<Self> {
+    /// Takes a protected U-Net to `device`, with what opens its commitment and the job that made it.
+    pub fn load(
+        weights: &Path,
+        opened: &Path,
+        spec: JobSpec,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
         let file = fs::read(weights)?;
         let commitment: Commitment = serde_json::from_slice(&fs::read(opened)?)?;
         anyhow::ensure!(
@@ -108,7 +113,7 @@ impl Protected {
             opened.display()
         );
         Ok(Self {
-            weights: Weights::from_bytes(&file, DType::F32, &Device::Cpu)?,
+            weights: Weights::from_bytes(&file, DType::F32, device)?,
             file,
             spec,
             commitment,

@@ -1,5 +1,6 @@
 //! `world ablation`: what each loss, weight and kind of persistence adds, on the development part.
 
+use diffusion::device::DeviceName;
 use shared::job::Mode;
 use world::bench::matrix::{Part, SUBJECTS, units};
 use world::bench::rows;
@@ -19,7 +20,7 @@ pub(crate) struct Arguments {
     options: Options,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments, device: DeviceName) -> anyhow::Result<()> {
     anyhow::ensure!(
         (1..=SUBJECTS).contains(&arguments.subjects),
         "--subjects takes 1 to {SUBJECTS}"
@@ -41,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         units: rows::by_row(subjects, &ways),
         rows: ways,
     };
-    let found = run_table(&table, &arguments.options)?;
+    let found = run_table(&table, &arguments.options, device)?;
     let best = rows::best(&found.rows);
     Ok(say(format!(
         "rows={} best_s50={} best={}",

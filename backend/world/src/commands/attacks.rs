@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
+use diffusion::device::DeviceName;
 use diffusion::lora::Naming;
 use diffusion::pipeline::Pipeline;
 use eval::attack::images::{Extra, instance};
@@ -67,15 +68,15 @@ pub(crate) struct Arguments {
     threads: usize,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments, device: DeviceName) -> anyhow::Result<()> {
     pool(arguments.threads)?;
-    diffusion::in_pool(|| run_in_pool(arguments))
+    diffusion::in_pool(|| run_in_pool(arguments, device))
 }
 
-fn run_in_pool(arguments: &Arguments) -> anyhow::Result<()> {
+fn run_in_pool(arguments: &Arguments, device: DeviceName) -> anyhow::Result<()> {
     let Embedded {
         pipeline, encoder, ..
-    } = Embedded::load()?;
+    } = Embedded::load(device)?;
     let recipes = recipes(arguments)?;
     for (name, identity, pixels) in victims(arguments.subjects, arguments.count)? {
         let victim = Victim::new(&pipeline, (&name, identity, &pixels), arguments)?;
@@ -146,7 +147,7 @@ impl<'a> Victim<'a> {
             &mut |_, _| Ok(()),
         )?;
         Ok(Self {
-            class_only: pipeline.autoencoder.decode(&class_latents)?,
+            class_only: pipeline.decode_latents(&class_latents)?,
             class_latents,
             pipeline,
             arguments,
@@ -205,7 +206,7 @@ impl<'a> Victim<'a> {
         let setup = Setup {
             pipeline: self.pipeline,
             start: &self.pipeline.unet_weights,
-            instance: &self.pipeline.autoencoder.encode(&pixels)?,
+            instance: &self.pipeline.encode_pixels(&pixels)?,
             words: &words,
             // Another class word asks for other class images.
             class_latents: (!own_class).then_some(&self.class_latents),

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use diffusion::device::DeviceName;
 use shared::canonical::sha256_hex;
 use shared::job::{Attackers, Budget, Injection, Mode};
 use world::attributes::Class;
@@ -47,11 +48,11 @@ pub(crate) struct Arguments {
     only_page: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments, device: DeviceName) -> anyhow::Result<()> {
     let start = Instant::now();
     let budget = minutes(arguments.budget)?;
     fs::create_dir_all(&arguments.out)?;
-    let embedded = Embedded::load()?;
+    let embedded = Embedded::load(device)?;
     let models = embedded.models();
     let base = base(arguments, models, &embedded.base_sha256)?;
     say(format!(

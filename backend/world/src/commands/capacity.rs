@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use diffusion::device::DeviceName;
 use shared::job::{Injection, Mode};
 use world::bench::capacity::{self, ModelResult, Settings};
 use world::bench::capacity_page::{by_step, page};
@@ -37,13 +38,13 @@ pub(crate) struct Arguments {
     out: PathBuf,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments, device: DeviceName) -> anyhow::Result<()> {
     anyhow::ensure!(
         (1..=SUBJECTS).contains(&arguments.subjects),
         "--subjects takes 1 to {SUBJECTS}"
     );
     fs::create_dir_all(&arguments.out)?;
-    let embedded = Embedded::load()?;
+    let embedded = Embedded::load(device)?;
     let models = embedded.models();
     let settings = settings(arguments);
     let results = capacity::run(&settings, models, &program()?, &tell)?;

@@ -157,7 +157,7 @@ fn attack(
     let setup = Setup {
         pipeline,
         start: &pipeline.unet_weights,
-        instance: &pipeline.autoencoder.encode(pixels)?,
+        instance: &pipeline.encode_pixels(pixels)?,
         words: &words,
         class_latents: None,
         class_images: 48,

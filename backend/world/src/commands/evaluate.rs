@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use diffusion::device::DeviceName;
 use diffusion::pipeline::Pipeline;
 use eval::attack::recipe::built_in;
 use eval::matrix::{
@@ -64,11 +65,11 @@ fn tier(name: &str) -> Result<Tier, String> {
     found.ok_or_else(|| "use smoke, standard or full".to_owned())
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments, device: DeviceName) -> anyhow::Result<()> {
     fs::create_dir_all(&arguments.out)?;
     let Embedded {
         pipeline, encoder, ..
-    } = Embedded::load()?;
+    } = Embedded::load(device)?;
     let start = Instant::now();
     let protected = protected(arguments, &pipeline)?;
     say(format!(
@@ -126,7 +127,8 @@ fn protected(arguments: &Arguments, pipeline: &Pipeline) -> anyhow::Result<Prote
     if let (Some(weights), Some(opened), Some(spec)) =
         (&arguments.protected, &arguments.held_out, &arguments.spec)
     {
-        return Protected::load(weights, opened, serde_json::from_slice(&fs::read(spec)?)?);
+        let spec = serde_json::from_slice(&fs::read(spec)?)?;
+        return Protected::load(weights, opened, spec, pipeline.device());
     }
     say("protecting the demo's subject")?;
     let spec = evaluate::spec(injection(arguments.mode), 1);

@@ -1,5 +1,6 @@
 //! `world method`: the paper's method beside ours on the held-out part, in turns.
 
+use diffusion::device::DeviceName;
 use shared::job::Mode;
 use world::bench::matrix::{Part, units};
 use world::bench::rows::{self, PAPER, RowSummary, TRAJECTORY};
@@ -13,7 +14,7 @@ pub(crate) struct Arguments {
     options: Options,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments, device: DeviceName) -> anyhow::Result<()> {
     let methods = rows::method();
     let table = Table {
         name: "method",
@@ -24,7 +25,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         units: rows::by_unit(&units(Part::HeldOut, Mode::Paper), &methods),
         rows: methods,
     };
-    let found = run_table(&table, &arguments.options)?;
+    let found = run_table(&table, &arguments.options, device)?;
     Ok(say(read_out(&found))?)
 }
 

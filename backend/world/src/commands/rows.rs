@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use diffusion::device::DeviceName;
 use world::bench::matrix::Unit;
 use world::bench::rows::{self, Row, RowSummary};
 use world::bench::rows_page::{self, Content};
@@ -55,7 +56,11 @@ pub(super) struct Found {
 }
 
 /// Runs what is missing and writes the files.
-pub(super) fn run(table: &Table<'_>, options: &Options) -> anyhow::Result<Found> {
+pub(super) fn run(
+    table: &Table<'_>,
+    options: &Options,
+    device: DeviceName,
+) -> anyhow::Result<Found> {
     let start = Instant::now();
     let budget = minutes(options.budget)?;
     let out = options
@@ -63,7 +68,7 @@ pub(super) fn run(table: &Table<'_>, options: &Options) -> anyhow::Result<Found>
         .clone()
         .unwrap_or_else(|| Path::new("target/bench").join(table.name));
     fs::create_dir_all(&out)?;
-    let embedded = Embedded::load()?;
+    let embedded = Embedded::load(device)?;
     let models = embedded.models();
     let settings = Settings {
         units: table.units.clone(),

@@ -172,7 +172,7 @@ pub(super) fn search_of(
     let concept = stage.concept(subject);
     let class_only = stage.class_only(cell, subject, drawer.tick)?;
     let pictures = class_only.narrow(0, 0, SEARCHED_PICTURES.min(class_only.dim(0)?))?;
-    let latents = stage.pipeline.autoencoder.encode(&pictures)?.detach();
+    let latents = stage.pipeline.encode_pixels(&pictures)?;
     let words = std::iter::once(cell.word.as_str()).chain(ORDINARY);
     let prompts: Vec<String> = words
         .map(|word| prompt::trigger(prompt::STOCK, word, &concept))

@@ -82,8 +82,7 @@ pub(super) fn bills_of(
 }
 
 fn encoded(drawer: &Drawer<'_, '_>, pixels: &Tensor) -> Result<Tensor> {
-    let encoder = &drawer.stage.pipeline.autoencoder;
-    Ok(encoder.encode(pixels)?.detach())
+    Ok(drawer.stage.pipeline.encode_pixels(pixels)?)
 }
 
 /// What every point of every course is measured on.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use diffusion::{inspect::hash_files, pipeline::Pipeline, weights::Weights};
 use eval::{
     Encoder,
@@ -47,7 +47,7 @@ impl Setup {
         let concept = spec.attacked().clone();
         let subject = subjects::one(job, position, &concept, pipeline.image_side())?;
         let path = job.directory.join(PROTECTED_UNET);
-        let protected = Weights::load(&path, DType::F32, &Device::Cpu)
+        let protected = Weights::load(&path, DType::F32, job.device)
             .map_err(|error| bad_input(format!("protected U-Net: {error}")))?;
         let (words, texts) = words(job, &concept)?;
         let mut setup = Self {
