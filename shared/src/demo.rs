@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Timestamp,
+    evaluation::Grade,
     gallery::Gallery,
     job::{JobMetrics, JobProgress, JobStatus},
+    matrix::{Counts, FamilyResult},
 };
 
 /// A bundled image set that a newcomer may use.
@@ -42,6 +44,31 @@ pub struct DemoJob {
     pub completed_at: Option<Timestamp>,
 }
 
+/// The evaluation that came with this version: the standard tier of attacks on the embedded model, run once before the
+/// release and signed. Nothing of it was measured on this server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DemoEvaluation {
+    /// When it was signed.
+    pub issued_at: Timestamp,
+    /// Attack cells that were run, each on the clean and on the protected model.
+    pub cells: u32,
+    /// The grade of the attack that was fixed to decide.
+    pub grade: Grade,
+    /// What came out, in a sentence.
+    pub verdict: String,
+    /// How the tests ended.
+    pub counts: Counts,
+    /// Every family of attacks by itself.
+    pub families: Vec<FamilyResult>,
+    /// The whole report, one page; public.
+    pub report_url: String,
+    /// The signed certificate; public.
+    pub certificate_url: String,
+    /// The keys that `persguard verify` wants beside it; public.
+    pub keys_url: String,
+}
+
 /// The demo project as anyone may see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -52,6 +79,9 @@ pub struct Demo {
     pub evaluate: Option<DemoJob>,
     /// The public gallery, once there is a verdict.
     pub gallery: Option<Gallery>,
+    /// What came with this version.
+    #[serde(default)]
+    pub evaluation: Option<DemoEvaluation>,
     /// Bundled image sets.
     pub sample_sets: Vec<SampleSet>,
 }

@@ -127,6 +127,7 @@ pub const RULES: &[Rule] = &[
     public("GET", "/.well-known/jwks.json"),
     public("GET", "/v1/signing-keys"),
     public("GET", "/v1/demo"),
+    public("GET", "/demo/evaluation/{file}"),
     public("GET", "/demo/samples/{set}/{file}"),
     public("GET", "/v1/patches/licence-card/content"),
     // The signature of the address is the permission.

@@ -139,6 +139,7 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(revocations::find_signing_keys))
         .routes(routes!(demo::find_demo))
         .routes(routes!(demo::find_sample))
+        .routes(routes!(demo::find_evaluation_file))
         .routes(routes!(server::find_health))
         .routes(routes!(server::find_readiness))
         .routes(routes!(server::find_key_set))

@@ -1,9 +1,11 @@
 //! Package `demo`: the embedded base model, the metric encoder and sample pictures, as bytes. It owns data and
 //! nothing else, and refuses to read, draw or train any of it.
 
+mod evaluation;
 mod model;
 mod samples;
 
+pub use evaluation::{Evaluation, evaluation};
 pub use model::{encoder, model_files};
 pub use samples::{SampleSet, sample_sets};
 

@@ -6,6 +6,7 @@ pub(crate) mod chart;
 pub(crate) mod compare;
 pub(crate) mod confirm;
 pub(crate) mod drop_zone;
+pub(crate) mod families;
 pub(crate) mod field;
 pub(crate) mod gate;
 pub(crate) mod header;

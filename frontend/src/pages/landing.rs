@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use shared::{
-    demo::{Demo, DemoJob},
+    demo::{Demo, DemoEvaluation, DemoJob},
     gallery::{Gallery, GalleryPair},
     job::JobStatus,
 };
@@ -10,8 +10,9 @@ use shared::{
 use crate::{
     api,
     components::{
-        badge::StatusBadge,
+        badge::{GradeBadge, StatusBadge},
         compare::Compare,
+        families::Families,
         heading::PageHeading,
         icon::{Glyph, Icon},
         loaded::{Loaded, Skeleton},
@@ -23,6 +24,7 @@ use crate::{
         fetch::{use_fetch, use_interval},
         session::Session,
     },
+    text::moment,
 };
 
 const POLL_MILLISECONDS: u64 = 2_000;
@@ -39,6 +41,7 @@ pub(crate) fn LandingPage() -> impl IntoView {
         }
     });
     let gallery = Memo::new(move |_| demo.data.with(|data| data.as_ref()?.gallery.clone()));
+    let evaluation = Memo::new(move |_| demo.data.with(|data| data.as_ref()?.evaluation.clone()));
     view! {
         <section class="hero">
             <div class="hero-words">
@@ -54,6 +57,7 @@ pub(crate) fn LandingPage() -> impl IntoView {
         </section>
         <Claims />
         {move || gallery.get().map(|gallery| view! { <DemoVerdict gallery=gallery /> })}
+        {move || evaluation.get().map(|evaluation| view! { <ShippedEvaluation evaluation=evaluation /> })}
     }
 }
 
@@ -249,6 +253,32 @@ fn DemoVerdict(gallery: Gallery) -> impl IntoView {
                 <a href=href>"See every pair and the method"</a>
             </div>
             <Verdict report=gallery.report />
+        </section>
+    }
+}
+
+/// What came with this version. The page that it links to needs no script, and lies outside the dashboard.
+#[component]
+fn ShippedEvaluation(evaluation: DemoEvaluation) -> impl IntoView {
+    let about = format!(
+        "The bundled dog, protected with the demo's own setting, then attacked in {} ways that were planned beforehand, on the clean and on the protected model alike. Run once before this release and signed on {}; nothing in this section was measured on this server.",
+        evaluation.cells,
+        moment(evaluation.issued_at),
+    );
+    view! {
+        <section class="stack" aria-labelledby="shipped" data-test="shipped-evaluation">
+            <div class="row-between">
+                <h2 id="shipped">"What attackers got in the standard evaluation"</h2>
+                <GradeBadge grade=evaluation.grade />
+            </div>
+            <p class="measure">{about}</p>
+            <p class="measure strong" data-test="shipped-verdict">{evaluation.verdict}</p>
+            <Families families=evaluation.families />
+            <div class="row">
+                <a class="button" href=evaluation.report_url rel="external" data-test="open-report">"Read the whole report, with its pictures"</a>
+                <a href=evaluation.certificate_url download="persguard-demo-certificate.json" rel="external">"Signed certificate"</a>
+                <a href=evaluation.keys_url download="persguard-demo-keys.json" rel="external">"Keys to verify it with"</a>
+            </div>
         </section>
     }
 }

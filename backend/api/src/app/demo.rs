@@ -1,16 +1,20 @@
 //! The demo project: one bundled subject, protected and attacked for real, once for each model.
 
+use std::sync::LazyLock;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use shared::{
     ModelId, OrganisationId, UserId,
     auth::CreateUser,
     base_model::BaseModel,
-    demo::{Demo, DemoJob, SampleSet},
+    certificate::{Certificate, KIND},
+    demo::{Demo, DemoEvaluation, DemoJob, SampleSet},
     job::{
         Action, Budget, Concept, Evaluation, Injection, JobKind, JobSpec, JobStatus, SubjectKind,
     },
     objective::Objective,
     protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet, RightsBasis, SetStatus},
+    signed,
 };
 use store::JobRecord;
 
@@ -163,6 +167,7 @@ pub async fn find(app: &App) -> Result<Demo, Error> {
         protect: None,
         evaluate: None,
         gallery: None,
+        evaluation: EVALUATION.clone(),
         sample_sets: demo::sample_sets().iter().map(view).collect(),
     };
     if let Some((owner, model)) = app.demo() {
@@ -201,6 +206,43 @@ fn view(set: &demo::SampleSet) -> SampleSet {
             .iter()
             .map(|(file, _)| format!("/demo/samples/{}/{file}", set.name))
             .collect(),
+    }
+}
+
+/// Files of the evaluation that came with this version, by the names that its page links to.
+const FOLDER: &str = "/demo/evaluation";
+const REPORT: &str = "report.html";
+const CERTIFICATE: &str = "certificate.json";
+const KEYS: &str = "keys.json";
+
+/// Absent where the certificate is not what its signer wrote: then nothing of it is shown.
+static EVALUATION: LazyLock<Option<DemoEvaluation>> = LazyLock::new(|| {
+    let files = demo::evaluation();
+    let verified = signed::verify::<Certificate>(KIND, files.certificate, Some(files.keys));
+    let certificate = verified.ok()?.document;
+    let report = certificate.report;
+    let url = |file: &str| format!("{FOLDER}/{file}");
+    Some(DemoEvaluation {
+        issued_at: certificate.issued_at,
+        cells: u32::try_from(report.cells.len()).unwrap_or(u32::MAX),
+        grade: report.grade,
+        verdict: report.verdict,
+        counts: report.counts,
+        families: report.families,
+        report_url: url(REPORT),
+        certificate_url: url(CERTIFICATE),
+        keys_url: url(KEYS),
+    })
+});
+
+/// Media type and bytes of a file of the evaluation that came with this version.
+pub fn evaluation_file(name: &str) -> Option<(&'static str, &'static [u8])> {
+    let files = demo::evaluation();
+    match name {
+        REPORT => Some(("text/html; charset=utf-8", files.report)),
+        CERTIFICATE => Some(("application/json", files.certificate)),
+        KEYS => Some(("application/json", files.keys)),
+        _ => None,
     }
 }
 

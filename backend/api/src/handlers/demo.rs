@@ -3,7 +3,7 @@
 use axum::{
     Json as Body,
     extract::{Path, State},
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
 use shared::demo::Demo;
@@ -30,4 +30,24 @@ pub(crate) async fn find_sample(
 ) -> Result<Response, Error> {
     let bytes = demo::sample(&set, &file).ok_or(Error::NotFound)?;
     Ok(content::send_static(&headers, "image/png", bytes))
+}
+
+/// What the report may do: nothing but show itself. Styles and pictures lie inside the page.
+const REPORT_POLICY: HeaderValue = HeaderValue::from_static(
+    "sandbox allow-downloads; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'",
+);
+
+/// A file of the evaluation that came with this version: `report.html`, `certificate.json` or `keys.json`.
+#[utoipa::path(get, path = "/demo/evaluation/{file}", tag = "demo",
+    params(("file" = String, Path, example = "certificate.json")),
+    responses((status = 200, content((Vec<u8> = "text/html"), (serde_json::Value = "application/json")))))]
+pub(crate) async fn find_evaluation_file(
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let (media_type, bytes) = demo::evaluation_file(&file).ok_or(Error::NotFound)?;
+    let mut response = content::send_static(&headers, media_type, bytes);
+    let policy = header::CONTENT_SECURITY_POLICY;
+    response.headers_mut().insert(policy, REPORT_POLICY);
+    Ok(response)
 }

@@ -37,8 +37,9 @@ pub(crate) async fn add_headers(State(app): State<App>, request: Request, next: 
     let mut response = next.run(request).await;
     let policy = content_security_policy(app.browser_origin());
     if let Ok(policy) = HeaderValue::from_str(&policy) {
+        // A page that brought its own keeps it.
         let name = header::CONTENT_SECURITY_POLICY;
-        response.headers_mut().insert(name, policy);
+        response.headers_mut().entry(name).or_insert(policy);
     }
     for (name, value) in HEADERS {
         response

@@ -1,8 +1,16 @@
 //! The demo project: public, real, and made once.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
-use shared::{demo::Demo, gallery::Gallery, job::JobStatus};
+use shared::{
+    canonical::sha256_hex,
+    certificate::{Certificate, KIND},
+    demo::Demo,
+    gallery::Gallery,
+    job::JobStatus,
+    matrix::Tier,
+    signed,
+};
 
 use crate::{
     scripted::{evaluation_outputs, protect, report, succeeded},
@@ -52,6 +60,55 @@ async fn demo_runs_once_and_is_public() {
         demo.protect.is_none() && demo.gallery.is_none(),
         "this server runs no demo"
     );
+}
+
+/// What came with this version is shown where it is what its signer wrote, and of the model that is embedded.
+#[tokio::test]
+async fn the_shipped_evaluation_is_public_and_signed() {
+    let server = Server::start().await;
+    let stranger = server.stranger();
+    let demo: Demo = stranger.read("/v1/demo").await;
+    let told = demo.evaluation.expect("one comes with every version");
+    let fetch = async |url: &str| {
+        let answer = stranger.get(url).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{url}");
+        let etag = answer.headers()["etag"].to_str().unwrap().to_owned();
+        let policy = answer.headers()["content-security-policy"].to_str();
+        assert!(policy.unwrap().starts_with("sandbox"), "{url}");
+        (etag, answer.bytes().await.unwrap())
+    };
+    let (_, certificate) = fetch(&told.certificate_url).await;
+    let (_, keys) = fetch(&told.keys_url).await;
+    let verified = signed::verify::<Certificate>(KIND, &certificate, Some(&keys)).unwrap();
+    assert!(verified.is_known_key);
+    let certificate = verified.document;
+    assert_eq!(certificate.contradictions(), Vec::<String>::new());
+    let report = certificate.report;
+    assert_eq!((report.tier, told.cells), (Tier::Standard, 72));
+    assert_eq!(
+        (told.grade, told.counts),
+        (report.grade, report.counts),
+        "what is told is what was signed"
+    );
+    for (name, bytes) in demo::model_files() {
+        if let Some(sha256) = report.inputs.base_files.get(*name) {
+            assert_eq!(&sha256_hex(bytes), sha256, "{name} is another model's");
+        }
+    }
+    assert!(report.inputs.base_files.len() > 5);
+    let (etag, page) = fetch(&told.report_url).await;
+    let page = std::str::from_utf8(&page).unwrap();
+    assert!(page.contains(&told.verdict[..40]) && page.contains("certificate.json"));
+    assert!(!page.contains("<script"), "it needs none");
+    let again = stranger.request(Method::GET, &told.report_url);
+    let again = again.header("if-none-match", &etag).send().await.unwrap();
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    for missing in [
+        "/demo/evaluation/signing-key",
+        "/demo/evaluation/..%2fmodel",
+    ] {
+        refused(stranger.get(missing).await, 404, "not_found").await;
+    }
 }
 
 async fn look(server: &Server, gallery: &Gallery) {

@@ -54,6 +54,9 @@ pub(crate) struct Arguments {
     /// 32 bytes of an Ed25519 private key; made where there is none.
     #[arg(long)]
     key: Option<PathBuf>,
+    /// Puts page, certificate and keys into this folder too: `backend/demo/evaluation`, with which the product ships.
+    #[arg(long)]
+    publish: Option<PathBuf>,
     /// Directory of results, page and certificate.
     #[arg(long, default_value = "target/bench/eval")]
     out: PathBuf,
@@ -296,6 +299,12 @@ fn publish(
         attention,
     });
     file::write(&out.join("report.html"), html.as_bytes())?;
+    if let Some(folder) = &arguments.publish {
+        fs::create_dir_all(folder)?;
+        for name in ["report.html", "certificate.json", "keys.json"] {
+            fs::copy(out.join(name), folder.join(name))?;
+        }
+    }
     Ok(say(format!(
         "{} and {}",
         out.join("report.html").display(),
