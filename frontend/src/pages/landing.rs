@@ -271,8 +271,8 @@ fn ShippedEvaluation(evaluation: DemoEvaluation) -> impl IntoView {
                 <h2 id="shipped">"What attackers got in the standard evaluation"</h2>
                 <GradeBadge grade=evaluation.grade />
             </div>
-            <p class="measure">{about}</p>
-            <p class="measure strong" data-test="shipped-verdict">{evaluation.verdict}</p>
+            <p class="measure soft">{about}</p>
+            <p class="measure" data-test="shipped-verdict">{evaluation.verdict}</p>
             <Families families=evaluation.families />
             <div class="row">
                 <a class="button" href=evaluation.report_url rel="external" data-test="open-report">"Read the whole report, with its pictures"</a>

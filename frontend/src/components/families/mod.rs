@@ -53,7 +53,7 @@ pub(crate) fn Families(families: Vec<FamilyResult>) -> impl IntoView {
                 </table>
             </div>
             <p class="small soft">
-                "The attacker keeps the best checkpoint of each run. Small figures are 95 % intervals over runs (subjects and seeds); n counts runs in which the attack worked on the unprotected model."
+                "The attacker keeps the best checkpoint of each run. Small figures are 95 % intervals over runs (subjects and seeds) in which the attack worked on the unprotected model; n counts their pictures, and for the difference the runs themselves."
             </p>
         </section>
     }
