@@ -158,6 +158,7 @@ impl View<'_> {
 fn summary(job: &Job) -> String {
     let time = job
         .metrics
+        .as_ref()
         .map(|metrics| format!(" after {:.0} s on the device", metrics.seconds));
     let gallery = job
         .gallery_id

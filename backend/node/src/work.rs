@@ -15,7 +15,7 @@ use std::{
 };
 
 use candle_core::Device;
-use diffusion::device::DeviceName;
+use diffusion::device::{DeviceName, describe};
 use shared::{
     artifact::ArtifactKind,
     job::{Failure, JobKind},
@@ -102,6 +102,11 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// What its driver calls the device.
+    fn device_model(&self) -> Option<String> {
+        describe(self.device).ok().map(|info| info.model)
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

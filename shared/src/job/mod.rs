@@ -138,15 +138,34 @@ pub struct SecondsRange {
 }
 
 /// What the device measured of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobMetrics {
     /// Milliseconds of one training step (injection or attack), median.
     pub milliseconds_per_step: f64,
     /// Seconds from start to end on the device.
     pub seconds: f64,
-    /// Peak resident memory of the trainer.
+    /// Peak resident memory of the trainer, without what lies on a device of its own.
     pub peak_memory_bytes: u64,
+    /// What computed, as its driver calls it, or `CPU`; results are the same to the last bit on the same one alone.
+    /// Absent where the node did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+}
+
+impl JobMetrics {
+    /// Most characters of a device's name.
+    const LONGEST_DEVICE: usize = 100;
+
+    /// The same without a device's name that no driver would give.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.device = self.device.filter(|name| {
+            (1..=Self::LONGEST_DEVICE).contains(&name.chars().count())
+                && !name.chars().any(char::is_control)
+        });
+        self
+    }
 }
 
 /// Where to go from a job.

@@ -250,3 +250,22 @@ fn seeds_are_those_that_every_reader_of_json_keeps() {
         assert_eq!(codes(&spec), ["out_of_range"]);
     }
 }
+
+#[test]
+fn a_device_name_that_no_driver_gives_is_dropped() {
+    let named = |device: &str| {
+        let metrics = super::JobMetrics {
+            device: Some(device.to_owned()),
+            ..super::JobMetrics::default()
+        };
+        metrics.bounded().device
+    };
+    assert_eq!(named("NVIDIA H200").as_deref(), Some("NVIDIA H200"));
+    for strange in ["", "a\nb", &"x".repeat(101)] {
+        assert_eq!(named(strange), None);
+    }
+    // Nodes of earlier versions say nothing of it.
+    let old = r#"{"milliseconds_per_step":1.0,"seconds":2.0,"peak_memory_bytes":3}"#;
+    let read: super::JobMetrics = serde_json::from_str(old).unwrap();
+    assert_eq!(read.device, None);
+}

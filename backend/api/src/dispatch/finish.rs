@@ -102,7 +102,7 @@ async fn succeeded(
         size_bytes: output.size_bytes,
     });
     Ok(FinishJob::Succeeded {
-        metrics,
+        metrics: metrics.bounded(),
         artifacts: artifacts.collect(),
         issued,
         follow_ups,

@@ -106,6 +106,7 @@ fn publish(job: &Job<'_>, evaluation: Evaluation, collateral: Collateral) -> Res
             milliseconds_per_step: evaluation.metrics.milliseconds_per_step,
             seconds: evaluation.metrics.seconds,
             peak_memory_bytes: machine::peak_memory_bytes(),
+            device: job.device_model(),
         },
     })
 }

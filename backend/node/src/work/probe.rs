@@ -74,6 +74,7 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
             milliseconds_per_step: 1000.0 * seconds_per_step.unwrap_or_default(),
             seconds: begin.elapsed().as_secs_f64(),
             peak_memory_bytes: machine::peak_memory_bytes(),
+            device: job.device_model(),
         },
     })
 }

@@ -55,6 +55,7 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
             milliseconds_per_step: outcome.metrics.milliseconds_per_step,
             seconds: outcome.metrics.seconds,
             peak_memory_bytes: machine::peak_memory_bytes(),
+            device: job.device_model(),
         },
     })
 }

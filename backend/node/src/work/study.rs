@@ -61,6 +61,7 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
             milliseconds_per_step: 0.0,
             seconds: begin.elapsed().as_secs_f64(),
             peak_memory_bytes: machine::peak_memory_bytes(),
+            device: job.device_model(),
         },
     })
 }

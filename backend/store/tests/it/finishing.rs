@@ -36,6 +36,7 @@ fn protected(new: &NewJob) -> FinishJob {
             milliseconds_per_step: 101.5,
             seconds: 30.0,
             peak_memory_bytes: 7,
+            device: None,
         },
         artifacts: vec![artifact(
             ArtifactKind::ProtectedUnet,

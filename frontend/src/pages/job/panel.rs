@@ -165,7 +165,7 @@ fn Standing(id: JobId, job: Fetch<Job>, feed: Feed) -> impl IntoView {
     });
     let metrics = move || {
         job.data
-            .with(|job| job.as_ref().and_then(|job| job.metrics))
+            .with(|job| job.as_ref().and_then(|job| job.metrics.clone()))
     };
     view! {
         <div class="card">
@@ -266,7 +266,7 @@ fn Metrics(metrics: JobMetrics) -> impl IntoView {
             </div>
             <div>
                 <dt>"On the device"</dt>
-                <dd>{text::duration(metrics.seconds)}</dd>
+                <dd>{text::duration(metrics.seconds)}{metrics.device.map(|device| format!(" ({device})"))}</dd>
             </div>
             <div>
                 <dt>"Peak memory"</dt>
