@@ -72,6 +72,11 @@ async fn sign_up_and_in(page: &Page, server: &Server) -> Result<()> {
     // The report that came with this version is a page of its own, outside the dashboard.
     page.click("open-report").await?;
     page.until_path("/demo/evaluation/report.html").await?;
+    let title = page.script("return document.title").await?;
+    ensure!(
+        title.as_str() == Some("Violet the dog, under attack"),
+        "the report is not shown: {title}"
+    );
     page.picture("01-report").await?;
     page.goto("/").await?;
     page.click("start").await?;

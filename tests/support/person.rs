@@ -61,6 +61,11 @@ impl Person {
         self
     }
 
+    /// What requests carry as their bearer token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// A request with this person's token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with('/') {

@@ -100,6 +100,11 @@ impl Server {
         format!("{}{path}", self.url)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.root().join("data")

@@ -1,10 +1,11 @@
 //! Short commands that hand over to a package's own program.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
 use crate::{
+    apt,
     cache::{cargo, command, folder, output, root, run},
     storage,
 };
@@ -42,10 +43,30 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
         "step" => run(example("persguard", "step_share")?.args(arguments)),
         "plan" => run(&mut example("diffusion", "plan_check")?),
         "storage" => run(storage::bench()?.args(arguments)),
+        "api" => run(api_load()?.args(arguments)),
         _ => bail!(
-            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan, storage"
+            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan, storage, api"
         ),
     }
+}
+
+/// Load on the server as it is released, by a program that wrk does the work for.
+fn api_load() -> Result<Command> {
+    apt::install(&["wrk"])?;
+    run(cargo()?.args(["build", "--release", "-p", "api"]))?;
+    run(cargo()?.args(["build", "--workspace", "--bin", "persguard-node"]))?;
+    let target = folder("target")?;
+    let programs = folder("tools")?.join("load");
+    fs::create_dir_all(&programs)?;
+    for (profile, name) in [("release", "persguard"), ("debug", "persguard-node")] {
+        let link = programs.join(name);
+        let _ = fs::remove_file(&link);
+        symlink(target.join(profile).join(name), link)?;
+    }
+    run(cargo()?.args(["build", "--workspace", "--example", "load"]))?;
+    let mut load = command(target.join("debug/examples/load"));
+    load.env("PERSGUARD_BIN_DIR", programs);
+    Ok(load)
 }
 
 /// Everything that is timed against `PyTorch`, on the same weights and batches, in one table.

@@ -56,8 +56,9 @@ enum Command {
         /// `diffusion` (training, sampling, autoencoder and text against `PyTorch`), `protect` (the demo benchmark),
         /// `eval` (the attack matrix with report and certificate),
         /// `method` (the paper's method beside ours), `ablation` (losses, weights and persistence one at a time), `capacity` (1 to 10 concepts in one model),
-        /// `step` (where an injection step spends its time), `plan` (planned against measured memory and time) or
-        /// `storage` (artifacts against a bare copy on the same disk).
+        /// `step` (where an injection step spends its time), `plan` (planned against measured memory and time),
+        /// `storage` (artifacts against a bare copy on the same disk) or
+        /// `api` (reads and job creation under load, beside a bare server).
         name: String,
         /// Passed on to the benchmark.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 
 use crate::{Error, Result};
 
@@ -73,6 +73,14 @@ impl DeviceName {
     }
 }
 
+/// The name that opens `device` again.
+pub fn name(device: &Device) -> DeviceName {
+    match device.location() {
+        DeviceLocation::Cuda { gpu_id } => DeviceName::Cuda(gpu_id),
+        _ => DeviceName::Cpu,
+    }
+}
+
 /// What `device` says of itself.
 pub fn describe(device: &Device) -> Result<DeviceInfo> {
     match device {
@@ -129,6 +137,7 @@ mod tests {
     fn the_processor_is_always_there() {
         let device = DeviceName::Cpu.open().unwrap();
         assert!(device.is_cpu());
+        assert_eq!(name(&device), DeviceName::Cpu);
         assert_eq!(describe(&device).unwrap().memory_bytes, None);
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Parser;
-use diffusion::device::{DeviceName, describe};
+use diffusion::device::{DeviceName, describe, name};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
@@ -18,6 +18,8 @@ use crate::{Error, Result, config::TOKEN_VARIABLE, machine};
 /// What a device is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
+    /// The name that opens it again: never `auto`.
+    pub name: String,
     /// As its driver calls it, or `CPU`.
     pub model: String,
     /// Memory that a job may use.
@@ -35,8 +37,8 @@ struct Arguments {
 
 /// Runs what follows `device` on the command line: exit code 0 with a line of JSON, or 1 with the reason.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let name = OsString::from("persguard-node device");
-    let device = Arguments::parse_from(std::iter::once(name).chain(arguments)).device;
+    let program = OsString::from("persguard-node device");
+    let device = Arguments::parse_from(std::iter::once(program).chain(arguments)).device;
     let told = tell(device).map(|told| serde_json::to_string(&told).expect("plain data"));
     let (code, written) = match told {
         Ok(line) => (ExitCode::SUCCESS, writeln!(io::stdout(), "{line}")),
@@ -46,8 +48,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn tell(device: DeviceName) -> diffusion::Result<Told> {
-    let info = describe(&device.open()?)?;
+    let opened = device.open()?;
+    let info = describe(&opened)?;
     Ok(Told {
+        name: name(&opened).to_string(),
         model: info.model,
         memory_bytes: info.memory_bytes.unwrap_or_else(machine::memory_bytes),
     })
@@ -76,7 +80,7 @@ mod tests {
     #[test]
     fn the_processor_has_the_machines_memory() {
         let told = tell(DeviceName::Cpu).unwrap();
-        assert_eq!(told.model, "CPU");
+        assert_eq!((told.name.as_str(), told.model.as_str()), ("cpu", "CPU"));
         assert_eq!(told.memory_bytes, machine::memory_bytes());
     }
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitStatus;
 
+use diffusion::device::DeviceName;
 use shared::job::Failure;
 
 use crate::Error;
@@ -74,6 +75,19 @@ pub(crate) fn out_of_memory(evidence: String) -> Failure {
         evidence,
         fix: "Use a smaller batch size or fewer images, or a node with more memory.".to_owned(),
         retryable: false,
+    }
+}
+
+/// The device that was there when the node started is not, or not now.
+pub(crate) fn device(device: DeviceName, evidence: String) -> Failure {
+    Failure {
+        code: "node_lost".to_owned(),
+        cause: format!("The node could not open its device ({device})."),
+        evidence,
+        fix:
+            "Look at the node's device (`persguard-node device`); another attempt may find it free."
+                .to_owned(),
+        retryable: true,
     }
 }
 

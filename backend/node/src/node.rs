@@ -47,7 +47,8 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
         teacher,
         work,
         threads: config.threads(),
-        device: config.device,
+        // What was found once: a trainer must not fall back to another device than the lease promised.
+        device: device.name.parse().unwrap_or(config.device),
         networks: networks.transpose()?,
         program,
     };

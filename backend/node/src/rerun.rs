@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use clap::Parser;
+use diffusion::device::DeviceName;
 use diffusion::{
     inspect::hash_files,
     pipeline::Pipeline,
@@ -79,6 +80,10 @@ struct Arguments {
     /// Threads.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Where it computes: `cpu`, `cuda` or `cuda:N`. Numbers are the same to the last bit on one kind of device alone;
+    /// from another, allow a `--tolerance`.
+    #[arg(long, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
 }
 
 /// Runs what follows `rerun` on the command line.
@@ -182,7 +187,8 @@ fn base(arguments: &Arguments, certificate: &Certificate) -> Result<Pipeline> {
             &found.sha256,
         )?;
     }
-    Pipeline::load(&arguments.base, &Device::Cpu).context("the base model")
+    let device = arguments.device.open()?;
+    Pipeline::load(&arguments.base, &device).context("the base model")
 }
 
 fn protected(arguments: &Arguments, certificate: &Certificate) -> Result<Weights> {
@@ -211,7 +217,7 @@ fn protected(arguments: &Arguments, certificate: &Certificate) -> Result<Weights
             committed,
         )?;
     }
-    file.load(DType::F32, &Device::Cpu)
+    file.load(DType::F32, &arguments.device.open()?)
         .context("the protected U-Net")
 }
 

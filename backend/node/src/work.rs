@@ -74,10 +74,9 @@ fn work(directory: &Path, device: DeviceName, stop: &AtomicBool) -> Result<Messa
     let text = fs::read(&path).map_err(|error| file_failure(&path, &error))?;
     let assignment: Assignment =
         serde_json::from_slice(&text).map_err(|error| internal(error.to_string()))?;
-    let device = device.open().map_err(|error| {
-        let what = format!("The trainer cannot use its device ({device}).");
-        Halt::Failed(failure::internal(&what, error.to_string()))
-    })?;
+    let device = device
+        .open()
+        .map_err(|error| Halt::Failed(failure::device(device, error.to_string())))?;
     let job = Job {
         directory,
         device: &device,
@@ -102,6 +101,15 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Attacks at once: one a core, but one alone on a device that they would share.
+    fn workers(&self) -> usize {
+        if self.device.is_cpu() {
+            diffusion::threads()
+        } else {
+            1
+        }
+    }
+
     /// What its driver calls the device.
     fn device_model(&self) -> Option<String> {
         describe(self.device).ok().map(|info| info.model)
@@ -155,16 +163,22 @@ fn file_failure(path: &Path, error: &std::io::Error) -> Halt {
 }
 
 fn internal(evidence: String) -> Halt {
-    // As the driver names it: cudarc passes its words on.
-    if evidence.contains("CUDA_ERROR_OUT_OF_MEMORY") {
-        return Halt::Failed(failure::out_of_memory(evidence));
-    }
-    Halt::Failed(failure::internal(
-        "The trainer could not do the job.",
-        evidence,
-    ))
+    Halt::Failed(if is_full(&evidence) {
+        failure::out_of_memory(evidence)
+    } else {
+        failure::internal("The trainer could not do the job.", evidence)
+    })
+}
+
+/// Whether a device's memory is full, as its driver and cuBLAS name it: cudarc passes their words on.
+fn is_full(evidence: &str) -> bool {
+    evidence.contains("CUDA_ERROR_OUT_OF_MEMORY") || evidence.contains("CUBLAS_STATUS_ALLOC_FAILED")
 }
 
 fn bad_input(evidence: String) -> Halt {
-    Halt::Failed(failure::bad_input(evidence))
+    Halt::Failed(if is_full(&evidence) {
+        failure::out_of_memory(evidence)
+    } else {
+        failure::bad_input(evidence)
+    })
 }

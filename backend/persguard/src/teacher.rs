@@ -76,6 +76,19 @@ impl Request<'_> {
     }
 }
 
+/// The cache's name for latents: what one kind of device drew is not what another draws, to the last bit.
+fn kept_as(key: [u8; 32], device: &Device) -> String {
+    if device.is_cpu() {
+        return hex::encode(key);
+    }
+    hex::encode(
+        Sha256::new()
+            .chain_update(key)
+            .chain_update("cuda")
+            .finalize(),
+    )
+}
+
 impl Artist<'_> {
     /// Latents `[count, c, h, w]` under the prompts in turn, from the cache where it has them.
     pub(crate) fn draw(
@@ -84,7 +97,7 @@ impl Artist<'_> {
         reporter: &mut Reporter<'_>,
     ) -> Result<Tensor> {
         let key = request.key(self.base_sha256, self.config);
-        let name = hex::encode(key);
+        let name = kept_as(key, self.device);
         let kept = self
             .cache
             .and_then(|cache| cache::read(cache, &name, self.device));

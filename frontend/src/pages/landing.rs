@@ -261,8 +261,9 @@ fn DemoVerdict(gallery: Gallery) -> impl IntoView {
 #[component]
 fn ShippedEvaluation(evaluation: DemoEvaluation) -> impl IntoView {
     let about = format!(
-        "The bundled dog, protected with the demo's own setting, then attacked in {} ways that were planned beforehand, on the clean and on the protected model alike. Run once before this release and signed on {}; nothing in this section was measured on this server.",
-        evaluation.cells,
+        "The bundled dog, protected with the demo's own setting, then attacked {} times by a plan that was fixed beforehand, on the clean and on the protected model alike; {} more attacks personalized strangers. Run once before this release and signed on {}; nothing in this section was measured on this server.",
+        evaluation.counts.tested,
+        evaluation.cells.saturating_sub(evaluation.counts.tested),
         moment(evaluation.issued_at),
     );
     view! {

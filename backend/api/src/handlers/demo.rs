@@ -3,7 +3,7 @@
 use axum::{
     Json as Body,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::Response,
 };
 use shared::demo::Demo;
@@ -49,5 +49,9 @@ pub(crate) async fn find_evaluation_file(
     let mut response = content::send_static(&headers, media_type, bytes);
     let policy = header::CONTENT_SECURITY_POLICY;
     response.headers_mut().insert(policy, REPORT_POLICY);
+    // Browsers may refuse a sandboxed page that also asks for an opener policy.
+    let opener = HeaderName::from_static("cross-origin-opener-policy");
+    let none = HeaderValue::from_static("unsafe-none");
+    response.headers_mut().insert(opener, none);
     Ok(response)
 }

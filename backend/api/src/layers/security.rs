@@ -44,7 +44,8 @@ pub(crate) async fn add_headers(State(app): State<App>, request: Request, next: 
     for (name, value) in HEADERS {
         response
             .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -1,3 +1,4 @@
+use diffusion::device::DeviceName;
 use eval::{attack::recipe::dreambooth_stock, matrix::merge};
 use shared::{
     Timestamp, canonical,
@@ -114,6 +115,7 @@ fn refusal(file: &Path, cell: u32) -> String {
         tolerance: 0.0,
         networks: None,
         threads: 1,
+        device: DeviceName::Cpu,
     };
     format!("{:#}", again(&arguments).unwrap_err())
 }

@@ -71,7 +71,7 @@ fn plan(job: &Job<'_>, order: &StudyOrder, setup: &Setup) -> Result<Vec<Output>,
     let sets = Sets::default();
     let stage = setup.stage(&plan, &sets);
     let mut tick = |phase: &str, done: usize, total: usize| tell(job, phase, done, total);
-    let pace = measure_pace(&stage, count(diffusion::threads()), &mut tick);
+    let pace = measure_pace(&stage, count(job.workers()), &mut tick);
     let pace = pace.map_err(|error| halt(&error))?;
     if let Some(minutes) = order.request.budget_minutes {
         plan.cut_to(minutes, &pace, &BTreeSet::new());
@@ -109,7 +109,7 @@ fn run_cells(job: &Job<'_>, numbers: &[u32], setup: &Setup) -> Result<Vec<Output
     let sets = Sets::default();
     let stage = setup.stage(&own, &sets);
     let settings = Settings {
-        workers: diffusion::threads(),
+        workers: job.workers(),
         budget: Duration::MAX,
     };
     let done = AtomicUsize::new(0);

@@ -88,7 +88,7 @@ impl<'a> Inputs<'a> {
         for subject in subjects {
             latents.push(subject_latents(pipeline, &subject.images)?);
         }
-        let fingerprint = fingerprint(subjects, &latents, spec, options)?;
+        let fingerprint = fingerprint(subjects, spec, options)?;
         let resume = options.resume.as_ref();
         let state = resume
             .map(|checkpoint| State::from_checkpoint(checkpoint, &fingerprint, pipeline.device()))
@@ -298,12 +298,7 @@ pub(super) mod streams {
 }
 
 /// Names a job and its inputs.
-fn fingerprint(
-    subjects: &[Subject],
-    latents: &[Tensor],
-    spec: &JobSpec,
-    options: &ProtectOptions,
-) -> Result<String> {
+fn fingerprint(subjects: &[Subject], spec: &JobSpec, options: &ProtectOptions) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(METHOD_VERSION);
     hash.update(serde_json::to_string(spec).expect("a specification is plain data"));
@@ -313,10 +308,12 @@ fn fingerprint(
     hash.update(options.teacher_questions.to_le_bytes());
     let start = options.start.as_ref();
     hash.update(start.map_or("", |start| start.sha256.as_str()));
+    // Pixels, not latents: those are a little other on another device, where a job may go on.
+    let images = subjects.iter().map(|subject| &subject.images);
     let overlays = subjects
         .iter()
         .filter_map(|subject| subject.overlay.as_ref());
-    for tensor in latents.iter().chain(overlays) {
+    for tensor in images.chain(overlays) {
         for value in tensor.flatten_all()?.to_vec1::<f32>()? {
             hash.update(value.to_le_bytes());
         }

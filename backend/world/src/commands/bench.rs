@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use diffusion::device::DeviceName;
+use candle_core::Device;
+use diffusion::device::{DeviceName, describe};
 use shared::canonical::sha256_hex;
 use shared::job::{Attackers, Budget, Injection, Mode};
 use world::attributes::Class;
@@ -81,7 +82,12 @@ pub(super) fn results(
     let results = if only_page {
         run::finished(settings)
     } else {
-        run::run(settings, models, &program()?, &tell)?
+        run::run(
+            settings,
+            models,
+            &program_on(models.pipeline.device())?,
+            &tell,
+        )?
     };
     anyhow::ensure!(
         !results.is_empty(),
@@ -122,6 +128,16 @@ pub(super) fn injection(mode: Mode) -> Injection {
 pub(super) fn program() -> anyhow::Result<String> {
     let bytes = fs::read(std::env::current_exe()?)?;
     Ok(sha256_hex(&bytes))
+}
+
+/// [`program`] with the device where that is not the processor: another device, other last bits.
+pub(super) fn program_on(device: &Device) -> anyhow::Result<String> {
+    let program = program()?;
+    if device.is_cpu() {
+        return Ok(program);
+    }
+    let model = describe(device)?.model;
+    Ok(sha256_hex(format!("{program} {model}").as_bytes()))
 }
 
 fn tell(result: &UnitResult) -> anyhow::Result<()> {

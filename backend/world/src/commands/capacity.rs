@@ -10,7 +10,7 @@ use world::bench::capacity_page::{by_step, page};
 use world::bench::matrix::{Part, SUBJECTS, Unit, units};
 use world::file;
 
-use super::bench::{injection, mode, program};
+use super::bench::{injection, mode, program_on};
 use super::{Embedded, say};
 
 #[derive(clap::Args)]
@@ -47,7 +47,12 @@ pub(crate) fn run(arguments: &Arguments, device: DeviceName) -> anyhow::Result<(
     let embedded = Embedded::load(device)?;
     let models = embedded.models();
     let settings = settings(arguments);
-    let results = capacity::run(&settings, models, &program()?, &tell)?;
+    let results = capacity::run(
+        &settings,
+        models,
+        &program_on(models.pipeline.device())?,
+        &tell,
+    )?;
     write(&settings, &results, &embedded.base_sha256)?;
     Ok(say(read_out(&results))?)
 }

@@ -25,6 +25,9 @@ use world::file;
 use super::bench::{injection, minutes, mode, program};
 use super::{Embedded, say};
 
+/// Where results go unless told otherwise.
+const OUT: &str = "target/bench/eval";
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// How much is planned: `smoke`, `standard` or `full`.
@@ -58,7 +61,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     publish: Option<PathBuf>,
     /// Directory of results, page and certificate.
-    #[arg(long, default_value = "target/bench/eval")]
+    #[arg(long, default_value = OUT)]
     out: PathBuf,
 }
 
@@ -69,6 +72,11 @@ fn tier(name: &str) -> Result<Tier, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments, device: DeviceName) -> anyhow::Result<()> {
+    // Kept cells do not say which device computed them.
+    anyhow::ensure!(
+        device == DeviceName::Cpu || arguments.out != Path::new(OUT),
+        "give --device {device} an --out of its own: {OUT} is the processor's"
+    );
     fs::create_dir_all(&arguments.out)?;
     let Embedded {
         pipeline, encoder, ..

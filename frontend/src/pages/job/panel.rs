@@ -269,7 +269,7 @@ fn Metrics(metrics: JobMetrics) -> impl IntoView {
                 <dd>{text::duration(metrics.seconds)}{metrics.device.map(|device| format!(" ({device})"))}</dd>
             </div>
             <div>
-                <dt>"Peak memory"</dt>
+                <dt>"Peak memory of the process"</dt>
                 <dd>{text::bytes(metrics.peak_memory_bytes as f64)}</dd>
             </div>
         </dl>

@@ -1,0 +1,201 @@
+//! Load on the REST API with wrk, beside a bare axum server in the same run. `cargo xtask bench api` builds the server
+//! as it is released, installs wrk and starts this.
+//!
+//! The last line is measured: `read_rps` and `p99_ms` of reads by 32 connections, `read_ratio` to the bare server,
+//! `job_creates_per_s` of durable job creations by 8, each canceled again, `rss_mb` of the server at the end.
+
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+use std::{fs, io::Write, net::SocketAddr, path::Path, process::Command};
+
+use anyhow::{Context, Result, ensure};
+use axum::{Router, routing::get};
+use e2e::{Person, Server};
+use tempfile::TempDir;
+use tokio::runtime::Builder;
+
+/// Rotates over the given paths.
+const READS: &str = r#"
+local at = 0
+request = function()
+    at = at % #paths + 1
+    return wrk.format("GET", paths[at])
+end
+"#;
+
+/// Creates jobs with a key of their own each time, and cancels them: an account may have twenty that wait.
+const CREATES: &str = r#"
+local at = 0
+local waiting = {}
+request = function()
+    at = at + 1
+    local headers = {}
+    for name, value in pairs(wrk.headers) do headers[name] = value end
+    headers["Idempotency-Key"] = "load-" .. at
+    local job = table.remove(waiting)
+    if job then return wrk.format("POST", "/v1/jobs/" .. job .. "/cancel", headers) end
+    headers["Content-Type"] = "application/json"
+    return wrk.format("POST", "/v1/jobs", headers, spec)
+end
+response = function(status, headers, body)
+    local job = body:match('"id":"(job_[^"]+)"')
+    if job and body:find('"status":"queued"', 1, true) then table.insert(waiting, job) end
+end
+"#;
+
+/// What wrk found.
+struct Found {
+    requests_per_second: f64,
+    p99_milliseconds: f64,
+}
+
+/// One run of wrk.
+struct Load<'a> {
+    seconds: u32,
+    connections: u32,
+    /// Lua; nothing for plain requests.
+    script: &'a str,
+    token: &'a str,
+}
+
+impl Load<'_> {
+    fn run(&self, folder: &Path, url: &str) -> Result<Found> {
+        let script = folder.join("load.lua");
+        fs::File::create(&script)?.write_all(self.script.as_bytes())?;
+        let output = Command::new("wrk")
+            .args(["-t1", "--latency", &format!("-c{}", self.connections)])
+            .arg(format!("-d{}s", self.seconds))
+            .arg("-s")
+            .arg(&script)
+            .args(["-H", &format!("Authorization: Bearer {}", self.token)])
+            .arg(url)
+            .output()
+            .context("wrk")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "wrk: {text}");
+        ensure!(
+            !text.contains("Non-2xx") && !text.contains("Socket errors"),
+            "requests failed:\n{text}"
+        );
+        let after = |mark: &str| {
+            let line = text.lines().find_map(|line| line.trim().strip_prefix(mark));
+            line.map(|rest| rest.trim().to_owned())
+                .with_context(|| format!("wrk says no {mark}\n{text}"))
+        };
+        Ok(Found {
+            requests_per_second: after("Requests/sec:")?.parse()?,
+            p99_milliseconds: milliseconds(&after("99%")?)?,
+        })
+    }
+}
+
+/// `412.00us`, `3.05ms` or `1.20s`.
+fn milliseconds(text: &str) -> Result<f64> {
+    let units = [("us", 1e-3), ("ms", 1.0), ("s", 1e3)];
+    let read = |(unit, factor): &(&str, f64)| {
+        let value: f64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(value * factor)
+    };
+    units
+        .iter()
+        .find_map(read)
+        .with_context(|| format!("{text:?} is no time"))
+}
+
+/// A server that does nothing, on a thread of its own.
+fn bare() -> Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || -> Result<()> {
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?
+            .block_on(async {
+                let hello = Router::new().route("/", get(|| async { "hello" }));
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                Ok(axum::serve(listener, hello).await?)
+            })
+    });
+    Ok(address)
+}
+
+fn resident_megabytes(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    let kilobytes: f64 = kilobytes.context("no VmRSS")?.parse()?;
+    Ok(kilobytes / 1024.0)
+}
+
+fn lua_table(paths: &[String]) -> String {
+    let quoted: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();
+    format!("paths = {{{}}}\n", quoted.join(", "))
+}
+
+fn main() -> Result<()> {
+    let seconds: u32 = match std::env::args().nth(1) {
+        Some(seconds) => seconds.parse().context("seconds of each load")?,
+        None => 10,
+    };
+    let server = Server::start(&[
+        ("PERSGUARD_LOCAL_NODE", "false"),
+        ("PERSGUARD_REQUESTS_PER_MINUTE", "100000000"),
+        ("PERSGUARD_LOG", "warn"),
+    ])?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (person, spec, paths) = runtime.block_on(async {
+        let person = Person::sign_up(&server, "load@example.org").await?;
+        let set = person.sealed_set(demo::SUBJECT).await?;
+        let spec = person.short_spec(&set).await?;
+        let job = person.launch(&spec, "first").await?;
+        let paths = [
+            format!("/v1/jobs/{}", job.id),
+            "/v1/jobs".to_owned(),
+            format!("/v1/protected-sets/{}", set.id),
+            "/v1/me".to_owned(),
+        ];
+        anyhow::Ok((person, spec, paths))
+    })?;
+    let folder = TempDir::new()?;
+    let bare = format!("http://{}/", bare()?);
+    let load = |connections, script: &str, url: &str| {
+        let load = Load {
+            seconds,
+            connections,
+            script,
+            token: person.token(),
+        };
+        load.run(folder.path(), url)
+    };
+    let reads = format!("{}{READS}", lua_table(&paths));
+    let url = server.url("");
+    // Once to warm up, then in turns with the bare server: the machine is shared.
+    load(32, &reads, &url)?;
+    let hello = load(32, "", &bare)?;
+    let read = load(32, &reads, &url)?;
+    let hello_again = load(32, "", &bare)?;
+    let hello = hello
+        .requests_per_second
+        .midpoint(hello_again.requests_per_second);
+    println!("bare axum: {hello:.0} requests/s");
+    let before = resident_megabytes(server.pid())?;
+    let body = serde_json::to_string(&spec)?;
+    let creates = format!("spec = {body:?}\n{CREATES}");
+    let created = load(8, &creates, &url)?;
+    println!(
+        "job creation and cancellation: p99 {:.1} ms; memory before it {before:.0} MB",
+        created.p99_milliseconds
+    );
+    println!(
+        "read_rps={:.0} read_ratio={:.2} p99_ms={:.1} job_creates_per_s={:.0} rss_mb={:.0}",
+        read.requests_per_second,
+        read.requests_per_second / hello,
+        read.p99_milliseconds,
+        // Every second request cancels.
+        created.requests_per_second / 2.0,
+        resident_megabytes(server.pid())?,
+    );
+    Ok(())
+}
