@@ -21,7 +21,7 @@ use diffusion::{
     cuda, noise,
     optimizer::{AdamW, AdamWConfig},
     unet::{UNet, UNetConfig},
-    weights::{Parameters, Weights},
+    weights::Parameters,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -80,11 +80,7 @@ fn main() -> Result<()> {
         cross_attention_dim: 768,
         ..UNetConfig::default()
     };
-    let weights: Weights = config
-        .initialize(&mut rng)?
-        .iter()
-        .map(|(name, tensor)| Ok((name.to_owned(), tensor.to_device(&device)?)))
-        .collect::<Result<_>>()?;
+    let weights = config.initialize(&mut rng)?.to_device(&device)?;
     let count = weights.value_count();
     let parameters = Parameters::from_weights(&weights)?;
     drop(weights);

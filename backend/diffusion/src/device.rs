@@ -6,11 +6,13 @@
 use std::{fmt, str::FromStr};
 
 use candle_core::{Device, DeviceLocation};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
 /// A device by name: `auto`, `cpu`, `cuda` or `cuda:N`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum DeviceName {
     /// The first NVIDIA device if this build can use one and there is one, else the processor.
     #[default]
@@ -56,6 +58,20 @@ impl fmt::Display for DeviceName {
             Self::Cpu => formatter.write_str("cpu"),
             Self::Cuda(number) => write!(formatter, "cuda:{number}"),
         }
+    }
+}
+
+impl TryFrom<String> for DeviceName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<DeviceName> for String {
+    fn from(name: DeviceName) -> Self {
+        name.to_string()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{Error, Result, config::TOKEN_VARIABLE, machine};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// The name that opens it again: never `auto`.
-    pub name: String,
+    pub name: DeviceName,
     /// As its driver calls it, or `CPU`.
     pub model: String,
     /// Memory that a job may use.
@@ -51,7 +51,7 @@ fn tell(device: DeviceName) -> diffusion::Result<Told> {
     let opened = device.open()?;
     let info = describe(&opened)?;
     Ok(Told {
-        name: name(&opened).to_string(),
+        name: name(&opened),
         model: info.model,
         memory_bytes: info.memory_bytes.unwrap_or_else(machine::memory_bytes),
     })
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn the_processor_has_the_machines_memory() {
         let told = tell(DeviceName::Cpu).unwrap();
-        assert_eq!((told.name.as_str(), told.model.as_str()), ("cpu", "CPU"));
+        assert_eq!((told.name, told.model.as_str()), (DeviceName::Cpu, "CPU"));
         assert_eq!(told.memory_bytes, machine::memory_bytes());
     }
 

@@ -48,7 +48,7 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
         work,
         threads: config.threads(),
         // What was found once: a trainer must not fall back to another device than the lease promised.
-        device: device.name.parse().unwrap_or(config.device),
+        device: device.name,
         networks: networks.transpose()?,
         program,
     };

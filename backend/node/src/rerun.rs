@@ -111,7 +111,7 @@ fn again(arguments: &Arguments) -> Result<(CellResult, CellResult)> {
         .subject(&recorded.cell)
         .context("the cell's subject is not listed")?;
     let pipeline = base(arguments, &certificate)?;
-    let protected = protected(arguments, &certificate)?;
+    let protected = protected(arguments, &certificate, pipeline.device())?;
     let bytes = fs::read(&arguments.encoder).with_context(|| cannot_read(&arguments.encoder))?;
     same(
         "the encoder",
@@ -191,7 +191,8 @@ fn base(arguments: &Arguments, certificate: &Certificate) -> Result<Pipeline> {
     Pipeline::load(&arguments.base, &device).context("the base model")
 }
 
-fn protected(arguments: &Arguments, certificate: &Certificate) -> Result<Weights> {
+/// The protected U-Net, on the pipeline's own `device`: opening one again gives another.
+fn protected(arguments: &Arguments, certificate: &Certificate, device: &Device) -> Result<Weights> {
     let path = &arguments.protected;
     let folder = path.parent().unwrap_or(Path::new(""));
     let name = path
@@ -217,8 +218,7 @@ fn protected(arguments: &Arguments, certificate: &Certificate) -> Result<Weights
             committed,
         )?;
     }
-    file.load(DType::F32, &arguments.device.open()?)
-        .context("the protected U-Net")
+    file.load(DType::F32, device).context("the protected U-Net")
 }
 
 fn person(arguments: &Arguments, subject: &MatrixSubject, side: usize) -> Result<Person> {

@@ -18,11 +18,11 @@ use candle_core::Device;
 use diffusion::device::{DeviceName, describe};
 use shared::{
     artifact::ArtifactKind,
-    job::{Failure, JobKind},
+    job::{Failure, JobKind, JobMetrics},
 };
 
 use crate::{
-    failure,
+    failure, machine,
     message::{ASSIGNMENT, Assignment, Message, Output},
 };
 
@@ -110,9 +110,14 @@ impl Job<'_> {
         }
     }
 
-    /// What its driver calls the device.
-    fn device_model(&self) -> Option<String> {
-        describe(self.device).ok().map(|info| info.model)
+    /// What the device measured of itself: the median step, and seconds from start to end.
+    fn metrics(&self, milliseconds_per_step: f64, seconds: f64) -> JobMetrics {
+        JobMetrics {
+            milliseconds_per_step,
+            seconds,
+            peak_memory_bytes: machine::peak_memory_bytes(),
+            device: describe(self.device).ok().map(|info| info.model),
+        }
     }
 
     fn is_stopped(&self) -> bool {
@@ -163,22 +168,22 @@ fn file_failure(path: &Path, error: &std::io::Error) -> Halt {
 }
 
 fn internal(evidence: String) -> Halt {
-    Halt::Failed(if is_full(&evidence) {
-        failure::out_of_memory(evidence)
-    } else {
+    unless_full(evidence, |evidence| {
         failure::internal("The trainer could not do the job.", evidence)
     })
 }
 
-/// Whether a device's memory is full, as its driver and cuBLAS name it: cudarc passes their words on.
-fn is_full(evidence: &str) -> bool {
-    evidence.contains("CUDA_ERROR_OUT_OF_MEMORY") || evidence.contains("CUBLAS_STATUS_ALLOC_FAILED")
+fn bad_input(evidence: String) -> Halt {
+    unless_full(evidence, failure::bad_input)
 }
 
-fn bad_input(evidence: String) -> Halt {
-    Halt::Failed(if is_full(&evidence) {
+/// What `explain` makes of the evidence, unless that says that a device's memory is full, as its driver and cuBLAS name
+/// it: cudarc passes their words on.
+fn unless_full(evidence: String, explain: impl FnOnce(String) -> Failure) -> Halt {
+    let full = ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"];
+    Halt::Failed(if full.iter().any(|words| evidence.contains(words)) {
         failure::out_of_memory(evidence)
     } else {
-        failure::bad_input(evidence)
+        explain(evidence)
     })
 }

@@ -1,5 +1,10 @@
 //! Bytes on their way out: whole or a range, cacheable by hash, streamed.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -64,7 +69,7 @@ pub(crate) fn send_static(
     media_type: &'static str,
     bytes: &'static [u8],
 ) -> Response {
-    let etag = format!("\"{}\"", secret::sha256_hex(bytes));
+    let etag = static_etag(bytes);
     let fresh = [
         (header::ETAG, etag.clone()),
         (header::CACHE_CONTROL, "public, max-age=3600".into()),
@@ -73,6 +78,15 @@ pub(crate) fn send_static(
         return (StatusCode::NOT_MODIFIED, fresh).into_response();
     }
     (fresh, [(header::CONTENT_TYPE, media_type)], bytes).into_response()
+}
+
+/// The strong `ETag` of bytes of the program itself, hashed once: the largest are megabytes.
+fn static_etag(bytes: &'static [u8]) -> String {
+    static KNOWN: Mutex<BTreeMap<(usize, usize), String>> = Mutex::new(BTreeMap::new());
+    let place = (bytes.as_ptr().addr(), bytes.len());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let etag = || format!("\"{}\"", secret::sha256_hex(bytes));
+    known.entry(place).or_insert_with(etag).clone()
 }
 
 fn is_fresh(headers: &HeaderMap, etag: &str) -> bool {

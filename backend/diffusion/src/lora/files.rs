@@ -144,12 +144,8 @@ pub fn load(
         return Ok(None);
     }
     let alphas = checked_alphas(&read, weights, &settings, &alphas)?;
-    let device = weights.iter().next().map(|(_, tensor)| tensor.device());
-    let moved = |(name, tensor): (&str, &Tensor)| -> Result<_> {
-        let device = device.unwrap_or(&Device::Cpu);
-        Ok((name.to_owned(), tensor.to_device(device)?))
-    };
-    let read = read.iter().map(moved).collect::<Result<Weights>>()?;
+    let first = weights.iter().next();
+    let read = read.to_device(first.map_or(&Device::Cpu, |(_, tensor)| tensor.device()))?;
     let parameters = Parameters::from_weights(&read)?;
     Ok(Some(Lora { parameters, alphas }))
 }

@@ -9,12 +9,12 @@ use shared::{
     artifact::ArtifactKind,
     collateral::{Collateral, CollateralPart},
     evaluation::EvaluationOutput,
-    job::{JobMetrics, JobSpec},
+    job::JobSpec,
 };
 
 use super::{Halt, Job, bad_input, file_failure, internal, model, subjects, voice};
 use crate::{
-    failure, machine,
+    failure,
     message::{ENCODER, Message, PROTECTED_UNET},
 };
 
@@ -102,12 +102,10 @@ fn publish(job: &Job<'_>, evaluation: Evaluation, collateral: Collateral) -> Res
     let outputs = job.write_outputs(std::iter::once(report).chain(images))?;
     Ok(Message::Succeeded {
         outputs,
-        metrics: JobMetrics {
-            milliseconds_per_step: evaluation.metrics.milliseconds_per_step,
-            seconds: evaluation.metrics.seconds,
-            peak_memory_bytes: machine::peak_memory_bytes(),
-            device: job.device_model(),
-        },
+        metrics: job.metrics(
+            evaluation.metrics.milliseconds_per_step,
+            evaluation.metrics.seconds,
+        ),
     })
 }
 

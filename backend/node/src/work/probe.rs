@@ -16,16 +16,13 @@ use eval::{Encoder, metric::similarities};
 use persguard::{Subject, pools::TEMPLATES, train::demo_sampling, trajectory::Excursions};
 use shared::{
     artifact::ArtifactKind,
-    job::{Concept, JobMetrics, JobProgress, Mode, Retention},
+    job::{Concept, JobProgress, Mode, Retention},
     probe::{ConceptProbe, Familiarity, Nearby, ProbeReport},
     progress::Progress,
 };
 
 use super::{Halt, Job, bad_input, evaluate, internal, model, subjects, voice};
-use crate::{
-    machine,
-    message::{ENCODER, MODEL, Message},
-};
+use crate::message::{ENCODER, MODEL, Message};
 
 /// File name of the report.
 const NAME: &str = "probe.json";
@@ -70,12 +67,10 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     let json = serde_json::to_vec_pretty(&report).map_err(failed)?;
     Ok(Message::Succeeded {
         outputs: job.write_outputs([(ArtifactKind::Probe, NAME.to_owned(), json)])?,
-        metrics: JobMetrics {
-            milliseconds_per_step: 1000.0 * seconds_per_step.unwrap_or_default(),
-            seconds: begin.elapsed().as_secs_f64(),
-            peak_memory_bytes: machine::peak_memory_bytes(),
-            device: job.device_model(),
-        },
+        metrics: job.metrics(
+            1000.0 * seconds_per_step.unwrap_or_default(),
+            begin.elapsed().as_secs_f64(),
+        ),
     })
 }
 

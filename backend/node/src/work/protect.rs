@@ -8,11 +8,11 @@ use eval::gallery::png_files;
 use persguard::{
     Cache, Checkpoint, Error, Event, Outcome, ProtectOptions, Start, Subject, preview, protect,
 };
-use shared::{artifact::ArtifactKind, job::JobMetrics, progress::Progress};
+use shared::{artifact::ArtifactKind, progress::Progress};
 
 use super::{Halt, Job, bad_input, cache::Folder, file_failure, internal, model, subjects, voice};
 use crate::{
-    failure, machine,
+    failure,
     message::{Message, RESUME, START},
 };
 
@@ -51,12 +51,10 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     let outputs = job.write_outputs(files(job, &pipeline, &outcome, &options)?)?;
     Ok(Message::Succeeded {
         outputs,
-        metrics: JobMetrics {
-            milliseconds_per_step: outcome.metrics.milliseconds_per_step,
-            seconds: outcome.metrics.seconds,
-            peak_memory_bytes: machine::peak_memory_bytes(),
-            device: job.device_model(),
-        },
+        metrics: job.metrics(
+            outcome.metrics.milliseconds_per_step,
+            outcome.metrics.seconds,
+        ),
     })
 }
 

@@ -18,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     artifact::ArtifactKind,
     certificate::{HeldOut, KNOWN_BYPASSES, Software},
-    job::{JobMetrics, JobProgress, Mode},
+    job::{JobProgress, Mode},
     matrix::{CellResult, Cost, Plan},
     progress::Progress,
     study::{StudyOrder, StudyOutput, StudyTask},
@@ -26,10 +26,7 @@ use shared::{
 
 use self::setup::Setup;
 use super::{Halt, Job, bad_input, evaluate::halt, file_failure, internal, voice};
-use crate::{
-    machine,
-    message::{MATRIX, Message, Output},
-};
+use crate::message::{MATRIX, Message, Output};
 
 mod request;
 mod setup;
@@ -57,12 +54,7 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     };
     Ok(Message::Succeeded {
         outputs,
-        metrics: JobMetrics {
-            milliseconds_per_step: 0.0,
-            seconds: begin.elapsed().as_secs_f64(),
-            peak_memory_bytes: machine::peak_memory_bytes(),
-            device: job.device_model(),
-        },
+        metrics: job.metrics(0.0, begin.elapsed().as_secs_f64()),
     })
 }
 
