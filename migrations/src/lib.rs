@@ -9,6 +9,7 @@ mod m0004_accounts;
 mod m0005_guard_rails;
 mod m0006_studies;
 mod m0007_devices;
+mod m0008_share_links;
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, MigratorTrait,
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_guard_rails::Migration),
             Box::new(m0006_studies::Migration),
             Box::new(m0007_devices::Migration),
+            Box::new(m0008_share_links::Migration),
         ]
     }
 }

@@ -113,6 +113,8 @@ id!(/** An import of a base model. */ ImportId, "imp_");
 id!(/** A job in the ledger. */ JobId, "job_");
 id!(/** A file that a job produced. */ ArtifactId, "art_");
 id!(/** The gallery of one evaluation. */ GalleryId, "gal_");
+id!(/** A link that shows one gallery to somebody without an account. */ ShareLinkId, "lnk_");
+id!(/** A visit of a shared page. */ ShareViewId, "vis_");
 id!(/** A picture that a pattern shows. */ PatchId, "pat_");
 id!(/** A training node. */ NodeId, "nod_");
 id!(/** An entry of an audit log. */ AuditEventId, "aud_");

@@ -40,6 +40,7 @@ pub mod protected_set;
 pub mod release;
 pub mod revocation;
 pub mod role;
+pub mod share_link;
 #[cfg(feature = "signing")]
 pub mod signed;
 pub mod study;
@@ -51,6 +52,6 @@ pub mod words;
 pub use id::{
     ApiKeyId, ApprovalId, ArtifactId, AuditEventId, DeletionId, DeliveryId, EventId, ExportId,
     GalleryId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId, NoticeId, OrganisationId,
-    PatchId, SessionId, SetId, UploadId, UserId, WebhookId,
+    PatchId, SessionId, SetId, ShareLinkId, ShareViewId, UploadId, UserId, WebhookId,
 };
 pub use timestamp::Timestamp;

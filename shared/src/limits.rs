@@ -48,6 +48,16 @@ pub const MAX_API_KEYS: u64 = 50;
 pub const MAX_ALLOWED_ADDRESSES: usize = 20;
 /// Longest time in hours for which a rotated key's old secret works.
 pub const MAX_OVERLAP_HOURS: u32 = 168;
+/// Days until a share link ends, unless told.
+pub const DEFAULT_SHARE_DAYS: u32 = 30;
+/// Longest life of a share link in days.
+pub const MAX_SHARE_DAYS: u32 = 365;
+/// Most share links of one gallery.
+pub const MAX_SHARE_LINKS: u64 = 100;
+/// Most pairs that are chosen one by one for a share link.
+pub const MAX_SHARED_PAIRS: usize = 10_000;
+/// Most sites that may show a shared page in a frame.
+pub const MAX_EMBED_ORIGINS: usize = 10;
 /// Most members of one organisation, invited ones included.
 pub const MAX_MEMBERS: u64 = 200;
 /// Most organisations that one person belongs to.

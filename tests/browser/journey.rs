@@ -60,6 +60,7 @@ async fn walk(page: &Page, server: &Server, folder: &Path) -> Result<()> {
     watch(page).await?;
     compare(page).await?;
     release(page).await?;
+    share(page).await?;
     page.goto(&format!("{set}/protect")).await?;
     cancel(page).await
 }
@@ -269,6 +270,50 @@ async fn release(page: &Page) -> Result<()> {
     let told = page.script(script).await?.as_bool() == Some(true);
     ensure!(told, "every gate is told, and no download offered");
     Ok(())
+}
+
+/// A link in three clicks, its page without any script, and its end.
+async fn share(page: &Page) -> Result<()> {
+    let gallery = page.path().await?;
+    page.find("share-none").await?;
+    page.fill("share-recipient", "Atelier Nord").await?;
+    page.click("share-create").await?;
+    let shown = page.find("share-url").await?.prop("value").await?;
+    let shown = shown.context("an address")?;
+    page.find("share-link").await?;
+    page.picture("08-share").await?;
+    let (_, token) = shown.split_once("/s/").context("the address of a page")?;
+    let path = format!("/s/{token}");
+    page.goto(&path).await?;
+    page.until("every picture of the shared page", Duration::from_secs(10), || async {
+        let script = "const images = [...document.images]; images.forEach(image => image.loading = 'eager');\
+            return images.length > 1 && images.every(image => image.complete && image.naturalWidth === 384)";
+        Ok(page.script(script).await?.as_bool() == Some(true))
+    })
+    .await?;
+    let sound = page
+        .script("return document.scripts.length === 0 && document.body.scrollWidth <= innerWidth")
+        .await?;
+    ensure!(
+        sound.as_bool() == Some(true),
+        "no script, and nothing beside the page"
+    );
+    page.picture("08-shared").await?;
+    page.goto(&gallery).await?;
+    page.click("share-revoke").await?;
+    page.click("share-revoke-yes").await?;
+    page.until("the end of the link", Duration::from_secs(10), || async {
+        Ok(page.count("share-revoke").await? == 0 && page.count("share-link").await? == 1)
+    })
+    .await?;
+    page.goto(&path).await?;
+    let ended = page.script("return document.body.innerText").await?;
+    let ended = ended.as_str().context("a page")?;
+    ensure!(
+        ended.contains("This link has ended") && !ended.contains("Nord"),
+        "{ended}"
+    );
+    page.picture("08-ended").await
 }
 
 async fn cancel(page: &Page) -> Result<()> {

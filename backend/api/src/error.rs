@@ -377,6 +377,10 @@ impl From<store::Error> for Error {
             Store::OrganisationInUse => Self::Conflict(
                 "Only an organisation without sets that is nobody's own can be deleted.".into(),
             ),
+            Store::TooManyShareLinks => Self::Conflict(format!(
+                "A gallery has at most {} links that work. Revoke one first.",
+                limits::MAX_SHARE_LINKS
+            )),
             Store::TooManyApiKeys => Self::Conflict(format!(
                 "The organisation has {} keys. Revoke one first.",
                 limits::MAX_API_KEYS

@@ -22,6 +22,7 @@ pub mod policy;
 pub mod router;
 mod secret;
 pub mod server;
+mod share;
 pub mod sibling;
 pub mod signing;
 pub mod storage_check;

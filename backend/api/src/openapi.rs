@@ -129,7 +129,7 @@ fn add_rule(rule: Option<&Rule>, operation: &mut Operation) {
         return;
     };
     if rule.method == "POST" && rule.repeats != Repeats::Harmless {
-        let key = idempotency_key(rule.repeats == Repeats::Required);
+        let key = idempotency_key(rule.repeats.needs_key());
         let parameters = operation.parameters.get_or_insert_default();
         // A name stands once in a list: where a handler lists it, too, this one says more.
         parameters.retain(|known| !matches!(known, RefOr::T(known) if known.name == key.name));

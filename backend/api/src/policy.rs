@@ -37,8 +37,22 @@ pub enum Repeats {
     Required,
     /// The first answer held a secret that is not kept: a repeated request is refused.
     Secret,
+    /// The same, and the header has to be there.
+    RequiredSecret,
     /// Repeating changes nothing anyway, or nobody is known whose key it could be.
     Harmless,
+}
+
+impl Repeats {
+    /// Whether the header has to be there.
+    pub const fn needs_key(self) -> bool {
+        matches!(self, Self::Required | Self::RequiredSecret)
+    }
+
+    /// Whether the answer holds a secret.
+    pub const fn holds_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::RequiredSecret)
+    }
 }
 
 /// A bucket of requests beside the general one.
@@ -116,7 +130,7 @@ impl Rule {
 }
 
 use Need::{Administer, Edit, Own, View};
-use Scope::{GalleriesRead, JobsCancel, JobsRun, SetsRead, SetsWrite};
+use Scope::{GalleriesRead, JobsCancel, JobsRun, SetsRead, SetsWrite, ShareWrite};
 
 /// Every route.
 pub const RULES: &[Rule] = &[
@@ -255,6 +269,19 @@ pub const RULES: &[Rule] = &[
     ),
     tenant("GET", "/v1/galleries", View, GalleriesRead),
     rule("GET", "/v1/galleries/{id}", Access::Visitor(GalleriesRead)),
+    // Links to them; the address of a shared page is the permission.
+    tenant("GET", "/v1/share-links", View, GalleriesRead),
+    tenant("POST", "/v1/share-links", Edit, ShareWrite).repeats(Repeats::RequiredSecret),
+    tenant("GET", "/v1/share-links/{id}", View, GalleriesRead),
+    tenant("PATCH", "/v1/share-links/{id}", Edit, ShareWrite),
+    tenant("DELETE", "/v1/share-links/{id}", Edit, ShareWrite),
+    tenant("GET", "/v1/share-links/{id}/views", View, GalleriesRead),
+    public("GET", "/s/{token}"),
+    public("POST", "/s/{token}").takes(Bucket::SignIn),
+    public("GET", "/s/{token}/preview.png"),
+    public("GET", "/s/{token}/pictures/{number}"),
+    public("GET", "/s/{token}/references/{number}"),
+    public("GET", "/s/{token}/archive"),
     tenant("GET", "/v1/revocations", View, GalleriesRead),
     tenant("GET", "/v1/studies", View, GalleriesRead),
     tenant("POST", "/v1/studies", Edit, JobsRun)

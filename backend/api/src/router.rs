@@ -21,7 +21,8 @@ use crate::{
     handlers::{
         accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, devices,
         events, frontend, galleries, images, jobs, model_imports, nodes, notices, organisations,
-        patches, protected_sets, releases, revocations, server, studies, tokens, uploads, webhooks,
+        patches, protected_sets, releases, revocations, server, share_links, shares, studies,
+        tokens, uploads, webhooks,
     },
     layers::{attribution, guard, origin, respond, security},
     openapi,
@@ -190,6 +191,26 @@ fn guard_rails() -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::max(SMALL_BODY))
 }
 
+/// Links to galleries, and the pages behind them.
+fn sharing() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            share_links::create_share_link,
+            share_links::list_share_links
+        ))
+        .routes(routes!(
+            share_links::find_share_link,
+            share_links::update_share_link,
+            share_links::revoke_share_link
+        ))
+        .routes(routes!(share_links::list_share_views))
+        .routes(routes!(shares::show_page, shares::unlock_page))
+        .routes(routes!(shares::draw_preview))
+        .routes(routes!(shares::show_picture))
+        .routes(routes!(shares::show_reference))
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+}
+
 /// A picture as the whole body.
 fn pictures() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -215,6 +236,7 @@ fn streams() -> OpenApiRouter<App> {
         .routes(routes!(releases::read_release))
         .routes(routes!(data_subjects::read_export))
         .routes(routes!(artifacts::read_artifact))
+        .routes(routes!(shares::read_archive))
         .routes(routes!(images::read_image))
         .routes(routes!(patches::read_patch))
         .routes(routes!(blobs::write_blob, blobs::read_blob))
@@ -229,6 +251,7 @@ fn routes() -> OpenApiRouter<App> {
             people()
                 .merge(guard_rails())
                 .merge(tenants())
+                .merge(sharing())
                 .merge(pictures())
                 .merge(training_nodes())
                 .layer(timeout),

@@ -1,4 +1,4 @@
-//! The commands of `persguard` that use a server from afar: sign in, upload, protect, watch, look.
+//! The commands of `persguard` that use a server from afar: sign in, upload, protect, watch, look, share.
 //!
 //! Owns the terminal: questions, progress bars, exit codes, JSON for scripts, and the file of credentials. Refuses
 //! HTTP, which is `client`'s. Secrets are read from a terminal, a pipe or the environment, never from arguments.
@@ -12,6 +12,7 @@ mod numbers;
 mod output;
 mod protect;
 mod question;
+mod share;
 mod upload;
 mod watch;
 
@@ -78,6 +79,9 @@ pub enum Command {
     /// Show what an attacker gets, with every number's n and interval.
     #[command(after_help = EXIT_CODES)]
     Gallery(gallery::Gallery),
+    /// Share a gallery by a link, list such links, or end one.
+    #[command(after_help = EXIT_CODES)]
+    Share(Box<share::Share>),
 }
 
 impl Command {
@@ -89,6 +93,7 @@ impl Command {
             Self::Protect(it) => &it.common,
             Self::Watch(it) => &it.common,
             Self::Gallery(it) => &it.common,
+            Self::Share(it) => &it.common,
         }
     }
 
@@ -100,6 +105,7 @@ impl Command {
             Self::Protect(it) => it.run(terminal).await,
             Self::Watch(it) => it.run(terminal).await,
             Self::Gallery(it) => it.run(terminal).await,
+            Self::Share(it) => it.run(terminal).await,
         }
     }
 }

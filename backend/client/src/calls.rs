@@ -4,7 +4,7 @@ use futures::Stream;
 use reqwest::Method;
 use serde_json::json;
 use shared::{
-    GalleryId, JobId, ModelId, SetId, UploadId,
+    GalleryId, JobId, ModelId, SetId, ShareLinkId, UploadId,
     artifact::Artifact,
     auth::{AccessToken, ShowRefreshToken, User},
     base_model::BaseModel,
@@ -14,6 +14,7 @@ use shared::{
     preflight::Preflight,
     protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet},
     release::Release,
+    share_link::{CreateShareLink, CreatedShareLink, ShareLink},
     upload::Upload,
 };
 
@@ -171,5 +172,26 @@ impl Client {
     /// One gallery.
     pub async fn find_gallery(&self, id: GalleryId) -> Result<Gallery> {
         self.read(&Call::get(format!("/v1/galleries/{id}"))).await
+    }
+
+    /// Shares a gallery; the address of its page is in this answer alone.
+    pub async fn create_share_link(&self, request: &CreateShareLink) -> Result<CreatedShareLink> {
+        let call = Call::post("/v1/share-links", fresh_key()?);
+        self.read(&call.json(request)?).await
+    }
+
+    /// Every link, of one gallery or of all, newest first.
+    pub fn share_links(
+        &self,
+        gallery: Option<GalleryId>,
+    ) -> impl Stream<Item = Result<ShareLink>> + Send + use<> {
+        let filter = gallery.map(|id| format!("?gallery_id={id}"));
+        self.list(format!("/v1/share-links{}", filter.unwrap_or_default()))
+    }
+
+    /// Ends a link.
+    pub async fn revoke_share_link(&self, id: ShareLinkId) -> Result<()> {
+        let call = Call::new(Method::DELETE, format!("/v1/share-links/{id}"));
+        self.answer(&call).await.map(|_| ())
     }
 }

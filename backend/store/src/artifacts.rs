@@ -129,6 +129,23 @@ impl Store {
         .collect()
     }
 
+    /// Finds what a job of this owner published under a name.
+    pub async fn find_artifact_named(
+        &self,
+        owner: OrganisationId,
+        job: JobId,
+        name: &str,
+    ) -> Result<Option<ArtifactRecord>, Error> {
+        artifact::Entity::find()
+            .filter(artifact::Column::OwnerId.eq(owner.uuid()))
+            .filter(artifact::Column::JobId.eq(job.uuid()))
+            .filter(artifact::Column::Name.eq(name))
+            .one(&self.reader)
+            .await?
+            .map(ArtifactRecord::try_from)
+            .transpose()
+    }
+
     /// Finds a file of this owner.
     pub async fn find_artifact(
         &self,

@@ -37,7 +37,8 @@ const OBJECTS: &str = "\
         (SELECT id FROM model_imports WHERE owner_id = $1)";
 
 /// Tables that hold an account's rows, those first that others do not need any more.
-const TABLES: [(&str, &str); 15] = [
+const TABLES: [(&str, &str); 16] = [
+    ("share_links", "owner_id"),
     ("galleries", "owner_id"),
     ("approvals", "owner_id"),
     ("artifacts", "owner_id"),

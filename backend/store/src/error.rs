@@ -96,6 +96,9 @@ pub enum Error {
     /// The organisation holds sets, or is a person's own.
     #[error("the organisation is in use")]
     OrganisationInUse,
+    /// The gallery has as many links as it may.
+    #[error("the gallery has as many links as it may")]
+    TooManyShareLinks,
     /// The organisation has as many keys as it may.
     #[error("the organisation has as many keys as it may")]
     TooManyApiKeys,

@@ -7,9 +7,10 @@ use crate::{
     Error, Store,
     entity::{
         device_authorization, idempotency_key, invitation, job, one_time_token, refresh_token,
-        session, sign_in_failure, upload,
+        session, share_view, sign_in_failure, upload,
     },
     idempotency::KEPT_MILLISECONDS,
+    share_links,
     sign_ins::FORGOTTEN_MILLISECONDS,
     uploads::COMPLETED,
 };
@@ -45,13 +46,17 @@ async fn delete_credentials(connection: &impl ConnectionTrait, now: i64) -> Resu
 }
 
 impl Store {
-    /// Removes expired sessions, tokens and invitations, uploads that never became an image and
-    /// idempotency keys a day old.
+    /// Removes expired sessions, tokens and invitations, uploads that never became an image, visits
+    /// of shared pages that are long ago, and idempotency keys a day old.
     pub async fn delete_expired(&self, now: Timestamp) -> Result<(), Error> {
         let now = now.milliseconds();
         let old = now - KEPT_MILLISECONDS;
         let transaction = self.begin().await?;
         delete_credentials(&transaction, now).await?;
+        share_view::Entity::delete_many()
+            .filter(share_view::Column::At.lte(now - share_links::KEPT_MILLISECONDS))
+            .exec(&transaction)
+            .await?;
         upload::Entity::delete_many()
             .filter(upload::Column::ExpiresAt.lte(now))
             .filter(upload::Column::Status.ne(COMPLETED))

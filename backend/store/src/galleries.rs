@@ -104,12 +104,16 @@ impl From<GalleryRecord> for GallerySummaryRecord {
     }
 }
 
-/// Public, and suspended neither itself nor with its job.
-pub(crate) fn is_shown() -> Condition {
+/// Suspended neither itself nor with its job.
+pub(crate) fn is_not_suspended() -> Condition {
     Condition::all()
-        .add(Column::IsPublic.eq(true))
         .add(Column::Id.not_in_subquery(notices::suspended()))
         .add(Column::ProtectJobId.not_in_subquery(notices::suspended()))
+}
+
+/// Public, and not suspended.
+pub(crate) fn is_shown() -> Condition {
+    is_not_suspended().add(Column::IsPublic.eq(true))
 }
 
 /// Opens the gallery of an evaluation job.

@@ -34,6 +34,7 @@ mod refresh_tokens;
 mod second_factors;
 mod sessions;
 mod sets;
+mod share_links;
 mod sign_ins;
 mod text;
 mod uploads;
@@ -68,6 +69,7 @@ pub use refresh_tokens::{Exchanged, Grant};
 pub use second_factors::SecondFactorRecord;
 pub use sessions::{NewSession, SessionRecord};
 pub use sets::{SealSet, SetRecord};
+pub use share_links::{NewShareLink, ShareLinkChange, ShareLinkRecord};
 pub use uploads::{NewUpload, UploadRecord};
 pub use users::{NewUser, UserRecord};
 pub use webhooks::{

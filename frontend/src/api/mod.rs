@@ -9,6 +9,7 @@ pub(crate) mod events;
 mod http;
 pub(crate) mod model_transfer;
 pub(crate) mod patches;
+pub(crate) mod share_links;
 pub(crate) mod studies;
 pub(crate) mod transfer;
 

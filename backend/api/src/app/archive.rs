@@ -37,6 +37,14 @@ impl Entry {
         })
     }
 
+    /// A file that is at hand.
+    pub(crate) fn bytes(name: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Self {
+            name: name.into(),
+            source: Source::Text(bytes),
+        }
+    }
+
     pub(crate) fn object(name: String, sha256: String, size_bytes: u64) -> Self {
         Self {
             name,

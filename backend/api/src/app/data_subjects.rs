@@ -18,7 +18,7 @@ use super::{
     archive::{self, Entry},
     artifacts, blobs, galleries, jobs, notices,
     paging::Paging,
-    protected_sets, second_factors, sessions, webhooks,
+    protected_sets, second_factors, sessions, share_links, webhooks,
 };
 use crate::error::Error;
 
@@ -253,12 +253,17 @@ async fn rest(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
         let app = app.clone();
         async move { galleries::list(&app, owner, &page).await }
     });
+    let links = shown(|page| {
+        let app = app.clone();
+        async move { share_links::list(&app, owner, None, &page).await }
+    });
     Ok(vec![
         Entry::json("model-imports.json", &imports)?,
         Entry::json("approvals.json", &approvals.await?)?,
         Entry::json("notices.json", &notices.await?)?,
         Entry::json("webhooks.json", &hooks.await?)?,
         Entry::json("galleries.json", &galleries.await?)?,
+        Entry::json("share-links.json", &links.await?)?,
         audit_log(app, owner).await?,
     ])
 }

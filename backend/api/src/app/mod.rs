@@ -35,6 +35,7 @@ pub mod releases;
 pub mod revocations;
 pub mod second_factors;
 pub mod sessions;
+pub mod share_links;
 mod state;
 pub mod studies;
 pub mod tokens;

@@ -48,6 +48,7 @@ struct Inner {
     revocation_signer: signing::Signer,
     webhook_secrets: Secrets,
     passwords: Passwords,
+    share_key: [u8; 32],
     mail: Mail,
     limits: Limits,
     hub: Hub,
@@ -71,6 +72,8 @@ pub(crate) struct Limits {
     pub(crate) uploads: RateLimit,
     /// Launched jobs by organisation.
     pub(crate) jobs: RateLimit,
+    /// Guesses at the password of a shared page, by link.
+    pub(crate) share_passwords: RateLimit,
     /// Notices by address.
     pub(crate) notices: RateLimit,
 }
@@ -108,6 +111,8 @@ impl App {
             .context("the key of revocations cannot be read")?;
         let webhook_key = secret::load_or_create(&directory.join("webhook.key"))
             .context("the key of webhooks cannot be read")?;
+        let share_key = secret::load_or_create(&directory.join("share.key"))
+            .context("the key of shared pages cannot be read")?;
         let more = (config.requests_per_minute / DEFAULT_REQUESTS_PER_MINUTE).max(1);
         let roomy = |quota: u32| quota.saturating_mul(more);
         let public_url = config
@@ -128,6 +133,7 @@ impl App {
             revocation_signer,
             webhook_secrets: Secrets::new(webhook_key),
             passwords: Passwords::new()?,
+            share_key,
             mail: Mail::open(&config)?,
             limits: Limits {
                 requests: RateLimit::new("default", config.requests_per_minute, 60),
@@ -136,6 +142,7 @@ impl App {
                 accounts: RateLimit::new("account", 10, 60),
                 uploads: RateLimit::new("uploads", roomy(300), 150),
                 jobs: RateLimit::new("jobs", roomy(60), 60),
+                share_passwords: RateLimit::new("share-password", 10, 300),
                 notices: RateLimit::new("notices", roomy(5), 3000),
             },
             hub: Hub::new(),
@@ -216,6 +223,11 @@ impl App {
 
     pub(crate) fn passwords(&self) -> &Passwords {
         &self.0.passwords
+    }
+
+    /// Signs what a browser shows after the password of a shared page.
+    pub(crate) fn share_key(&self) -> &[u8] {
+        &self.0.share_key
     }
 
     /// The way out for letters.

@@ -25,6 +25,8 @@ mod range;
 pub(crate) mod releases;
 pub(crate) mod revocations;
 pub(crate) mod server;
+pub(crate) mod share_links;
+pub(crate) mod shares;
 pub(crate) mod studies;
 pub(crate) mod tokens;
 pub(crate) mod uploads;

@@ -51,7 +51,16 @@ pub fn clean(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
     clean_with(bytes, media_type, |picture| Ok(fit(picture, MAX_KEPT_SIDE)))
 }
 
-/// The same for a patch: shrunk to [`MAX_PATCH_SIDE`], always with transparency, which is its mask.
+/// Decodes within the same limits, changes, and encodes anew: what comes out holds pixels only.
+pub(crate) fn redraw(
+    bytes: &[u8],
+    media_type: &str,
+    change: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
+) -> Result<CleanImage, Refusal> {
+    clean_with(bytes, media_type, change)
+}
+
+/// The same as [`clean`] for a patch: shrunk to [`MAX_PATCH_SIDE`], always with transparency, which is its mask.
 pub fn clean_patch(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
     clean_with(bytes, media_type, |picture| {
         let picture = picture.into_rgba8();

@@ -57,7 +57,7 @@ async fn once(
     let OptionalIdempotencyKey(key) =
         OptionalIdempotencyKey::from_request_parts(&mut parts, app).await?;
     let Some(key) = key else {
-        if rule.repeats == Repeats::Required {
+        if rule.repeats.needs_key() {
             return Err(Error::IdempotencyKeyRequired);
         }
         return Ok(next.run(Request::from_parts(parts, body)).await);
@@ -75,7 +75,7 @@ async fn once(
         Begun::Running => Err(Error::Conflict(
             "The first request with this Idempotency-Key is still running.".into(),
         )),
-        Begun::Replay(_) if rule.repeats == Repeats::Secret => Err(Error::Conflict(
+        Begun::Replay(_) if rule.repeats.holds_secret() => Err(Error::Conflict(
             "This request was answered. Its answer held a secret, which is not kept.".into(),
         )),
         Begun::Replay(stored) => replay(stored),
@@ -123,7 +123,7 @@ async fn first(
         let value = parts.headers.get(name)?.to_str().ok()?;
         Some((name.as_str().to_owned(), value.to_owned()))
     });
-    let kept = if rule.repeats == Repeats::Secret {
+    let kept = if rule.repeats.holds_secret() {
         String::new()
     } else {
         String::from_utf8(bytes.to_vec()).map_err(Error::internal)?

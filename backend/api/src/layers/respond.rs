@@ -1,6 +1,7 @@
 //! The outermost layer: gives every request an id and a log line, and every failure a problem body.
 //!
-//! Logs the path but never the query: signatures and cursors stand there.
+//! Logs the path but never the query: signatures and cursors stand there. The path of a shared page is a secret: only
+//! its kind is logged. Where a browser asked for such a page, a failure is a page, too.
 
 use std::{any::Any, time::Instant};
 
@@ -13,7 +14,7 @@ use axum::{
 };
 use tracing::Instrument;
 
-use crate::{error::Error, secret};
+use crate::{error::Error, secret, share};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -21,12 +22,18 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 pub(crate) async fn finish(request: Request, next: Next) -> Response {
     let id = format!("req_{}", hex::encode(secret::random_bytes::<12>()));
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let shared = share::is_page(request.uri().path());
+    let path = if shared {
+        share::PLACE.to_owned()
+    } else {
+        request.uri().path().to_owned()
+    };
+    let page = shared && share::wants_page(request.headers());
     let span =
         tracing::info_span!("request", request.id = %id, http.method = %method, http.path = %path);
     let start = Instant::now();
     async move {
-        let mut response = problem(next.run(request).await, &method, &path, &id);
+        let mut response = problem(next.run(request).await, &method, &path, &id, page);
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID.clone(), value);
         }
@@ -53,7 +60,7 @@ pub(crate) fn panicked(cause: Box<dyn Any + Send>) -> Response {
     Error::Internal(format!("panic: {text}")).into_response()
 }
 
-fn problem(response: Response, method: &Method, path: &str, id: &str) -> Response {
+fn problem(response: Response, method: &Method, path: &str, id: &str, page: bool) -> Response {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
@@ -67,9 +74,21 @@ fn problem(response: Response, method: &Method, path: &str, id: &str) -> Respons
         tracing::error!(cause, "request failed");
     }
     let problem = error.problem(path, id);
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let (kind, body) = if page {
+        if let Ok(policy) = HeaderValue::from_str(&share::policy(&[])) {
+            let name = header::CONTENT_SECURITY_POLICY;
+            parts.headers.insert(name, policy);
+        }
+        (
+            "text/html; charset=utf-8",
+            share::refusal(&problem).into_bytes(),
+        )
+    } else {
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        ("application/problem+json", body)
+    };
     parts.status = StatusCode::from_u16(problem.status).unwrap_or(status);
-    let kind = HeaderValue::from_static("application/problem+json");
+    let kind = HeaderValue::from_static(kind);
     parts.headers.insert(header::CONTENT_TYPE, kind);
     parts
         .headers

@@ -17,6 +17,7 @@ use shared::{
     page::Page,
     patch::PatchImage,
     role::{Need, Role},
+    share_link::CreatedShareLink,
     study::Study,
     upload::Upload,
     webhook::{Delivery, WebhookWithSecret},
@@ -113,6 +114,13 @@ async fn things(
         StatusCode::ACCEPTED,
     )
     .await;
+    server.confirm("owner").await;
+    let share = owner
+        .request(Method::POST, "/v1/share-links")
+        .header("idempotency-key", "share")
+        .json(&json!({ "gallery_id": gallery }));
+    let link: CreatedShareLink =
+        body(share.send().await.expect("an answer"), StatusCode::CREATED).await;
     let key = make(owner, &json!({ "name": "k", "scopes": ["sets:read"] })).await;
     let invitations = format!("/v1/organisations/{}/invitations", organisation.id);
     let invite = json!({ "email": "late@example.org", "role": "viewer" });
@@ -142,6 +150,7 @@ async fn things(
             ("/v1/artifacts/", artifact),
             ("/v1/studies/", study.id.to_string()),
             ("/v1/galleries/", gallery),
+            ("/v1/share-links/", link.share_link.id.to_string()),
             ("/v1/api-keys/", key.api_key.id.to_string()),
             ("/v1/webhooks/", hook.to_string()),
             ("/v1/received-notices/", notice.id.to_string()),
@@ -182,7 +191,9 @@ impl Things {
             .replace("{delivery_id}", self.delivery())
             .replace("{number}", "0")
             .replace("{key}", &"0".repeat(64));
-        path.replace("{set}", "x").replace("{file}", "x")
+        path.replace("{set}", "x")
+            .replace("{file}", "x")
+            .replace("{token}", "x")
     }
 }
 

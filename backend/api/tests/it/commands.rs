@@ -18,6 +18,7 @@ use tokio::{
 use crate::{
     keys::make,
     scripted::{collateral, evaluation_outputs, protect, report, succeeded},
+    share_links,
     support::{Person, Server, png},
 };
 
@@ -103,12 +104,13 @@ pub(crate) async fn said(child: Child) -> Said {
     }
 }
 
-const SCOPES: [&str; 5] = [
+const SCOPES: [&str; 6] = [
     "sets:read",
     "sets:write",
     "jobs:run",
     "jobs:cancel",
     "galleries:read",
+    "share:write",
 ];
 
 async fn key(person: &Person<'_>) -> CreatedApiKey {
@@ -415,6 +417,7 @@ async fn completions_know_the_commands() {
             "protect",
             "watch",
             "gallery",
+            "share",
             "jurisdiction",
         ] {
             assert!(script.out.contains(word), "{name}: {word}");
@@ -423,4 +426,45 @@ async fn completions_know_the_commands() {
     shell.run(&["completion", "tcl"]).await.ended(2);
     let help = shell.run(&["upload", "--help"]).await.ended(0);
     assert!(help.out.contains("Exit codes:"), "{help:?}");
+}
+
+#[tokio::test]
+async fn gallery_is_shared_listed_and_taken_back() {
+    let server = Server::start().await;
+    let person = server.confirmed("ada").await;
+    let gallery = share_links::gallery(&server, &person).await;
+    let shell = signed_in(&server, &person).await;
+    shell.run(&["share"]).await.ended(2);
+    let none = shell
+        .run_with(&["share", &gallery, "--password"], "\n")
+        .await;
+    none.ended(2);
+    let words = [
+        "share",
+        &gallery,
+        "--recipient",
+        "Nord",
+        "--password",
+        "--json",
+    ];
+    let made = shell.run_with(&words, "tell me a secret\n").await.ended(0);
+    let made = made.document();
+    let url = made["url"].as_str().unwrap().to_owned();
+    assert_eq!(made["has_password"], true);
+    let page = reqwest::get(&url).await.unwrap().text().await.unwrap();
+    assert!(page.contains("type=\"password\""), "{page}");
+    let plain = shell.run(&["share", &gallery]).await.ended(0);
+    assert!(plain.out.starts_with(&server.url("/s/")), "{plain:?}");
+    let listed = shell.run(&["share", "--list"]).await.ended(0);
+    assert!(
+        listed.out.contains("for Nord") && listed.out.lines().count() == 2,
+        "{listed:?}"
+    );
+    assert!(!listed.out.contains(&url), "addresses are shown once");
+    let id = made["id"].as_str().unwrap();
+    shell.run(&["share", "--revoke", id]).await.ended(0);
+    let gone = reqwest::get(&url).await.unwrap();
+    assert_eq!(gone.status(), StatusCode::GONE);
+    let unknown = format!("lnk_{:032x}", 1);
+    shell.run(&["share", "--revoke", &unknown]).await.ended(4);
 }

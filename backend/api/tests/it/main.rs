@@ -31,6 +31,7 @@ mod s3_server;
 mod scripted;
 mod second_factors;
 mod sets;
+mod share_links;
 mod storage;
 mod support;
 mod uploads;

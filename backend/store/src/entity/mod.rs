@@ -36,6 +36,8 @@ pub(crate) mod recovery_code;
 pub(crate) mod refresh_token;
 pub(crate) mod second_factor;
 pub(crate) mod session;
+pub(crate) mod share_link;
+pub(crate) mod share_view;
 pub(crate) mod sign_in_failure;
 pub(crate) mod upload;
 pub(crate) mod user;

@@ -3,6 +3,7 @@
 mod method;
 mod numbers;
 mod pairs;
+mod share;
 
 use leptos::prelude::*;
 use leptos_router::{
@@ -25,6 +26,7 @@ use crate::{
 use method::{Download, Gates, Method, References};
 use numbers::Numbers;
 use pairs::{Grid, Scrubber, Selected};
+use share::Share;
 
 #[component]
 pub(crate) fn GalleryPage() -> impl IntoView {
@@ -165,14 +167,17 @@ fn Content(gallery: Gallery) -> impl IntoView {
     let class = gallery.report.protected_sha256.clone();
     let method = gallery.report.clone();
     // Only its owner sees the protected pictures, and may ask for more.
-    let start = (!gallery.references.is_empty()).then(|| {
+    let owned = !gallery.references.is_empty();
+    let start = owned.then(|| {
         let (job, set) = (gallery.protect_job_id, gallery.protected_set_id);
         view! {
             <StartStudy protect_job_id=job concept=gallery.concept protected_set_id=set />
             <Gates protect_job_id=job />
         }
     });
+    let id = gallery.id;
     let view = View::new(gallery);
+    let share = owned.then(|| view! { <Share id=id view=view /> });
     view! {
         <Verdict report=report.clone() />
         <section class="stack" aria-labelledby="pairs">
@@ -188,6 +193,7 @@ fn Content(gallery: Gallery) -> impl IntoView {
         </section>
         <Numbers report=report view=view />
         <Method report=method />
+        {share}
         {start}
         {download.map(|url| view! { <Download url=url sha256=class /> })}
     }

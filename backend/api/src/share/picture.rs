@@ -1,0 +1,168 @@
+//! Pictures on their way to a visitor: pixels alone, and over them the name of whom they are for.
+
+use std::sync::{Arc, LazyLock};
+
+use image::{DynamicImage, RgbaImage, imageops};
+use resvg::{tiny_skia, usvg};
+
+use crate::{
+    app::{App, blobs, images as stored},
+    error::Error,
+    images::{self, CleanImage, Refusal},
+};
+
+/// Largest picture that is read: what a judge draws is far smaller.
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// Shortest side on which a name can be read; smaller pictures are enlarged before they are marked.
+const LEAST_SIDE: u32 = 384;
+
+/// The only font that is at hand wherever the server runs.
+static FONTS: LazyLock<Arc<usvg::fontdb::Database>> = LazyLock::new(|| {
+    let mut fonts = usvg::fontdb::Database::new();
+    fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
+    let family = fonts
+        .faces()
+        .find_map(|face| face.families.first().map(|(name, _)| name.clone()));
+    if let Some(family) = family {
+        fonts.set_sans_serif_family(family);
+    }
+    Arc::new(fonts)
+});
+
+/// Draws an SVG of ours.
+pub(super) fn draw(svg: &str, width: u32, height: u32) -> Result<tiny_skia::Pixmap, Error> {
+    let options = usvg::Options {
+        fontdb: Arc::clone(&FONTS),
+        font_family: "sans-serif".to_owned(),
+        ..usvg::Options::default()
+    };
+    let tree = usvg::Tree::from_str(svg, &options).map_err(Error::internal)?;
+    let mut pixels = tiny_skia::Pixmap::new(width, height)
+        .ok_or_else(|| Error::internal(format!("a drawing of {width} x {height}")))?;
+    resvg::render(
+        &tree,
+        tiny_skia::Transform::identity(),
+        &mut pixels.as_mut(),
+    );
+    Ok(pixels)
+}
+
+/// Text as it stands in markup.
+pub(super) fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            c if c.is_control() => safe.push(' '),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// The mark of a picture of this size: the name again and again, aslant, light with a dark edge, so that it shows on
+/// every ground.
+fn mark(text: &str, width: u32, height: u32) -> Result<RgbaImage, Error> {
+    let text = escape(text);
+    let size = 20;
+    let across = text.chars().count() * 10 + 60;
+    let svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\"><defs>\
+         <pattern id=\"p\" width=\"{across}\" height=\"110\" patternUnits=\"userSpaceOnUse\" \
+         patternTransform=\"rotate(-28)\"><text x=\"10\" y=\"40\" font-size=\"{size}\" font-family=\"sans-serif\" \
+         fill=\"#ffffff\" fill-opacity=\"0.62\" stroke=\"#000000\" stroke-opacity=\"0.55\" stroke-width=\"2.4\" \
+         paint-order=\"stroke\">{text}</text></pattern></defs>\
+         <rect width=\"{width}\" height=\"{height}\" fill=\"url(#p)\"/></svg>"
+    );
+    let pixels = draw(&svg, width, height)?;
+    let straight = pixels.pixels().iter().flat_map(|pixel| {
+        let colour = pixel.demultiply();
+        [colour.red(), colour.green(), colour.blue(), colour.alpha()]
+    });
+    RgbaImage::from_raw(width, height, straight.collect())
+        .ok_or_else(|| Error::internal("the mark has another size"))
+}
+
+/// Enlarges what is too small to read a name on, pixel by pixel.
+fn enlarged(picture: DynamicImage) -> DynamicImage {
+    let side = picture.width().min(picture.height()).max(1);
+    let times = LEAST_SIDE.div_ceil(side);
+    if times <= 1 {
+        return picture;
+    }
+    let (width, height) = (picture.width() * times, picture.height() * times);
+    picture.resize_exact(width, height, imageops::FilterType::Nearest)
+}
+
+fn marked(picture: DynamicImage, text: &str) -> Result<DynamicImage, Refusal> {
+    let mut picture = enlarged(picture).into_rgb8();
+    let over = mark(text, picture.width(), picture.height())
+        .map_err(|error| Refusal::Undecodable(error.to_string()))?;
+    let mut ground = DynamicImage::ImageRgb8(std::mem::take(&mut picture)).into_rgba8();
+    imageops::overlay(&mut ground, &over, 0, 0);
+    Ok(DynamicImage::ImageRgb8(
+        DynamicImage::ImageRgba8(ground).into_rgb8(),
+    ))
+}
+
+/// A stored picture as a visitor gets it: PNG without metadata, marked or not.
+pub(crate) async fn read(app: &App, sha256: &str, text: Option<String>) -> Result<Vec<u8>, Error> {
+    let bytes = blobs::read(app, sha256, MAX_BYTES).await?;
+    let clean = move |bytes: &[u8], kind: &str| -> Result<CleanImage, Refusal> {
+        images::redraw(bytes, kind, |picture| match &text {
+            Some(text) => marked(picture, text),
+            None => Ok(picture),
+        })
+    };
+    // What was stored was decoded before: a damaged file is a fault of ours.
+    let picture = stored::decode(app, bytes, "image/png".to_owned(), clean).await;
+    picture.map(|picture| picture.png).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_show_on_light_and_dark_pictures() {
+        for ground in [0_u8, 128, 255] {
+            let plain = RgbaImage::from_pixel(64, 64, image::Rgba([ground, ground, ground, 255]));
+            let done = marked(plain.into(), "for Atelier Nord")
+                .unwrap()
+                .into_rgb8();
+            assert_eq!((done.width(), done.height()), (384, 384));
+            let changed = done
+                .pixels()
+                .filter(|pixel| pixel.0[0].abs_diff(ground) > 40)
+                .count();
+            let share = changed as f64 / (384.0 * 384.0);
+            assert!((0.01..0.5).contains(&share), "{ground}: {share}");
+        }
+    }
+
+    #[test]
+    fn hostile_names_are_text() {
+        let plain =
+            || DynamicImage::from(RgbaImage::from_pixel(400, 400, image::Rgba([9, 9, 9, 255])));
+        for text in [
+            "</text><image href=\"file:///etc/passwd\"/>",
+            "a&b<c>\"d\"",
+            "\u{0}\u{1f600}\u{202e}",
+            "",
+        ] {
+            assert!(marked(plain(), text).is_ok(), "{text}");
+        }
+        assert_eq!(escape("<a b=\"c\">&\n"), "&lt;a b=&quot;c&quot;&gt;&amp; ");
+    }
+
+    #[test]
+    fn another_name_is_another_mark() {
+        assert_ne!(
+            mark("for Ada", 400, 400).unwrap(),
+            mark("for Eve", 400, 400).unwrap()
+        );
+    }
+}

@@ -1,0 +1,302 @@
+//! Sharing: a link for somebody without an account, the links that there are, and who came.
+
+use leptos::{html::Dialog, prelude::*, task::spawn_local};
+use shared::{
+    GalleryId, ShareLinkId,
+    limits::DEFAULT_SHARE_DAYS,
+    share_link::{CreateShareLink, ShareLink, ShareLinkStatus, ShareView, ViewOutcome},
+};
+
+use super::View;
+use crate::{
+    api::{self, share_links},
+    components::{
+        button::SubmitButton,
+        confirm::{Confirm, open},
+        field::{CheckCard, SelectField, TextField},
+        loaded::{Loaded, Skeleton},
+        notice::{ErrorNotice, Notice, Tone},
+    },
+    state::{
+        browser::{copy, random_key},
+        fetch::{Fetch, use_fetch},
+        form::FormState,
+    },
+    text,
+};
+
+/// What is chosen in the form.
+#[derive(Clone, Copy)]
+struct Choice {
+    recipient: RwSignal<String>,
+    password: RwSignal<String>,
+    days: RwSignal<String>,
+    download: RwSignal<bool>,
+    references: RwSignal<bool>,
+    this_step: RwSignal<bool>,
+}
+
+impl Choice {
+    fn new() -> Self {
+        Self {
+            recipient: RwSignal::new(String::new()),
+            password: RwSignal::new(String::new()),
+            days: RwSignal::new(DEFAULT_SHARE_DAYS.to_string()),
+            download: RwSignal::new(false),
+            references: RwSignal::new(false),
+            this_step: RwSignal::new(false),
+        }
+    }
+
+    fn request(self, id: GalleryId, view: View) -> CreateShareLink {
+        let password = self.password.get_untracked();
+        CreateShareLink {
+            recipient: self.recipient.get_untracked(),
+            password: (!password.is_empty()).then_some(password),
+            expires_in_days: self.days.get_untracked().parse().unwrap_or_default(),
+            download: self.download.get_untracked(),
+            references: self.references.get_untracked(),
+            pairs: self.this_step.get_untracked().then(|| of_step(view)),
+            ..CreateShareLink::new(id)
+        }
+    }
+}
+
+/// Positions of the pairs that are looked at.
+fn of_step(view: View) -> Vec<u32> {
+    let step = view.step.get_untracked();
+    view.gallery.with_value(|gallery| {
+        let pairs = gallery.pairs.iter().zip(0..);
+        pairs
+            .filter(|(pair, _)| pair.attack_step == step)
+            .map(|(_, position)| position)
+            .collect()
+    })
+}
+
+#[component]
+pub(super) fn Share(id: GalleryId, view: View) -> impl IntoView {
+    let links = use_fetch(move || share_links::of_gallery(id));
+    let made = RwSignal::new(None::<String>);
+    view! {
+        <section class="card" aria-labelledby="share" data-test="share">
+            <h2 id="share">"Share"</h2>
+            <p>
+                "Whoever has the link sees this page without an account: verdict, pairs and numbers, nothing else of yours. Every picture carries the recipient's name."
+            </p>
+            {move || made.get().map(|url| view! { <Made url=url /> })}
+            <Form id=id view=view made=made links=links />
+            <Loaded
+                fetch=links
+                what="The links could not be loaded"
+                skeleton=|| view! { <Skeleton class="skeleton-card" /> }
+                draw=move |page| view! { <Links links=page.data fetch=links /> }.into_any()
+            />
+        </section>
+    }
+}
+
+/// The address of a new link, which nobody can ask for again.
+#[component]
+fn Made(url: String) -> impl IntoView {
+    let (shown, copied, opened) = (url.clone(), url.clone(), url);
+    view! {
+        <Notice tone=Tone::Good title="The link is ready">
+            <p>"It is shown this once. Send it to its recipient."</p>
+            <label class="field-label" for="share-url">"Address"</label>
+            <input id="share-url" class="input" type="text" readonly data-test="share-url" prop:value=shown />
+            <div class="row">
+                <button type="button" class="button button-small" on:click=move |_| copy(&copied)>"Copy"</button>
+                <a class="button button-small" href=opened target="_blank" rel="external noopener" data-test="share-open">"See it as the recipient"</a>
+            </div>
+        </Notice>
+    }
+}
+
+#[component]
+fn Form(
+    id: GalleryId,
+    view: View,
+    made: RwSignal<Option<String>>,
+    links: Fetch<shared::page::Page<ShareLink>>,
+) -> impl IntoView {
+    let choice = Choice::new();
+    let form = FormState::new();
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let request = choice.request(id, view);
+        let errors = request.validate();
+        let key = random_key();
+        let send = async move { share_links::create(&request, &key).await };
+        form.submit(errors, send, move |link| {
+            made.try_set(Some(link.url));
+            choice.password.try_set(String::new());
+            links.reload();
+        });
+    };
+    let days = [
+        ("7", "7 days"),
+        ("30", "30 days"),
+        ("90", "90 days"),
+        ("365", "A year"),
+    ];
+    let days: Vec<_> = days
+        .map(|(days, words)| (days.to_owned(), words.to_owned()))
+        .into();
+    view! {
+        <form class="stack" on:submit=submit>
+            <div class="choices choices-wide">
+                <TextField
+                    label="For whom"
+                    pointer="#/recipient"
+                    value=choice.recipient
+                    error=form.field("#/recipient")
+                    hint="Optional. Stands on every picture."
+                    test="share-recipient"
+                />
+                <SelectField label="Ends after" pointer="#/expires_in_days" options=Signal::stored(days) value=choice.days error=form.field("#/expires_in_days") test="share-days" />
+            </div>
+            <details>
+                <summary>"Password and more"</summary>
+                <div class="stack">
+                    <TextField
+                        label="Password"
+                        pointer="#/password"
+                        kind="password"
+                        autocomplete="new-password"
+                        value=choice.password
+                        error=form.field("#/password")
+                        hint="Optional. Send it another way than the link."
+                        test="share-password"
+                    />
+                    <CheckCard pointer="#/pairs" title="Only the pairs of the attack length shown above" detail="The page says that you chose, and counts all of them in its numbers." checked=choice.this_step error=form.field("#/pairs") test="share-step" />
+                    <CheckCard pointer="#/download" title="Let them save everything as one archive" detail="What can be seen can be saved one by one in any case." checked=choice.download test="share-download" />
+                    <CheckCard pointer="#/references" title="Show the protected pictures, too" checked=choice.references test="share-references" />
+                </div>
+            </details>
+            {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="No link was made" /> })}
+            <div>
+                <SubmitButton label="Make a link" busy=form.busy busy_label="Making it" test="share-create" />
+            </div>
+        </form>
+    }
+}
+
+#[component]
+fn Links(links: Vec<ShareLink>, fetch: Fetch<shared::page::Page<ShareLink>>) -> impl IntoView {
+    if links.is_empty() {
+        return view! { <p class="soft small" data-test="share-none">"Nothing is shared."</p> }
+            .into_any();
+    }
+    let rows = links
+        .into_iter()
+        .map(|link| view! { <Link link=link fetch=fetch /> })
+        .collect_view();
+    view! { <ul class="stack-tight" data-test="share-links">{rows}</ul> }.into_any()
+}
+
+#[component]
+fn Link(link: ShareLink, fetch: Fetch<shared::page::Page<ShareLink>>) -> impl IntoView {
+    let id = link.id;
+    let dialog = NodeRef::<Dialog>::new();
+    let error = RwSignal::new(None::<api::ApiError>);
+    let revoke = move || {
+        spawn_local(async move {
+            match share_links::revoke(id).await {
+                Ok(()) => fetch.reload(),
+                Err(refusal) => {
+                    error.try_set(Some(refusal));
+                }
+            }
+        });
+    };
+    let name = if link.recipient.is_empty() {
+        "Anyone".to_owned()
+    } else {
+        link.recipient.clone()
+    };
+    let status = match link.status {
+        ShareLinkStatus::Active => format!("until {}", text::moment(link.expires_at)),
+        ShareLinkStatus::Expired => "has ended".to_owned(),
+        ShareLinkStatus::Revoked => "revoked".to_owned(),
+    };
+    let extras = [
+        (link.has_password, "password"),
+        (link.download, "archive"),
+        (link.references, "protected pictures"),
+    ];
+    let mut words = status;
+    for (_, word) in extras.iter().filter(|(on, _)| *on) {
+        words.push_str(" \u{b7} ");
+        words.push_str(word);
+    }
+    let views = usize::try_from(link.views).unwrap_or(usize::MAX);
+    words.push_str(" \u{b7} ");
+    words.push_str(&text::count(views, "view"));
+    let active = link.status == ShareLinkStatus::Active;
+    view! {
+        <li class="stack-tight" data-test="share-link">
+            <div class="row-between">
+                <span><span class="strong">{name}</span>" "<span class="small soft">{words}</span></span>
+                {active.then(|| view! {
+                    <button type="button" class="button button-small" data-test="share-revoke" on:click=move |_| open(dialog)>"Revoke"</button>
+                })}
+            </div>
+            <Visits id=id />
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The link was not revoked" /> })}
+            <Confirm
+                dialog=dialog
+                title="Revoke this link?"
+                detail="Its page is gone at once, for everybody who has the address. What was saved stays with whoever saved it."
+                yes="Revoke"
+                no="Keep it"
+                test="share-revoke-yes"
+                on_yes=Callback::new(move |()| revoke())
+            />
+        </li>
+    }
+}
+
+/// Who came, once somebody wants to know.
+#[component]
+fn Visits(id: ShareLinkId) -> impl IntoView {
+    let wanted = RwSignal::new(false);
+    let list = move || {
+        wanted.get().then(|| {
+            let views = use_fetch(move || share_links::views(id));
+            view! {
+                <Loaded
+                    fetch=views
+                    what="The visits could not be loaded"
+                    skeleton=|| view! { <Skeleton class="skeleton-card" /> }
+                    draw=|page| visits(page.data).into_any()
+                />
+            }
+        })
+    };
+    view! {
+        <details on:toggle=move |_| wanted.set(true)>
+            <summary class="small">"Visits"</summary>
+            {list}
+        </details>
+    }
+}
+
+fn visits(views: Vec<ShareView>) -> impl IntoView {
+    if views.is_empty() {
+        return view! { <p class="soft small">"Nobody came yet."</p> }.into_any();
+    }
+    let rows = views
+        .into_iter()
+        .map(|view| {
+            let how = match view.outcome {
+                ViewOutcome::Shown => "seen",
+                ViewOutcome::Preview => "previewed by a program",
+                ViewOutcome::Refused => "wrong password",
+            };
+            let words = format!("{}, {how}, from {}", text::moment(view.at), view.network);
+            view! { <li>{words}</li> }
+        })
+        .collect_view();
+    view! { <ul class="small" data-test="share-visits">{rows}</ul> }.into_any()
+}
