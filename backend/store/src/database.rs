@@ -3,20 +3,24 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
-    DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
+    EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sqlx::sqlite::SqliteConnectOptions,
 };
 use shared::Timestamp;
 use uuid::{NoContext, Uuid};
 
-use crate::Error;
+use crate::{
+    Error,
+    durability::Flusher,
+    writer::{Transaction, Writer},
+};
 
 /// The database. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) reader: DatabaseConnection,
-    writer: DatabaseConnection,
+    writer: Writer,
 }
 
 /// Longest wait for a connection or for SQLite's write lock.
@@ -39,14 +43,23 @@ impl Store {
     pub async fn connect(database_url: &str) -> Result<Self, Error> {
         if !database_url.starts_with("sqlite:") {
             let pool = connect(options(database_url, CONNECTIONS)).await?;
+            let writer = Writer {
+                connection: pool.clone(),
+                flusher: None,
+            };
             return Ok(Self {
-                reader: pool.clone(),
-                writer: pool,
+                reader: pool,
+                writer,
             });
         }
+        let flusher = flusher(database_url)?;
+        let mode = if flusher.is_some() { "NORMAL" } else { "FULL" };
         Ok(Self {
-            writer: connect(sqlite(database_url, 1, false)).await?,
-            reader: connect(sqlite(database_url, CONNECTIONS, true)).await?,
+            writer: Writer {
+                connection: connect(sqlite(database_url, 1, Some(mode))).await?,
+                flusher,
+            },
+            reader: connect(sqlite(database_url, CONNECTIONS, None)).await?,
         })
     }
 
@@ -58,7 +71,7 @@ impl Store {
     /// Closes every connection once its work is done.
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close_by_ref().await?;
-        Ok(self.writer.close_by_ref().await?)
+        Ok(self.writer.connection.close_by_ref().await?)
     }
 
     /// Starts a transaction that may write. On SQLite it holds the write lock from the start, so
@@ -66,17 +79,18 @@ impl Store {
     ///
     /// Roll back by name where a row was locked: a dropped transaction keeps its locks until some
     /// task gets round to it, and a claim passes over locked jobs.
-    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        Ok(self.writer.begin_with_options(options).await?)
+    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
+        Ok(self.writer.begin().await?)
     }
 
-    /// Where a single statement that writes is sent.
-    pub(crate) fn writer(&self) -> &DatabaseConnection {
+    /// Where a single statement that writes is sent; durable when it returns.
+    pub(crate) fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    /// The same for what is worth nothing without a commit that follows: it is on the disk with the next one.
+    pub(crate) fn writer_with_the_next(&self) -> &DatabaseConnection {
+        &self.writer.connection
     }
 
     /// Whether row locks exist and are needed.
@@ -127,15 +141,38 @@ fn options(database_url: &str, connections: u32) -> ConnectOptions {
     options
 }
 
-fn sqlite(database_url: &str, connections: u32, read_only: bool) -> ConnectOptions {
+/// Syncs the log of a database in a file; one in memory has none.
+fn flusher(database_url: &str) -> Result<Option<Flusher>, Error> {
+    let unreadable = |error: &dyn std::fmt::Display| Error::Unavailable(error.to_string());
+    let options: SqliteConnectOptions = database_url.parse().map_err(|error| unreadable(&error))?;
+    let path = options.get_filename();
+    if database_url.contains(":memory:") || database_url.contains("mode=memory") {
+        return Ok(None);
+    }
+    Flusher::start(path)
+        .map(Some)
+        .map_err(|error| unreadable(&error))
+}
+
+/// Readers name no mode of writing.
+fn sqlite(
+    database_url: &str,
+    connections: u32,
+    synchronous: Option<&'static str>,
+) -> ConnectOptions {
     let mut options = options(database_url, connections);
+    // A connection to a file does not break: asking first would double the way to it.
+    options.test_before_acquire(false);
     options.map_sqlx_sqlite_opts(move |options| {
         options
             .pragma("journal_mode", "WAL")
-            .pragma("synchronous", "FULL")
+            .pragma("synchronous", synchronous.unwrap_or("FULL"))
             .pragma("busy_timeout", WAIT.as_millis().to_string())
             .pragma("foreign_keys", "ON")
-            .pragma("query_only", if read_only { "ON" } else { "OFF" })
+            .pragma(
+                "query_only",
+                if synchronous.is_none() { "ON" } else { "OFF" },
+            )
     });
     options
 }

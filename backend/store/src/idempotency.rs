@@ -68,7 +68,8 @@ impl Store {
     /// Claims a key for a request, or says what became of the request that claimed it first.
     ///
     /// A key is free again when it is a day old, or a minute old without an answer. What the first
-    /// request may have committed before it died is found by `NewJob::idempotency_key`.
+    /// request may have committed before it died is found by `NewJob::idempotency_key`. The request's own commit takes
+    /// the claim to the disk; a claim without one is worth nothing.
     pub async fn begin_idempotent(
         &self,
         principal: UserId,
@@ -85,17 +86,16 @@ impl Store {
             body: None,
             created_at: now.milliseconds(),
         };
+        if insert_key(self.writer_with_the_next(), row.clone()).await? {
+            return Ok(Begun::Fresh);
+        }
         let transaction = self.begin().await?;
-        let begun = if insert_key(&transaction, row.clone()).await? {
-            Begun::Fresh
-        } else {
-            meet(&transaction, row).await?
-        };
-        transaction.commit().await?;
+        let begun = meet(&transaction, row).await?;
+        transaction.commit_with_the_next().await?;
         Ok(begun)
     }
 
-    /// Stores the answer of a fresh request.
+    /// Stores the answer of a fresh request. If the machine loses its power right then, the key is free after a minute.
     pub async fn finish_idempotent(
         &self,
         principal: UserId,
@@ -110,7 +110,7 @@ impl Store {
             .filter(Column::PrincipalId.eq(principal.uuid()))
             .filter(Column::IdempotencyKey.eq(key))
             .filter(Column::Status.is_null())
-            .exec(self.writer())
+            .exec(self.writer_with_the_next())
             .await?;
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Store {
             .filter(Column::PrincipalId.eq(principal.uuid()))
             .filter(Column::IdempotencyKey.eq(key))
             .filter(Column::Status.is_null())
-            .exec(self.writer())
+            .exec(self.writer_with_the_next())
             .await?;
         Ok(())
     }

@@ -15,6 +15,7 @@ mod collector;
 mod data_subjects;
 mod database;
 mod device_authorizations;
+mod durability;
 mod emails;
 mod entity;
 mod error;
@@ -40,6 +41,7 @@ mod text;
 mod uploads;
 mod users;
 mod webhooks;
+mod writer;
 
 pub use api_keys::{ApiKeyChange, ApiKeyRecord, NewApiKey};
 pub use approvals::{ApprovalRecord, NewApproval};
