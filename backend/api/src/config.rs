@@ -113,11 +113,6 @@ fn origin(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether the environment holds a variable that others read, such as the C allocator.
-pub(crate) fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::origin;

@@ -16,7 +16,6 @@ mod extract;
 mod handlers;
 pub mod images;
 mod layers;
-pub mod memory;
 mod openapi;
 pub mod policy;
 pub mod router;

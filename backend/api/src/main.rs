@@ -13,9 +13,13 @@ use anyhow::Context;
 use api::{
     app::audit,
     config::{Config, storage::StorageConfig},
-    memory, signing, storage_check,
+    signing, storage_check,
 };
 use clap::{CommandFactory, Parser, Subcommand};
+
+/// Gives what a password hash or a decoder took back to the system, and serves the threads of the database without a lock.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(
@@ -142,7 +146,6 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
             Ok(cli::complete(shell, program, std::io::stdout())?)
         }
         Command::Serve(config) => {
-            memory::restart_with_settings();
             start_log(&config.log)?;
             runtime()?.block_on(api::server::serve(*config))
         }

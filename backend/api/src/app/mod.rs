@@ -40,6 +40,7 @@ mod state;
 pub mod studies;
 pub mod tokens;
 pub mod uploads;
+mod verified;
 pub mod webhooks;
 
 pub use state::App;

@@ -14,6 +14,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use shared::{OrganisationId, Timestamp, UserId};
 
+use super::verified::Verified;
 use crate::{error::Error, secret};
 
 const ISSUER: &str = "persguard";
@@ -50,7 +51,7 @@ impl Audience {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Claims {
     iss: String,
     aud: String,
@@ -106,6 +107,7 @@ pub struct Tokens {
     /// Newest first; never empty.
     keys: RwLock<Vec<Key>>,
     file: Option<PathBuf>,
+    verified: Verified<Claims>,
 }
 
 impl Tokens {
@@ -132,6 +134,7 @@ impl Tokens {
         let tokens = Self {
             keys: RwLock::new(keys),
             file: Some(file),
+            verified: Verified::default(),
         };
         tokens.save()?;
         Ok(tokens)
@@ -143,6 +146,7 @@ impl Tokens {
         Ok(Self {
             keys: RwLock::new(vec![key]),
             file: None,
+            verified: Verified::default(),
         })
     }
 
@@ -224,14 +228,25 @@ impl Tokens {
     }
 
     fn claims(&self, audience: Audience, token: &str, now: Timestamp) -> Result<Claims, Error> {
+        let verify = || self.signed(audience, token);
+        let claims = self.verified.get(audience.as_str(), token, verify)?;
+        // Against the clock that the rest of the server uses. No key is forgotten before its last token has expired.
+        if claims.exp <= now.milliseconds() / 1000 {
+            return Err(Error::Unauthenticated);
+        }
+        Ok(claims)
+    }
+
+    /// What a token says that one of our keys signed for this audience.
+    fn signed(&self, audience: Audience, token: &str) -> Result<Claims, Error> {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[audience.as_str()]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // Checked below, against the clock that the rest of the server uses.
+        // Checked at every use.
         validation.validate_exp = false;
         let header = jsonwebtoken::decode_header(token).map_err(|_| Error::Unauthenticated)?;
-        let claims = self.read(|keys| {
+        self.read(|keys| {
             let key = keys
                 .iter()
                 .find(|key| header.kid.as_deref() == Some(key.id.as_str()))
@@ -239,11 +254,7 @@ impl Tokens {
             jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation)
                 .map(|data| data.claims)
                 .map_err(|_| Error::Unauthenticated)
-        })?;
-        if claims.exp <= now.milliseconds() / 1000 {
-            return Err(Error::Unauthenticated);
-        }
-        Ok(claims)
+        })
     }
 
     /// The subject of a valid token; anything else is `Unauthenticated`.

@@ -8,8 +8,6 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use crate::memory;
-
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
@@ -64,9 +62,6 @@ impl LocalNode {
             .env("PERSGUARD_NODE_WATCH_STDIN", "1")
             .stdin(Stdio::piped())
             .kill_on_drop(true);
-        for (name, _) in memory::SETTINGS {
-            command.env_remove(name);
-        }
         if let Some(threads) = self.threads {
             command.env("PERSGUARD_NODE_THREADS", threads.to_string());
         }
