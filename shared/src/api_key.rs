@@ -94,12 +94,31 @@ impl std::str::FromStr for AddressBlock {
     type Err = AddressBlockError;
 
     fn from_str(text: &str) -> Result<Self, AddressBlockError> {
-        let alone = || text.parse::<IpAddr>().map(IpNet::from);
-        text.parse::<IpNet>()
-            .or_else(|_| alone())
-            .map(Self)
-            .map_err(|_| AddressBlockError)
+        read_block(text).map(Self).ok_or(AddressBlockError)
     }
+}
+
+fn read_block(text: &str) -> Option<IpNet> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (text, None),
+    };
+    // The standard reader: others take 010 for ten, and some programs take it for eight.
+    let address: IpAddr = address.parse().ok()?;
+    let Some(length) = length else {
+        return Some(address.to_canonical().into());
+    };
+    if !length.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let length: u8 = length.parse().ok()?;
+    // Addresses are compared in their IPv4 form, so a block of them must be in it, too.
+    let inside = if address.is_ipv6() && address.to_canonical().is_ipv4() {
+        length.checked_sub(96)?
+    } else {
+        length
+    };
+    IpNet::new(address.to_canonical(), inside).ok()
 }
 
 fn check_addresses(errors: &mut Vec<FieldError>, blocks: &[String]) {
@@ -329,6 +348,9 @@ mod tests {
         assert!(holds("2001:db8::/32", "2001:db8:ffff::1"));
         assert!(!holds("2001:db8::/32", "2001:db9::1"));
         assert!(holds("127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(holds("::ffff:198.51.100.0/120", "198.51.100.7"));
+        assert!(holds("::ffff:198.51.100.7", "198.51.100.7"));
+        assert!(!holds("::ffff:198.51.100.0/120", "198.51.101.7"));
         assert!(holds("::/0", "2001:db8::1"));
     }
 
@@ -343,6 +365,10 @@ mod tests {
             "1.2.3.4/",
             "1.2.3.4/-1",
             "1.2.3.4/8/8",
+            "1.2.3.4/+8",
+            "010.0.0.0/8",
+            "10.0.0.010",
+            "::ffff:10.0.0.0/64",
         ] {
             assert!(bad.parse::<AddressBlock>().is_err(), "{bad}");
         }
