@@ -48,24 +48,38 @@ pub fn nine_decimals(value: f64) -> f64 {
     if rounded == 0.0 { 0.0 } else { rounded }
 }
 
-/// Replaces every number that a simple reader of JSON would not read back by the nearest of 15 digits, which it does.
+/// Replaces every number that a simple reader of JSON would not read back by the nearest of 15 digits, which it does;
+/// where even that has an exponent too far from 0, by a double beside it.
 ///
-/// The reader used here may miss the nearest double by one in the last place where a text has 16 or 17 digits.
+/// The reader used here may miss the nearest double by one in the last place where a text has 16 or 17 digits, or an
+/// exponent whose power of ten is no double.
 pub fn settle(value: &mut Value) {
     match value {
         Value::Object(map) => map.values_mut().for_each(settle),
         Value::Array(items) => items.iter_mut().for_each(settle),
         Value::Number(number) if number.is_f64() => {
             let float = number.as_f64().unwrap_or_default();
-            let read =
-                |float: f64| serde_json::from_str::<f64>(&float_text(float)).unwrap_or(f64::NAN);
-            if read(float).to_bits() != float.to_bits() {
-                let short: f64 = format!("{float:.14e}").parse().unwrap_or(float);
-                *value = Value::from(short);
+            if !reads_back(float) {
+                let short: Option<f64> = format!("{float:.14e}").parse().ok();
+                let mut others = short.into_iter().chain(beside(float));
+                *value = Value::from(others.find(|other| reads_back(*other)).unwrap_or(float));
             }
         }
         _ => {}
     }
+}
+
+/// Whether the simple reader finds this double again in its own text.
+fn reads_back(float: f64) -> bool {
+    let read = || serde_json::from_str::<f64>(&float_text(float)).ok();
+    float.is_finite() && read().is_some_and(|read| read.to_bits() == float.to_bits())
+}
+
+/// The doubles around this one, the nearest first.
+fn beside(float: f64) -> impl Iterator<Item = f64> {
+    let bits = float.to_bits();
+    let both = move |steps: u64| [bits.wrapping_sub(steps), bits.wrapping_add(steps)];
+    (1..=64).flat_map(both).map(f64::from_bits)
 }
 
 fn write(value: &Value, text: &mut String) -> Result<(), Error> {
@@ -115,9 +129,16 @@ fn number_text(number: &Number) -> Result<String, Error> {
     match (number.as_u64(), number.as_i64(), number.as_f64()) {
         (Some(integer), _, _) if kept(integer) => Ok(integer.to_string()),
         (None, Some(integer), _) if kept(integer.unsigned_abs()) => Ok(integer.to_string()),
-        (None, None, Some(float)) if float.is_finite() => Ok(float_text(float)),
+        (None, None, Some(float)) if float.is_finite() && !looks_too_large(float) => {
+            Ok(float_text(float))
+        }
         _ => Err(Error::Number(number.clone())),
     }
+}
+
+/// Whether a double is written as an integer that would not be read: below 10^21 it has no exponent.
+fn looks_too_large(float: f64) -> bool {
+    (LARGEST_INTEGER as f64) < float.abs() && float.abs() < 1e21
 }
 
 /// As ECMAScript's `Number::toString` writes it (RFC 8785, section 3.2.2.3). Finite values.
@@ -193,7 +214,12 @@ mod tests {
     #[test]
     fn numbers_that_readers_would_change_are_refused() {
         assert_eq!(to_text(&LARGEST_INTEGER).unwrap(), "9007199254740991");
-        for bad in [json!(LARGEST_INTEGER + 1), json!(i64::MIN), json!(u64::MAX)] {
+        assert_eq!(to_text(&1e21).unwrap(), "1e+21");
+        let written = [json!(1e16), json!(-9.9e20)];
+        for bad in [json!(LARGEST_INTEGER + 1), json!(i64::MIN), json!(u64::MAX)]
+            .into_iter()
+            .chain(written)
+        {
             assert!(matches!(to_text(&bad), Err(Error::Number(_))), "{bad}");
         }
         // serde_json writes these as null, which is another content.
@@ -214,6 +240,43 @@ mod tests {
             let back: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(to_text(&back).unwrap(), text);
             assert!((value["numbers"][0].as_f64().unwrap() - float).abs() <= 1e-14 * float.abs());
+        }
+    }
+
+    #[test]
+    fn settled_numbers_of_any_size_survive_writing_and_reading() {
+        let mut state = 77_u64;
+        let mut floats = vec![
+            1.797_623_158e304,
+            6.01e70,
+            f64::MAX,
+            f64::MIN_POSITIVE,
+            5e-324,
+            3e-310,
+        ];
+        for _ in 0..20_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            floats.push(f64::from_bits(state));
+        }
+        for float in floats.into_iter().filter(|float| float.is_finite()) {
+            let mut value = json!(float);
+            settle(&mut value);
+            let Ok(text) = to_text(&value) else {
+                assert!(looks_too_large(float), "{float:e}");
+                continue;
+            };
+            let mut back: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(to_text(&back).unwrap(), text);
+            settle(&mut back);
+            assert_eq!(to_text(&back).unwrap(), text);
+            let distance = (value.as_f64().unwrap() - float).abs();
+            let least = 64.0 * f64::from_bits(1);
+            assert!(
+                distance <= (1e-13 * float.abs()).max(least),
+                "{float:e} became {text}"
+            );
         }
     }
 
