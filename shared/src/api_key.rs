@@ -203,12 +203,20 @@ impl CreateApiKey {
 #[serde(deny_unknown_fields)]
 pub struct UpdateApiKey {
     /// What it is for.
-    #[serde(default, deserialize_with = "crate::patching::present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::patching::present"
+    )]
     #[cfg_attr(feature = "openapi", schema(value_type = String, required = false,
         min_length = 1, max_length = 100, pattern = "\\S"))]
     pub name: Option<String>,
     /// Addresses from which it may be used; from everywhere when empty.
-    #[serde(default, deserialize_with = "crate::patching::present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::patching::present"
+    )]
     #[cfg_attr(feature = "openapi", schema(inline, value_type = Vec<AddressText>, required = false,
         max_items = 20))]
     pub allowed_addresses: Option<Vec<String>>,

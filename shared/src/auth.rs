@@ -140,7 +140,11 @@ pub struct User {
 #[serde(deny_unknown_fields)]
 pub struct UpdateUser {
     /// How the person wants to be called.
-    #[serde(default, deserialize_with = "crate::patching::present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::patching::present"
+    )]
     #[cfg_attr(feature = "openapi", schema(value_type = String, required = false,
         min_length = 1, max_length = 100, pattern = "\\S"))]
     pub name: Option<String>,

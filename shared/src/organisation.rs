@@ -53,7 +53,11 @@ impl CreateOrganisation {
 #[serde(deny_unknown_fields)]
 pub struct UpdateOrganisation {
     /// What its members call it.
-    #[serde(default, deserialize_with = "crate::patching::present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::patching::present"
+    )]
     #[cfg_attr(feature = "openapi", schema(value_type = String, required = false,
         min_length = 1, max_length = 100, pattern = "\\S"))]
     pub name: Option<String>,

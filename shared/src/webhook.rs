@@ -96,16 +96,36 @@ fn validate_description(text: &str, errors: &mut Vec<FieldError>) {
 #[serde(deny_unknown_fields)]
 pub struct UpdateWebhook {
     /// Where events go.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::patching::present"
+    )]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
     pub url: Option<String>,
     /// What it is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::patching::present"
+    )]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
     pub description: Option<String>,
     /// Which events.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::patching::present"
+    )]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<EventType>, required = false))]
     pub events: Option<Vec<EventType>>,
     /// Whether it is told anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::patching::present"
+    )]
+    #[cfg_attr(feature = "openapi", schema(value_type = WebhookStatus, required = false))]
     pub status: Option<WebhookStatus>,
 }
 
