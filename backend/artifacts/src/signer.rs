@@ -1,6 +1,9 @@
 //! Signed URLs: permission to send or fetch one object, once granted, without a session.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    str::FromStr,
+};
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -131,7 +134,13 @@ impl Signer {
     }
 }
 
-/// Reads exactly the query that `sign` writes: same names, same order, nothing twice.
+/// A number in the one spelling that `sign` writes: the standard reader takes signs and leading zeros, too.
+fn number<T: FromStr + ToString>(text: &str) -> Option<T> {
+    let number: T = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// Reads exactly the query that `sign` writes: same names, same order, same spelling, nothing twice.
 fn parse(method: Method, hash: &str, query: &str) -> Option<(Grant, Vec<u8>)> {
     let mut values = query.split('&');
     let mut value = |name: &str| {
@@ -139,10 +148,12 @@ fn parse(method: Method, hash: &str, query: &str) -> Option<(Grant, Vec<u8>)> {
         (found == name).then_some(value)
     };
     let allowed = value("method")? == method.as_str();
-    let size_bytes = value("size")?.parse().ok()?;
+    let size_bytes = number(value("size")?)?;
     let subject = value("subject").filter(|text| is_subject(text))?.to_owned();
-    let expires_at = Timestamp::from_milliseconds(value("expires")?.parse().ok()?);
-    let signature = hex::decode(value("signature")?).ok()?;
+    let expires_at = Timestamp::from_milliseconds(number(value("expires")?)?);
+    let written = value("signature")?;
+    let signature = hex::decode(written).ok()?;
+    (hex::encode(&signature) == written).then_some(())?;
     let grant = Grant {
         method,
         hash: hash.parse().ok()?,

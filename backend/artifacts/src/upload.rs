@@ -62,9 +62,12 @@ impl Delivery {
         let mut next = || parts.next();
         let (hash, size, subject) = (next()?, next()?, next()?);
         is_subject(subject).then_some(())?;
+        let size_bytes: u64 = size.parse().ok()?;
+        // The standard reader takes a sign and leading zeros, too.
+        (size_bytes.to_string() == size).then_some(())?;
         Some(Self {
             hash: ObjectHash::from_str(hash).ok()?,
-            size_bytes: size.parse().ok()?,
+            size_bytes,
             subject: subject.to_owned(),
         })
     }
@@ -142,7 +145,14 @@ mod tests {
         let delivery = delivery(7);
         let name = delivery.name().unwrap();
         assert_eq!(Delivery::from_name(&name), Some(delivery.clone()));
-        for bad in ["", "x.7.", &name.replace(".7.", ".x."), &format!("{name}/")] {
+        for bad in [
+            "",
+            "x.7.",
+            &name.replace(".7.", ".x."),
+            &name.replace(".7.", ".+7."),
+            &name.replace(".7.", ".07."),
+            &format!("{name}/"),
+        ] {
             assert_eq!(Delivery::from_name(bad), None, "{bad}");
         }
         let subject = "../x".to_owned();

@@ -76,6 +76,25 @@ fn other_methods_keys_and_extra_parameters_are_forgeries() {
 }
 
 #[test]
+fn another_spelling_of_the_same_grant_is_a_forgery() {
+    let signer = Signer::new(&[7; 32]);
+    let url = signer.sign(&grant());
+    let (start, signature) = url.rsplit_once('=').unwrap();
+    for other in [
+        url.replace("size=7", "size=+7"),
+        url.replace("size=7", "size=07"),
+        url.replace("expires=2000", "expires=+2000"),
+        format!("{start}={}", signature.to_uppercase()),
+    ] {
+        assert_eq!(
+            verify(&signer, &other, NOW),
+            Err(Refusal::Forged),
+            "{other}"
+        );
+    }
+}
+
+#[test]
 fn subject_cannot_smuggle_parameters() {
     let signer = Signer::new(&[7; 32]);
     let smuggling = Grant {
