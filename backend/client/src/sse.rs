@@ -9,7 +9,7 @@ pub(crate) struct Frame {
     pub(crate) data: String,
 }
 
-/// Largest line that is kept: far above an event of ours.
+/// Largest line, and largest data of a frame, that is kept: far above an event of ours.
 const MAX_LINE: usize = 1024 * 1024;
 
 /// Puts frames together, however the network cuts them.
@@ -49,7 +49,11 @@ impl Parser {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "data" => {
-                if std::mem::replace(&mut self.has_data, true) {
+                let further = std::mem::replace(&mut self.has_data, true);
+                if self.frame.data.len() + value.len() >= MAX_LINE {
+                    return None;
+                }
+                if further {
                     self.frame.data.push('\n');
                 }
                 self.frame.data.push_str(value);
@@ -98,5 +102,20 @@ mod tests {
             assert!(parser.push(&piece).is_empty());
         }
         assert!(parser.line.len() <= MAX_LINE);
+    }
+
+    #[test]
+    fn endless_frame_takes_no_endless_memory() {
+        let mut parser = Parser::default();
+        let lines = "data: x\n".repeat(100_000);
+        for _ in 0..20 {
+            assert!(parser.push(lines.as_bytes()).is_empty());
+        }
+        assert!(parser.frame.data.len() <= MAX_LINE);
+        assert_eq!(
+            parser.push(b"\n\ndata: y\n\n").len(),
+            2,
+            "the next one is whole"
+        );
     }
 }
