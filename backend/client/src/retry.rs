@@ -56,8 +56,9 @@ impl Retry {
 pub(crate) fn asked(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let wanted = text(&RETRY_AFTER)?;
-    if let Ok(seconds) = wanted.parse() {
-        return Some(Duration::from_secs(seconds));
+    // Digits alone: the standard reader takes a sign, too.
+    if wanted.bytes().all(|byte| byte.is_ascii_digit()) {
+        return wanted.parse().ok().map(Duration::from_secs);
     }
     let until = httpdate::parse_http_date(wanted).ok()?;
     let now = httpdate::parse_http_date(text(&DATE)?).ok()?;
@@ -116,7 +117,9 @@ mod tests {
     #[test]
     fn asked_pause_is_seconds_or_a_date() {
         assert_eq!(asked(&headers(&[])), None);
-        assert_eq!(asked(&headers(&[(RETRY_AFTER, "soon")])), None);
+        for bad in ["soon", "", "+7", "-7", "18446744073709551616"] {
+            assert_eq!(asked(&headers(&[(RETRY_AFTER, bad)])), None, "{bad}");
+        }
         let seconds = asked(&headers(&[(RETRY_AFTER, " 7 ")]));
         assert_eq!(seconds, Some(Duration::from_secs(7)));
         let until = (RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT");
