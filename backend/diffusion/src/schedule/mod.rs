@@ -25,6 +25,9 @@ pub use self::{
 };
 use crate::{Error, Result};
 
+/// Most steps of a schedule; known models have 1000, and a file may claim any number.
+const MAX_TIMESTEPS: usize = 100_000;
+
 /// How noise grows from step to step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -287,7 +290,9 @@ fn deviations(schedule: &NoiseSchedule) -> Vec<f64> {
 )]
 fn betas(config: &ScheduleConfig) -> Result<Vec<f32>> {
     let count = config.num_train_timesteps;
-    if count < 2 || !(config.beta_start > 0.0 && config.beta_end < 1.0) {
+    let inside = |beta: f64| beta > 0.0 && beta < 1.0;
+    let betas = inside(config.beta_start) && inside(config.beta_end);
+    if !(2..=MAX_TIMESTEPS).contains(&count) || !betas {
         return Err(Error::InvalidConfig(format!(
             "{count} timesteps with betas from {} to {}",
             config.beta_start, config.beta_end

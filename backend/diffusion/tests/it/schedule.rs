@@ -141,6 +141,20 @@ fn what_cannot_be_computed_is_refused() {
         ..ScheduleConfig::default()
     };
     assert!(NoiseSchedule::new(&sample).is_err());
+    let plain = ScheduleConfig::default();
+    let endless = ScheduleConfig {
+        num_train_timesteps: usize::MAX,
+        ..plain.clone()
+    };
+    let (beta_start, beta_end) = (5.0, -5.0);
+    let rising = ScheduleConfig {
+        beta_start,
+        ..plain.clone()
+    };
+    let negative = ScheduleConfig { beta_end, ..plain };
+    for absurd in [endless, rising, negative] {
+        assert!(NoiseSchedule::new(&absurd).is_err(), "{absurd:?}");
+    }
     let zero_snr = ScheduleConfig {
         rescale_betas_zero_snr: true,
         ..ScheduleConfig::default()
