@@ -93,7 +93,11 @@ pub fn parse(text: &str) -> Result<AttackRecipe> {
         .map_err(|error| refused(text, error.span(), "recipe", error.message()))?;
     let recipe: AttackRecipe = serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let path = error.path().to_string();
-        let field = if path == "." { "recipe" } else { path.as_str() };
+        // A key may be an empty text.
+        let field = match path.as_str() {
+            "." | "" => "recipe",
+            path => path,
+        };
         let inner = error.inner();
         let span = inner.span().filter(|span| span.start > 0);
         refused(

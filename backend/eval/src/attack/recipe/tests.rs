@@ -117,6 +117,11 @@ fn errors_name_line_and_field() {
 }
 
 #[test]
+fn a_field_without_a_name_is_the_recipes() {
+    assert_eq!(refusal("\"\" = 1").1, "recipe");
+}
+
+#[test]
 fn hostile_text_is_refused() {
     let long = format!("{PLAIN}# {}", "x".repeat(MAX_BYTES));
     assert!(refusal(&long).2.contains("bytes"));
