@@ -379,6 +379,8 @@ fn byte_tokens(letters: &[char]) -> Vec<String> {
 
 fn parse_merges(text: &str) -> Result<Vec<(String, String)>> {
     text.lines()
+        // A carriage return is no part of a token, wherever its line ends.
+        .map(|line| line.trim_end_matches('\r'))
         .filter(|line| !line.starts_with("#version") && !line.is_empty())
         .map(|line| {
             let (left, right) = line.split_once(' ').ok_or_else(|| {

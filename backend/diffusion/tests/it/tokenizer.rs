@@ -71,6 +71,20 @@ fn long_text_keeps_its_end_token() {
 }
 
 #[test]
+fn carriage_returns_end_lines_however_many() {
+    let vocabulary = br#"{"ab</w>":0,"<|startoftext|>":1,"<|endoftext|>":2}"#;
+    for merges in [
+        "a b</w>",
+        "a b</w>\r\n",
+        "a b</w>\r",
+        "#version: 0.2\r\na b</w>\r\r\n",
+    ] {
+        let tokenizer = Tokenizer::from_files(vocabulary, merges.as_bytes(), None).unwrap();
+        assert_eq!(tokenizer.tokenize("ab"), [0], "{merges:?}");
+    }
+}
+
+#[test]
 fn vocabulary_without_special_tokens_is_refused() {
     let error = Tokenizer::from_files(br#"{"a</w>":0}"#, b"", None).unwrap_err();
     assert!(error.to_string().contains("<|startoftext|>"), "{error}");
