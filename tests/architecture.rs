@@ -42,6 +42,20 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    // Every parser of untrusted bytes, wherever it is.
+    (
+        "fuzz",
+        &[
+            "api",
+            "artifacts",
+            "client",
+            "demo",
+            "diffusion",
+            "eval",
+            "shared",
+            "store",
+        ],
+    ),
 ];
 
 /// What a package may use in its own tests beyond its arrows.
@@ -60,7 +74,7 @@ const MONOPOLIES: &[(&str, &[&str])] = &[
     // The node names a device and input tensors; every operation on them is below it.
     (
         "candle-core",
-        &["diffusion", "persguard", "eval", "world", "node"],
+        &["diffusion", "persguard", "eval", "world", "node", "fuzz"],
     ),
     ("candle-nn", &["diffusion", "persguard", "eval", "world"]),
     ("leptos", &["frontend"]),

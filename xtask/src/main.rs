@@ -1,4 +1,4 @@
-//! Build and run commands: `cargo xtask demo | test | dev | bench | pretrain | python-client | fixtures`.
+//! Build and run commands: `cargo xtask demo | test | dev | bench | fuzz | pretrain | python-client | fixtures`.
 //!
 //! Owns set-up: what is missing on the machine is installed, what is built lands in one cache
 //! outside the clone. Refuses product logic: it starts the programs and reads their public answers.
@@ -17,6 +17,7 @@ mod compatibility;
 mod contract;
 mod cuda;
 mod demo;
+mod fuzz;
 mod http;
 mod python_client;
 mod server;
@@ -64,6 +65,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Searches for inputs that break a parser, for as long as it is told; what it finds stays for the next search.
+    Fuzz(fuzz::Options),
     /// Generates the Python client from the OpenAPI document; `pip install` takes the folder.
     PythonClient {
         /// Where to.
@@ -86,6 +89,7 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Test(options) => stages::check(&options),
         Command::Pretrain { arguments } => commands::pretrain(&arguments),
         Command::Bench { name, arguments } => commands::bench(&name, &arguments),
+        Command::Fuzz(options) => fuzz::search(&options),
         Command::PythonClient { to } => python_client::generate(&to),
         Command::Fixtures { check: false } => commands::fixtures(),
         Command::Fixtures { check: true } => commands::check_fixtures(),

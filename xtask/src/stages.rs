@@ -12,16 +12,16 @@ use clap::Args;
 use crate::{
     apt,
     cache::{cargo, folder, run},
-    contract, cuda, python_client, storage, web,
+    contract, cuda, fuzz, python_client, storage, web,
 };
 
 /// What to check.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, contract (the OpenAPI document against
-    /// a running server), journeys, browser; or one that runs only when it is named: cuda (builds with the feature;
-    /// fetches 1.2 GB once), storage (the artifact stores among faults, with a line of what they cost), python (the
-    /// client generated from the document, driving a server).
+    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, fuzz (seeks inputs that break a
+    /// parser), contract (the OpenAPI document against a running server), journeys, browser; or one that runs only
+    /// when it is named: cuda (builds with the feature; fetches 1.2 GB once), storage (the artifact stores among
+    /// faults, with a line of what they cost), python (the client generated from the document, driving a server).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
@@ -52,6 +52,7 @@ const STAGES: &[(&str, Stage)] = &[
         )
     }),
     ("architecture", |totals| end_to_end("architecture", totals)),
+    ("fuzz", |_| fuzz::check()),
     ("contract", |_| contract::check()),
     ("journeys", |totals| end_to_end("journeys", totals)),
     ("browser", |totals| end_to_end("browser", totals)),

@@ -25,3 +25,5 @@ mod share;
 pub mod sibling;
 pub mod signing;
 pub mod storage_check;
+#[doc(hidden)]
+pub mod untrusted;

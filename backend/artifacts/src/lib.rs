@@ -12,6 +12,8 @@ mod local;
 mod object_store;
 mod s3_store;
 mod signer;
+#[doc(hidden)]
+pub mod untrusted;
 mod upload;
 
 pub use bucket::{Bucket, BucketError, BucketPlace, RemoteObject};

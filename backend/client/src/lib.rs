@@ -12,6 +12,8 @@ mod page;
 mod retry;
 mod sse;
 mod transport;
+#[doc(hidden)]
+pub mod untrusted;
 mod upload;
 
 pub use self::{

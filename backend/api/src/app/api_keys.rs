@@ -43,7 +43,7 @@ pub(crate) fn looks_like_one(text: &str) -> bool {
 }
 
 /// Whether a text can be a key at all; keeps mistyped ones away from the database.
-fn is_well_formed(text: &str) -> bool {
+pub(crate) fn is_well_formed(text: &str) -> bool {
     let Some(rest) = text.strip_prefix(PREFIX) else {
         return false;
     };

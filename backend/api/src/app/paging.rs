@@ -58,7 +58,7 @@ impl Paging {
     }
 }
 
-fn cursor<T: FromStr>(after: Option<&str>) -> Result<Option<T>, Error> {
+pub(crate) fn cursor<T: FromStr>(after: Option<&str>) -> Result<Option<T>, Error> {
     let Some(text) = after.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };

@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-fn read(value: &[u8]) -> Option<&str> {
+pub(crate) fn read(value: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let text = text.strip_prefix('"').unwrap_or(text);
     let key = text.strip_suffix('"').unwrap_or(text);

@@ -38,7 +38,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 }
 
 /// `*`, or a list of quoted tags (RFC 9110, section 13.1.1).
-fn is_well_formed(text: &str) -> bool {
+pub(crate) fn is_well_formed(text: &str) -> bool {
     let quoted = |tag: &str| {
         let tag = tag.trim();
         let tag = tag.strip_prefix("W/").unwrap_or(tag);

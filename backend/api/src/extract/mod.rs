@@ -3,7 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod idempotency;
 pub(crate) mod identity;
-mod if_match;
+pub(crate) mod if_match;
 mod image_file;
 mod listing;
 pub(crate) mod owned;

@@ -21,7 +21,7 @@ pub(crate) mod notices;
 pub(crate) mod organisations;
 pub(crate) mod patches;
 pub(crate) mod protected_sets;
-mod range;
+pub(crate) mod range;
 pub(crate) mod releases;
 pub(crate) mod revocations;
 pub(crate) mod server;

@@ -171,7 +171,7 @@ fn part(headers: &HeaderMap) -> Result<Part, Error> {
     })
 }
 
-fn parse(range: &str) -> Option<Part> {
+pub(crate) fn parse(range: &str) -> Option<Part> {
     let (range, total) = range.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (start, last) = (range::number(first)?, range::number(last)?);

@@ -42,7 +42,7 @@ pub(crate) fn address(app: &App, peer: Option<SocketAddr>, headers: &HeaderMap) 
 
 /// Goes back along the chain while the one who speaks is trusted: what lies before the first stranger
 /// was written by that stranger.
-fn behind<'a>(
+pub(crate) fn behind<'a>(
     peer: IpAddr,
     forwarded: impl Iterator<Item = &'a str>,
     trusted: &[AddressBlock],

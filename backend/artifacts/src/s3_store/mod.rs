@@ -10,7 +10,7 @@ mod read;
 mod settings;
 mod store;
 mod write;
-mod xml;
+pub(crate) mod xml;
 
 use reqwest::{
     Method,

@@ -4,7 +4,7 @@ use quick_xml::de::from_str;
 use serde::Deserialize;
 
 /// The text of the first element of this name that has nothing inside but text.
-pub(super) fn text_of(xml: &str, name: &str) -> Option<String> {
+pub(crate) fn text_of(xml: &str, name: &str) -> Option<String> {
     let start = xml.find(&format!("<{name}>"))? + name.len() + 2;
     let end = start + xml[start..].find("</")?;
     let text = quick_xml::escape::unescape(&xml[start..end]).ok()?;
@@ -14,24 +14,24 @@ pub(super) fn text_of(xml: &str, name: &str) -> Option<String> {
 /// One page of a bucket's unfinished uploads in parts.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Uploads {
-    pub(super) is_truncated: bool,
-    pub(super) next_key_marker: Option<String>,
-    pub(super) next_upload_id_marker: Option<String>,
-    pub(super) upload: Vec<Upload>,
+pub(crate) struct Uploads {
+    pub(crate) is_truncated: bool,
+    pub(crate) next_key_marker: Option<String>,
+    pub(crate) next_upload_id_marker: Option<String>,
+    pub(crate) upload: Vec<Upload>,
 }
 
 /// An upload in parts that nobody completed yet.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Upload {
-    pub(super) key: String,
+pub(crate) struct Upload {
+    pub(crate) key: String,
     #[serde(rename = "UploadId")]
-    pub(super) id: String,
-    pub(super) initiated: String,
+    pub(crate) id: String,
+    pub(crate) initiated: String,
 }
 
-pub(super) fn uploads(xml: &str) -> Option<Uploads> {
+pub(crate) fn uploads(xml: &str) -> Option<Uploads> {
     from_str(xml).ok()
 }
 
