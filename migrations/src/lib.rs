@@ -10,6 +10,7 @@ mod m0005_guard_rails;
 mod m0006_studies;
 mod m0007_devices;
 mod m0008_share_links;
+mod m0009_identities;
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, MigratorTrait,
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_studies::Migration),
             Box::new(m0007_devices::Migration),
             Box::new(m0008_share_links::Migration),
+            Box::new(m0009_identities::Migration),
         ]
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Whether a text can be an e-mail address; only a letter to it tells whether it is one.
-pub(crate) fn is_plausible_email(text: &str) -> bool {
+pub fn is_plausible_email(text: &str) -> bool {
     let email = text.trim();
     let parts: Vec<&str> = email.split('@').collect();
     parts.len() == 2
@@ -113,6 +113,11 @@ pub struct ShowRefreshToken {
     pub refresh_token: String,
 }
 
+/// Servers before identity providers gave every account a password.
+const fn usual() -> bool {
+    true
+}
+
 /// An account as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -129,6 +134,9 @@ pub struct User {
     /// Whether signing in takes a code of an authenticator app.
     #[serde(default)]
     pub second_factor: bool,
+    /// Whether it has a password; an account that an identity provider opened has none until a letter sets one.
+    #[serde(default = "usual")]
+    pub has_password: bool,
     /// When the account was made.
     pub created_at: Timestamp,
 }

@@ -103,6 +103,7 @@ macro_rules! id {
 id!(/** A person with an account. */ UserId, "usr_");
 id!(/** Whose things are: a person alone, or several with roles. */ OrganisationId, "org_");
 id!(/** A browser that is signed in. */ SessionId, "ses_");
+id!(/** A person as an identity provider knows them. */ IdentityId, "idn_");
 id!(/** A key for integrations. */ ApiKeyId, "key_");
 id!(/** An invitation into an organisation. */ InvitationId, "inv_");
 id!(/** A set of protected images. */ SetId, "set_");

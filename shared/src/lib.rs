@@ -18,6 +18,7 @@ pub mod device;
 pub mod evaluation;
 pub mod gallery;
 pub mod id;
+pub mod identity;
 pub mod image;
 pub mod job;
 pub mod limits;
@@ -51,7 +52,8 @@ pub mod words;
 
 pub use id::{
     ApiKeyId, ApprovalId, ArtifactId, AuditEventId, DeletionId, DeliveryId, EventId, ExportId,
-    GalleryId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId, NoticeId, OrganisationId,
-    PatchId, SessionId, SetId, ShareLinkId, ShareViewId, UploadId, UserId, WebhookId,
+    GalleryId, IdentityId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId, NoticeId,
+    OrganisationId, PatchId, SessionId, SetId, ShareLinkId, ShareViewId, UploadId, UserId,
+    WebhookId,
 };
 pub use timestamp::Timestamp;

@@ -65,6 +65,8 @@ pub enum ErrorCode {
     RateLimited,
     /// No space is left, or a store does not answer.
     StorageUnavailable,
+    /// An identity provider does not answer, or not as it should.
+    ProviderUnavailable,
     /// A fault of ours.
     Internal,
     /// A code this client does not know yet.

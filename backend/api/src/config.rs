@@ -1,5 +1,6 @@
 //! Configuration: flags of `persguard serve`, or the environment. Nobody else reads the environment.
 
+pub mod providers;
 pub mod storage;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -62,6 +63,9 @@ pub struct Config {
     /// Where security reports go, such as `mailto:security@example.org`.
     #[arg(long, env = "PERSGUARD_SECURITY_CONTACT")]
     pub security_contact: Option<String>,
+    /// A TOML file of the `OpenID` Connect providers that people may sign in by, each a table `[[provider]]`; by default none.
+    #[arg(long, env = "PERSGUARD_IDENTITY_PROVIDERS")]
+    pub identity_providers: Option<PathBuf>,
     /// Let webhooks call this machine itself, over plain http too; for tests and for receivers beside the server.
     #[arg(long, env = "PERSGUARD_WEBHOOK_LOOPBACK", default_value_t = false, action = clap::ArgAction::Set)]
     pub webhook_loopback: bool,
@@ -111,6 +115,11 @@ fn origin(text: &str) -> Result<String, String> {
         }
         _ => Err("give an origin such as https://s3.example.org".to_owned()),
     }
+}
+
+/// The value of a variable whose name a file of settings gives.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).and_then(|value| value.into_string().ok())
 }
 
 #[cfg(test)]

@@ -15,6 +15,11 @@ use shared::{
     release::ReleaseGate,
 };
 
+const IDENTITY_TAKEN: &str = "This identity is linked to an account already.";
+const TOO_MANY_IDENTITIES: &str = "You have as many identities as fit. Remove one first.";
+const LAST_WAY_IN: &str =
+    "This is the only way into your account. Set a password or link another one first.";
+
 /// Why a request is refused.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -115,6 +120,9 @@ pub enum Error {
     /// A store does not answer or has no space left.
     #[error("The server's storage is full or does not answer. Nothing was lost; try again later.")]
     StorageUnavailable(String),
+    /// An identity provider that cannot be asked now.
+    #[error("{0} does not answer as it should. Try again in a minute, or sign in another way.")]
+    ProviderUnavailable(String),
     /// A fault of ours; the text is for the log alone.
     #[error("Something went wrong on the server. The request id helps to find out what.")]
     Internal(String),
@@ -175,6 +183,7 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::ExpiredToken => "Code expired",
         ErrorCode::RateLimited => "Too many requests",
         ErrorCode::StorageUnavailable => "Storage unavailable",
+        ErrorCode::ProviderUnavailable => "Identity provider unavailable",
         ErrorCode::Internal | ErrorCode::Unknown => "Internal error",
     }
 }
@@ -253,6 +262,9 @@ impl Error {
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited),
             Self::StorageUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Code::StorageUnavailable)
+            }
+            Self::ProviderUnavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Code::ProviderUnavailable)
             }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
         }
@@ -385,6 +397,9 @@ impl From<store::Error> for Error {
                 "The organisation has {} keys. Revoke one first.",
                 limits::MAX_API_KEYS
             )),
+            Store::IdentityTaken => Self::Conflict(IDENTITY_TAKEN.into()),
+            Store::TooManyIdentities => Self::Conflict(TOO_MANY_IDENTITIES.into()),
+            Store::LastWayIn => Self::Conflict(LAST_WAY_IN.into()),
             Store::Conflict(_) => Self::Conflict("This exists already.".into()),
             Store::NoSpace | Store::Unavailable(_) => Self::StorageUnavailable(text),
             Store::NoConcept
@@ -444,7 +459,7 @@ impl IntoResponse for Error {
             } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
             }
-            Self::StorageUnavailable(_) => {
+            Self::StorageUnavailable(_) | Self::ProviderUnavailable(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
             }
             _ => {}

@@ -172,6 +172,14 @@ pub const RULES: &[Rule] = &[
     public("POST", "/v1/email-verifications/confirm").takes(Bucket::SignIn),
     public("POST", "/v1/password-resets").takes(Bucket::SignIn),
     public("POST", "/v1/password-resets/confirm").takes(Bucket::SignIn),
+    // Identity providers. The way back asks for room itself: its refusals are pages.
+    public("GET", "/v1/identity-providers"),
+    public("POST", "/v1/identity-providers/{slug}/authorizations").takes(Bucket::SignIn),
+    public("GET", "/v1/identity-providers/{slug}/callback"),
+    public("POST", "/v1/sessions/second-factor").takes(Bucket::SignIn),
+    person("GET", "/v1/me/identities"),
+    person("POST", "/v1/me/identities").guess(),
+    person("DELETE", "/v1/me/identities/{id}"),
     // Organisations.
     person("GET", "/v1/organisations"),
     person("POST", "/v1/organisations"),

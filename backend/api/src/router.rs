@@ -20,9 +20,9 @@ use crate::{
     app::App,
     handlers::{
         accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, devices,
-        events, frontend, galleries, images, jobs, model_imports, nodes, notices, organisations,
-        patches, protected_sets, releases, revocations, server, share_links, shares, studies,
-        tokens, uploads, webhooks,
+        events, frontend, galleries, identities, images, jobs, model_imports, nodes, notices,
+        organisations, patches, protected_sets, releases, revocations, server, share_links, shares,
+        studies, tokens, uploads, webhooks,
     },
     layers::{attribution, guard, origin, respond, security},
     openapi,
@@ -148,6 +148,21 @@ fn people() -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::max(SMALL_BODY))
 }
 
+/// Signing in by identity providers.
+fn identity_providers() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(identities::list_providers))
+        .routes(routes!(identities::create_authorization))
+        .routes(routes!(identities::finish_authorization))
+        .routes(routes!(identities::show_second_factor))
+        .routes(routes!(
+            identities::create_identity,
+            identities::list_identities
+        ))
+        .routes(routes!(identities::delete_identity))
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+}
+
 /// What keeps everybody honest: who is told, what leaves, who complains, what is given back.
 fn guard_rails() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -249,6 +264,7 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(
             people()
+                .merge(identity_providers())
                 .merge(guard_rails())
                 .merge(tenants())
                 .merge(sharing())

@@ -37,7 +37,7 @@ const OBJECTS: &str = "\
         (SELECT id FROM model_imports WHERE owner_id = $1)";
 
 /// Tables that hold an account's rows, those first that others do not need any more.
-const TABLES: [(&str, &str); 16] = [
+const TABLES: [(&str, &str); 17] = [
     ("share_links", "owner_id"),
     ("galleries", "owner_id"),
     ("approvals", "owner_id"),
@@ -54,6 +54,7 @@ const TABLES: [(&str, &str); 16] = [
     ("exports", "owner_id"),
     ("idempotency_keys", "principal_id"),
     ("sessions", "user_id"),
+    ("identities", "user_id"),
 ];
 
 /// What a deletion removed.

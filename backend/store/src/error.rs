@@ -102,6 +102,15 @@ pub enum Error {
     /// The organisation has as many keys as it may.
     #[error("the organisation has as many keys as it may")]
     TooManyApiKeys,
+    /// The identity is linked to an account.
+    #[error("the identity is linked already")]
+    IdentityTaken,
+    /// The account has as many identities as it may.
+    #[error("the account has as many identities as it may")]
+    TooManyIdentities,
+    /// Nobody could sign in to the account any more.
+    #[error("the identity is the last way into the account")]
+    LastWayIn,
     /// Jobs were launched on the model.
     #[error("jobs name the model")]
     ModelInUse,

@@ -6,8 +6,8 @@ use shared::Timestamp;
 use crate::{
     Error, Store,
     entity::{
-        device_authorization, idempotency_key, invitation, job, one_time_token, refresh_token,
-        session, share_view, sign_in_failure, upload,
+        authorization, device_authorization, idempotency_key, invitation, job, one_time_token,
+        refresh_token, session, share_view, sign_in_failure, upload,
     },
     idempotency::KEPT_MILLISECONDS,
     share_links,
@@ -31,6 +31,10 @@ async fn delete_credentials(connection: &impl ConnectionTrait, now: i64) -> Resu
         .await?;
     device_authorization::Entity::delete_many()
         .filter(device_authorization::Column::ExpiresAt.lte(now))
+        .exec(connection)
+        .await?;
+    authorization::Entity::delete_many()
+        .filter(authorization::Column::ExpiresAt.lte(now))
         .exec(connection)
         .await?;
     invitation::Entity::delete_many()

@@ -1,6 +1,6 @@
 //! Accounts.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use shared::{OrganisationId, Timestamp, UserId};
 
 use crate::{
@@ -18,8 +18,8 @@ pub struct NewUser {
     pub email: String,
     /// What to call the person.
     pub name: String,
-    /// PHC string of the password's hash.
-    pub password_hash: String,
+    /// PHC string of the password's hash; an account that an identity provider opens has none.
+    pub password_hash: Option<String>,
 }
 
 /// An account.
@@ -31,8 +31,8 @@ pub struct UserRecord {
     pub email: String,
     /// What to call the person.
     pub name: String,
-    /// PHC string of the password's hash.
-    pub password_hash: String,
+    /// PHC string of the password's hash, where it has a password.
+    pub password_hash: Option<String>,
     /// When its address was confirmed.
     pub email_verified_at: Option<Timestamp>,
     /// When it was made.
@@ -45,7 +45,7 @@ impl From<user::Model> for UserRecord {
             id: UserId::from_uuid(row.id),
             email: row.email,
             name: row.name,
-            password_hash: row.password_hash,
+            password_hash: Some(row.password_hash).filter(|hash| !hash.is_empty()),
             email_verified_at: row.email_verified_at.map(Timestamp::from_milliseconds),
             created_at: Timestamp::from_milliseconds(row.created_at),
         }
@@ -56,33 +56,44 @@ fn normal(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
+/// Makes an account and its own organisation, which carries its id; its last step is the log's.
+pub(crate) async fn create(
+    connection: &impl ConnectionTrait,
+    new: NewUser,
+    email_verified_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<UserRecord, Error> {
+    let row = user::Model {
+        id: new_uuid(now),
+        email: normal(&new.email),
+        name: new.name,
+        password_hash: new.password_hash.unwrap_or_default(),
+        created_at: now.milliseconds(),
+        email_verified_at: email_verified_at.map(Timestamp::milliseconds),
+    };
+    let own = organisation::Model {
+        id: row.id,
+        name: row.name.clone(),
+        personal_user_id: Some(row.id),
+        created_at: row.created_at,
+    };
+    insert(connection, row.clone())
+        .await
+        .map_err(|error| Error::or_unique(error, Error::EmailTaken))?;
+    organisations::found(connection, own, row.id).await?;
+    let id = UserId::from_uuid(row.id);
+    let log = OrganisationId::from_uuid(row.id);
+    audit::record(connection, log, Deed::new("user.created", id), now).await?;
+    Ok(row.into())
+}
+
 impl Store {
     /// Makes an account and its own organisation, which carries its id; or [`Error::EmailTaken`].
     pub async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<UserRecord, Error> {
-        let row = user::Model {
-            id: new_uuid(now),
-            email: normal(&new.email),
-            name: new.name,
-            password_hash: new.password_hash,
-            created_at: now.milliseconds(),
-            email_verified_at: None,
-        };
-        let own = organisation::Model {
-            id: row.id,
-            name: row.name.clone(),
-            personal_user_id: Some(row.id),
-            created_at: row.created_at,
-        };
         let transaction = self.begin().await?;
-        insert(&transaction, row.clone())
-            .await
-            .map_err(|error| Error::or_unique(error, Error::EmailTaken))?;
-        organisations::found(&transaction, own, row.id).await?;
-        let id = UserId::from_uuid(row.id);
-        let log = OrganisationId::from_uuid(row.id);
-        audit::record(&transaction, log, Deed::new("user.created", id), now).await?;
+        let made = create(&transaction, new, None, now).await?;
         transaction.commit().await?;
-        Ok(row.into())
+        Ok(made)
     }
 
     /// Finds an account.

@@ -16,7 +16,7 @@ use store::ExportRecord;
 use super::{
     App, approvals,
     archive::{self, Entry},
-    artifacts, blobs, galleries, jobs, notices,
+    artifacts, blobs, galleries, identities, jobs, notices,
     paging::Paging,
     protected_sets, second_factors, sessions, share_links, webhooks,
 };
@@ -264,6 +264,7 @@ async fn rest(app: &App, owner: OrganisationId) -> Result<Vec<Entry>, Error> {
         Entry::json("webhooks.json", &hooks.await?)?,
         Entry::json("galleries.json", &galleries.await?)?,
         Entry::json("share-links.json", &links.await?)?,
+        Entry::json("identities.json", &identities::list(app, person).await?)?,
         audit_log(app, owner).await?,
     ])
 }

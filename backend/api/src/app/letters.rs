@@ -25,6 +25,8 @@ pub(crate) enum Notice {
     PasswordChanged,
     SecondFactorOn,
     SecondFactorOff,
+    IdentityLinked,
+    IdentityUnlinked,
 }
 
 impl Notice {
@@ -41,6 +43,15 @@ impl Notice {
             Self::SecondFactorOff => (
                 "The authenticator app of your PersGuard account was removed",
                 "Signing in to your account takes the password alone from now on.",
+            ),
+            Self::IdentityLinked => (
+                "An identity was linked to your PersGuard account",
+                "Somebody who knows your password linked an identity at a provider: it signs in to your account from now on. \
+                 The page of your account lists it and removes it.",
+            ),
+            Self::IdentityUnlinked => (
+                "An identity was removed from your PersGuard account",
+                "An identity at a provider does not sign in to your account any more.",
             ),
         }
     }

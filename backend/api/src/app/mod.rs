@@ -16,6 +16,7 @@ mod estimates;
 pub mod events;
 pub mod galleries;
 pub mod health;
+pub(crate) mod identities;
 pub mod images;
 pub mod jobs;
 pub mod letters;

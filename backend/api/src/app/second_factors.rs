@@ -64,6 +64,21 @@ async fn accept(app: &App, user: UserId, shared: &str, code: &str) -> Result<boo
     Ok(app.store().use_recovery_code(user, &hash(code)).await?)
 }
 
+/// Whether signing in takes a second factor.
+pub(crate) async fn is_on(app: &App, user: UserId) -> Result<bool, Error> {
+    let factor = app.store().find_second_factor(user).await?;
+    Ok(factor.is_some_and(|factor| factor.confirmed_at.is_some()))
+}
+
+/// An account that an identity provider opened proves nothing by a password; its letters reach its owner alone.
+fn no_password() -> Error {
+    Error::wrong_proof(
+        "#/password",
+        "no_password",
+        "This account has no password yet. Set one by letter (Forgot your password?), then use it here.",
+    )
+}
+
 /// Refuses somebody who has a second factor and does not show it.
 pub(crate) async fn require(app: &App, user: UserId, code: Option<&str>) -> Result<(), Error> {
     let factor = app.store().find_second_factor(user).await?;
@@ -84,14 +99,14 @@ pub(crate) async fn require(app: &App, user: UserId, code: Option<&str>) -> Resu
     Err(wrong_code())
 }
 
-/// Whether a password is the account's; who fails again and again waits.
+/// Whether a password is the account's; who fails again and again waits, and an account without one says so.
 pub(crate) async fn is_password(app: &App, user: UserId, password: String) -> Result<bool, Error> {
     let known = app.store().find_user(user).await?;
     let known = known.ok_or(Error::Unauthenticated)?;
     let subject = format!("password {user}");
     lockout::ensure_open(app, &subject).await?;
-    let stored = Some(known.password_hash);
-    if app.passwords().verify(password, stored).await? {
+    let stored = known.password_hash.ok_or_else(no_password)?;
+    if app.passwords().verify(password, Some(stored)).await? {
         lockout::clear(app, &subject).await?;
         return Ok(true);
     }
@@ -172,8 +187,7 @@ pub async fn confirm(
 
 async fn prove(app: &App, user: UserId, request: ProveIdentity) -> Result<(), Error> {
     require_password(app, user, request.password).await?;
-    let factor = app.store().find_second_factor(user).await?;
-    if factor.is_none_or(|factor| factor.confirmed_at.is_none()) {
+    if !is_on(app, user).await? {
         return Err(Error::Conflict("No authenticator app is set up.".into()));
     }
     match require(app, user, Some(&request.code)).await {

@@ -35,13 +35,14 @@ pub struct Browser {
 }
 
 async fn view(app: &App, record: UserRecord) -> Result<User, Error> {
-    let factor = app.store().find_second_factor(record.id).await?;
+    let second_factor = second_factors::is_on(app, record.id).await?;
     Ok(User {
         id: record.id,
         email: record.email,
         name: record.name,
         email_verified: record.email_verified_at.is_some(),
-        second_factor: factor.is_some_and(|factor| factor.confirmed_at.is_some()),
+        second_factor,
+        has_password: record.password_hash.is_some(),
         created_at: record.created_at,
     })
 }
@@ -64,7 +65,7 @@ pub(crate) async fn register(app: &App, request: CreateUser) -> Result<UserRecor
     let new = NewUser {
         email: request.email.trim().to_owned(),
         name: request.name.trim().to_owned(),
-        password_hash: app.passwords().hash(request.password).await?,
+        password_hash: Some(app.passwords().hash(request.password).await?),
     };
     Ok(app.store().create_user(new, app.now()).await?)
 }
@@ -195,7 +196,7 @@ async fn authenticate(app: &App, address: IpAddr, login: Login) -> Result<UserRe
 
 async fn prove(app: &App, email: &str, login: Login) -> Result<UserRecord, Error> {
     let known = app.store().find_user_by_email(email).await?;
-    let stored = known.as_ref().map(|user| user.password_hash.clone());
+    let stored = known.as_ref().and_then(|user| user.password_hash.clone());
     if !app.passwords().verify(login.password, stored).await? {
         return Err(Error::InvalidCredentials);
     }
@@ -204,7 +205,12 @@ async fn prove(app: &App, email: &str, login: Login) -> Result<UserRecord, Error
     Ok(known)
 }
 
-async fn start_session(app: &App, user_id: UserId, browser: Browser) -> Result<String, Error> {
+/// Starts a session of somebody who proved who they are; gives its token.
+pub(crate) async fn start_session(
+    app: &App,
+    user_id: UserId,
+    browser: Browser,
+) -> Result<String, Error> {
     let token = secret::random_text();
     let now = app.now();
     let mut user_agent = browser.user_agent;

@@ -14,8 +14,8 @@ use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    mail::Mail, model_imports::Imports, passwords::Passwords, rate_limit::RateLimit,
-    tokens::Tokens, webhooks::secrets::Secrets,
+    identities::Providers, mail::Mail, model_imports::Imports, passwords::Passwords,
+    rate_limit::RateLimit, tokens::Tokens, webhooks::secrets::Secrets,
 };
 use crate::{
     clock::Clock,
@@ -49,6 +49,7 @@ struct Inner {
     webhook_secrets: Secrets,
     passwords: Passwords,
     share_key: [u8; 32],
+    providers: Providers,
     mail: Mail,
     limits: Limits,
     hub: Hub,
@@ -120,6 +121,7 @@ impl App {
             .clone()
             .unwrap_or_else(|| format!("http://{address}"));
         Ok(Self(Arc::new(Inner {
+            providers: Providers::open(&config, &public_url)?,
             public_url,
             store,
             artifacts,
@@ -228,6 +230,11 @@ impl App {
     /// Signs what a browser shows after the password of a shared page.
     pub(crate) fn share_key(&self) -> &[u8] {
         &self.0.share_key
+    }
+
+    /// Whom people may sign in by beside their passwords.
+    pub(crate) fn providers(&self) -> &Providers {
+        &self.0.providers
     }
 
     /// The way out for letters.

@@ -28,7 +28,7 @@ use crate::{
     layers::client::ClientAddress,
 };
 
-fn cookie(app: &App, token: &str, seconds: i64) -> [(HeaderName, String); 1] {
+pub(super) fn cookie(app: &App, token: &str, seconds: i64) -> [(HeaderName, String); 1] {
     let secure = if app.public_url().starts_with("https://") {
         "; Secure"
     } else {
@@ -40,7 +40,7 @@ fn cookie(app: &App, token: &str, seconds: i64) -> [(HeaderName, String); 1] {
     [(header::SET_COOKIE, value)]
 }
 
-fn browser(ClientAddress(address): ClientAddress, headers: &HeaderMap) -> Browser {
+pub(super) fn browser(ClientAddress(address): ClientAddress, headers: &HeaderMap) -> Browser {
     let user_agent = headers
         .get(header::USER_AGENT)
         .and_then(|value| value.to_str().ok());

@@ -13,6 +13,7 @@ pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod frontend;
 pub(crate) mod galleries;
+pub(crate) mod identities;
 pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod model_imports;

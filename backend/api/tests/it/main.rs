@@ -12,6 +12,7 @@ mod devices;
 mod documents;
 mod events;
 mod galleries;
+mod identities;
 mod imports;
 mod jobs;
 mod keys;
@@ -29,6 +30,7 @@ mod rules;
 #[path = "../../../artifacts/tests/it/s3_server/mod.rs"]
 mod s3_server;
 mod scripted;
+mod scripted_provider;
 mod second_factors;
 mod sets;
 mod share_links;

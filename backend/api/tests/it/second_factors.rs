@@ -22,14 +22,14 @@ fn login(code: Option<&str>) -> Value {
 }
 
 /// What the app shows now.
-fn code(server: &Server, secret: &str) -> String {
+pub(crate) fn code(server: &Server, secret: &str) -> String {
     let secret = Secret::try_from_base32(secret).expect("base32");
     let totp = Builder::new().with_secret(secret).build().expect("valid");
     let seconds = server.app.now().milliseconds() / 1000;
     totp.generate(seconds.unsigned_abs()).to_string()
 }
 
-async fn set_up(server: &Server, ada: &Person<'_>) -> (String, Vec<String>) {
+pub(crate) async fn set_up(server: &Server, ada: &Person<'_>) -> (String, Vec<String>) {
     let begin = json!({ "password": PASSWORD });
     let setup: TotpSetup = body(ada.post("/v1/me/totp", &begin).await, StatusCode::CREATED).await;
     assert!(setup.uri.starts_with("otpauth://totp/"), "{}", setup.uri);

@@ -62,6 +62,7 @@ impl Server {
             administrators: vec!["admin@example.org".into(), "second@example.org".into()],
             retention_days: None,
             security_contact: None,
+            identity_providers: None,
             webhook_loopback: true,
             smtp_url: None,
             mail_sender: "PersGuard <persguard@localhost>".into(),

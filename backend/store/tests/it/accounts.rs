@@ -18,7 +18,7 @@ fn new_user(email: &str) -> NewUser {
     NewUser {
         email: email.to_owned(),
         name: "Ada".to_owned(),
-        password_hash: "hash".to_owned(),
+        password_hash: Some("hash".to_owned()),
     }
 }
 

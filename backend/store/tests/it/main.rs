@@ -14,6 +14,7 @@ mod credentials;
 mod finishing;
 mod guard_rails;
 mod idempotency;
+mod identities;
 mod imports;
 mod interleaving;
 mod jobs;

@@ -160,7 +160,7 @@ impl World {
         let new = NewUser {
             email: format!("{name}@example.org"),
             name: name.to_owned(),
-            password_hash: "$argon2id$".to_owned(),
+            password_hash: Some("$argon2id$".to_owned()),
         };
         let user = self.store.create_user(new, at(0)).await;
         user.expect("the address is free").id
