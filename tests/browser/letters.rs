@@ -1,43 +1,9 @@
 //! What letters lead to: the address is confirmed, a forgotten password set anew, a program let in.
 
-use std::{fs, time::Duration};
-
 use anyhow::{Context, Result};
-use e2e::{Server, wait::until};
+use e2e::{Server, letters::link};
 
 use crate::page::Page;
-
-/// Path and token of the newest link to `page` that the server sent.
-async fn link(server: &Server, page: &str) -> Result<String> {
-    let mark = format!("/{page}#token=");
-    let outbox = server.data().join("outbox");
-    until("a letter", Duration::from_mins(1), || async {
-        let mut files: Vec<_> = fs::read_dir(&outbox)
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|kind| kind == "eml"))
-            .collect();
-        files.sort();
-        let mut letters = files
-            .iter()
-            .rev()
-            .filter_map(|path| fs::read_to_string(path).ok());
-        Ok(letters.find_map(|text| found(&text, &mark)))
-    })
-    .await
-}
-
-/// The link in a letter, whose lines may have been broken for the way (quoted-printable).
-fn found(letter: &str, mark: &str) -> Option<String> {
-    let text = letter
-        .replace("=\r\n", "")
-        .replace("=\n", "")
-        .replace("=3D", "=");
-    let (_, token) = text.split_once(mark)?;
-    let token = token.split_whitespace().next()?;
-    Some(format!("{mark}{token}"))
-}
 
 /// The person is signed in, and nobody has opened the first letter yet.
 pub(crate) async fn confirm_address(page: &Page, server: &Server) -> Result<()> {

@@ -5,3 +5,4 @@ mod device;
 mod journey;
 mod letters;
 mod page;
+mod provider;

@@ -151,6 +151,11 @@ impl Page {
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
+    /// Forgets every cookie of this host, whatever its port.
+    pub(crate) async fn forget_cookies(&self) -> Result<()> {
+        Ok(self.client.delete_all_cookies().await?)
+    }
+
     /// Runs a script for its answer.
     pub(crate) async fn script(&self, script: &str) -> Result<serde_json::Value> {
         Ok(self.client.execute(script, Vec::new()).await?)

@@ -3,6 +3,7 @@
 mod command_line;
 mod concepts;
 mod demo_project;
+mod identity_provider;
 mod interruptions;
 mod isolation;
 mod main_path;

@@ -40,6 +40,11 @@ const TEST_NEEDS: &[Need] = &[
         packages: &["python3-aiosmtpd"],
     },
     Need {
+        what: "Node.js, for the tests of signing in by a provider",
+        met: || on_path("node") && on_path("npm"),
+        packages: &["nodejs", "npm"],
+    },
+    Need {
         what: "PostgreSQL",
         met: has_postgres,
         packages: &["postgresql"],

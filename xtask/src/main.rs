@@ -19,6 +19,7 @@ mod cuda;
 mod demo;
 mod fuzz;
 mod http;
+mod identity_provider;
 mod python_client;
 mod server;
 mod stages;

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::{
     apt,
     cache::{cargo, folder, run},
-    contract, cuda, fuzz, python_client, storage, web,
+    contract, cuda, fuzz, identity_provider, python_client, storage, web,
 };
 
 /// What to check.
@@ -150,6 +150,9 @@ fn end_to_end(name: &str, totals: &mut Totals) -> Result<()> {
         .args(["--test", name])
         .env("RUST_BACKTRACE", "0")
         .env("PERSGUARD_BIN_DIR", folder("target")?.join("debug"));
+    if name != "architecture" {
+        command.env("PERSGUARD_OIDC_PROVIDER", identity_provider::install()?);
+    }
     if name == "browser" {
         command.env("PERSGUARD_FRONTEND_DIR", web::build()?).env(
             "PERSGUARD_SCREENSHOTS",
