@@ -12,6 +12,7 @@ use crate::{
         header::{Footer, Header},
     },
     pages::{
+        account::AccountPage,
         device::DevicePage,
         gallery::GalleryPage,
         home::HomePage,
@@ -70,6 +71,7 @@ pub(crate) fn App() -> impl IntoView {
                         <Route path=path!("/jobs") view=|| view! { <RequireUser><JobsPage /></RequireUser> } />
                         <Route path=path!("/jobs/:id") view=|| view! { <RequireUser><JobPage /></RequireUser> } />
                         <Route path=path!("/studies/:id") view=|| view! { <RequireUser><StudyPage /></RequireUser> } />
+                        <Route path=path!("/account") view=|| view! { <RequireUser><AccountPage /></RequireUser> } />
                         <Route path=path!("/device") view=|| view! { <RequireUser><DevicePage /></RequireUser> } />
                         <Route path=path!("/models") view=|| view! { <RequireUser><ModelsPage /></RequireUser> } />
                         <Route path=path!("/galleries/:id") view=GalleryPage />

@@ -7,6 +7,7 @@ pub(crate) mod devices;
 pub(crate) mod error;
 pub(crate) mod events;
 mod http;
+pub(crate) mod identities;
 pub(crate) mod model_transfer;
 pub(crate) mod patches;
 pub(crate) mod share_links;

@@ -16,5 +16,6 @@ pub(crate) mod loaded;
 pub(crate) mod notice;
 pub(crate) mod progress;
 pub(crate) mod prose;
+pub(crate) mod providers;
 pub(crate) mod sample_sets;
 pub(crate) mod verdict;

@@ -1,5 +1,6 @@
 //! One module a screen.
 
+pub(crate) mod account;
 pub(crate) mod device;
 pub(crate) mod gallery;
 pub(crate) mod home;

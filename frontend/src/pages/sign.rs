@@ -7,13 +7,18 @@ use leptos_router::{
 };
 use shared::{
     auth::{CreateSession, CreateUser},
+    identity::{ShowSecondFactor, is_local_path},
     limits,
 };
 
 use crate::{
-    api,
+    api::{self, identities},
     components::{
-        button::SubmitButton, field::TextField, heading::PageHeading, notice::ErrorNotice,
+        button::SubmitButton,
+        field::TextField,
+        heading::PageHeading,
+        notice::ErrorNotice,
+        providers::{ProblemNotice, ProviderButtons},
     },
     state::{
         form::FormState,
@@ -23,7 +28,7 @@ use crate::{
 
 /// Where to go afterwards: a path of this site, never another origin.
 fn destination(next: Option<String>) -> String {
-    next.filter(|next| next.starts_with('/') && !next.starts_with("//") && !next.contains('\\'))
+    next.filter(|next| is_local_path(next))
         .unwrap_or_else(|| "/home".to_owned())
 }
 
@@ -84,6 +89,7 @@ pub(crate) fn SignUpPage() -> impl IntoView {
                 <TextField label="Password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="new-password" hint=hint test="password" />
                 <SubmitButton label="Create account" busy_label="Creating…" busy=form.busy test="submit" />
             </form>
+            <ProviderButtons return_to=target() />
             <p>"Have an account? " <a href=move || other_form("/sign-in", &target()) data-test="to-sign-in">"Sign in"</a></p>
         </div>
     }
@@ -91,9 +97,62 @@ pub(crate) fn SignUpPage() -> impl IntoView {
 
 #[component]
 pub(crate) fn SignInPage() -> impl IntoView {
+    let target = use_departure();
+    let query = use_query_map();
+    // Back from a provider, whose word is half a sign-in to an account with a second factor.
+    let half = Memo::new(move |_| query.with(|query| query.get("step").as_deref() == Some("code")));
+    let form = move || {
+        if half.get() {
+            view! { <CodeForm /> }.into_any()
+        } else {
+            view! {
+                <PasswordForm />
+                <ProviderButtons return_to=target() />
+            }
+            .into_any()
+        }
+    };
+    view! {
+        <div class="narrow stack-loose">
+            <PageHeading title="Sign in" />
+            <ProblemNotice title="You are not signed in" />
+            {form}
+            <p><a href="/forgot-password" data-test="to-forgot-password">"Forgot your password?"</a></p>
+            <p>"New here? " <a href=move || other_form("/sign-up", &target()) data-test="to-sign-up">"Create an account"</a></p>
+        </div>
+    }
+}
+
+#[component]
+fn CodeForm() -> impl IntoView {
     let session = Session::expect();
     let form = FormState::new();
-    let target = use_departure();
+    let code = RwSignal::new(String::new());
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let body = ShowSecondFactor {
+            code: code.get_untracked().trim().to_owned(),
+        };
+        form.submit(
+            Vec::new(),
+            async move { identities::show_second_factor(&body).await },
+            move |user| session.enter(user),
+        );
+    };
+    view! {
+        <form class="card" novalidate=true on:submit=submit>
+            <p>"Your account asks for a code beside the provider's sign-in."</p>
+            {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
+            <TextField label="Code of your authenticator app" pointer="#/code" kind="text" value=code error=form.field("#/code") autocomplete="one-time-code" test="code" />
+            <SubmitButton label="Sign in" busy_label="Signing in…" busy=form.busy test="submit" />
+        </form>
+    }
+}
+
+#[component]
+fn PasswordForm() -> impl IntoView {
+    let session = Session::expect();
+    let form = FormState::new();
     let [email, password, code] = [(); 3].map(|()| RwSignal::new(String::new()));
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
@@ -109,18 +168,13 @@ pub(crate) fn SignInPage() -> impl IntoView {
         );
     };
     view! {
-        <div class="narrow stack-loose">
-            <PageHeading title="Sign in" />
-            <form class="card" novalidate=true on:submit=submit>
-                {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-                <TextField label="E-mail address" pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
-                <TextField label="Password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="current-password" test="password" />
-                <TextField label="Code of your authenticator app, if you use one" pointer="#/code" kind="text" value=code error=form.field("#/code") autocomplete="one-time-code" test="code" />
-                <SubmitButton label="Sign in" busy_label="Signing in…" busy=form.busy test="submit" />
-            </form>
-            <p><a href="/forgot-password" data-test="to-forgot-password">"Forgot your password?"</a></p>
-            <p>"New here? " <a href=move || other_form("/sign-up", &target()) data-test="to-sign-up">"Create an account"</a></p>
-        </div>
+        <form class="card" novalidate=true on:submit=submit>
+            {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
+            <TextField label="E-mail address" pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
+            <TextField label="Password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="current-password" test="password" />
+            <TextField label="Code of your authenticator app, if you use one" pointer="#/code" kind="text" value=code error=form.field("#/code") autocomplete="one-time-code" test="code" />
+            <SubmitButton label="Sign in" busy_label="Signing in…" busy=form.busy test="submit" />
+        </form>
     }
 }
 

@@ -85,6 +85,11 @@ impl Session {
         self.set(Identity::User(user));
     }
 
+    /// Somebody leaves for an identity provider: whoever comes back is worth asking who they are.
+    pub(crate) fn expect_return() {
+        remember(HINT, Some("1"));
+    }
+
     /// Forgets the account; the API has ended the session, or it expired.
     pub(crate) fn leave(self) {
         self.set(Identity::Nobody);

@@ -1,6 +1,6 @@
 //! The frame around every page: navigation, theme, account, footer.
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{html::Div, prelude::*, task::spawn_local};
 use leptos_router::components::A;
 
 use crate::{
@@ -97,6 +97,13 @@ fn AccountMenu() -> impl IntoView {
     let name = move || session.user().map(|user| user.name);
     let email = move || session.user().map(|user| user.email);
     let failed = RwSignal::new(false);
+    let menu = NodeRef::<Div>::new();
+    // The page changes below an open menu.
+    let close = move |_| {
+        if let Some(menu) = menu.get_untracked() {
+            let _ = menu.hide_popover();
+        }
+    };
     let sign_out = move |_| {
         spawn_local(async move {
             if api::delete_session().await.is_err() {
@@ -114,11 +121,12 @@ fn AccountMenu() -> impl IntoView {
         <button type="button" class="button button-quiet button-icon" popovertarget="account-menu" data-test="account" aria-label="Account">
             <Icon glyph=Glyph::User />
         </button>
-        <div id="account-menu" class="menu" popover="auto">
+        <div id="account-menu" class="menu" popover="auto" node_ref=menu>
             <div class="menu-head">
                 <p class="strong">{name}</p>
                 <p class="small soft">{email}</p>
             </div>
+            <a class="menu-item" href="/account" data-test="to-account" on:click=close>"Your account"</a>
             <a class="menu-item" href="/openapi.json" rel="external">"REST API (OpenAPI)"</a>
             <button type="button" class="menu-item" data-test="sign-out" on:click=sign_out>"Sign out"</button>
             {move || {
