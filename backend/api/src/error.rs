@@ -16,6 +16,9 @@ use shared::{
 };
 
 const IDENTITY_TAKEN: &str = "This identity is linked to an account already.";
+const TOO_MANY_SHARE_LINKS: &str =
+    "The gallery has 100 links that work, and no more fit. Revoke one first.";
+const _: () = assert!(limits::MAX_SHARE_LINKS == 100);
 const TOO_MANY_IDENTITIES: &str = "You have as many identities as fit. Remove one first.";
 const LAST_WAY_IN: &str =
     "This is the only way into your account. Set a password or link another one first.";
@@ -389,10 +392,7 @@ impl From<store::Error> for Error {
             Store::OrganisationInUse => Self::Conflict(
                 "Only an organisation without sets that is nobody's own can be deleted.".into(),
             ),
-            Store::TooManyShareLinks => Self::Conflict(format!(
-                "A gallery has at most {} links that work. Revoke one first.",
-                limits::MAX_SHARE_LINKS
-            )),
+            Store::TooManyShareLinks => Self::Conflict(TOO_MANY_SHARE_LINKS.into()),
             Store::TooManyApiKeys => Self::Conflict(format!(
                 "The organisation has {} keys. Revoke one first.",
                 limits::MAX_API_KEYS
