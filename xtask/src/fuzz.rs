@@ -35,8 +35,8 @@ pub(crate) struct Options {
 }
 
 /// Inputs that each target tries in the stage, and seconds after which it stops before.
-const RUNS: u32 = 100_000;
-const SECONDS: u64 = 4;
+const RUNS: u32 = 60_000;
+const SECONDS: u64 = 3;
 /// Seconds that one input may take, and MiB that a process may.
 const SLOW_SECONDS: u32 = 10;
 const PROCESS_MEMORY: u32 = 2048;

@@ -1,5 +1,7 @@
 //! What a target is.
 
+use shared::canonical;
+
 /// A parser and what must hold whatever it is given.
 #[derive(Clone, Copy)]
 pub struct Target {
@@ -67,9 +69,9 @@ pub(crate) fn choice(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::from(first.checked_sub(b'A')?), rest))
 }
 
-/// A value as JSON, with numbers that every reader reads alike.
-pub(crate) fn settled(value: &impl serde::Serialize) -> serde_json::Value {
+/// A value in canonical JSON; `None` where it has a number that not every reader reads alike.
+pub(crate) fn written(value: &impl serde::Serialize) -> Option<String> {
     let mut value = serde_json::to_value(value).expect("what was read is JSON");
-    shared::canonical::settle(&mut value);
-    value
+    canonical::settle(&mut value);
+    canonical::to_text(&value).ok()
 }

@@ -12,7 +12,7 @@ use shared::{
 
 use crate::{
     Target,
-    target::{choice, settled},
+    target::{choice, written},
 };
 
 pub(super) const TARGETS: &[Target] = &[
@@ -180,9 +180,10 @@ where
         Err(errors) => return pointers(&errors),
     };
     pointers(&validate(&read));
-    let value = settled(&read);
-    let again = untrusted::body::<T>(value.to_string().as_bytes());
-    assert_eq!(again.as_ref().map(settled), Ok(value), "{read:?}");
+    if let Some(text) = written(&read) {
+        let again = untrusted::body::<T>(text.as_bytes());
+        assert_eq!(again.as_ref().map(written), Ok(Some(text)), "{read:?}");
+    }
 }
 
 fn pointers(errors: &[FieldError]) {

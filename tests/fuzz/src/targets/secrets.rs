@@ -70,7 +70,7 @@ fn is_api_key(text: &str) -> bool {
     let (random, sum) = rest.as_bytes().split_at(30);
     let crc = !random.iter().fold(!0_u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (crc & 1) * 0xEDB8_8320
+            (crc >> 1) ^ ((crc & 1) * 0xEDB8_8320)
         })
     });
     let digit = |byte: &u8| match byte {
