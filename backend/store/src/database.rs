@@ -1,11 +1,11 @@
 //! Connections: one writer at a time on SQLite, readers beside it; one pool on PostgreSQL.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
     EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    sqlx::sqlite::SqliteConnectOptions,
+    Statement,
 };
 use shared::Timestamp;
 use uuid::{NoContext, Uuid};
@@ -52,19 +52,15 @@ impl Store {
                 writer,
             });
         }
-        let flusher = flusher(database_url)?;
-        let mode = if flusher.is_some() { "NORMAL" } else { "FULL" };
         Ok(Self {
-            writer: Writer {
-                connection: connect(sqlite(database_url, 1, Some(mode))).await?,
-                flusher,
-            },
+            writer: writer(database_url).await?,
             reader: connect(sqlite(database_url, CONNECTIONS, None)).await?,
         })
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and what is written reaches the disk.
     pub async fn ping(&self) -> Result<(), Error> {
+        self.writer.check()?;
         Ok(self.reader.ping().await?)
     }
 
@@ -89,8 +85,9 @@ impl Store {
     }
 
     /// The same for what is worth nothing without a commit that follows: it is on the disk with the next one.
-    pub(crate) fn writer_with_the_next(&self) -> &DatabaseConnection {
-        &self.writer.connection
+    pub(crate) fn writer_with_the_next(&self) -> Result<&DatabaseConnection, Error> {
+        self.writer.check()?;
+        Ok(&self.writer.connection)
     }
 
     /// Whether row locks exist and are needed.
@@ -141,17 +138,39 @@ fn options(database_url: &str, connections: u32) -> ConnectOptions {
     options
 }
 
-/// Syncs the log of a database in a file; one in memory has none.
-fn flusher(database_url: &str) -> Result<Option<Flusher>, Error> {
-    let unreadable = |error: &dyn std::fmt::Display| Error::Unavailable(error.to_string());
-    let options: SqliteConnectOptions = database_url.parse().map_err(|error| unreadable(&error))?;
-    let path = options.get_filename();
-    if database_url.contains(":memory:") || database_url.contains("mode=memory") {
-        return Ok(None);
+/// The one connection that writes to a SQLite database: its commits are synced in groups where there is a log to sync,
+/// and each by itself elsewhere.
+async fn writer(database_url: &str) -> Result<Writer, Error> {
+    let connection = connect(sqlite(database_url, 1, Some("NORMAL"))).await?;
+    if let Some(path) = logged_file(&connection).await? {
+        let flusher =
+            Flusher::start(&path).map_err(|error| Error::Unavailable(error.to_string()))?;
+        return Ok(Writer {
+            connection,
+            flusher: Some(flusher),
+        });
     }
-    Flusher::start(path)
-        .map(Some)
-        .map_err(|error| unreadable(&error))
+    connection.close().await?;
+    Ok(Writer {
+        connection: connect(sqlite(database_url, 1, Some("FULL"))).await?,
+        flusher: None,
+    })
+}
+
+/// The database's file as SQLite found it, behind every link, where it keeps a write-ahead log.
+async fn logged_file(connection: &DatabaseConnection) -> Result<Option<PathBuf>, Error> {
+    let ask = async |sql: &str, column: &str| {
+        let row = connection
+            .query_one_raw(Statement::from_string(DbBackend::Sqlite, sql))
+            .await?;
+        row.map(|row| row.try_get::<String>("", column)).transpose()
+    };
+    let mode = ask("PRAGMA journal_mode", "journal_mode").await?;
+    let file = ask("PRAGMA database_list", "file").await?;
+    let file = file.filter(|file| !file.is_empty());
+    Ok(file
+        .filter(|_| mode.as_deref() == Some("wal"))
+        .map(PathBuf::from))
 }
 
 /// Readers name no mode of writing.

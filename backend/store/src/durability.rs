@@ -7,42 +7,59 @@
 //! power cut takes away is always the end of the log, never something before a commit that was acknowledged.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use sea_orm::DbErr;
 use tokio::sync::{mpsc, oneshot};
 
-type Answer = Result<(), Arc<io::Error>>;
+type Answer = Result<(), Arc<str>>;
+
+fn refusal(reason: &str) -> DbErr {
+    DbErr::Custom(format!("the log was not written to the disk: {reason}"))
+}
 
 /// Brings what was committed to the disk. Clones share the work; the thread ends with the last of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Flusher {
     waiting: mpsc::UnboundedSender<oneshot::Sender<Answer>>,
+    /// Why nothing is written any more. After a failed sync the system may have dropped what it could not write: no
+    /// later success would mean anything, and whoever writes has to be told before, not after.
+    broken: Arc<OnceLock<String>>,
 }
 
 impl Flusher {
-    /// Serves the database at a path.
+    /// Serves the database at the path that SQLite itself names: its log lies beside the file, not beside a link to it.
     pub(crate) fn start(database: &Path) -> io::Result<Self> {
         let mut log = database.as_os_str().to_owned();
         log.push("-wal");
         let mut disk = Disk {
             log: log.into(),
-            known: None,
+            open: None,
         };
         Self::with(move || disk.sync())
     }
 
     fn with(sync: impl FnMut() -> io::Result<()> + Send + 'static) -> io::Result<Self> {
         let (waiting, asked) = mpsc::unbounded_channel();
+        let broken = Arc::new(OnceLock::new());
+        let told = Arc::clone(&broken);
         std::thread::Builder::new()
             .name("database-sync".into())
-            .spawn(move || serve(asked, sync))?;
-        Ok(Self { waiting })
+            .spawn(move || serve(asked, sync, &told))?;
+        Ok(Self { waiting, broken })
+    }
+
+    /// Refuses to write where nothing would reach the disk.
+    pub(crate) fn check(&self) -> Result<(), DbErr> {
+        match self.broken.get() {
+            None => Ok(()),
+            Some(reason) => Err(refusal(reason)),
+        }
     }
 
     /// Returns once everything that was committed before the call is on the disk.
@@ -51,27 +68,31 @@ impl Flusher {
         let stopped = || DbErr::Custom("nobody writes the log to the disk any more".into());
         self.waiting.send(answer).map_err(|_| stopped())?;
         let answer = answered.await.map_err(|_| stopped())?;
-        answer
-            .map_err(|error| DbErr::Custom(format!("the log was not written to the disk: {error}")))
+        answer.map_err(|reason| refusal(&reason))
     }
 }
 
 fn serve(
     mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Answer>>,
     mut sync: impl FnMut() -> io::Result<()>,
+    broken: &OnceLock<String>,
 ) {
-    let mut broken: Option<Arc<io::Error>> = None;
     while let Some(first) = asked.blocking_recv() {
         let mut group = vec![first];
         while let Ok(more) = asked.try_recv() {
             group.push(more);
         }
-        // After a failure the system may have dropped what it could not write: no later success would mean anything.
-        let answer = match &broken {
-            Some(error) => Err(Arc::clone(error)),
-            None => sync().map_err(Arc::new),
+        let answer = match broken.get() {
+            Some(reason) => Err(Arc::from(reason.as_str())),
+            None => sync().map_err(|error| {
+                let reason = error.to_string();
+                tracing::error!(
+                    reason,
+                    "the database's log cannot be written: nothing is accepted any more"
+                );
+                Arc::from(broken.get_or_init(|| reason).as_str())
+            }),
         };
-        broken = answer.as_ref().err().cloned();
         for one in group {
             let _ = one.send(answer.clone());
         }
@@ -81,29 +102,37 @@ fn serve(
 /// The log's file, which SQLite makes anew when the last connection was closed.
 struct Disk {
     log: PathBuf,
-    /// The file whose entry in its folder is on the disk.
-    known: Option<(u64, u64)>,
+    /// Kept open: a failure that the system met in between is told to descriptors that were there before it.
+    open: Option<File>,
+}
+
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 impl Disk {
     fn sync(&mut self) -> io::Result<()> {
-        let file = match File::open(&self.log) {
-            Ok(file) => file,
+        let present = match fs::metadata(&self.log) {
+            Ok(metadata) => identity(&metadata),
             // The last connection was closed: SQLite moved the log into the database, and synced that.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.open.is_some() => {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
-        file.sync_data()?;
-        let found = file.metadata()?;
-        let found = Some((found.dev(), found.ino()));
-        if self.known != found {
-            let folder = self
-                .log
-                .parent()
-                .filter(|path| !path.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-            self.known = found;
+        if let Some(file) = &self.open
+            && identity(&file.metadata()?) == present
+        {
+            return file.sync_data();
         }
+        let file = File::open(&self.log)?;
+        file.sync_data()?;
+        let folder = self
+            .log
+            .parent()
+            .filter(|path| !path.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        self.open = Some(file);
         Ok(())
     }
 }
@@ -167,8 +196,15 @@ mod tests {
         std::fs::write(&log, "log").unwrap();
         let flusher = Flusher::start(&folder.path().join("x.sqlite")).unwrap();
         flusher.flush().await.unwrap();
-        std::fs::remove_file(log).unwrap();
+        std::fs::remove_file(&log).unwrap();
         flusher.flush().await.unwrap();
+        std::fs::write(&log, "another").unwrap();
+        flusher.flush().await.unwrap();
+        let elsewhere = Flusher::start(&folder.path().join("y.sqlite")).unwrap();
+        assert!(
+            elsewhere.flush().await.is_err(),
+            "a log that never was there"
+        );
     }
 
     #[tokio::test]
@@ -180,8 +216,11 @@ mod tests {
             _ => Ok(()),
         };
         let flusher = Flusher::with(sync).unwrap();
+        assert!(flusher.check().is_ok());
         for _ in 0..2 {
             let refused = flusher.flush().await.unwrap_err().to_string();
+            assert!(refused.contains("the disk is gone"), "{refused}");
+            let refused = flusher.check().unwrap_err().to_string();
             assert!(refused.contains("the disk is gone"), "{refused}");
         }
         assert_eq!(times.load(Ordering::SeqCst), 1);

@@ -27,6 +27,8 @@ use crate::{
 
 /// Visits of one link that are kept: a stranger with the address cannot fill the disk.
 const KEPT_VIEWS: u64 = 500;
+/// For how long visits from one network are one visit.
+const ONE_VISIT_MILLISECONDS: i64 = 30 * 60 * 1000;
 /// How long visits are kept: 90 days.
 pub(crate) const KEPT_MILLISECONDS: i64 = 90 * 24 * 3_600_000;
 
@@ -158,6 +160,22 @@ async fn lock(
     Ok(query.one(connection).await?)
 }
 
+/// Whether somebody came from the same network, in the same way, a moment ago.
+async fn came_lately(
+    connection: &impl ConnectionTrait,
+    visit: &share_view::Model,
+) -> Result<bool, Error> {
+    let since = visit.at - ONE_VISIT_MILLISECONDS;
+    let earlier = share_view::Entity::find()
+        .filter(share_view::Column::LinkId.eq(visit.link_id))
+        .filter(share_view::Column::At.gt(since))
+        .filter(share_view::Column::Outcome.eq(&visit.outcome))
+        .filter(share_view::Column::Network.eq(&visit.network))
+        .count(connection)
+        .await?;
+    Ok(earlier > 0)
+}
+
 /// Keeps the newest visits of a link.
 async fn trim(connection: &impl ConnectionTrait, link: Uuid) -> Result<(), Error> {
     let of_link = || share_view::Entity::find().filter(share_view::Column::LinkId.eq(link));
@@ -269,6 +287,19 @@ impl Store {
             .transpose()
     }
 
+    /// The link behind a secret, used up or not.
+    pub async fn find_share_link_any(
+        &self,
+        token_hash: &str,
+    ) -> Result<Option<ShareLinkRecord>, Error> {
+        Entity::find()
+            .filter(Column::TokenHash.eq(token_hash))
+            .one(&self.reader)
+            .await?
+            .map(ShareLinkRecord::try_from)
+            .transpose()
+    }
+
     /// The link behind a secret, used up or not, and the gallery that it shows; none where a notice suspended that.
     pub async fn find_shared_any(
         &self,
@@ -291,7 +322,7 @@ impl Store {
         }
     }
 
-    /// Changes a link that still is what the caller saw; `None` where there is none, or it was ended.
+    /// Changes a link that still is what the caller saw; `None` where there is none, or it has ended.
     pub async fn update_share_link(
         &self,
         owner: OrganisationId,
@@ -301,7 +332,8 @@ impl Store {
     ) -> Result<Option<ShareLinkRecord>, Error> {
         let transaction = self.begin().await?;
         let found = lock(&transaction, owner, id).await?;
-        let Some(mut row) = found.filter(|row| row.revoked_at.is_none()) else {
+        let works = |row: &Model| row.revoked_at.is_none() && row.expires_at > now.milliseconds();
+        let Some(mut row) = found.filter(works) else {
             transaction.rollback().await?;
             return Ok(None);
         };
@@ -401,6 +433,10 @@ impl Store {
             network: network.to_owned(),
         };
         let transaction = self.begin().await?;
+        if outcome != ViewOutcome::Refused && came_lately(&transaction, &row).await? {
+            transaction.rollback().await?;
+            return Ok(());
+        }
         if outcome != ViewOutcome::Refused {
             Entity::update_many()
                 .col_expr(Column::Views, Expr::col(Column::Views).add(1))

@@ -31,11 +31,17 @@ async fn flush(flusher: Option<&Flusher>) -> Result<(), DbErr> {
 }
 
 impl Writer {
+    /// Refuses to write where nothing would reach the disk.
+    pub(crate) fn check(&self) -> Result<(), DbErr> {
+        self.flusher.as_ref().map_or(Ok(()), Flusher::check)
+    }
+
     pub(crate) async fn begin(&self) -> Result<Transaction, DbErr> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
+        self.check()?;
         Ok(Transaction {
             inner: self.connection.begin_with_options(options).await?,
             flusher: self.flusher.clone(),
@@ -68,24 +74,28 @@ impl ConnectionTrait for Writer {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.check()?;
         let result = self.connection.execute_raw(statement).await?;
         flush(self.flusher.as_ref()).await?;
         Ok(result)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.check()?;
         let result = self.connection.execute_unprepared(sql).await?;
         flush(self.flusher.as_ref()).await?;
         Ok(result)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.check()?;
         let result = self.connection.query_one_raw(statement).await?;
         flush(self.flusher.as_ref()).await?;
         Ok(result)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.check()?;
         let result = self.connection.query_all_raw(statement).await?;
         flush(self.flusher.as_ref()).await?;
         Ok(result)
