@@ -87,10 +87,16 @@ impl CreateShareLink {
     pub fn validate(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         check_recipient(&mut errors, &self.recipient);
+        if self.watermark {
+            check_watermark(&mut errors, &self.recipient);
+        }
         if let Some(title) = &self.title {
-            let fits = !title.trim().is_empty() && short(title);
+            let fits = !title.trim().is_empty() && short(title) && is_plain(title);
             check(&mut errors, fits, "#/title", "invalid_length", || {
-                format!("Use 1 to {} characters.", limits::MAX_NAME_CHARACTERS)
+                format!(
+                    "Use 1 to {} characters, and no line breaks.",
+                    limits::MAX_NAME_CHARACTERS
+                )
             });
         }
         check_days(&mut errors, self.expires_in_days);
@@ -117,6 +123,20 @@ fn short(text: &str) -> bool {
     text.chars().count() <= limits::MAX_NAME_CHARACTERS
 }
 
+/// Line breaks, control characters and what no document may hold.
+fn is_plain(text: &str) -> bool {
+    !text
+        .chars()
+        .any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
+}
+
+/// Whether the one font that is at hand everywhere has these letters: Latin, Greek, Cyrillic and common signs.
+fn is_drawable(text: &str) -> bool {
+    let fits =
+        |c| matches!(c, '\u{20}'..='\u{24f}' | '\u{370}'..='\u{52f}' | '\u{2010}'..='\u{2026}');
+    text.chars().all(fits)
+}
+
 fn check_recipient(errors: &mut Vec<FieldError>, recipient: &str) {
     check(
         errors,
@@ -125,10 +145,27 @@ fn check_recipient(errors: &mut Vec<FieldError>, recipient: &str) {
         "invalid_length",
         || format!("Use at most {} characters.", limits::MAX_NAME_CHARACTERS),
     );
-    let plain = !recipient.chars().any(char::is_control);
-    check(errors, plain, "#/recipient", "invalid_character", || {
-        "Use no line breaks and no control characters.".into()
-    });
+    check(
+        errors,
+        is_plain(recipient),
+        "#/recipient",
+        "invalid_character",
+        || "Use no line breaks and no control characters.".into(),
+    );
+}
+
+/// A name that a watermark can write.
+pub fn check_watermark(errors: &mut Vec<FieldError>, recipient: &str) {
+    check(
+        errors,
+        !is_plain(recipient) || is_drawable(recipient),
+        "#/recipient",
+        "not_drawable",
+        || {
+            "The watermark writes Latin, Greek and Cyrillic letters. Write the name in those, or leave the watermark out."
+                .into()
+        },
+    );
 }
 
 fn check_days(errors: &mut Vec<FieldError>, days: u32) {
@@ -345,7 +382,7 @@ pub struct ShareLink {
     pub expires_at: Timestamp,
     /// When somebody ended it.
     pub revoked_at: Option<Timestamp>,
-    /// How often the page was shown, programs that draw previews included.
+    /// How often the page was shown, programs that draw previews included; one network counts once in half an hour.
     pub views: u64,
     /// When it was shown last.
     pub last_viewed_at: Option<Timestamp>,
@@ -469,6 +506,24 @@ mod tests {
             "data:",
         ] {
             assert!(!is_origin(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn watermarks_write_what_their_font_has() {
+        for (recipient, watermark, fits) in [
+            ("Atelier Nord & Söhne", true, true),
+            ("Мастерская", true, true),
+            ("\u{5f31}\u{8005}", true, false),
+            ("\u{5f31}\u{8005}", false, true),
+            ("\u{ffff}", false, false),
+        ] {
+            let request = CreateShareLink {
+                recipient: recipient.into(),
+                watermark,
+                ..link()
+            };
+            assert_eq!(request.validate().is_empty(), fits, "{recipient}");
         }
     }
 

@@ -37,6 +37,7 @@ pub mod revocations;
 pub mod second_factors;
 pub mod sessions;
 pub mod share_links;
+pub(crate) mod sharing;
 mod state;
 pub mod studies;
 pub mod tokens;

@@ -5,12 +5,17 @@ use shared::{
     page::Page,
     share_link::{
         CreateShareLink, CreatedShareLink, ShareLink, ShareLinkStatus, ShareView, UpdateShareLink,
+        check_watermark,
     },
 };
 use store::{NewShareLink, ShareLinkChange, ShareLinkRecord};
 
 use super::{App, paging::Paging, principal::Principal, sessions};
-use crate::{error::Error, etag::IfMatch, secret};
+use crate::{
+    error::Error,
+    etag::{self, IfMatch},
+    secret,
+};
 
 /// 62^24 is above 2^142.
 const RANDOM_CHARACTERS: usize = 24;
@@ -48,6 +53,22 @@ fn view(record: ShareLinkRecord, now: Timestamp) -> ShareLink {
         views: record.views,
         last_viewed_at: record.last_viewed_at,
     }
+}
+
+/// What its maker decided about a link: visits come and go, and change nothing that somebody else could want to change.
+fn definition(link: ShareLink) -> ShareLink {
+    ShareLink {
+        status: ShareLinkStatus::Active,
+        views: 0,
+        last_viewed_at: None,
+        ..link
+    }
+}
+
+/// The strong `ETag` of a link, which is that of its [`definition`].
+pub(crate) fn tag(link: &ShareLink) -> Result<String, Error> {
+    let bytes = serde_json::to_vec(&definition(link.clone())).map_err(Error::internal)?;
+    Ok(etag::of_bytes(&bytes))
 }
 
 /// The end of a link that works for so many days from now.
@@ -160,7 +181,14 @@ pub async fn update(
 ) -> Result<ShareLink, Error> {
     Error::unless_valid(request.validate())?;
     let seen = record(app, owner, id).await?;
-    condition.check(&view(seen.clone(), app.now()))?;
+    condition.check(&definition(view(seen.clone(), app.now())))?;
+    if seen.watermark
+        && let Some(recipient) = &request.recipient
+    {
+        let mut errors = Vec::new();
+        check_watermark(&mut errors, recipient);
+        Error::unless_valid(errors)?;
+    }
     if matches!(request.password, Some(Some(_))) && !seen.embed_origins.is_empty() {
         let detail = "This link may stand in a frame, where a page cannot ask for a password.";
         return Err(Error::field("#/password", "not_in_a_frame", detail));
@@ -181,7 +209,7 @@ pub async fn update(
         .store()
         .update_share_link(owner, (id, seen), change, app.now())
         .await?
-        .ok_or_else(|| Error::Conflict("This link was revoked. Make another.".into()))?;
+        .ok_or_else(|| Error::Conflict("This link has ended. Make another.".into()))?;
     Ok(view(changed, app.now()))
 }
 

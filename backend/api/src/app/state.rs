@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     identities::Providers, mail::Mail, model_imports::Imports, passwords::Passwords,
-    rate_limit::RateLimit, tokens::Tokens, webhooks::secrets::Secrets,
+    rate_limit::RateLimit, sharing::Sharing, tokens::Tokens, webhooks::secrets::Secrets,
 };
 use crate::{
     clock::Clock,
@@ -48,7 +48,7 @@ struct Inner {
     revocation_signer: signing::Signer,
     webhook_secrets: Secrets,
     passwords: Passwords,
-    share_key: [u8; 32],
+    sharing: Sharing,
     providers: Providers,
     mail: Mail,
     limits: Limits,
@@ -135,7 +135,7 @@ impl App {
             revocation_signer,
             webhook_secrets: Secrets::new(webhook_key),
             passwords: Passwords::new()?,
-            share_key,
+            sharing: Sharing::new(share_key),
             mail: Mail::open(&config)?,
             limits: Limits {
                 requests: RateLimit::new("default", config.requests_per_minute, 60),
@@ -227,9 +227,9 @@ impl App {
         &self.0.passwords
     }
 
-    /// Signs what a browser shows after the password of a shared page.
-    pub(crate) fn share_key(&self) -> &[u8] {
-        &self.0.share_key
+    /// What shared pages need.
+    pub(crate) fn sharing(&self) -> &Sharing {
+        &self.0.sharing
     }
 
     /// Whom people may sign in by beside their passwords.

@@ -44,6 +44,11 @@ impl Filter {
     }
 }
 
+/// With the tag of what can be changed about it: a visit is no change.
+fn tagged(link: ShareLink) -> Result<impl IntoResponse, Error> {
+    Ok(([(header::ETAG, share_links::tag(&link)?)], Body(link)))
+}
+
 /// Shares a gallery; the address of its page is shown this once.
 #[utoipa::path(post, path = "/v1/share-links", tag = "sharing", request_body = CreateShareLink,
     responses((status = 201, body = CreatedShareLink)))]
@@ -83,8 +88,8 @@ pub(crate) async fn find_share_link(
     State(app): State<App>,
     Tenant(owner): Tenant,
     Id(id): Id<ShareLinkId>,
-) -> Result<Body<ShareLink>, Error> {
-    share_links::find(&app, owner, id).await.map(Body)
+) -> Result<impl IntoResponse, Error> {
+    tagged(share_links::find(&app, owner, id).await?)
 }
 
 /// Changes who gets a link, when it ends, its password, or whether there is an archive to save.
@@ -98,10 +103,8 @@ pub(crate) async fn update_share_link(
     Id(id): Id<ShareLinkId>,
     condition: IfMatch,
     MergePatch(request): MergePatch<UpdateShareLink>,
-) -> Result<Body<ShareLink>, Error> {
-    share_links::update(&app, owner, id, &condition, request)
-        .await
-        .map(Body)
+) -> Result<impl IntoResponse, Error> {
+    tagged(share_links::update(&app, owner, id, &condition, request).await?)
 }
 
 /// Ends a link at once; it stays in the list.

@@ -1,5 +1,7 @@
 //! Shared pages and what lies on them, for whoever has the address.
 
+use std::sync::Arc;
+
 use axum::{
     Form,
     body::Body,
@@ -93,9 +95,8 @@ pub(crate) async fn show_page(
     if !shared.is_open(&app, &headers) {
         return html(share::locked(), &[]);
     }
-    // Turning pages is one visit.
-    if method == Method::GET && chosen.step.is_none() && chosen.page.is_none() {
-        share::note(&app, &shared, share::outcome(&headers), address).await?;
+    if method == Method::GET {
+        share::note(&app, &shared, share::outcome(&headers), address).await;
     }
     let references = references(&app, &shared).await?.len();
     let url = share::url(&app, &token);
@@ -139,7 +140,7 @@ pub(crate) async fn unlock_page(
     let limit = &app.limits().share_passwords;
     limit.take(&shared.link.id.to_string(), app.now())?;
     if !app.passwords().verify(password, Some(hash)).await? {
-        share::note(&app, &shared, ViewOutcome::Refused, address).await?;
+        share::note(&app, &shared, ViewOutcome::Refused, address).await;
         let detail = "That is not the password of this page.";
         return Err(Error::wrong_proof("#/password", "wrong_password", detail));
     }
@@ -221,6 +222,7 @@ pub(crate) async fn show_reference(
 pub(crate) async fn read_archive(
     State(app): State<App>,
     Path(token): Path<String>,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let shared = share::open(&app, &token).await?;
@@ -228,6 +230,8 @@ pub(crate) async fn read_archive(
     if !shared.link.download {
         return Err(Error::Forbidden("This link offers nothing to save.".into()));
     }
+    let place = app.sharing().archive()?;
+    share::note(&app, &shared, share::outcome(&headers), address).await;
     let report = Entry::json("report.json", &shared.gallery.output.report)?;
     let places: Vec<Place> = shared
         .pairs()
@@ -238,19 +242,20 @@ pub(crate) async fn read_archive(
             })
         })
         .collect();
-    let files = app.clone();
+    let (files, shared) = (app.clone(), Arc::new((shared, place)));
     let pictures = stream::iter(places).then(move |place| {
-        let (app, token) = (files.clone(), shared.token.clone());
+        let (app, shared) = (files.clone(), Arc::clone(&shared));
         async move {
-            // Looked up again for every picture: a link that ends ends the archive.
-            let shared = share::open(&app, &token).await?;
+            let (shared, _place) = shared.as_ref();
+            // A link that ends, or changes, ends the archive.
+            share::still_open(&app, shared).await?;
             let arm = if place.protected {
                 "protected"
             } else {
                 "clean"
             };
             let name = format!("pair-{:04}-{arm}.png", place.position + 1);
-            let bytes = drawn(&app, &shared, place).await?;
+            let bytes = drawn(&app, shared, place).await?;
             Ok(Entry::bytes(name, bytes))
         }
     });

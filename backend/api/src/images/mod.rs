@@ -57,7 +57,7 @@ pub(crate) fn redraw(
     media_type: &str,
     change: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
 ) -> Result<CleanImage, Refusal> {
-    clean_with(bytes, media_type, change)
+    clean_from(bytes, media_type, 1, change)
 }
 
 /// The same as [`clean`] for a patch: shrunk to [`MAX_PATCH_SIDE`], always with transparency, which is its mask.
@@ -77,12 +77,21 @@ fn clean_with(
     media_type: &str,
     prepare: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
 ) -> Result<CleanImage, Refusal> {
+    clean_from(bytes, media_type, MIN_IMAGE_SIDE, prepare)
+}
+
+fn clean_from(
+    bytes: &[u8],
+    media_type: &str,
+    least_side: u32,
+    prepare: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
+) -> Result<CleanImage, Refusal> {
     let format = sniff(bytes, media_type)?;
     if format == ImageFormat::Jpeg && !jpeg_has_end(bytes) {
         return Err(incomplete());
     }
     let exif = read_exif(bytes);
-    let picture = prepare(decode(bytes, format)?)?;
+    let picture = prepare(decode(bytes, format, least_side)?)?;
     let (width, height) = (picture.width(), picture.height());
     Ok(CleanImage {
         png: encode(&picture)?,
@@ -153,30 +162,30 @@ fn jpeg_has_end(bytes: &[u8]) -> bool {
     false
 }
 
-fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, Refusal> {
+fn decode(bytes: &[u8], format: ImageFormat, least_side: u32) -> Result<DynamicImage, Refusal> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| undecodable(&error))?;
     // Only the header has been read so far: a bomb ends here.
-    check_size(decoder.dimensions())?;
+    check_size(decoder.dimensions(), least_side)?;
     let orientation = decoder.orientation().map_err(|error| undecodable(&error))?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(&error))?;
     picture.apply_orientation(orientation);
     Ok(picture)
 }
 
-fn check_size((width, height): (u32, u32)) -> Result<(), Refusal> {
+fn check_size((width, height): (u32, u32), least_side: u32) -> Result<(), Refusal> {
     if u64::from(width) * u64::from(height) > MAX_IMAGE_PIXELS {
         return Err(Refusal::Undecodable(format!(
             "The picture has {width} x {height} pixels; at most {} megapixels are accepted.",
             MAX_IMAGE_PIXELS / 1_000_000
         )));
     }
-    if width.min(height) < MIN_IMAGE_SIDE {
+    if width.min(height) < least_side {
         return Err(Refusal::Undecodable(format!(
-            "The picture has {width} x {height} pixels; each side needs at least {MIN_IMAGE_SIDE}."
+            "The picture has {width} x {height} pixels; each side needs at least {least_side}."
         )));
     }
     Ok(())

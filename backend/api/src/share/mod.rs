@@ -124,16 +124,17 @@ impl Shared {
         let ShareLinkRecord {
             recipient, hint, ..
         } = &self.link;
+        // What tells the link first: a tile may cut the end of a long name.
         let named = if recipient.is_empty() {
-            format!("shared link {hint}")
+            format!("{hint} \u{b7} shared link")
         } else {
-            format!("for {recipient} \u{b7} {hint}")
+            format!("{hint} \u{b7} for {recipient}")
         };
         self.link.watermark.then_some(named)
     }
 
     fn seal(&self, app: &App, hash: &str, until: i64) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(app.share_key()).ok()?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(app.sharing().key()).ok()?;
         mac.update(format!("{PURPOSE}\n{}\n{hash}\n{until}", self.link.id).as_bytes());
         Some(mac)
     }
@@ -189,19 +190,27 @@ impl Shared {
     }
 }
 
-/// Notes a visit: when and from which network, never from which address.
-pub(crate) async fn note(
-    app: &App,
-    shared: &Shared,
-    outcome: ViewOutcome,
-    address: IpAddr,
-) -> Result<(), Error> {
+/// Notes a visit: when and from which network, never from which address. A page is shown whether or not that works.
+pub(crate) async fn note(app: &App, shared: &Shared, outcome: ViewOutcome, address: IpAddr) {
     let network = network(address);
     let id = shared.link.id;
-    let store = app.store();
-    Ok(store
-        .record_share_view_any(id, outcome, &network, app.now())
-        .await?)
+    let noted = app
+        .store()
+        .record_share_view_any(id, outcome, &network, app.now());
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, share_link.id = %id, "a visit was not noted");
+    }
+}
+
+/// The link behind a secret, if it still offers what it did when an archive began.
+pub(crate) async fn still_open(app: &App, shared: &Shared) -> Result<(), Error> {
+    let hash = secret::digest(&shared.token);
+    let link = app.store().find_share_link_any(&hash).await?;
+    let link = link.filter(|link| {
+        let ended = link.revoked_at.is_some() || link.expires_at <= app.now();
+        !ended && link.download && link.password_hash == shared.link.password_hash
+    });
+    link.map(|_| ()).ok_or(Error::NotFound)
 }
 
 /// Programs that draw previews of links say so.

@@ -5,10 +5,12 @@ use std::sync::{Arc, LazyLock};
 use image::{DynamicImage, RgbaImage, imageops};
 use resvg::{tiny_skia, usvg};
 
+use shared::limits::MAX_IMAGE_PIXELS;
+
 use crate::{
-    app::{App, blobs, images as stored},
+    app::{App, blobs},
     error::Error,
-    images::{self, CleanImage, Refusal},
+    images::{self, Refusal},
 };
 
 /// Largest picture that is read: what a judge draws is far smaller.
@@ -56,7 +58,7 @@ pub(super) fn escape(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
-            c if c.is_control() => safe.push(' '),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push(' '),
             c => safe.push(c),
         }
     }
@@ -66,9 +68,10 @@ pub(super) fn escape(text: &str) -> String {
 /// The mark of a picture of this size: the name again and again, aslant, light with a dark edge, so that it shows on
 /// every ground.
 fn mark(text: &str, width: u32, height: u32) -> Result<RgbaImage, Error> {
-    let text = escape(text);
     let size = 20;
-    let across = text.chars().count() * 10 + 60;
+    // As wide as its widest letters would make it: what does not fit into its tile is cut.
+    let across = text.chars().count() * 18 + 60;
+    let text = escape(text);
     let svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\"><defs>\
          <pattern id=\"p\" width=\"{across}\" height=\"110\" patternUnits=\"userSpaceOnUse\" \
@@ -86,15 +89,20 @@ fn mark(text: &str, width: u32, height: u32) -> Result<RgbaImage, Error> {
         .ok_or_else(|| Error::internal("the mark has another size"))
 }
 
-/// Enlarges what is too small to read a name on, pixel by pixel.
+/// Enlarges what is too small to read a name on, pixel by pixel, within what a decoder may make.
 fn enlarged(picture: DynamicImage) -> DynamicImage {
-    let side = picture.width().min(picture.height()).max(1);
-    let times = LEAST_SIDE.div_ceil(side);
-    if times <= 1 {
-        return picture;
+    let (width, height) = (picture.width().max(1), picture.height().max(1));
+    let pixels = |times: u32| u64::from(width) * u64::from(height) * u64::from(times).pow(2);
+    let wanted = LEAST_SIDE.div_ceil(width.min(height));
+    let times = (1..=wanted)
+        .rev()
+        .find(|times| pixels(*times) <= MAX_IMAGE_PIXELS);
+    match times {
+        Some(times) if times > 1 => {
+            picture.resize_exact(width * times, height * times, imageops::FilterType::Nearest)
+        }
+        _ => picture,
     }
-    let (width, height) = (picture.width() * times, picture.height() * times);
-    picture.resize_exact(width, height, imageops::FilterType::Nearest)
 }
 
 fn marked(picture: DynamicImage, text: &str) -> Result<DynamicImage, Refusal> {
@@ -111,15 +119,16 @@ fn marked(picture: DynamicImage, text: &str) -> Result<DynamicImage, Refusal> {
 /// A stored picture as a visitor gets it: PNG without metadata, marked or not.
 pub(crate) async fn read(app: &App, sha256: &str, text: Option<String>) -> Result<Vec<u8>, Error> {
     let bytes = blobs::read(app, sha256, MAX_BYTES).await?;
-    let clean = move |bytes: &[u8], kind: &str| -> Result<CleanImage, Refusal> {
-        images::redraw(bytes, kind, |picture| match &text {
+    let _permit = app.sharing().draw().await?;
+    let drawn = tokio::task::spawn_blocking(move || {
+        images::redraw(&bytes, "image/png", |picture| match &text {
             Some(text) => marked(picture, text),
             None => Ok(picture),
         })
-    };
+    });
     // What was stored was decoded before: a damaged file is a fault of ours.
-    let picture = stored::decode(app, bytes, "image/png".to_owned(), clean).await;
-    picture.map(|picture| picture.png).map_err(Error::internal)
+    let drawn = drawn.await.map_err(Error::internal)?;
+    drawn.map(|picture| picture.png).map_err(Error::internal)
 }
 
 #[cfg(test)]
@@ -150,12 +159,22 @@ mod tests {
         for text in [
             "</text><image href=\"file:///etc/passwd\"/>",
             "a&b<c>\"d\"",
-            "\u{0}\u{1f600}\u{202e}",
+            "\u{0}\u{1f600}\u{202e}\u{fffe}\u{ffff}",
             "",
         ] {
             assert!(marked(plain(), text).is_ok(), "{text}");
         }
         assert_eq!(escape("<a b=\"c\">&\n"), "&lt;a b=&quot;c&quot;&gt;&amp; ");
+    }
+
+    #[test]
+    fn long_thin_pictures_stay_within_bounds() {
+        let thin = RgbaImage::new(20_000, 40);
+        let done = enlarged(thin.into());
+        assert!(u64::from(done.width()) * u64::from(done.height()) <= MAX_IMAGE_PIXELS);
+        assert_eq!(done.height() % 40, 0);
+        let small = enlarged(RgbaImage::new(64, 32).into());
+        assert_eq!((small.width(), small.height()), (768, 384));
     }
 
     #[test]

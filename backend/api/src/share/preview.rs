@@ -155,7 +155,7 @@ pub(crate) async fn read(app: &App, shared: &Shared) -> Result<Vec<u8>, Error> {
     } else {
         compose(&shared.link.title, Some(&shared.gallery.output.report))
     };
-    let _permit = app.decoders().acquire().await.map_err(Error::internal)?;
+    let _permit = app.sharing().draw().await?;
     let drawn = tokio::task::spawn_blocking(move || {
         draw(&svg, WIDTH, HEIGHT)?
             .encode_png()
