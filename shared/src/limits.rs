@@ -55,7 +55,7 @@ pub const MAX_SHARE_DAYS: u32 = 365;
 /// Most share links of one gallery.
 pub const MAX_SHARE_LINKS: u64 = 100;
 /// Most pairs that are chosen one by one for a share link.
-pub const MAX_SHARED_PAIRS: usize = 10_000;
+pub const MAX_SHARED_PAIRS: usize = 1000;
 /// Most sites that may show a shared page in a frame.
 pub const MAX_EMBED_ORIGINS: usize = 10;
 /// Most members of one organisation, invited ones included.

@@ -20,6 +20,7 @@ use crate::{
 /// 62^24 is above 2^142.
 const RANDOM_CHARACTERS: usize = 24;
 const HINT_CHARACTERS: usize = 4;
+const FRAMED: &str = "A page in a frame cannot ask for a password: leave out one of the two.";
 const DAY_MILLISECONDS: i64 = 24 * 3_600_000;
 
 fn status(record: &ShareLinkRecord, now: Timestamp) -> ShareLinkStatus {
@@ -95,6 +96,9 @@ pub async fn create(
     request: CreateShareLink,
 ) -> Result<CreatedShareLink, Error> {
     Error::unless_valid(request.validate())?;
+    if request.password.is_some() && !request.embed_origins.is_empty() {
+        return Err(Error::Conflict(FRAMED.into()));
+    }
     let owner = maker.organisation;
     let missing = || {
         let detail = "You have no gallery with this id.";
@@ -190,8 +194,7 @@ pub async fn update(
         Error::unless_valid(errors)?;
     }
     if matches!(request.password, Some(Some(_))) && !seen.embed_origins.is_empty() {
-        let detail = "This link may stand in a frame, where a page cannot ask for a password.";
-        return Err(Error::field("#/password", "not_in_a_frame", detail));
+        return Err(Error::Conflict(FRAMED.into()));
     }
     let password_hash = match request.password {
         Some(Some(password)) => Some(Some(app.passwords().hash(password).await?)),

@@ -615,7 +615,9 @@ async fn only_named_sites_frame_a_page() {
     let locked = owner
         .patch(&path, &json!({ "password": "tell me a secret" }))
         .await;
-    refused(locked, 422, "invalid").await;
+    refused(locked, 409, "conflict").await;
+    let both = json!({ "gallery_id": gallery, "password": "tell me a secret", "embed_origins": ["https://a.example"] });
+    refused(ask(&owner, "both", &both).await, 409, "conflict").await;
 }
 
 #[tokio::test]
