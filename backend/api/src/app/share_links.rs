@@ -100,12 +100,8 @@ pub async fn create(
         return Err(Error::Conflict(FRAMED.into()));
     }
     let owner = maker.organisation;
-    let missing = || {
-        let detail = "You have no gallery with this id.";
-        Error::field("#/gallery_id", "not_found", detail)
-    };
     let gallery = app.store().find_gallery(owner, request.gallery_id).await?;
-    let gallery = gallery.ok_or_else(missing)?;
+    let gallery = gallery.ok_or(Error::NotFound)?;
     let count = gallery.output.pairs.len();
     if let Some(last) = request.pairs.as_ref().and_then(|pairs| pairs.last())
         && *last as usize >= count
@@ -136,7 +132,7 @@ pub async fn create(
         expires_at: end(app, request.expires_in_days),
     };
     let made = app.store().create_share_link(owner, new, app.now()).await?;
-    let made = made.ok_or_else(missing)?;
+    let made = made.ok_or(Error::NotFound)?;
     tracing::info!(share_link.id = %made.id, organisation.id = %owner, "a gallery was shared");
     Ok(CreatedShareLink {
         share_link: view(made, app.now()),

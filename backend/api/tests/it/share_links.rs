@@ -646,7 +646,7 @@ async fn only_who_may_share_shares() {
         "not_found",
     )
     .await;
-    refused(ask(&stranger, "3", &request).await, 422, "invalid").await;
+    refused(ask(&stranger, "3", &request).await, 404, "not_found").await;
     let key = make(
         &owner,
         &json!({ "name": "k", "scopes": ["galleries:read"] }),
