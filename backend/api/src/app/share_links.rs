@@ -103,7 +103,12 @@ pub async fn create(
     let gallery = app.store().find_gallery(owner, request.gallery_id).await?;
     let gallery = gallery.ok_or(Error::NotFound)?;
     let count = gallery.output.pairs.len();
-    if let Some(last) = request.pairs.as_ref().and_then(|pairs| pairs.last())
+    let pairs = request.pairs.map(|mut pairs| {
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs
+    });
+    if let Some(last) = pairs.as_ref().and_then(|pairs| pairs.last())
         && *last as usize >= count
     {
         let detail = format!("The gallery has {count} pairs, at positions from 0.");
@@ -127,7 +132,7 @@ pub async fn create(
         download: request.download,
         watermark: request.watermark,
         references: request.references,
-        pairs: request.pairs,
+        pairs,
         embed_origins: request.embed_origins,
         expires_at: end(app, request.expires_in_days),
     };

@@ -550,7 +550,12 @@ async fn chosen_pairs_are_all_that_is_shown_and_the_page_says_so() {
     let server = Server::start().await;
     let owner = server.confirmed("ada").await;
     let gallery = gallery(&server, &owner).await;
-    let made = share(&owner, &gallery, &json!({ "pairs": [1], "download": true })).await;
+    let made = share(
+        &owner,
+        &gallery,
+        &json!({ "pairs": [1, 1], "download": true }),
+    )
+    .await;
     let client = browser();
     let page = text(visit(&client, &made.url).await, StatusCode::OK).await;
     assert!(page.contains("The sender chose 1 of 2 pairs."));
