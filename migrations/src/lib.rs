@@ -2,15 +2,12 @@
 //!
 //! Owns the tables. Refuses queries: reading and writing rows is the store's.
 
-mod m0001_main_path;
 mod m0002_model_imports;
 mod m0003_concepts;
 mod m0004_accounts;
 mod m0005_guard_rails;
 mod m0006_studies;
-mod m0007_devices;
-mod m0008_share_links;
-mod m0009_identities;
+mod statements;
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, MigratorTrait,
@@ -28,20 +25,30 @@ pub enum Error {
     Migrate(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// The migration of the SQL text with this name.
+macro_rules! statements {
+    ($name:literal) => {
+        Box::new(statements::Statements {
+            name: $name,
+            sql: include_str!(concat!("sql/", $name, ".sql")),
+        })
+    };
+}
+
 struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
-            Box::new(m0001_main_path::Migration),
+            statements!("m0001_main_path"),
             Box::new(m0002_model_imports::Migration),
             Box::new(m0003_concepts::Migration),
             Box::new(m0004_accounts::Migration),
             Box::new(m0005_guard_rails::Migration),
             Box::new(m0006_studies::Migration),
-            Box::new(m0007_devices::Migration),
-            Box::new(m0008_share_links::Migration),
-            Box::new(m0009_identities::Migration),
+            statements!("m0007_devices"),
+            statements!("m0008_share_links"),
+            statements!("m0009_identities"),
         ]
     }
 }
