@@ -144,6 +144,13 @@ impl TryFrom<Model> for ShareLinkRecord {
     }
 }
 
+impl ShareLinkRecord {
+    /// Whether it opens nothing any more: its time is over, or somebody ended it.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_some() || self.expires_at <= now
+    }
+}
+
 fn owned(owner: OrganisationId) -> sea_orm::Select<Entity> {
     Entity::find().filter(Column::OwnerId.eq(owner.uuid()))
 }
@@ -305,21 +312,16 @@ impl Store {
         &self,
         token_hash: &str,
     ) -> Result<Option<(ShareLinkRecord, GalleryRecord)>, Error> {
-        let link = Entity::find()
-            .filter(Column::TokenHash.eq(token_hash))
-            .one(&self.reader)
-            .await?;
-        let Some(link) = link else {
+        let Some(link) = self.find_share_link_any(token_hash).await? else {
             return Ok(None);
         };
-        let gallery = gallery::Entity::find_by_id(link.gallery_id)
+        let gallery = gallery::Entity::find_by_id(link.gallery_id.uuid())
             .filter(galleries::is_not_suspended())
             .one(&self.reader)
             .await?;
-        match gallery {
-            Some(gallery) => Ok(Some((link.try_into()?, gallery.try_into()?))),
-            None => Ok(None),
-        }
+        gallery
+            .map(|gallery| Ok((link, gallery.try_into()?)))
+            .transpose()
     }
 
     /// Changes a link that still is what the caller saw; `None` where there is none, or it has ended.
@@ -332,12 +334,15 @@ impl Store {
     ) -> Result<Option<ShareLinkRecord>, Error> {
         let transaction = self.begin().await?;
         let found = lock(&transaction, owner, id).await?;
-        let works = |row: &Model| row.revoked_at.is_none() && row.expires_at > now.milliseconds();
-        let Some(mut row) = found.filter(works) else {
+        let Some(mut row) = found else {
             transaction.rollback().await?;
             return Ok(None);
         };
         let present = ShareLinkRecord::try_from(row.clone())?;
+        if present.has_ended(now) {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
         // A visit in between changes what is counted, and nothing of what the caller decided about.
         let same = |seen: &ShareLinkRecord| {
             (
@@ -432,12 +437,17 @@ impl Store {
             outcome: to_name("outcome", &outcome)?,
             network: network.to_owned(),
         };
+        let counts = outcome != ViewOutcome::Refused;
+        // Most requests turn pages: they wait for no writer.
+        if counts && came_lately(&self.reader, &row).await? {
+            return Ok(());
+        }
         let transaction = self.begin().await?;
-        if outcome != ViewOutcome::Refused && came_lately(&transaction, &row).await? {
+        if counts && came_lately(&transaction, &row).await? {
             transaction.rollback().await?;
             return Ok(());
         }
-        if outcome != ViewOutcome::Refused {
+        if counts {
             Entity::update_many()
                 .col_expr(Column::Views, Expr::col(Column::Views).add(1))
                 .col_expr(Column::LastViewedAt, Expr::value(now.milliseconds()))

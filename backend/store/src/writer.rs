@@ -36,6 +36,17 @@ impl Writer {
         self.flusher.as_ref().map_or(Ok(()), Flusher::check)
     }
 
+    /// What a single statement gives, once it is durable.
+    async fn durably<T>(
+        &self,
+        statement: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        self.check()?;
+        let result = statement.await?;
+        flush(self.flusher.as_ref()).await?;
+        Ok(result)
+    }
+
     pub(crate) async fn begin(&self) -> Result<Transaction, DbErr> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -74,31 +85,19 @@ impl ConnectionTrait for Writer {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.check()?;
-        let result = self.connection.execute_raw(statement).await?;
-        flush(self.flusher.as_ref()).await?;
-        Ok(result)
+        self.durably(self.connection.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.check()?;
-        let result = self.connection.execute_unprepared(sql).await?;
-        flush(self.flusher.as_ref()).await?;
-        Ok(result)
+        self.durably(self.connection.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.check()?;
-        let result = self.connection.query_one_raw(statement).await?;
-        flush(self.flusher.as_ref()).await?;
-        Ok(result)
+        self.durably(self.connection.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.check()?;
-        let result = self.connection.query_all_raw(statement).await?;
-        flush(self.flusher.as_ref()).await?;
-        Ok(result)
+        self.durably(self.connection.query_all_raw(statement)).await
     }
 }
 
