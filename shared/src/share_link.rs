@@ -115,11 +115,14 @@ fn short(text: &str) -> bool {
     text.chars().count() <= limits::MAX_NAME_CHARACTERS
 }
 
-/// Line breaks, control characters and what no document may hold.
+/// Whether documents of every kind may hold a character: no line break, no control character, no noncharacter that
+/// XML refuses.
+pub fn is_writable(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
 fn is_plain(text: &str) -> bool {
-    !text
-        .chars()
-        .any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
+    text.chars().all(is_writable)
 }
 
 /// Whether the one font that is at hand everywhere has these letters: Latin, Greek, Cyrillic and common signs.

@@ -3,7 +3,7 @@
 //! The form lets scanners of public repositories find leaked keys without asking this server.
 
 use shared::{
-    ApiKeyId, OrganisationId, Timestamp,
+    ApiKeyId, OrganisationId,
     api_key::{ApiKey, CreateApiKey, CreatedApiKey, RotateApiKey, Scope, UpdateApiKey},
     page::Page,
 };
@@ -79,10 +79,6 @@ fn view(key: ApiKeyRecord) -> ApiKey {
     }
 }
 
-fn later(app: &App, milliseconds: i64) -> Timestamp {
-    Timestamp::from_milliseconds(app.now().milliseconds() + milliseconds)
-}
-
 /// A person may grant every scope, a key its own.
 fn require_scopes(caller: &Principal, scopes: &[Scope]) -> Result<(), Error> {
     scopes
@@ -109,7 +105,7 @@ pub async fn create(
         secret_hash: secret::digest(&secret),
         scopes,
         allowed_addresses: request.allowed_addresses,
-        expires_at: later(app, i64::from(request.expires_in_days) * DAY_MILLISECONDS),
+        expires_at: app.later(i64::from(request.expires_in_days) * DAY_MILLISECONDS),
     };
     let key = app
         .store()
@@ -187,7 +183,7 @@ pub async fn rotate(
     }
     require_scopes(caller, &key.scopes)?;
     let secret = generate();
-    let until = later(app, i64::from(request.overlap_hours) * HOUR_MILLISECONDS);
+    let until = app.later(i64::from(request.overlap_hours) * HOUR_MILLISECONDS);
     let fresh = secret::digest(&secret);
     let key = app
         .store()

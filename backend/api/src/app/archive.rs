@@ -31,10 +31,8 @@ impl Entry {
         name: impl Into<String>,
         value: &impl serde::Serialize,
     ) -> Result<Self, Error> {
-        Ok(Self {
-            name: name.into(),
-            source: Source::Text(serde_json::to_vec_pretty(value).map_err(Error::internal)?),
-        })
+        let text = serde_json::to_vec_pretty(value).map_err(Error::internal)?;
+        Ok(Self::bytes(name, text))
     }
 
     /// A file that is at hand.

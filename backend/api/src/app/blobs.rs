@@ -29,7 +29,7 @@ pub(crate) fn check_hash(sha256: &str, pointer: &str) -> Result<(), Error> {
 
 /// When an address signed now stops to work.
 pub(crate) fn url_expiry(app: &App) -> Timestamp {
-    Timestamp::from_milliseconds(app.now().milliseconds() + URL_MILLISECONDS)
+    app.later(URL_MILLISECONDS)
 }
 
 fn delivery(sha256: &str, size_bytes: u64, subject: String) -> Result<Delivery, Error> {

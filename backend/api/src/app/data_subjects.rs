@@ -276,10 +276,8 @@ async fn audit_log(app: &App, owner: OrganisationId) -> Result<Entry, Error> {
         .collect()
         .await;
     let lines: Result<Vec<String>, io::Error> = lines.into_iter().collect();
-    Ok(Entry {
-        name: "audit.ndjson".into(),
-        source: archive::Source::Text(lines.map_err(Error::internal)?.concat().into_bytes()),
-    })
+    let text = lines.map_err(Error::internal)?.concat();
+    Ok(Entry::bytes("audit.ndjson", text.into_bytes()))
 }
 
 /// Deletes the account that is asking, for ever, once it proved itself again.

@@ -34,7 +34,7 @@ pub(crate) async fn decode(
     app: &App,
     bytes: Vec<u8>,
     media_type: String,
-    clean: impl FnOnce(&[u8], &str) -> Result<CleanImage, Refusal> + Send + 'static,
+    clean: fn(&[u8], &str) -> Result<CleanImage, Refusal>,
 ) -> Result<CleanImage, Error> {
     let _permit = app.decoders().acquire().await.map_err(Error::internal)?;
     tokio::task::spawn_blocking(move || clean(&bytes, &media_type))

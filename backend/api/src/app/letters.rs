@@ -63,7 +63,7 @@ pub(crate) fn link(app: &App, page: &str, token: &str) -> String {
 }
 
 pub(crate) fn hours_from_now(app: &App, hours: i64) -> Timestamp {
-    Timestamp::from_milliseconds(app.now().milliseconds() + hours * HOUR_MILLISECONDS)
+    app.later(hours * HOUR_MILLISECONDS)
 }
 
 async fn send_link(

@@ -215,10 +215,10 @@ pub async fn archive(
     let document = disclosures::of(&app, &candidate, &weights).await?;
     let entries = vec![
         Ok(Entry::json("persguard-disclosure.json", &document)?),
-        Ok(Entry {
-            name: "README.md".into(),
-            source: archive::Source::Text(disclosures::card(&document).into_bytes()),
-        }),
+        Ok(Entry::bytes(
+            "README.md",
+            disclosures::card(&document).into_bytes(),
+        )),
         Ok(Entry::object(
             marked(&weights.name),
             weights.sha256.clone(),

@@ -151,7 +151,7 @@ pub(crate) fn new_refresh_token() -> String {
 }
 
 pub(crate) fn refresh_end(app: &App) -> Timestamp {
-    Timestamp::from_milliseconds(app.now().milliseconds() + REFRESH_SECONDS * 1000)
+    app.later(REFRESH_SECONDS * 1000)
 }
 
 /// A pair of tokens whose refresh token is stored.

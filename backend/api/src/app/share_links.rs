@@ -26,7 +26,7 @@ const DAY_MILLISECONDS: i64 = 24 * 3_600_000;
 fn status(record: &ShareLinkRecord, now: Timestamp) -> ShareLinkStatus {
     if record.revoked_at.is_some() {
         ShareLinkStatus::Revoked
-    } else if record.expires_at <= now {
+    } else if record.has_ended(now) {
         ShareLinkStatus::Expired
     } else {
         ShareLinkStatus::Active
@@ -74,7 +74,7 @@ pub(crate) fn tag(link: &ShareLink) -> Result<String, Error> {
 
 /// The end of a link that works for so many days from now.
 fn end(app: &App, days: u32) -> Timestamp {
-    Timestamp::from_milliseconds(app.now().milliseconds() + i64::from(days) * DAY_MILLISECONDS)
+    app.later(i64::from(days) * DAY_MILLISECONDS)
 }
 
 /// Sharing is publishing to somebody: it asks for an address that is known to be its owner's.

@@ -171,6 +171,11 @@ impl App {
         self.0.clock.now()
     }
 
+    /// The moment so many milliseconds from now.
+    pub(crate) fn later(&self, milliseconds: i64) -> Timestamp {
+        Timestamp::from_milliseconds(self.now().milliseconds() + milliseconds)
+    }
+
     /// Signs and verifies access tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens

@@ -79,7 +79,7 @@ fn record(request: &CreateLease) -> Result<NodeRecord, Error> {
 /// When a lease granted now runs out.
 pub(crate) fn lease_until(app: &App) -> Timestamp {
     let seconds = i64::from(app.config().lease_seconds);
-    Timestamp::from_milliseconds(app.now().milliseconds() + seconds * 1000)
+    app.later(seconds * 1000)
 }
 
 async fn lease(app: &App, claimed: ClaimedJob) -> Result<Lease, Error> {

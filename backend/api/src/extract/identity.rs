@@ -6,7 +6,10 @@ use axum::{
 };
 use shared::{OrganisationId, UserId};
 
-use crate::{app::principal::Principal, error::Error};
+use crate::{
+    app::{App, principal::Principal},
+    error::Error,
+};
 
 /// Name of the session cookie.
 pub(crate) const SESSION_COOKIE: &str = "persguard_session";
@@ -94,14 +97,37 @@ pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// A value of the request's cookies.
-pub(crate) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, wanted: &'a str) -> Option<&'a str> {
+    cookies(headers, wanted).next()
+}
+
+/// Every value that the request's cookies have under a name.
+pub(crate) fn cookies<'a>(
+    headers: &'a HeaderMap,
+    wanted: &'a str,
+) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == wanted).then_some(value))
+        .filter_map(move |(name, value)| (name == wanted).then_some(value))
+}
+
+/// A cookie that no script reads and no other site sends along; over TLS alone where the server has it.
+pub(crate) fn set_cookie(
+    app: &App,
+    (name, path): (&str, &str),
+    value: &str,
+    seconds: i64,
+) -> String {
+    let secure = if app.public_url().starts_with("https://") {
+        "; Secure"
+    } else {
+        ""
+    };
+    format!("{name}={value}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={seconds}{secure}")
 }
 
 #[cfg(test)]

@@ -29,14 +29,7 @@ use crate::{
 };
 
 pub(super) fn cookie(app: &App, token: &str, seconds: i64) -> [(HeaderName, String); 1] {
-    let secure = if app.public_url().starts_with("https://") {
-        "; Secure"
-    } else {
-        ""
-    };
-    let name = identity::SESSION_COOKIE;
-    let value =
-        format!("{name}={token}; HttpOnly; SameSite=Lax; Path=/; Max-Age={seconds}{secure}");
+    let value = identity::set_cookie(app, (identity::SESSION_COOKIE, "/"), token, seconds);
     [(header::SET_COOKIE, value)]
 }
 

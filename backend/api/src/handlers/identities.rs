@@ -55,15 +55,6 @@ pub(crate) struct Returned {
     error: Option<String>,
 }
 
-fn cookie(app: &App, (name, path): (&str, &str), value: &str, seconds: i64) -> String {
-    let secure = if app.public_url().starts_with("https://") {
-        "; Secure"
-    } else {
-        ""
-    };
-    format!("{name}={value}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={seconds}{secure}")
-}
-
 fn one_page<T>(data: Vec<T>) -> Body<Page<T>> {
     Body(Page {
         data,
@@ -74,7 +65,7 @@ fn one_page<T>(data: Vec<T>) -> Body<Page<T>> {
 
 fn departed(app: &App, departure: Departure) -> impl IntoResponse + use<> {
     let name = format!("{WAY_COOKIE}{}", departure.label);
-    let kept = cookie(app, (&name, WAY_PATH), &departure.key, WAY_SECONDS);
+    let kept = identity::set_cookie(app, (&name, WAY_PATH), &departure.key, WAY_SECONDS);
     (
         StatusCode::CREATED,
         UNSTORED,
@@ -138,7 +129,7 @@ pub(crate) async fn finish_authorization(
         }
         Grant::Half(token) => {
             let half = (HALF_COOKIE, HALF_PATH);
-            Some(cookie(&app, half, &token, WAY_SECONDS))
+            Some(identity::set_cookie(&app, half, &token, WAY_SECONDS))
         }
     };
     let place: [(HeaderName, String); 2] = [
@@ -163,7 +154,7 @@ pub(crate) async fn show_second_factor(
     let browser = accounts::browser(address, &headers);
     let (user, token) = identities::show_second_factor(&app, browser, half, &request).await?;
     let [(_, session)] = accounts::cookie(&app, &token, sessions::SESSION_SECONDS);
-    let used = cookie(&app, (HALF_COOKIE, HALF_PATH), "", 0);
+    let used = identity::set_cookie(&app, (HALF_COOKIE, HALF_PATH), "", 0);
     Ok((
         StatusCode::CREATED,
         AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, used)]),

@@ -48,7 +48,9 @@ pub struct CleanImage {
 
 /// Decodes, turns upright, shrinks to [`MAX_KEPT_SIDE`] and encodes anew.
 pub fn clean(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
-    clean_with(bytes, media_type, |picture| Ok(fit(picture, MAX_KEPT_SIDE)))
+    clean_with(bytes, media_type, MIN_IMAGE_SIDE, |picture| {
+        Ok(fit(picture, MAX_KEPT_SIDE))
+    })
 }
 
 /// Decodes within the same limits, changes, and encodes anew: what comes out holds pixels only.
@@ -57,12 +59,12 @@ pub(crate) fn redraw(
     media_type: &str,
     change: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
 ) -> Result<CleanImage, Refusal> {
-    clean_from(bytes, media_type, 1, change)
+    clean_with(bytes, media_type, 1, change)
 }
 
 /// The same as [`clean`] for a patch: shrunk to [`MAX_PATCH_SIDE`], always with transparency, which is its mask.
 pub fn clean_patch(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
-    clean_with(bytes, media_type, |picture| {
+    clean_with(bytes, media_type, MIN_IMAGE_SIDE, |picture| {
         let picture = picture.into_rgba8();
         if picture.pixels().all(|pixel| pixel.0[3] == 0) {
             let detail = "The picture is transparent everywhere: nothing of it would be seen.";
@@ -73,14 +75,6 @@ pub fn clean_patch(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal
 }
 
 fn clean_with(
-    bytes: &[u8],
-    media_type: &str,
-    prepare: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
-) -> Result<CleanImage, Refusal> {
-    clean_from(bytes, media_type, MIN_IMAGE_SIDE, prepare)
-}
-
-fn clean_from(
     bytes: &[u8],
     media_type: &str,
     least_side: u32,

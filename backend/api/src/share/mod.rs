@@ -9,10 +9,14 @@ use axum::http::{HeaderMap, header};
 use hmac::{Hmac, Mac};
 use ipnet::IpNet;
 use sha2::Sha256;
-use shared::{Timestamp, evaluation::ScoredPair, share_link::ViewOutcome};
+use shared::{
+    Timestamp,
+    evaluation::{Grade, ScoredPair},
+    share_link::ViewOutcome,
+};
 use store::{GalleryRecord, ShareLinkRecord};
 
-use crate::{app::App, error::Error, secret};
+use crate::{app::App, error::Error, extract::identity, secret};
 
 mod figure;
 mod page;
@@ -81,7 +85,7 @@ pub(crate) async fn open(app: &App, token: &str) -> Result<Shared, Error> {
     }
     let found = app.store().find_shared_any(&secret::digest(token)).await?;
     let (link, gallery) = found.ok_or(Error::NotFound)?;
-    if link.revoked_at.is_some() || link.expires_at <= app.now() {
+    if link.has_ended(app.now()) {
         return Err(Error::Gone(
             "This link has ended. Ask whoever sent it for another.".into(),
         ));
@@ -144,14 +148,13 @@ impl Shared {
         let hash = self.link.password_hash.as_ref()?;
         let until = app.now().milliseconds() + PASS_SECONDS * 1000;
         let seal = hex::encode(self.seal(app, hash, until)?.finalize().into_bytes());
-        let secure = if app.public_url().starts_with("https://") {
-            "; Secure"
-        } else {
-            ""
-        };
         let path = format!("/s/{}", self.token);
-        Some(format!(
-            "{PASS_COOKIE}={until}.{seal}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={PASS_SECONDS}{secure}"
+        let value = format!("{until}.{seal}");
+        Some(identity::set_cookie(
+            app,
+            (PASS_COOKIE, &path),
+            &value,
+            PASS_SECONDS,
         ))
     }
 
@@ -160,12 +163,7 @@ impl Shared {
         let Some(hash) = &self.link.password_hash else {
             return true;
         };
-        let cookies = headers.get_all(header::COOKIE).iter();
-        let cookies = cookies.filter_map(|value| value.to_str().ok());
-        let mut pairs = cookies
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='));
-        pairs.any(|(name, value)| name == PASS_COOKIE && self.is_pass(app, hash, value))
+        identity::cookies(headers, PASS_COOKIE).any(|value| self.is_pass(app, hash, value))
     }
 
     fn is_pass(&self, app: &App, hash: &str, value: &str) -> bool {
@@ -207,8 +205,9 @@ pub(crate) async fn still_open(app: &App, shared: &Shared) -> Result<(), Error> 
     let hash = secret::digest(&shared.token);
     let link = app.store().find_share_link_any(&hash).await?;
     let link = link.filter(|link| {
-        let ended = link.revoked_at.is_some() || link.expires_at <= app.now();
-        !ended && link.download && link.password_hash == shared.link.password_hash
+        !link.has_ended(app.now())
+            && link.download
+            && link.password_hash == shared.link.password_hash
     });
     link.map(|_| ()).ok_or(Error::NotFound)
 }
@@ -233,6 +232,16 @@ fn network(address: IpAddr) -> String {
     let address = address.to_canonical();
     let length = if address.is_ipv4() { 24 } else { 48 };
     IpNet::new(address, length).map_or_else(|_| String::new(), |net| net.trunc().to_string())
+}
+
+/// The grade in words.
+const fn grade(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Resisted => "Resisted",
+        Grade::Weakened => "Weakened",
+        Grade::NotResisted => "Not resisted",
+        Grade::NoEvidence => "No evidence",
+    }
 }
 
 /// `26 November 2026`, in UTC.

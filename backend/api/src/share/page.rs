@@ -10,7 +10,7 @@ use shared::{
     problem::{ErrorCode, Problem},
 };
 
-use super::{Place, Shared, day, figure::Frame};
+use super::{Place, Shared, day, figure::Frame, grade};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -133,12 +133,13 @@ pub(crate) fn refusal(problem: &Problem) -> String {
     )
 }
 
-const fn grade(grade: Grade) -> &'static str {
+/// The grade where colours are not seen.
+const fn glyph(grade: Grade) -> &'static str {
     match grade {
-        Grade::Resisted => "\u{2713} Resisted",
-        Grade::Weakened => "\u{25d0} Weakened",
-        Grade::NotResisted => "\u{2717} Not resisted",
-        Grade::NoEvidence => "? No evidence",
+        Grade::Resisted => "\u{2713}",
+        Grade::Weakened => "\u{25d0}",
+        Grade::NotResisted => "\u{2717}",
+        Grade::NoEvidence => "?",
     }
 }
 
@@ -188,7 +189,7 @@ pub(crate) fn show(content: &Content<'_>) -> String {
                 p.soft { "What an attacker gets who personalizes the model on protected pictures, without and with "
                     "protection. Measured on " (day(shared.gallery.created_at)) "." }
                 section.card.stack aria-label="Verdict" {
-                    p { span.grade.(report.grade.as_str()) { (grade(report.grade)) } }
+                    p { span.grade.(report.grade.as_str()) { (glyph(report.grade)) " " (grade(report.grade)) } }
                     p.lead { (report.verdict) }
                     h3.small { "What this does not show" }
                     ul.small { @for limit in &report.limits { li { (limit) } } }

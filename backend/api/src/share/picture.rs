@@ -4,8 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use image::{DynamicImage, RgbaImage, imageops};
 use resvg::{tiny_skia, usvg};
-
-use shared::limits::MAX_IMAGE_PIXELS;
+use shared::{limits::MAX_IMAGE_PIXELS, share_link::is_writable};
 
 use crate::{
     app::{App, blobs},
@@ -49,20 +48,11 @@ pub(super) fn draw(svg: &str, width: u32, height: u32) -> Result<tiny_skia::Pixm
     Ok(pixels)
 }
 
-/// Text as it stands in markup.
+/// Text as it stands in markup, without what no document may hold.
 pub(super) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push(' '),
-            c => safe.push(c),
-        }
-    }
-    safe
+    let plain = |c| if is_writable(c) { c } else { ' ' };
+    let plain: String = text.chars().map(plain).collect();
+    maud::html! { (plain) }.into_string()
 }
 
 /// The mark of a picture of this size: the name again and again, aslant, light with a dark edge, so that it shows on
@@ -106,14 +96,12 @@ fn enlarged(picture: DynamicImage) -> DynamicImage {
 }
 
 fn marked(picture: DynamicImage, text: &str) -> Result<DynamicImage, Refusal> {
-    let mut picture = enlarged(picture).into_rgb8();
-    let over = mark(text, picture.width(), picture.height())
+    let opaque = DynamicImage::from(enlarged(picture).into_rgb8());
+    let over = mark(text, opaque.width(), opaque.height())
         .map_err(|error| Refusal::Undecodable(error.to_string()))?;
-    let mut ground = DynamicImage::ImageRgb8(std::mem::take(&mut picture)).into_rgba8();
+    let mut ground = opaque.into_rgba8();
     imageops::overlay(&mut ground, &over, 0, 0);
-    Ok(DynamicImage::ImageRgb8(
-        DynamicImage::ImageRgba8(ground).into_rgb8(),
-    ))
+    Ok(DynamicImage::from(ground).into_rgb8().into())
 }
 
 /// A stored picture as a visitor gets it: PNG without metadata, marked or not.

@@ -7,6 +7,7 @@ use shared::evaluation::{EvaluationReport, Grade};
 use super::{
     Shared,
     figure::Frame,
+    grade,
     picture::{draw, escape},
 };
 use crate::{app::App, error::Error};
@@ -17,12 +18,12 @@ const HEIGHT: u32 = 630;
 const LINE: usize = 52;
 const LINES: usize = 4;
 
-const fn word(grade: Grade) -> (&'static str, &'static str) {
+const fn colour(grade: Grade) -> &'static str {
     match grade {
-        Grade::Resisted => ("Resisted", "#1d6636"),
-        Grade::Weakened => ("Weakened", "#7d5200"),
-        Grade::NotResisted => ("Not resisted", "#a8231b"),
-        Grade::NoEvidence => ("No evidence", "#545a56"),
+        Grade::Resisted => "#1d6636",
+        Grade::Weakened => "#7d5200",
+        Grade::NotResisted => "#a8231b",
+        Grade::NoEvidence => "#545a56",
     }
 }
 
@@ -129,7 +130,7 @@ fn compose(title: &str, report: Option<&EvaluationReport>) -> String {
         );
     }
     if let Some(report) = report {
-        let (word, colour) = word(report.grade);
+        let (word, colour) = (grade(report.grade), colour(report.grade));
         let _ = write!(
             svg,
             "<text x=\"72\" y=\"330\" font-size=\"44\" fill=\"{colour}\" stroke=\"{colour}\">{word}</text>"

@@ -160,7 +160,7 @@ pub(crate) fn label(state: &str) -> String {
 }
 
 fn way_end(app: &App) -> Timestamp {
-    Timestamp::from_milliseconds(app.now().milliseconds() + WAY_SECONDS * 1000)
+    app.later(WAY_SECONDS * 1000)
 }
 
 /// The ways into a person's account by providers, oldest first.
