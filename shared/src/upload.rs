@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Media types that a protected set accepts.
-pub const IMAGE_MEDIA_TYPES: &[&str] = &["image/jpeg", "image/png", "image/webp"];
+pub const IMAGE_MEDIA_TYPES: &[&str] = &["image/jpeg", "image/png", "image/webp", "image/tiff"];
 
 /// Announces one image file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +30,8 @@ pub struct CreateUpload {
     /// SHA-256 of the bytes, 64 lower-case hexadecimal digits.
     #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: String,
-    /// `image/jpeg`, `image/png` or `image/webp`.
-    #[cfg_attr(feature = "openapi", schema(pattern = "^image/(jpeg|png|webp)$"))]
+    /// `image/jpeg`, `image/png`, `image/webp` or `image/tiff`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^image/(jpeg|png|webp|tiff)$"))]
     pub media_type: String,
 }
 

@@ -18,7 +18,7 @@ const GENERATOR: &str = "openapi-python-client==0.29.1";
 /// Bodies that are bytes, by what the generator calls bytes.
 const CONFIG: &str = r#"{"project_name_override": "persguard-client", "package_name_override": "persguard_client",
 "post_hooks": [], "content_type_overrides": {"image/png": "application/octet-stream",
-"image/jpeg": "application/octet-stream", "image/webp": "application/octet-stream",
+"image/jpeg": "application/octet-stream", "image/tiff": "application/octet-stream", "image/webp": "application/octet-stream",
 "application/x-tar": "application/octet-stream", "application/x-ndjson": "application/octet-stream",
 "text/event-stream": "text/plain"}}"#;
 

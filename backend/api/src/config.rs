@@ -54,6 +54,13 @@ pub struct Config {
     /// The program that reads imported models; by default `persguard-node` beside this one.
     #[arg(long, env = "PERSGUARD_INSPECTOR")]
     pub inspector: Option<PathBuf>,
+    /// The program that decodes pictures; by default this one.
+    #[arg(long, env = "PERSGUARD_DECODER")]
+    pub decoder: Option<PathBuf>,
+    /// The folder of the master keys that the keys of organisations are wrapped with; by default `master-keys` in the data
+    /// directory. Every server of one database needs the same.
+    #[arg(long, env = "PERSGUARD_MASTER_KEYS")]
+    pub master_keys: Option<PathBuf>,
     /// Confirmed e-mail addresses of the accounts that decide notices, with commas between them; by default none.
     #[arg(long, env = "PERSGUARD_ADMINISTRATORS", value_delimiter = ',')]
     pub administrators: Vec<String>,
@@ -100,6 +107,12 @@ impl Config {
             let path = self.data_dir.join("persguard.sqlite");
             format!("sqlite://{}?mode=rwc", path.display())
         })
+    }
+
+    /// Where the master keys are.
+    pub fn master_keys(&self) -> PathBuf {
+        let own = || self.data_dir.join("master-keys");
+        self.master_keys.clone().unwrap_or_else(own)
     }
 }
 

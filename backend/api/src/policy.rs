@@ -249,6 +249,7 @@ pub const RULES: &[Rule] = &[
     tenant("GET", "/v1/uploads/{id}", Edit, SetsWrite),
     tenant("POST", "/v1/uploads/{id}/complete", Edit, SetsWrite),
     tenant("GET", "/v1/images/{id}/content", View, SetsRead),
+    tenant("GET", "/v1/images/{id}/thumbnail", View, SetsRead),
     tenant("DELETE", "/v1/images/{id}", Edit, SetsWrite),
     tenant("GET", "/v1/patches", View, SetsRead),
     tenant("POST", "/v1/patches", Edit, SetsWrite).takes(Bucket::Upload),

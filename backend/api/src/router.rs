@@ -253,6 +253,7 @@ fn streams() -> OpenApiRouter<App> {
         .routes(routes!(artifacts::read_artifact))
         .routes(routes!(shares::read_archive))
         .routes(routes!(images::read_image))
+        .routes(routes!(images::read_thumbnail))
         .routes(routes!(patches::read_patch))
         .routes(routes!(blobs::write_blob, blobs::read_blob))
         .routes(routes!(model_imports::receive_file))

@@ -72,6 +72,7 @@ fn media_type(head: &[u8]) -> Option<&'static str> {
             b'P',
             ..,
         ] => Some("image/webp"),
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some("image/tiff"),
         _ => None,
     }
 }
@@ -100,8 +101,8 @@ impl ImageFile {
             let limit = MAX_IMAGE_BYTES / 1024 / 1024;
             return Err(unusable(&format!("The file is larger than {limit} MiB.")));
         }
-        let media_type =
-            media_type(&bytes).ok_or_else(|| unusable("This is no JPEG, PNG or WebP picture."))?;
+        let media_type = media_type(&bytes)
+            .ok_or_else(|| unusable("This is no JPEG, PNG, WebP or TIFF picture."))?;
         Ok(Self {
             path: path.to_owned(),
             filename,

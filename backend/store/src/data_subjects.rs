@@ -26,7 +26,8 @@ use crate::{
 
 /// Hashes of everything that an account put into the object store.
 const OBJECTS: &str = "\
-    SELECT content_sha256 FROM images WHERE owner_id = $1
+    SELECT COALESCE(stored_sha256, content_sha256) FROM images WHERE owner_id = $1
+    UNION SELECT thumbnail_sha256 FROM images WHERE owner_id = $1 AND thumbnail_sha256 IS NOT NULL
     UNION SELECT sha256 FROM uploads WHERE owner_id = $1
     UNION SELECT sha256 FROM artifacts WHERE owner_id = $1
     UNION SELECT sha256 FROM patches WHERE owner_id = $1
@@ -37,7 +38,8 @@ const OBJECTS: &str = "\
         (SELECT id FROM model_imports WHERE owner_id = $1)";
 
 /// Tables that hold an account's rows, those first that others do not need any more.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
+    ("data_keys", "owner_id"),
     ("share_links", "owner_id"),
     ("galleries", "owner_id"),
     ("approvals", "owner_id"),

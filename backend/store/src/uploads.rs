@@ -13,6 +13,7 @@ use crate::{
     audit::{self, Deed},
     database::{insert, new_uuid},
     entity::{image, protected_set, upload},
+    images::to_bits,
     sets::{ensure_draft, lock_set},
     text::{from_name, number},
 };
@@ -123,6 +124,20 @@ fn image_row(upload: &upload::Model, new: NewImage, now: Timestamp) -> Result<im
         exif_removed: new.exif_removed,
         gps_removed: new.gps_removed,
         created_at: now.milliseconds(),
+        key_version: new
+            .stored
+            .key_version
+            .map(|version| number("key version", version))
+            .transpose()?,
+        stored_sha256: Some(new.stored.sha256),
+        thumbnail_sha256: new.stored.thumbnail_sha256,
+        blur_hash: new.looks.blur_hash,
+        difference_hash: new.looks.difference_hash.map(to_bits),
+        sharpness: new
+            .looks
+            .sharpness
+            .map(|sharpness| number("sharpness", sharpness))
+            .transpose()?,
     })
 }
 

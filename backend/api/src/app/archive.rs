@@ -4,9 +4,10 @@ use std::io;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use store::ImageRecord;
 use tokio_util::io::ReaderStream;
 
-use super::{App, blobs};
+use super::{App, blobs, images};
 use crate::error::Error;
 
 const BLOCK: u64 = 512;
@@ -23,6 +24,7 @@ pub(crate) struct Entry {
 pub(crate) enum Source {
     Text(Vec<u8>),
     Object { sha256: String, size_bytes: u64 },
+    Picture(Box<ImageRecord>),
 }
 
 impl Entry {
@@ -50,10 +52,19 @@ impl Entry {
         }
     }
 
-    const fn size(&self) -> u64 {
+    /// A protected picture, opened.
+    pub(crate) fn picture(name: String, image: ImageRecord) -> Self {
+        Self {
+            name,
+            source: Source::Picture(Box::new(image)),
+        }
+    }
+
+    fn size(&self) -> u64 {
         match &self.source {
             Source::Text(text) => text.len() as u64,
             Source::Object { size_bytes, .. } => *size_bytes,
+            Source::Picture(image) => image.content_size_bytes,
         }
     }
 
@@ -104,6 +115,10 @@ async fn file(
         Source::Object { sha256, .. } => {
             let object = blobs::open(&app, &sha256, None).await?;
             ReaderStream::with_capacity(object.reader, 64 * 1024).boxed()
+        }
+        Source::Picture(image) => {
+            let bytes = images::read(&app, &image).await?;
+            stream::once(async move { Ok(Bytes::from(bytes)) }).boxed()
         }
     };
     let first = stream::once(async move { Ok(header) });

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use artifacts::{Delivery, Folder, Grant, Method, Object, ObjectHash, Refusal, SignedRequest};
 use serde::de::DeserializeOwned;
-use shared::{JobId, Timestamp, UploadId};
+use shared::{ImageId, JobId, Timestamp, UploadId};
+use store::ImageRecord;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::App;
@@ -73,6 +74,26 @@ pub(crate) async fn read_url(app: &App, sha256: &str, size_bytes: u64) -> Result
     let signed = app.artifacts().sign_get(object.hash, LIFETIME).await?;
     let signed = signed.unwrap_or_else(|| own(app, Method::Get, &object, String::new()));
     Ok(signed.url)
+}
+
+/// An address from which a node fetches a protected picture: past this server where it lies open, else through it.
+pub(crate) async fn image_url(app: &App, image: &ImageRecord) -> Result<String, Error> {
+    let (sha256, size_bytes) = (&image.content_sha256, image.content_size_bytes);
+    if image.stored.key_version.is_none() {
+        return read_url(app, sha256, size_bytes).await;
+    }
+    let object = delivery(sha256, size_bytes, String::new())?;
+    Ok(own(app, Method::Get, &object, image.id.to_string()).url)
+}
+
+/// The sealed picture that a grant names.
+pub(crate) async fn granted_image(app: &App, grant: &Grant) -> Result<Option<ImageRecord>, Error> {
+    let Ok(id) = grant.subject.parse::<ImageId>() else {
+        return Ok(None);
+    };
+    let image = app.store().find_any_image(id).await?;
+    let image = image.filter(|image| image.content_sha256 == grant.hash.to_string());
+    image.map(Some).ok_or(Error::NotFound)
 }
 
 /// A request that sends an output of an attempt.

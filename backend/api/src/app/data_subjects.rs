@@ -174,11 +174,7 @@ async fn set_entries(app: &App, owner: OrganisationId, id: SetId) -> Result<Vec<
     for image in app.store().list_images(owner, id).await? {
         let end = image.content_media_type.rsplit('/').next().unwrap_or("bin");
         let name = format!("sets/{id}/{}.{end}", image.id);
-        entries.push(Entry::object(
-            name,
-            image.content_sha256,
-            image.content_size_bytes,
-        ));
+        entries.push(Entry::picture(name, image));
     }
     Ok(entries)
 }

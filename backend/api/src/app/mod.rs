@@ -42,7 +42,9 @@ mod state;
 pub mod studies;
 pub mod tokens;
 pub mod uploads;
+pub mod vault;
 mod verified;
 pub mod webhooks;
 
 pub use state::App;
+pub(crate) use state::open_artifacts;

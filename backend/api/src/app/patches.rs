@@ -4,7 +4,7 @@ use shared::{OrganisationId, PatchId, page::Page, patch::PatchImage};
 use store::{NewPatch, PatchRecord};
 
 use super::{App, blobs, images, paging::Paging};
-use crate::{error::Error, images::clean_patch};
+use crate::{error::Error, images::child::Purpose};
 
 fn view(patch: PatchRecord) -> PatchImage {
     PatchImage {
@@ -25,7 +25,7 @@ pub async fn create(
     media_type: String,
     bytes: Vec<u8>,
 ) -> Result<PatchImage, Error> {
-    let image = images::decode(app, bytes, media_type, clean_patch).await?;
+    let image = images::decode(app, &bytes, &media_type, Purpose::Patch).await?;
     let _publishing = app.publishing().read().await;
     let new = NewPatch {
         width: image.width,

@@ -49,16 +49,13 @@ pub async fn list(
     let after = paging.after::<SetId>()?;
     let sets = app.store().list_sets(owner, after, paging.rows()).await?;
     let ids: Vec<SetId> = sets.iter().map(|set| set.id).collect();
-    let mut images: HashMap<SetId, Vec<ProtectedImage>> = HashMap::new();
+    let mut images: HashMap<SetId, Vec<ImageRecord>> = HashMap::new();
     for image in app.store().list_images_of_sets(owner, &ids).await? {
-        images
-            .entry(image.set_id)
-            .or_default()
-            .push(images::view(image));
+        images.entry(image.set_id).or_default().push(image);
     }
     let sets = sets.into_iter().map(|set| {
         let images = images.remove(&set.id).unwrap_or_default();
-        view(set, images)
+        view(set, images::view_all(&images))
     });
     Ok(paging.page(sets.collect(), |set| set.id))
 }
@@ -71,7 +68,7 @@ pub async fn find(app: &App, owner: OrganisationId, id: SetId) -> Result<Protect
         .await?
         .ok_or(Error::NotFound)?;
     let images = app.store().list_images(owner, id).await?;
-    Ok(view(set, images.into_iter().map(images::view).collect()))
+    Ok(view(set, images::view_all(&images)))
 }
 
 /// Deletes a draft; the collector removes its pictures from the store.
@@ -111,7 +108,7 @@ pub async fn seal(
         .seal_set(owner, set.id, seal)
         .await?
         .ok_or(Error::NotFound)?;
-    Ok(view(sealed, images.into_iter().map(images::view).collect()))
+    Ok(view(sealed, images::view_all(&images)))
 }
 
 /// Binds the declaration to the pictures that a job will see.

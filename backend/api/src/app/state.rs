@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     identities::Providers, mail::Mail, model_imports::Imports, passwords::Passwords,
-    rate_limit::RateLimit, sharing::Sharing, tokens::Tokens, webhooks::secrets::Secrets,
+    rate_limit::RateLimit, sharing::Sharing, tokens::Tokens, vault::Masters,
+    webhooks::secrets::Secrets,
 };
 use crate::{
     clock::Clock,
@@ -38,6 +39,7 @@ struct Inner {
     public_url: String,
     store: Store,
     artifacts: Box<dyn ArtifactStore>,
+    masters: Masters,
     scratch: Option<LocalStore>,
     browser_origin: Option<String>,
     staging: Staging,
@@ -87,6 +89,25 @@ async fn reach(settings: S3Settings) -> anyhow::Result<S3Store> {
     Ok(store)
 }
 
+/// The store that the configuration names, and the local one beside a bucket.
+async fn open_stores(
+    config: &Config,
+) -> anyhow::Result<(Box<dyn ArtifactStore>, LocalStore, Option<String>)> {
+    let local = LocalStore::open(config.data_dir.join("artifacts")).await?;
+    let bucket = config.storage.settings()?;
+    let browser_origin = bucket.as_ref().map(S3Settings::browser_origin);
+    let artifacts: Box<dyn ArtifactStore> = match bucket {
+        None => Box::new(local.clone()),
+        Some(settings) => Box::new(reach(settings).await?),
+    };
+    Ok((artifacts, local, browser_origin))
+}
+
+/// The store that the configuration names, for who needs nothing else.
+pub(crate) async fn open_artifacts(config: &Config) -> anyhow::Result<Box<dyn ArtifactStore>> {
+    Ok(open_stores(config).await?.0)
+}
+
 impl App {
     /// Opens the stores and keys of a server at `address`; the database was migrated before.
     pub async fn open(
@@ -96,14 +117,11 @@ impl App {
     ) -> anyhow::Result<Self> {
         let directory: &Path = &config.data_dir;
         let store = Store::connect(&config.database_url()).await?;
-        let local = LocalStore::open(directory.join("artifacts")).await?;
+        let (artifacts, local, browser_origin) = open_stores(&config).await?;
         let staging = local.staging().await?;
-        let bucket = config.storage.settings()?;
-        let browser_origin = bucket.as_ref().map(S3Settings::browser_origin);
-        let (artifacts, scratch): (Box<dyn ArtifactStore>, _) = match bucket {
-            None => (Box::new(local), None),
-            Some(settings) => (Box::new(reach(settings).await?), Some(local)),
-        };
+        let scratch = browser_origin.is_some().then_some(local);
+        let masters = Masters::open(config.master_keys())
+            .context("the master keys of pictures cannot be read")?;
         let blob_key = secret::load_or_create(&directory.join("blob.key"))
             .context("the key of signed addresses cannot be read")?;
         let tokens = Tokens::open(directory, clock.now())
@@ -125,6 +143,7 @@ impl App {
             public_url,
             store,
             artifacts,
+            masters,
             scratch,
             browser_origin,
             staging,
@@ -202,6 +221,11 @@ impl App {
 
     pub(crate) fn artifacts(&self) -> &dyn ArtifactStore {
         self.0.artifacts.as_ref()
+    }
+
+    /// What the keys of pictures are wrapped with.
+    pub(crate) fn masters(&self) -> &Masters {
+        &self.0.masters
     }
 
     /// Where files wait on this machine while the objects are in a bucket.

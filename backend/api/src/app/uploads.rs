@@ -5,12 +5,12 @@ use shared::{
     limits::MAX_IMAGE_BYTES,
     upload::{CreateUpload, Upload, UploadStatus, clean_file_name},
 };
-use store::{NewImage, NewUpload, UploadRecord};
+use store::{ImageLooks, NewImage, NewUpload, UploadRecord};
 
 use super::{App, blobs, images};
 use crate::{
     error::Error,
-    images::{CleanImage, clean},
+    images::{CleanImage, child::Purpose},
     secret,
 };
 
@@ -19,11 +19,14 @@ const PATIENCE_MILLISECONDS: i64 = 24 * 3_600_000;
 
 async fn view(app: &App, upload: UploadRecord) -> Result<Upload, Error> {
     let image = match upload.image_id {
-        Some(id) => app
-            .store()
-            .find_image(upload.owner_id, id)
-            .await?
-            .map(images::view),
+        Some(id) => {
+            let set = app
+                .store()
+                .list_images(upload.owner_id, upload.set_id)
+                .await?;
+            let image = set.iter().find(|image| image.id == id);
+            image.map(|image| images::view(image, &set))
+        }
         None => None,
     };
     let (sha256, size) = (&upload.sha256, upload.size_bytes);
@@ -108,7 +111,7 @@ pub async fn complete(app: &App, owner: OrganisationId, id: UploadId) -> Result<
                 error
             }
         })?;
-    let image = images::decode(app, bytes, upload.media_type.clone(), clean).await?;
+    let image = images::decode(app, &bytes, &upload.media_type, Purpose::Image).await?;
     let completed = publish(app, owner, id, image).await?;
     // The upload may hold a position or a thumbnail of more than the picture shows.
     blobs::forget(app, [upload.sha256.as_str()].into_iter()).await;
@@ -129,7 +132,13 @@ async fn publish(
     let new = NewImage {
         width: image.width,
         height: image.height,
-        content_sha256: blobs::keep(app, &image.png).await?,
+        content_sha256: secret::sha256_hex(&image.png),
+        stored: images::store(app, owner, &image.png, Some(&image.look.thumbnail)).await?,
+        looks: ImageLooks {
+            blur_hash: Some(image.look.blur_hash),
+            difference_hash: Some(image.look.difference_hash),
+            sharpness: Some(image.look.sharpness),
+        },
         content_media_type: "image/png".into(),
         content_size_bytes: image.png.len() as u64,
         exif_removed: image.had_exif,

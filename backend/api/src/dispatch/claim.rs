@@ -188,8 +188,13 @@ async fn images(
 ) -> Result<(), Error> {
     let images = app.store().list_images(job.owner_id, set).await?;
     for (index, image) in images.into_iter().enumerate() {
-        let (sha256, size) = (image.content_sha256, image.content_size_bytes);
-        inputs.push(input(app, role, picture(position, index), sha256, size).await?);
+        inputs.push(JobInput {
+            url: blobs::image_url(app, &image).await?,
+            role,
+            name: picture(position, index),
+            sha256: image.content_sha256,
+            size_bytes: image.content_size_bytes,
+        });
     }
     Ok(())
 }

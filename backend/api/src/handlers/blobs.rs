@@ -12,7 +12,7 @@ use tokio_util::io::StreamReader;
 
 use super::content::{self, Content};
 use crate::{
-    app::{App, blobs},
+    app::{App, blobs, images},
     error::Error,
 };
 
@@ -45,6 +45,7 @@ pub(crate) async fn read_blob(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let grant = blobs::verify(&app, Method::Get, &key, &query.unwrap_or_default())?;
+    let image = blobs::granted_image(&app, &grant).await?;
     let content = Content {
         sha256: &grant.hash.to_string(),
         size_bytes: grant.size_bytes,
@@ -52,7 +53,13 @@ pub(crate) async fn read_blob(
         save_as: None,
         public: false,
     };
-    content::send(&app, &headers, content).await
+    match image {
+        None => content::send(&app, &headers, content).await,
+        Some(image) => {
+            let bytes = images::read(&app, &image).await?;
+            content::send_bytes(&headers, &content, bytes)
+        }
+    }
 }
 
 /// Refuses a body of another size before it is read.

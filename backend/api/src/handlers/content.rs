@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -60,6 +60,44 @@ pub(crate) async fn send(
         headers.insert(header::CONTENT_RANGE, text(&value)?);
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
+    Ok(response)
+}
+
+/// Whether whoever asks has the file already.
+pub(crate) fn is_known(headers: &HeaderMap, content: &Content<'_>) -> bool {
+    is_fresh(headers, &format!("\"{}\"", content.sha256))
+}
+
+/// The same as [`send`] for bytes at hand.
+pub(crate) fn send_bytes(
+    headers: &HeaderMap,
+    content: &Content<'_>,
+    bytes: Vec<u8>,
+) -> Result<Response, Error> {
+    let etag = format!("\"{}\"", content.sha256);
+    if is_known(headers, content) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        describe(&mut response, &etag, content)?;
+        return Ok(response);
+    }
+    let size = bytes.len();
+    let part = range::requested(headers, &etag, size as u64);
+    let mut bytes = Bytes::from(bytes);
+    let Some((start, length)) = part else {
+        let mut response = bytes.into_response();
+        describe(&mut response, &etag, content)?;
+        return Ok(response);
+    };
+    let end = start + length;
+    // Inside the bytes: the range was cut to their size.
+    let within = |at: u64| usize::try_from(at).unwrap_or(size).min(size);
+    bytes = bytes.slice(within(start)..within(end));
+    let mut response = (StatusCode::PARTIAL_CONTENT, bytes).into_response();
+    describe(&mut response, &etag, content)?;
+    let value = format!("bytes {start}-{}/{size}", end - 1);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_RANGE, text(&value)?);
     Ok(response)
 }
 

@@ -12,6 +12,7 @@ use crate::{
     app::{App, images},
     error::Error,
     extract::{Id, Tenant},
+    secret,
 };
 
 /// The cleaned picture.
@@ -32,7 +33,33 @@ pub(crate) async fn read_image(
         save_as: None,
         public: false,
     };
-    content::send(&app, &headers, content).await
+    if content::is_known(&headers, &content) {
+        return content::send_bytes(&headers, &content, Vec::new());
+    }
+    let bytes = images::read(&app, &image).await?;
+    content::send_bytes(&headers, &content, bytes)
+}
+
+/// The picture small: a JPEG of at most 256 pixels a side.
+#[utoipa::path(get, path = "/v1/images/{id}/thumbnail", tag = "sets",
+    params(("id" = ImageId, Path)),
+    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>)))]
+pub(crate) async fn read_thumbnail(
+    State(app): State<App>,
+    Tenant(owner): Tenant,
+    Id(id): Id<ImageId>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let image = images::find(&app, owner, id).await?;
+    let bytes = images::read_thumbnail(&app, &image).await?;
+    let content = Content {
+        sha256: &secret::sha256_hex(&bytes),
+        size_bytes: bytes.len() as u64,
+        media_type: "image/jpeg",
+        save_as: None,
+        public: false,
+    };
+    content::send_bytes(&headers, &content, bytes)
 }
 
 /// Removes an image from a draft.

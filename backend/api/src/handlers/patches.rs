@@ -20,7 +20,8 @@ use crate::{
 
 /// Adds a patch: a picture as the body. The same picture is the same patch.
 #[utoipa::path(post, path = "/v1/patches", tag = "jobs",
-    request_body(content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"))),
+    request_body(content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"),
+        (Vec<u8> = "image/tiff"))),
     responses((status = 201, body = PatchImage)))]
 pub(crate) async fn create_patch(
     State(app): State<App>,

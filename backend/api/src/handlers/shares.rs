@@ -12,12 +12,14 @@ use axum::{
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use shared::{artifact::ArtifactKind, share_link::ViewOutcome};
+use store::ImageRecord;
 use utoipa::IntoParams;
 
 use crate::{
     app::{
         App,
         archive::{self, Entry},
+        images,
     },
     error::Error,
     layers::client::ClientAddress,
@@ -68,16 +70,12 @@ fn png(bytes: Vec<u8>) -> Response {
     private((kind, bytes).into_response(), "private, max-age=60")
 }
 
-async fn references(app: &App, shared: &Shared) -> Result<Vec<String>, Error> {
+async fn references(app: &App, shared: &Shared) -> Result<Vec<ImageRecord>, Error> {
     if !shared.link.references {
         return Ok(Vec::new());
     }
     let (owner, set) = (shared.link.owner_id, shared.gallery.set_id);
-    let images = app.store().list_images(owner, set).await?;
-    Ok(images
-        .into_iter()
-        .map(|image| image.content_sha256)
-        .collect())
+    Ok(app.store().list_images(owner, set).await?)
 }
 
 /// A shared gallery as a page that needs no script; asks for the password first where it has one.
@@ -209,9 +207,10 @@ pub(crate) async fn show_reference(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let (shared, number) = part(&app, place, &headers).await?;
-    let hashes = references(&app, &shared).await?;
-    let hash = hashes.get(number).ok_or(Error::NotFound)?;
-    share::picture::read(&app, hash, shared.mark())
+    let images = references(&app, &shared).await?;
+    let image = images.get(number).ok_or(Error::NotFound)?;
+    let bytes = images::read(&app, image).await?;
+    share::picture::draw_for(&app, bytes, shared.mark())
         .await
         .map(png)
 }

@@ -1,14 +1,23 @@
 //! Turns an uploaded file into a clean picture: bounded, upright, without metadata.
 //!
 //! Refuses files that lie about their type, decompression bombs and damaged data. The answer holds
-//! pixels only: nothing of the uploaded bytes survives.
+//! pixels only, in sRGB: nothing of the uploaded bytes survives. Uploads are decoded by a process of their own
+//! (`child`); what is in this file runs there.
+
+pub mod child;
+mod colour;
+mod look;
 
 use std::io::Cursor;
 
 use image::{
     DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbaImage, imageops::FilterType,
 };
+use serde::{Deserialize, Serialize};
 use shared::limits::{MAX_IMAGE_PIXELS, MAX_PATCH_SIDE, MIN_IMAGE_SIDE};
+
+pub use look::Look;
+pub(crate) use look::distance;
 
 /// Longest side that is kept.
 pub const MAX_KEPT_SIDE: u32 = 1024;
@@ -16,7 +25,7 @@ pub const MAX_KEPT_SIDE: u32 = 1024;
 const MAX_DECODER_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Why a file is not an acceptable picture.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// Its first bytes are not those of the announced type.
     #[error("The file is {found}, but was announced as {announced}.")]
@@ -44,13 +53,16 @@ pub struct CleanImage {
     pub had_exif: bool,
     /// Whether that held a position.
     pub had_gps: bool,
+    /// How it looks, small and in numbers; only of protected pictures.
+    pub look: Look,
 }
 
 /// Decodes, turns upright, shrinks to [`MAX_KEPT_SIDE`] and encodes anew.
 pub fn clean(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
-    clean_with(bytes, media_type, MIN_IMAGE_SIDE, |picture| {
-        Ok(fit(picture, MAX_KEPT_SIDE))
-    })
+    let kept = |picture| Ok(fit(picture, MAX_KEPT_SIDE));
+    let (mut image, picture) = clean_with(bytes, media_type, MIN_IMAGE_SIDE, kept)?;
+    image.look = Look::of(&picture)?;
+    Ok(image)
 }
 
 /// Decodes within the same limits, changes, and encodes anew: what comes out holds pixels only.
@@ -59,19 +71,20 @@ pub(crate) fn redraw(
     media_type: &str,
     change: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
 ) -> Result<CleanImage, Refusal> {
-    clean_with(bytes, media_type, 1, change)
+    Ok(clean_with(bytes, media_type, 1, change)?.0)
 }
 
 /// The same as [`clean`] for a patch: shrunk to [`MAX_PATCH_SIDE`], always with transparency, which is its mask.
 pub fn clean_patch(bytes: &[u8], media_type: &str) -> Result<CleanImage, Refusal> {
-    clean_with(bytes, media_type, MIN_IMAGE_SIDE, |picture| {
+    let mask = |picture: DynamicImage| {
         let picture = picture.into_rgba8();
         if picture.pixels().all(|pixel| pixel.0[3] == 0) {
             let detail = "The picture is transparent everywhere: nothing of it would be seen.";
             return Err(Refusal::Undecodable(detail.into()));
         }
         Ok(fit_mask(picture, MAX_PATCH_SIDE))
-    })
+    };
+    Ok(clean_with(bytes, media_type, MIN_IMAGE_SIDE, mask)?.0)
 }
 
 fn clean_with(
@@ -79,7 +92,7 @@ fn clean_with(
     media_type: &str,
     least_side: u32,
     prepare: impl FnOnce(DynamicImage) -> Result<DynamicImage, Refusal>,
-) -> Result<CleanImage, Refusal> {
+) -> Result<(CleanImage, DynamicImage), Refusal> {
     let format = sniff(bytes, media_type)?;
     if format == ImageFormat::Jpeg && !jpeg_has_end(bytes) {
         return Err(incomplete());
@@ -87,8 +100,9 @@ fn clean_with(
     let exif = read_exif(bytes);
     let picture = prepare(decode(bytes, format, least_side)?)?;
     let (width, height) = (picture.width(), picture.height());
-    Ok(CleanImage {
+    let image = CleanImage {
         png: encode(&picture)?,
+        look: Look::default(),
         width,
         height,
         had_exif: exif.is_some(),
@@ -96,7 +110,8 @@ fn clean_with(
             exif.fields()
                 .any(|field| field.tag.context() == exif::Context::Gps)
         }),
-    })
+    };
+    Ok((image, picture))
 }
 
 fn sniff(bytes: &[u8], announced: &str) -> Result<ImageFormat, Refusal> {
@@ -104,6 +119,7 @@ fn sniff(bytes: &[u8], announced: &str) -> Result<ImageFormat, Refusal> {
     let format = match announced {
         "image/png" => ImageFormat::Png,
         "image/jpeg" => ImageFormat::Jpeg,
+        "image/tiff" => ImageFormat::Tiff,
         _ => ImageFormat::WebP,
     };
     if found == Some(format) {
@@ -165,7 +181,10 @@ fn decode(bytes: &[u8], format: ImageFormat, least_side: u32) -> Result<DynamicI
     // Only the header has been read so far: a bomb ends here.
     check_size(decoder.dimensions(), least_side)?;
     let orientation = decoder.orientation().map_err(|error| undecodable(&error))?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(&error))?;
+    // A profile that cannot be read is none: the picture is taken as sRGB, as browsers do.
+    let profile = decoder.icc_profile().ok().flatten();
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(&error))?;
+    let mut picture = colour::to_srgb(picture, profile.as_deref());
     picture.apply_orientation(orientation);
     Ok(picture)
 }

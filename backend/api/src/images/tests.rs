@@ -42,6 +42,14 @@ fn png_keeps_its_pixels() {
 }
 
 #[test]
+fn tiff_is_read() {
+    let original = picture(70, 40);
+    let clean = clean(&encoded(&original, ImageFormat::Tiff), "image/tiff").unwrap();
+    let again = image::load_from_memory(&clean.png).unwrap().to_rgb8();
+    assert_eq!(again, original);
+}
+
+#[test]
 fn exif_turns_the_picture_and_is_gone() {
     let clean = clean(&jpeg_with_exif(&picture(80, 40)), "image/jpeg").unwrap();
     assert_eq!((clean.width, clean.height), (40, 80));
@@ -71,6 +79,7 @@ fn truncated_files_are_refused() {
     for (format, kind) in [
         (ImageFormat::Jpeg, "image/jpeg"),
         (ImageFormat::Png, "image/png"),
+        (ImageFormat::Tiff, "image/tiff"),
     ] {
         let bytes = encoded(&picture(200, 200), format);
         for part in [bytes.len() / 2, bytes.len() / 4, 30] {

@@ -107,6 +107,15 @@ fn marked(picture: DynamicImage, text: &str) -> Result<DynamicImage, Refusal> {
 /// A stored picture as a visitor gets it: PNG without metadata, marked or not.
 pub(crate) async fn read(app: &App, sha256: &str, text: Option<String>) -> Result<Vec<u8>, Error> {
     let bytes = blobs::read(app, sha256, MAX_BYTES).await?;
+    draw_for(app, bytes, text).await
+}
+
+/// A picture at hand as a visitor gets it.
+pub(crate) async fn draw_for(
+    app: &App,
+    bytes: Vec<u8>,
+    text: Option<String>,
+) -> Result<Vec<u8>, Error> {
     let _permit = app.sharing().draw().await?;
     let drawn = tokio::task::spawn_blocking(move || {
         images::redraw(&bytes, "image/png", |picture| match &text {

@@ -59,6 +59,8 @@ impl Server {
             s3_endpoints: Vec::new(),
             storage: StorageConfig::default(),
             inspector: None,
+            decoder: Some(env!("CARGO_BIN_EXE_persguard").into()),
+            master_keys: None,
             administrators: vec!["admin@example.org".into(), "second@example.org".into()],
             retention_days: None,
             security_contact: None,
@@ -172,6 +174,12 @@ impl Server {
         let (_, rest) = letter.split_once(&mark).expect("a link");
         let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
         rest[..end].to_owned()
+    }
+
+    /// What `persguard keys rotate` does beside this server.
+    pub(crate) async fn rotate_keys(&self) -> api::app::vault::Rotated {
+        let config = self.app.config().clone();
+        server::rotate_keys(config).await.expect("new keys")
     }
 
     /// The server's own node.

@@ -19,6 +19,12 @@ pub struct Model {
     pub exif_removed: bool,
     pub gps_removed: bool,
     pub created_at: i64,
+    pub key_version: Option<i32>,
+    pub stored_sha256: Option<String>,
+    pub thumbnail_sha256: Option<String>,
+    pub blur_hash: Option<String>,
+    pub difference_hash: Option<String>,
+    pub sharpness: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

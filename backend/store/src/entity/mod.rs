@@ -14,6 +14,7 @@ pub(crate) mod audit_event;
 pub(crate) mod authorization;
 pub(crate) mod base_model;
 pub(crate) mod base_model_file;
+pub(crate) mod data_key;
 pub(crate) mod deletion;
 pub(crate) mod device_authorization;
 pub(crate) mod email;

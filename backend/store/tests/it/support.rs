@@ -17,8 +17,8 @@ use shared::{
     protected_set::{Attestation, CreateAttestation, RightsBasis},
 };
 use store::{
-    BaseModelFile, ClaimedJob, FinishJob, JobRecord, NewBaseModel, NewImage, NewJob, NewUpload,
-    NewUser, NodeRecord, SealSet, Store, new_uuid,
+    BaseModelFile, ClaimedJob, FinishJob, ImageLooks, JobRecord, NewBaseModel, NewImage, NewJob,
+    NewUpload, NewUser, NodeRecord, SealSet, Store, StoredImage, new_uuid,
 };
 use tempfile::TempDir;
 
@@ -131,7 +131,7 @@ impl World {
         Some(Self::at(&url, directory).await)
     }
 
-    async fn open(kind: Kind) -> Option<Self> {
+    pub(crate) async fn open(kind: Kind) -> Option<Self> {
         let (url, directory) = empty(kind).await?;
         Some(Self::at(&url, directory).await)
     }
@@ -314,6 +314,16 @@ pub(crate) fn new_image() -> NewImage {
         width: 64,
         height: 48,
         content_sha256: hash(0xc1ea),
+        stored: StoredImage {
+            key_version: Some(1),
+            sha256: hash(0xc1eb),
+            thumbnail_sha256: Some(hash(0xc1ec)),
+        },
+        looks: ImageLooks {
+            blur_hash: Some("LEHV6nWB2yk8pyo0adR*.7kCMdnj".to_owned()),
+            difference_hash: Some(u64::MAX - 1),
+            sharpness: Some(500),
+        },
         content_media_type: "image/png".to_owned(),
         content_size_bytes: 9,
         exif_removed: true,

@@ -37,7 +37,7 @@ pub(crate) fn DropZone(set: SetId) -> impl IntoView {
         }
     };
     let limit = format!(
-        "{} to {} images, JPEG, PNG or WebP, at least {} pixels on each side, up to {} MiB and {} megapixels each.",
+        "{} to {} images, JPEG, PNG, WebP or TIFF, at least {} pixels on each side, up to {} MiB and {} megapixels each.",
         limits::MIN_IMAGES,
         limits::MAX_IMAGES,
         limits::MIN_IMAGE_SIDE,

@@ -122,7 +122,7 @@ fn PatchUpload(place: Place, patches: Patches) -> impl IntoView {
     let id = place.mark("field-patch-file");
     let hint_id = format!("{id}-hint");
     let hint = format!(
-        "JPEG, PNG or WebP up to {} MiB; transparent parts show the picture below. Only what is yours, and nothing that shows a person or a mark of others.",
+        "JPEG, PNG, WebP or TIFF up to {} MiB; transparent parts show the picture below. Only what is yours, and nothing that shows a person or a mark of others.",
         limits::MAX_PATCH_BYTES / 1024 / 1024
     );
     view! {

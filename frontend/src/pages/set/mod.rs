@@ -30,7 +30,7 @@ use crate::{
     text,
 };
 use attestation::AttestationForm;
-use pictures::Pictures;
+use pictures::{Pictures, Quality};
 
 #[component]
 pub(crate) fn SetPage() -> impl IntoView {
@@ -124,6 +124,7 @@ fn DraftView(
             <DropZone set=id />
             <FileQueue set=id />
             <MetadataNotice images=images />
+            <Quality images=images />
             {move || error.get().map(|error| view! { <ErrorNotice error=error what="The image was not removed" /> })}
             <Pictures images=images remove=remove />
         </section>
@@ -250,6 +251,7 @@ fn SealedView(set: Fetch<ProtectedSet>, images: Memo<Vec<ProtectedImage>>) -> im
         <section class="stack" aria-labelledby="images">
             <h2 id="images">"Images"</h2>
             <MetadataNotice images=images />
+            <Quality images=images />
             <Pictures images=images />
         </section>
         <section class="card">

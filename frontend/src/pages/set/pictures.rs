@@ -1,7 +1,7 @@
 //! The pictures of a set in a grid.
 
 use leptos::prelude::*;
-use shared::image::ProtectedImage;
+use shared::image::{GOOD_SIDE, ImageHint, ImageHintCode, ProtectedImage};
 
 use crate::{
     components::icon::{Glyph, Icon},
@@ -32,12 +32,13 @@ fn Picture(image: ProtectedImage, remove: Option<Callback<ProtectedImage>>) -> i
         image.height,
         text::bytes(image.size_bytes as f64)
     );
-    // Small renders stay crisp, photographs stay smooth.
-    let class = if image.width <= 96 {
-        "picture-image pixel"
+    // Small renders stay crisp, photographs stay smooth and come as thumbnails.
+    let (class, src) = if image.width <= 96 {
+        ("picture-image pixel", image.url.clone())
     } else {
-        "picture-image"
+        ("picture-image", image.thumbnail_url.clone())
     };
+    let hints = image.hints.iter().filter_map(short).collect_view();
     let button = remove.map(|remove| {
         let image = image.clone();
         let label = format!("Remove {}", image.filename);
@@ -56,14 +57,53 @@ fn Picture(image: ProtectedImage, remove: Option<Callback<ProtectedImage>>) -> i
     });
     view! {
         <li class="picture" data-test="picture">
-            <img class=class src=image.url width="160" height="160" loading="lazy" alt=format!("Image {}", image.filename) />
+            <img class=class src=src width="160" height="160" loading="lazy" alt=format!("Image {}", image.filename) />
             <div class="picture-row">
                 <div class="picture">
                     <span class="picture-name" title=image.filename.clone()>{image.filename.clone()}</span>
                     <span class="small soft">{facts}</span>
+                    {hints}
                 </div>
                 {button}
             </div>
         </li>
+    }
+}
+
+/// What stands under the picture itself; sizes are told once for the whole set.
+fn short(hint: &ImageHint) -> Option<impl IntoView + use<>> {
+    let words = match hint.code {
+        ImageHintCode::Small => return None,
+        ImageHintCode::Blurred => "Looks blurred",
+        ImageHintCode::NearDuplicate => "Looks like another one",
+    };
+    let detail = hint.detail.clone();
+    Some(
+        view! { <span class="small picture-hint" title=detail.clone() data-test="image-hint">{words}<span class="visually-hidden">": "{detail}</span></span> },
+    )
+}
+
+/// What weakens the set as a whole, and what to do about it.
+#[component]
+pub(super) fn Quality(images: Memo<Vec<ProtectedImage>>) -> impl IntoView {
+    move || {
+        let small = images.with(|images| {
+            let is_small = |hint: &ImageHint| hint.code == ImageHintCode::Small;
+            images
+                .iter()
+                .filter(|image| image.hints.iter().any(is_small))
+                .count()
+        });
+        (small > 0).then(|| {
+            let words = format!(
+                "{} below {GOOD_SIDE} pixels. That suits the demo model; Stable Diffusion is trained on enlarged copies of them.",
+                if small == 1 {
+                    "1 image is".to_owned()
+                } else {
+                    format!("{small} images are")
+                }
+            );
+            view! { <p class="small soft" data-test="quality-notice">{words}</p> }
+        })
     }
 }

@@ -16,7 +16,7 @@ pub(super) const TARGETS: &[Target] = &[Target::new("picture", picture, seeds)
         "VP8X", "ANIM", "ANMF", "ALPH", "Exif\0\0", "MM\0*", "II*\0",
     ])];
 
-const TYPES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
+const TYPES: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/tiff"];
 
 fn seeds() -> Vec<Vec<u8>> {
     let picture = RgbaImage::from_fn(40, 32, |x, y| {
@@ -38,7 +38,8 @@ fn seeds() -> Vec<Vec<u8>> {
         (b'A', encoded(ImageFormat::Png, &deep)),
         (b'B', jpeg),
         (b'C', encoded(ImageFormat::WebP, &solid)),
-        (b'D', encoded(ImageFormat::Png, &clear)),
+        (b'D', encoded(ImageFormat::Tiff, &clear)),
+        (b'E', encoded(ImageFormat::Png, &clear)),
     ]
     .map(|(first, bytes)| [&[first], bytes.as_slice()].concat())
     .into()
@@ -61,8 +62,8 @@ fn picture(bytes: &[u8]) {
     let Some((choice, file)) = choice(bytes) else {
         return;
     };
-    let media_type = TYPES[choice % 3];
-    let patch = choice >= 3;
+    let media_type = TYPES[choice % TYPES.len()];
+    let patch = choice >= TYPES.len();
     let clean = if patch {
         images::clean_patch(file, media_type)
     } else {

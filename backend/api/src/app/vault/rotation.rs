@@ -1,0 +1,105 @@
+//! New keys, and everything sealed anew with them; safe to break off and to run again, beside a running server.
+
+use store::{ImageRecord, StoredImage};
+
+use super::{fresh, key_context, seal, unwrap};
+use crate::{
+    app::{App, blobs, images},
+    error::Error,
+};
+
+/// Pictures that are looked at together.
+const BATCH: u64 = 50;
+
+/// What a rotation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotated {
+    /// Organisations that got a new key.
+    pub data_keys: u64,
+    /// Keys that were wrapped anew.
+    pub rewrapped: u64,
+    /// Pictures that were sealed anew.
+    pub pictures: u64,
+    /// Old keys that were destroyed.
+    pub destroyed: u64,
+}
+
+/// Makes a new master key, a new key for every organisation, and seals every picture with it; old keys are destroyed
+/// once nothing needs them.
+pub async fn rotate(app: &App) -> Result<Rotated, Error> {
+    let mut rotated = Rotated::default();
+    app.masters().add().map_err(Error::internal)?;
+    let (master, _) = app.masters().newest();
+    for known in app.store().newest_data_keys().await? {
+        let next = fresh(app.masters(), known.owner_id, known.version + 1)?;
+        app.store().add_data_key(next, app.now()).await?;
+        rotated.data_keys += 1;
+    }
+    reseal_all(app, &mut rotated).await?;
+    rotated.destroyed = app.store().remove_unused_data_keys().await?;
+    for record in app.store().any_data_keys_not_under(&master).await? {
+        let key = unwrap(app.masters(), &record)?;
+        let (master, wrapping) = app.masters().newest();
+        let context = key_context(record.owner_id, record.version);
+        let wrapped = hex::encode(seal::seal(&wrapping, &context, &key.0)?);
+        let changed = app.store().rewrap_data_key(&record, &master, &wrapped);
+        rotated.rewrapped += u64::from(changed.await?);
+    }
+    if app
+        .store()
+        .any_data_keys_not_under(&master)
+        .await?
+        .is_empty()
+    {
+        app.masters().keep_newest().map_err(Error::internal)?;
+    }
+    Ok(rotated)
+}
+
+/// Seals what an earlier version, or a rotation that broke off, left under an older key or under none.
+pub(crate) async fn catch_up(app: App) {
+    let mut rotated = Rotated::default();
+    let stop = app.stop().clone();
+    let sealed = tokio::select! {
+        sealed = reseal_all(&app, &mut rotated) => sealed,
+        () = stop.cancelled() => return,
+    };
+    if let Err(error) = sealed {
+        tracing::error!(%error, cause = error.cause(), "pictures were left as they are");
+    }
+    if rotated.pictures > 0 {
+        tracing::info!(
+            pictures = rotated.pictures,
+            "pictures were sealed with the newest keys"
+        );
+    }
+}
+
+async fn reseal_all(app: &App, rotated: &mut Rotated) -> Result<(), Error> {
+    loop {
+        let images = app.store().any_images_to_seal(BATCH).await?;
+        let mut changed = 0;
+        for image in &images {
+            changed += u64::from(reseal(app, image).await?);
+        }
+        rotated.pictures += changed;
+        // What did not change was changed by somebody else; a batch without any change would come again for ever.
+        if changed == 0 {
+            return Ok(());
+        }
+    }
+}
+
+async fn reseal(app: &App, image: &ImageRecord) -> Result<bool, Error> {
+    let png = images::read(app, image).await?;
+    let thumbnail = match image.stored.thumbnail_sha256 {
+        Some(_) => Some(images::read_thumbnail(app, image).await?),
+        None => None,
+    };
+    let publishing = app.publishing().read().await;
+    let to: StoredImage = images::store(app, image.owner_id, &png, thumbnail.as_deref()).await?;
+    let changed = app.store().reseal_image(image, &to).await?;
+    drop(publishing);
+    blobs::forget(app, image.stored.hashes()).await;
+    Ok(changed)
+}
