@@ -405,7 +405,8 @@ impl From<store::Error> for Error {
             Store::NoConcept
             | Store::IllegalTransition { .. }
             | Store::Corrupt { .. }
-            | Store::Database(_) => Self::Internal(text),
+            | Store::Database(_)
+            | Store::BadDump(_) => Self::Internal(text),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! only writer of job states. Refuses SQL (the store's) and tensors (the node's).
 
 pub mod app;
+pub mod backup;
 pub mod certificate;
 pub mod clock;
 pub mod config;

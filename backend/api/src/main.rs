@@ -12,6 +12,8 @@ use std::{
 use anyhow::Context;
 use api::{
     app::audit,
+    backup,
+    clock::{Clock, SystemClock},
     config::{Config, storage::StorageConfig},
     signing, storage_check,
 };
@@ -45,6 +47,9 @@ enum Command {
     Serve(Box<Config>),
     /// Bring the database up to date and exit.
     Migrate(Box<Config>),
+    /// Clean one picture from the standard input; the server starts this for every upload.
+    #[command(name = api::images::child::COMMAND, hide = true)]
+    DecodePicture,
     /// Print the OpenAPI document.
     Openapi,
     /// Tell what a model on disk is (`model inspect PATH`); part of persguard-node.
@@ -56,6 +61,13 @@ enum Command {
     /// Keep of a protected model only what changed (`delta make | apply`); part of persguard-node.
     #[command(disable_help_flag = true)]
     Delta(Handed),
+    /// Save everything of an instance in a folder, beside a running server or without one; again: what is new.
+    Backup(Box<Backup>),
+    /// Put a backup into a fresh data directory and a fresh database; each object is checked on the way.
+    Restore(Box<Restore>),
+    /// Change the keys that protected pictures are sealed with.
+    #[command(subcommand)]
+    Keys(Keys),
     /// Look at the object storage, without any server.
     #[command(subcommand)]
     Storage(Storage),
@@ -80,6 +92,35 @@ enum Command {
     /// Look at signed revocations, without any server.
     #[command(subcommand)]
     Revocation(Revocation),
+}
+
+#[derive(clap::Args)]
+struct Backup {
+    /// The folder: each backup is a snapshot in it, and every object lies there once.
+    folder: PathBuf,
+    /// Keep so many snapshots and remove older ones; by default all stay.
+    #[arg(long)]
+    keep: Option<usize>,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(clap::Args)]
+struct Restore {
+    /// The folder of the backup.
+    folder: PathBuf,
+    /// Name of the snapshot; by default the newest.
+    #[arg(long)]
+    snapshot: Option<String>,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Subcommand)]
+enum Keys {
+    /// Make a new master key and a new key for every organisation, seal every picture anew, and destroy the old keys.
+    /// Safe to break off and to run again, also beside a running server.
+    Rotate(Box<Config>),
 }
 
 #[derive(Subcommand)]
@@ -153,6 +194,10 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
             start_log(&config.log)?;
             runtime()?.block_on(api::server::migrate(&config))
         }
+        Command::DecodePicture => Ok(api::images::child::answer(
+            std::io::stdin().lock(),
+            std::io::stdout().lock(),
+        )?),
         Command::Openapi => {
             let document = api::router::document().to_pretty_json()?;
             writeln!(std::io::stdout(), "{document}")?;
@@ -161,6 +206,9 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Model(handed) => handed.over("model"),
         Command::Plan(handed) => handed.over("plan"),
         Command::Delta(handed) => handed.over("delta"),
+        Command::Backup(wanted) => back_up(&wanted),
+        Command::Restore(wanted) => restore(&wanted),
+        Command::Keys(Keys::Rotate(config)) => rotate_keys(*config),
         Command::Storage(Storage::Check { storage, origin }) => runtime()?.block_on(
             storage_check::run(&storage, origin.as_deref(), &mut std::io::stdout()),
         ),
@@ -169,6 +217,79 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Revocation(Revocation::Verify { file, key }) => verify(&file, &key),
         Command::Audit(Audit::Verify { file, key }) => verify_audit(&file, key.as_deref()),
     }
+}
+
+/// Says how far it is, on a line of its own, no more than ten times.
+fn progress() -> impl FnMut(u64, u64) {
+    let mut said = 0;
+    move |done, of| {
+        let tenth = done * 10 / of.max(1);
+        if tenth > said {
+            said = tenth;
+            let _ = writeln!(std::io::stderr(), "{done} of {of} objects");
+        }
+    }
+}
+
+fn back_up(wanted: &Backup) -> anyhow::Result<()> {
+    start_log("warn")?;
+    let (made, pruned) = runtime()?.block_on(async {
+        let now = SystemClock.now();
+        let made = backup::make(&wanted.config, &wanted.folder, now, progress()).await?;
+        let pruned = match wanted.keep {
+            Some(keep) => backup::prune(&wanted.folder, keep).await?,
+            None => backup::Pruned::default(),
+        };
+        anyhow::Ok((made, pruned))
+    })?;
+    let mut out = std::io::stdout();
+    writeln!(out, "Snapshot:         {}", made.snapshot)?;
+    writeln!(out, "Rows:             {}", made.rows)?;
+    writeln!(
+        out,
+        "Objects:          {} of {} bytes, {} of them new",
+        made.objects, made.bytes, made.copied
+    )?;
+    if wanted.keep.is_some() {
+        writeln!(
+            out,
+            "Removed:          {} snapshots, {} objects",
+            pruned.snapshots, pruned.objects
+        )?;
+    }
+    writeln!(
+        out,
+        "The folder holds the instance's keys: keep it as safe as the instance."
+    )?;
+    Ok(())
+}
+
+fn restore(wanted: &Restore) -> anyhow::Result<()> {
+    start_log("warn")?;
+    let name = wanted.snapshot.as_deref();
+    let restored = backup::restore(&wanted.config, &wanted.folder, name, progress());
+    let restored = runtime()?.block_on(restored)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "Snapshot:         {}", restored.snapshot)?;
+    writeln!(out, "Rows:             {}", restored.rows)?;
+    writeln!(
+        out,
+        "Objects:          {} of {} bytes, each with the SHA-256 that it was saved under",
+        restored.objects, restored.bytes
+    )?;
+    writeln!(out, "Start the server on this data directory and database.")?;
+    Ok(())
+}
+
+fn rotate_keys(config: Config) -> anyhow::Result<()> {
+    start_log("warn")?;
+    let done = runtime()?.block_on(api::server::rotate_keys(config))?;
+    let mut out = std::io::stdout();
+    writeln!(out, "Organisations with a new key: {}", done.data_keys)?;
+    writeln!(out, "Pictures sealed anew:         {}", done.pictures)?;
+    writeln!(out, "Keys wrapped anew:            {}", done.rewrapped)?;
+    writeln!(out, "Old keys destroyed:           {}", done.destroyed)?;
+    Ok(())
 }
 
 fn verify_certificate(file: &Path, key: Option<&Path>, json: bool) -> anyhow::Result<()> {

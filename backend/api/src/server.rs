@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    app::{App, base_models, demo, mail, model_imports, tokens::Audience, webhooks},
+    app::{App, base_models, demo, mail, model_imports, tokens::Audience, vault, webhooks},
     clock::{Clock, SystemClock},
     config::Config,
     dispatch::{self, local_node::LocalNode},
@@ -22,6 +22,18 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     migrations::migrate(&config.database_url())
         .await
         .context("the database was not migrated")
+}
+
+/// Gives every organisation a new key for its pictures, under a new master key; beside a running server or without one.
+pub async fn rotate_keys(mut config: Config) -> anyhow::Result<vault::Rotated> {
+    prepare_directory(&config.data_dir)?;
+    config.data_dir = fs::canonicalize(&config.data_dir)?;
+    migrate(&config).await?;
+    let address = config.address;
+    let app = App::open(config, address, Arc::new(SystemClock)).await?;
+    vault::rotate(&app)
+        .await
+        .map_err(|error| anyhow::anyhow!("{error} {}", error.cause().unwrap_or_default()))
 }
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -65,6 +77,7 @@ pub async fn run(app: App, listener: TcpListener) -> anyhow::Result<()> {
     tasks.spawn(dispatch::expiry::run(app.clone()));
     tasks.spawn(webhooks::sender::run(app.clone()));
     tasks.spawn(mail::run(app.clone()));
+    tasks.spawn(vault::catch_up(app.clone()));
     model_imports::resume_all(&app).await?;
     if app.config().local_node {
         tasks.spawn(local_node(&app, address)?.supervise(stop.clone()));
@@ -102,7 +115,7 @@ fn local_node(app: &App, address: SocketAddr) -> anyhow::Result<LocalNode> {
     })
 }
 
-fn prepare_directory(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn prepare_directory(path: &Path) -> anyhow::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

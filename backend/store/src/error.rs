@@ -128,6 +128,9 @@ pub enum Error {
     /// The database's disk is full; nothing was written.
     #[error("the database has no space left")]
     NoSpace,
+    /// What shall be written is no dump of this schema.
+    #[error("this is no dump of such a database: {0}")]
+    BadDump(String),
     /// The database does not answer.
     #[error("the database is not available: {0}")]
     Unavailable(String),

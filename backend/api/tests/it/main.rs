@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod authorisation;
+mod backup;
 mod clients;
 mod commands;
 mod concepts;
@@ -37,4 +38,5 @@ mod share_links;
 mod storage;
 mod support;
 mod uploads;
+mod vault;
 mod webhooks;
