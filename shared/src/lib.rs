@@ -38,6 +38,7 @@ pub mod probe;
 pub mod problem;
 pub mod progress;
 pub mod protected_set;
+pub mod quota;
 pub mod release;
 pub mod revocation;
 pub mod role;

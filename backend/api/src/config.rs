@@ -95,6 +95,12 @@ pub struct Config {
     #[arg(long, env = "PERSGUARD_REQUESTS_PER_MINUTE", default_value_t = DEFAULT_REQUESTS_PER_MINUTE,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub requests_per_minute: u32,
+    /// Jobs of one organisation that may wait or run at once.
+    #[arg(long, env = "PERSGUARD_ACTIVE_JOBS", default_value_t = shared::limits::MAX_ACTIVE_JOBS as u64)]
+    pub active_jobs: u64,
+    /// Bytes of pictures, models and results that one organisation may keep; by default as many as the store holds.
+    #[arg(long, env = "PERSGUARD_STORAGE_QUOTA")]
+    pub storage_quota: Option<u64>,
     /// Log filter, such as `info` or `api=debug`.
     #[arg(long, env = "PERSGUARD_LOG", default_value = "info")]
     pub log: String,

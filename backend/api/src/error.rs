@@ -20,6 +20,7 @@ const TOO_MANY_SHARE_LINKS: &str =
     "The gallery has 100 links that work, and no more fit. Revoke one first.";
 const _: () = assert!(limits::MAX_SHARE_LINKS == 100);
 const TOO_MANY_IDENTITIES: &str = "You have as many identities as fit. Remove one first.";
+const SET_CHANGED: &str = "The set changed meanwhile. Look at it again, then seal it.";
 const LAST_WAY_IN: &str =
     "This is the only way into your account. Set a password or link another one first.";
 
@@ -326,6 +327,13 @@ impl Error {
     }
 }
 
+fn storage_full(used: u64, limit: u64) -> Error {
+    Error::Conflict(format!(
+        "Your organisation may keep {limit} bytes and keeps {used}: this would not fit. Delete what you do not need, or \
+         ask whoever runs this server for more."
+    ))
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         use store::Error as Store;
@@ -343,9 +351,8 @@ impl From<store::Error> for Error {
                 "The set holds {images} images; at least {} are needed.",
                 limits::MIN_IMAGES
             )),
-            Store::SetChanged => {
-                Self::Conflict("The set changed meanwhile. Look at it again, then seal it.".into())
-            }
+            Store::SetChanged => Self::Conflict(SET_CHANGED.into()),
+            Store::StorageFull { used, limit } => storage_full(used, limit),
             Store::NotReceived => Self::Conflict("The file has not arrived yet.".into()),
             Store::TooManyJobs { active } => Self::Conflict(format!(
                 "You have {active} jobs waiting or running. Wait for one, or cancel it."

@@ -251,6 +251,7 @@ pub const RULES: &[Rule] = &[
     tenant("GET", "/v1/images/{id}/content", View, SetsRead),
     tenant("GET", "/v1/images/{id}/thumbnail", View, SetsRead),
     tenant("DELETE", "/v1/images/{id}", Edit, SetsWrite),
+    tenant("GET", "/v1/quotas", View, SetsRead),
     tenant("GET", "/v1/patches", View, SetsRead),
     tenant("POST", "/v1/patches", Edit, SetsWrite).takes(Bucket::Upload),
     tenant("GET", "/v1/patches/{id}", View, SetsRead),

@@ -21,8 +21,8 @@ use crate::{
     handlers::{
         accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, devices,
         events, frontend, galleries, identities, images, jobs, model_imports, nodes, notices,
-        organisations, patches, protected_sets, releases, revocations, server, share_links, shares,
-        studies, tokens, uploads, webhooks,
+        organisations, patches, protected_sets, quotas, releases, revocations, server, share_links,
+        shares, studies, tokens, uploads, webhooks,
     },
     layers::{attribution, guard, origin, respond, security},
     openapi,
@@ -123,6 +123,7 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(uploads::find_upload))
         .routes(routes!(uploads::complete_upload))
         .routes(routes!(images::delete_image))
+        .routes(routes!(quotas::read_quotas))
         .routes(routes!(patches::find_patch, patches::delete_patch))
         .routes(routes!(patches::read_licence_card))
         .routes(routes!(jobs::create_preflight))

@@ -13,6 +13,7 @@ use uuid::{NoContext, Uuid};
 use crate::{
     Error,
     durability::Flusher,
+    usage::Limits,
     writer::{Transaction, Writer},
 };
 
@@ -21,6 +22,7 @@ use crate::{
 pub struct Store {
     pub(crate) reader: DatabaseConnection,
     writer: Writer,
+    pub(crate) limits: Limits,
 }
 
 /// Longest wait for a connection or for SQLite's write lock.
@@ -50,11 +52,13 @@ impl Store {
             return Ok(Self {
                 reader: pool,
                 writer,
+                limits: Limits::default(),
             });
         }
         Ok(Self {
             writer: writer(database_url).await?,
             reader: connect(sqlite(database_url, CONNECTIONS, None)).await?,
+            limits: Limits::default(),
         })
     }
 

@@ -39,6 +39,14 @@ pub enum Error {
         /// How many wait or run.
         active: u64,
     },
+    /// What shall be kept does not fit into what the owner may keep.
+    #[error("the account keeps {used} of {limit} bytes")]
+    StorageFull {
+        /// Bytes that are kept.
+        used: u64,
+        /// Bytes that may be kept.
+        limit: u64,
+    },
     /// The owner has as many unfinished imports as an account may.
     #[error("the account has {open} unfinished imports already")]
     TooManyImports {

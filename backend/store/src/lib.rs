@@ -43,6 +43,7 @@ mod share_links;
 mod sign_ins;
 mod text;
 mod uploads;
+mod usage;
 mod users;
 mod webhooks;
 mod writer;
@@ -81,6 +82,7 @@ pub use sessions::{NewSession, SessionRecord};
 pub use sets::{SealSet, SetRecord};
 pub use share_links::{NewShareLink, ShareLinkChange, ShareLinkRecord};
 pub use uploads::{NewUpload, UploadRecord};
+pub use usage::{Limits, Usage};
 pub use users::{NewUser, UserRecord};
 pub use webhooks::{
     Attempted, ClaimedDelivery, DeliveryRecord, NewWebhook, Verdict, WebhookChange, WebhookRecord,

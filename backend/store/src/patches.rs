@@ -20,6 +20,7 @@ use crate::{
     jobs::ACTIVE,
     organisations,
     text::{from_json, number},
+    usage,
 };
 
 /// What a cleaned patch is stored with.
@@ -151,6 +152,7 @@ impl Store {
             transaction.rollback().await?;
             return Err(Error::TooManyPatches);
         }
+        usage::ensure_room(&transaction, owner, self.limits, new.size_bytes).await?;
         insert(&transaction, row.clone()).await?;
         let deed = Deed::new("patch.added", PatchId::from_uuid(row.id));
         audit::record(&transaction, owner, deed, now).await?;

@@ -16,6 +16,7 @@ use crate::{
     images::to_bits,
     sets::{ensure_draft, lock_set},
     text::{from_name, number},
+    usage,
 };
 
 const PENDING: &str = "pending";
@@ -144,8 +145,8 @@ fn image_row(upload: &upload::Model, new: NewImage, now: Timestamp) -> Result<im
 impl Store {
     /// Announces an upload into a draft of this owner; `None` where there is no such set.
     ///
-    /// [`Error::SetSealed`], [`Error::SetFull`] or [`Error::DuplicateImage`] where it could not be
-    /// completed anyway.
+    /// [`Error::SetSealed`], [`Error::SetFull`], [`Error::DuplicateImage`] or [`Error::StorageFull`] where it could not
+    /// be completed anyway.
     pub async fn create_upload(
         &self,
         owner: OrganisationId,
@@ -170,6 +171,7 @@ impl Store {
             return Ok(None);
         };
         ensure_room(&transaction, &set, &row.sha256).await?;
+        usage::ensure_room(&transaction, owner, self.limits, new.size_bytes).await?;
         insert(&transaction, row.clone()).await?;
         transaction.commit().await?;
         Ok(Some(row.try_into()?))

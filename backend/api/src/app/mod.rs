@@ -31,6 +31,7 @@ pub mod patches;
 pub mod preflights;
 pub mod principal;
 pub mod protected_sets;
+pub mod quotas;
 pub mod rate_limit;
 pub mod releases;
 pub mod revocations;

@@ -116,7 +116,13 @@ impl App {
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let directory: &Path = &config.data_dir;
-        let store = Store::connect(&config.database_url()).await?;
+        let limits = store::Limits {
+            active_jobs: config.active_jobs,
+            storage_bytes: config.storage_quota,
+        };
+        let store = Store::connect(&config.database_url())
+            .await?
+            .with_limits(limits);
         let (artifacts, local, browser_origin) = open_stores(&config).await?;
         let staging = local.staging().await?;
         let scratch = browser_origin.is_some().then_some(local);

@@ -22,6 +22,7 @@ pub(crate) mod notices;
 pub(crate) mod organisations;
 pub(crate) mod patches;
 pub(crate) mod protected_sets;
+pub(crate) mod quotas;
 pub(crate) mod range;
 pub(crate) mod releases;
 pub(crate) mod revocations;

@@ -25,6 +25,7 @@ mod people;
 mod probes;
 mod problems;
 mod proxy;
+mod quotas;
 mod releases;
 mod revocations;
 mod rules;

@@ -70,6 +70,8 @@ impl Server {
             mail_sender: "PersGuard <persguard@localhost>".into(),
             trusted_proxies: Vec::new(),
             requests_per_minute: 600,
+            active_jobs: shared::limits::MAX_ACTIVE_JOBS as u64,
+            storage_quota: None,
             log: "info".into(),
         };
         change(&mut config);

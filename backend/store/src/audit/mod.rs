@@ -105,6 +105,10 @@ async fn lock_head(
     connection: &impl ConnectionTrait,
     log: Uuid,
 ) -> Result<audit_chain::Model, Error> {
+    let query = audit_chain::Entity::find_by_id(log).lock(LockType::Update);
+    if let Some(head) = query.clone().one(connection).await? {
+        return Ok(head);
+    }
     let first = audit_chain::Model {
         log_id: log,
         sequence: 0,
@@ -118,7 +122,6 @@ async fn lock_head(
         )
         .exec_without_returning(connection)
         .await?;
-    let query = audit_chain::Entity::find_by_id(log).lock(LockType::Update);
     Ok(query.one(connection).await?.unwrap_or(first))
 }
 

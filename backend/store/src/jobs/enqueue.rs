@@ -4,7 +4,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFi
 use shared::{
     JobId, OrganisationId, SetId, Timestamp,
     job::{JobKind, JobProgress, JobSpec, JobStatus},
-    limits::MAX_ACTIVE_JOBS,
 };
 
 use super::{
@@ -18,7 +17,8 @@ use crate::{
     entity::job,
     organisations, patches,
     sets::ensure_sealed,
-    text::{number, to_json, to_name},
+    text::{to_json, to_name},
+    usage,
 };
 
 /// What a job is made of.
@@ -130,7 +130,7 @@ impl Store {
     /// Queues a job, or answers the one that the same idempotency key made before.
     ///
     /// [`Error::SetNotSealed`] for a set that is missing, another's or a draft, [`Error::PatchMissing`];
-    /// [`Error::TooManyJobs`] at the account's limit.
+    /// [`Error::TooManyJobs`] and [`Error::StorageFull`] at the account's limits.
     pub async fn enqueue_job(&self, new: NewJob, now: Timestamp) -> Result<JobRecord, Error> {
         let owner = new.owner_id;
         let transaction = self.begin().await?;
@@ -150,9 +150,10 @@ impl Store {
         }
         patches::ensure_known(&transaction, owner, &new.spec).await?;
         let active = count(&transaction, owner).await?;
-        if active >= number("job limit", MAX_ACTIVE_JOBS)? {
+        if active >= self.limits.active_jobs {
             return Err(Error::TooManyJobs { active });
         }
+        usage::ensure_room(&transaction, owner, self.limits, 0).await?;
         let row = insert_job(&transaction, new, now).await?;
         transaction.commit().await?;
         row.try_into()

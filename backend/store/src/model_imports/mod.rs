@@ -22,6 +22,7 @@ use crate::{
     entity::{base_model, model_import, model_import_file},
     organisations,
     text::{number, to_name},
+    usage,
 };
 
 pub(crate) const READY: &str = "ready";
@@ -99,7 +100,7 @@ async fn lock_import(
 impl Store {
     /// Starts an import.
     ///
-    /// [`Error::TooManyImports`] or [`Error::TooManyModels`] where the account holds as much as it may.
+    /// [`Error::TooManyImports`], [`Error::TooManyModels`] or [`Error::StorageFull`] where the account holds as much as it may.
     pub async fn create_import(
         &self,
         owner: OrganisationId,
@@ -109,6 +110,7 @@ impl Store {
         let row = new.row(owner, new_uuid(now), now)?;
         let transaction = self.begin().await?;
         ensure_room(&transaction, owner).await?;
+        usage::ensure_room(&transaction, owner, self.limits, 0).await?;
         insert(&transaction, row.clone()).await?;
         insert_files(&transaction, row.id, new.files).await?;
         let deed = Deed::new("model_import.created", ImportId::from_uuid(row.id));

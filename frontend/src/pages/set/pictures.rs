@@ -77,9 +77,9 @@ fn short(hint: &ImageHint) -> Option<impl IntoView + use<>> {
         ImageHintCode::Blurred => "Looks blurred",
         ImageHintCode::NearDuplicate => "Looks like another one",
     };
-    let detail = hint.detail.clone();
+    let spoken = format!(": {}", hint.detail);
     Some(
-        view! { <span class="small picture-hint" title=detail.clone() data-test="image-hint">{words}<span class="visually-hidden">": "{detail}</span></span> },
+        view! { <span class="small picture-hint" title=hint.detail.clone() data-test="image-hint">{words}<span class="visually-hidden">{spoken}</span></span> },
     )
 }
 
