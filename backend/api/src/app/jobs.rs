@@ -43,14 +43,7 @@ fn view(record: JobRecord) -> Job {
 
 /// Adds what only other rows can tell: the place in the queue, the time left.
 async fn complete(app: &App, record: JobRecord) -> Result<Job, Error> {
-    let queue_position = match record.status {
-        JobStatus::Queued => {
-            app.store()
-                .queue_position(record.owner_id, record.id)
-                .await?
-        }
-        _ => None,
-    };
+    let queue_position = app.store().queue_position(&record).await?;
     let eta_seconds = match record.status {
         JobStatus::Running => estimates::time_left(app, &record).await?,
         _ => None,

@@ -85,31 +85,23 @@ impl Store {
     /// How many jobs wait before this one by priority and age; `None` when it does not wait.
     ///
     /// Fair share can let a job of an idle account pass.
-    pub async fn queue_position(
-        &self,
-        owner: OrganisationId,
-        id: JobId,
-    ) -> Result<Option<u32>, Error> {
-        let queued = job::Column::Status.eq(JobStatus::Queued.as_str());
-        let row = owned(owner)
-            .filter(job::Column::Id.eq(id.uuid()))
-            .filter(queued.clone())
-            .one(&self.reader)
-            .await?;
-        let Some(row) = row else {
+    pub async fn queue_position(&self, of: &JobRecord) -> Result<Option<u32>, Error> {
+        if of.status != JobStatus::Queued {
             return Ok(None);
-        };
+        }
+        let queued = job::Column::Status.eq(JobStatus::Queued.as_str());
+        let (created_at, id) = (of.created_at.milliseconds(), of.id.uuid());
         let same_age = Condition::all()
-            .add(job::Column::CreatedAt.eq(row.created_at))
-            .add(job::Column::Id.lt(row.id));
+            .add(job::Column::CreatedAt.eq(created_at))
+            .add(job::Column::Id.lt(id));
         let older = Condition::any()
-            .add(job::Column::CreatedAt.lt(row.created_at))
+            .add(job::Column::CreatedAt.lt(created_at))
             .add(same_age);
         let ahead = Condition::any()
-            .add(job::Column::Priority.gt(row.priority))
+            .add(job::Column::Priority.gt(of.priority))
             .add(
                 Condition::all()
-                    .add(job::Column::Priority.eq(row.priority))
+                    .add(job::Column::Priority.eq(of.priority))
                     .add(older),
             );
         let count = job::Entity::find()
@@ -187,8 +179,14 @@ impl Store {
     }
 
     /// Fills in the evaluations and the gallery of each job, by two queries for all of them.
+    ///
+    /// Both come with a success or after it: jobs that did not succeed have none, and cost none.
     async fn link_all(&self, mut jobs: Vec<JobRecord>) -> Result<Vec<JobRecord>, Error> {
-        let ids: Vec<Uuid> = jobs.iter().map(|job| job.id.uuid()).collect();
+        let succeeded = jobs.iter().filter(|job| job.status == JobStatus::Succeeded);
+        let ids: Vec<Uuid> = succeeded.map(|job| job.id.uuid()).collect();
+        if ids.is_empty() {
+            return Ok(jobs);
+        }
         let mut evaluations = self.evaluations(&ids).await?;
         let galleries = self.galleries(&ids).await?;
         for job in &mut jobs {

@@ -202,7 +202,8 @@ async fn shares_are_fair_then_priority_then_age(world: World) {
         } else {
             bob.owner_id
         };
-        world.store.queue_position(owner, *id).await.unwrap()
+        let job = world.store.find_job(owner, *id).await.unwrap().unwrap();
+        world.store.queue_position(&job).await.unwrap()
     };
     assert_eq!(position("ada urgent").await, Some(0));
     assert_eq!(position("ada 1").await, Some(1));
