@@ -26,6 +26,7 @@ use crate::{
         protect::ProtectPage,
         set::SetPage,
         sign::{SignInPage, SignUpPage},
+        storage::StoragePage,
         study::StudyPage,
     },
     state::{
@@ -73,6 +74,7 @@ pub(crate) fn App() -> impl IntoView {
                         <Route path=path!("/studies/:id") view=|| view! { <RequireUser><StudyPage /></RequireUser> } />
                         <Route path=path!("/account") view=|| view! { <RequireUser><AccountPage /></RequireUser> } />
                         <Route path=path!("/device") view=|| view! { <RequireUser><DevicePage /></RequireUser> } />
+                        <Route path=path!("/storage") view=|| view! { <RequireUser><StoragePage /></RequireUser> } />
                         <Route path=path!("/models") view=|| view! { <RequireUser><ModelsPage /></RequireUser> } />
                         <Route path=path!("/galleries/:id") view=GalleryPage />
                     </FlatRoutes>

@@ -121,6 +121,10 @@ const fn usual() -> bool {
 /// An account as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, as the wire has it"
+)]
 pub struct User {
     /// Identifies the account.
     pub id: UserId,
@@ -137,6 +141,9 @@ pub struct User {
     /// Whether it has a password; an account that an identity provider opened has none until a letter sets one.
     #[serde(default = "usual")]
     pub has_password: bool,
+    /// Whether it may do what is for the server's administrators alone.
+    #[serde(default)]
+    pub administrator: bool,
     /// When the account was made.
     pub created_at: Timestamp,
 }

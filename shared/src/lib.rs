@@ -45,6 +45,7 @@ pub mod role;
 pub mod share_link;
 #[cfg(feature = "signing")]
 pub mod signed;
+pub mod storage_check;
 pub mod study;
 pub mod timestamp;
 pub mod upload;

@@ -384,6 +384,12 @@ pub const RULES: &[Rule] = &[
         GalleriesRead,
     ),
     rule("GET", "/v1/admin/notices", Access::Operator),
+    rule("POST", "/v1/admin/storage-checks", Access::Operator).repeats(Repeats::Harmless),
+    rule(
+        "DELETE",
+        "/v1/admin/storage-probes/{sha256}",
+        Access::Operator,
+    ),
     rule("POST", "/v1/admin/notices/{id}/decision", Access::Operator),
     public("GET", "/v1/transparency"),
     public("GET", "/.well-known/security.txt"),

@@ -22,7 +22,7 @@ use crate::{
         accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, devices,
         events, frontend, galleries, identities, images, jobs, model_imports, nodes, notices,
         organisations, patches, protected_sets, quotas, releases, revocations, server, share_links,
-        shares, studies, tokens, uploads, webhooks,
+        shares, storage_checks, studies, tokens, uploads, webhooks,
     },
     layers::{attribution, guard, origin, respond, security},
     openapi,
@@ -124,6 +124,8 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(uploads::complete_upload))
         .routes(routes!(images::delete_image))
         .routes(routes!(quotas::read_quotas))
+        .routes(routes!(storage_checks::check_storage))
+        .routes(routes!(storage_checks::remove_storage_probe))
         .routes(routes!(patches::find_patch, patches::delete_patch))
         .routes(routes!(patches::read_licence_card))
         .routes(routes!(jobs::create_preflight))

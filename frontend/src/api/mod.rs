@@ -11,6 +11,7 @@ pub(crate) mod identities;
 pub(crate) mod model_transfer;
 pub(crate) mod patches;
 pub(crate) mod share_links;
+pub(crate) mod storage;
 pub(crate) mod studies;
 pub(crate) mod transfer;
 

@@ -55,6 +55,12 @@ pub(crate) fn AccountPage() -> impl IntoView {
                 </div>
             })}
             {move || session.user().map(|user| view! { <Facts user=user /> })}
+            {move || session.user().filter(|user| user.administrator).map(|_| view! {
+                <section class="stack" aria-labelledby="server">
+                    <h2 id="server">"This server"</h2>
+                    <p>"You are one of its administrators. "<a href="/storage" data-test="to-storage">"Try its storage"</a>"."</p>
+                </section>
+            })}
             <section class="stack" aria-labelledby="identities">
                 <h2 id="identities">"Ways in by a provider"</h2>
                 <Loaded

@@ -14,6 +14,7 @@ pub(crate) mod not_found;
 pub(crate) mod protect;
 pub(crate) mod set;
 pub(crate) mod sign;
+pub(crate) mod storage;
 pub(crate) mod study;
 
 use std::str::FromStr;

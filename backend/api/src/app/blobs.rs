@@ -109,6 +109,17 @@ pub(crate) async fn output_request(
     Ok(signed.unwrap_or_else(|| own(app, Method::Put, &output, String::new())))
 }
 
+/// A request by which a browser sends a probe of the store.
+pub(crate) async fn probe_request(
+    app: &App,
+    sha256: &str,
+    size_bytes: u64,
+) -> Result<SignedRequest, Error> {
+    let sent = delivery(sha256, size_bytes, format!("probe-{}", &sha256[..16]))?;
+    let signed = app.artifacts().sign_put(&sent, LIFETIME).await?;
+    Ok(signed.unwrap_or_else(|| own(app, Method::Put, &sent, String::new())))
+}
+
 /// A request that sends the bytes of an upload.
 pub(crate) async fn upload_request(
     app: &App,

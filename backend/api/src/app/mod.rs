@@ -40,6 +40,7 @@ pub mod sessions;
 pub mod share_links;
 pub(crate) mod sharing;
 mod state;
+pub mod storage_checks;
 pub mod studies;
 pub mod tokens;
 pub mod uploads;

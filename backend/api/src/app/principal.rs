@@ -83,8 +83,7 @@ impl Principal {
 /// an account with an address.
 pub async fn require_operator(app: &App, caller: &Principal) -> Result<(), Error> {
     let email = sessions::proven_email(app, caller.user).await?;
-    let mut named = app.config().administrators.iter();
-    if email.is_some_and(|email| named.any(|name| name.trim().eq_ignore_ascii_case(&email))) {
+    if sessions::is_administrator(app, email.as_deref()) {
         return Ok(());
     }
     Err(Error::Forbidden(

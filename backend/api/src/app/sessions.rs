@@ -34,9 +34,17 @@ pub struct Browser {
     pub user_agent: String,
 }
 
+/// Whether the configuration names this proven address as an administrator's.
+pub(crate) fn is_administrator(app: &App, proven_email: Option<&str>) -> bool {
+    let mut named = app.config().administrators.iter();
+    proven_email.is_some_and(|email| named.any(|name| name.trim().eq_ignore_ascii_case(email)))
+}
+
 async fn view(app: &App, record: UserRecord) -> Result<User, Error> {
     let second_factor = second_factors::is_on(app, record.id).await?;
+    let proven = record.email_verified_at.map(|_| record.email.as_str());
     Ok(User {
+        administrator: is_administrator(app, proven),
         id: record.id,
         email: record.email,
         name: record.name,

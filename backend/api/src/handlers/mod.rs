@@ -29,6 +29,7 @@ pub(crate) mod revocations;
 pub(crate) mod server;
 pub(crate) mod share_links;
 pub(crate) mod shares;
+pub(crate) mod storage_checks;
 pub(crate) mod studies;
 pub(crate) mod tokens;
 pub(crate) mod uploads;

@@ -5,10 +5,13 @@ use std::{fs, path::Path};
 use api::{config::storage::StorageConfig, storage_check};
 use reqwest::StatusCode;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use shared::{
     artifact::Artifact,
     image::ProtectedImage,
+    node::InputRole,
     page::Page,
+    storage_check::{StorageCheck, StoragePlace},
     upload::{Upload, UploadStatus},
 };
 use tempfile::TempDir;
@@ -51,15 +54,33 @@ fn count(folder: &Path) -> usize {
         .sum()
 }
 
+/// SHA-256 of every file below a folder.
+fn hashes(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let found = paths.flat_map(|path| {
+        if path.is_dir() {
+            return hashes(&path);
+        }
+        let bytes = fs::read(&path).unwrap_or_default();
+        vec![hex::encode(Sha256::digest(bytes))]
+    });
+    found.collect()
+}
+
 #[tokio::test]
-async fn pictures_and_weights_never_pass_the_server() {
+async fn uploads_and_weights_never_pass_the_server() {
     let (root, storage, server) = start().await;
     let person = server.person("ada").await;
     let job = person.job().await; // three pictures, sent to the bucket
     let node = server.node();
     let lease = node.lease().await;
     for input in &lease.inputs {
-        assert!(input.url.starts_with(&storage.endpoint), "{}", input.url);
+        // What is sealed is opened by the server; everything else comes from the bucket.
+        let opened = input.role == InputRole::ProtectedImage;
+        let own = input.url.starts_with("/blobs/");
+        let from_bucket = input.url.starts_with(&storage.endpoint);
+        assert!(if opened { own } else { from_bucket }, "{}", input.url);
         let bytes = node.download(&input.url).await;
         assert_eq!(bytes.len() as u64, input.size_bytes);
     }
@@ -170,4 +191,108 @@ async fn check_says_ok_or_what_to_fix() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn page_of_administrators_tries_the_store_from_both_sides() {
+    let (_root, _storage, server) = start().await;
+    let admin = server.confirmed("admin").await;
+    let ada = server.person("ada").await;
+    refused(
+        ada.post("/v1/admin/storage-checks", &json!({})).await,
+        403,
+        "forbidden",
+    )
+    .await;
+    let found: StorageCheck = body(
+        admin.post("/v1/admin/storage-checks", &json!({})).await,
+        StatusCode::OK,
+    )
+    .await;
+    assert_eq!(found.place, StoragePlace::Bucket);
+    let works = |name: &str| {
+        found
+            .findings
+            .iter()
+            .find(|finding| finding.name == name)
+            .map(|finding| finding.works)
+    };
+    assert_eq!(
+        (works("put"), works("multipart"), works("presign")),
+        (Some(true), Some(true), Some(true))
+    );
+    assert_eq!(
+        works("cors"),
+        Some(false),
+        "this service has no rule for the page"
+    );
+    // What the browser does, without a browser's rules.
+    let client = reqwest::Client::new();
+    let probe = &found.browser;
+    assert!(probe.put_url.starts_with("http") && probe.get_url.starts_with("http"));
+    let mut put = client.put(&probe.put_url).body(probe.text.clone());
+    for (name, value) in &probe.put_headers {
+        put = put.header(name, value);
+    }
+    assert!(put.send().await.unwrap().status().is_success());
+    assert_eq!(
+        client
+            .get(&probe.get_url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap(),
+        probe.text
+    );
+    let remove = |sha256: &str| {
+        admin
+            .request(
+                reqwest::Method::DELETE,
+                &format!("/v1/admin/storage-probes/{sha256}"),
+            )
+            .send()
+    };
+    assert_eq!(
+        remove(&found.probe_sha256).await.unwrap().status(),
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(
+        client.get(&probe.get_url).send().await.unwrap().status(),
+        StatusCode::NOT_FOUND
+    );
+    refused(remove("not-a-hash").await.unwrap(), 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn directory_is_tried_too_and_nothing_in_use_is_removed() {
+    let server = Server::start().await;
+    let admin = server.confirmed("admin").await;
+    let set = admin.sealed_set("x").await;
+    let found: StorageCheck = body(
+        admin.post("/v1/admin/storage-checks", &json!({})).await,
+        StatusCode::OK,
+    )
+    .await;
+    assert_eq!(found.place, StoragePlace::Directory);
+    assert!(
+        found
+            .findings
+            .iter()
+            .all(|finding| finding.works || finding.name == "space"),
+        "{found:?}"
+    );
+    assert!(found.objects > 6 && found.bytes > 0);
+    for sha256 in hashes(&server.data_dir().join("artifacts")) {
+        let path = format!("/v1/admin/storage-probes/{sha256}");
+        let done = admin
+            .request(reqwest::Method::DELETE, &path)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(done.status(), StatusCode::NO_CONTENT);
+    }
+    let image = &set.images[0];
+    assert_eq!(admin.get(&image.url).await.status(), StatusCode::OK);
 }

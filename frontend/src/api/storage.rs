@@ -1,0 +1,44 @@
+//! A look at the artifact store.
+
+use std::collections::BTreeMap;
+
+use gloo_net::http::Request;
+use shared::storage_check::{BrowserProbe, StorageCheck};
+use web_sys::Blob;
+
+use super::{
+    ApiError,
+    http::{Method, send, send_unit},
+    transfer,
+};
+
+/// Lets the server try its store.
+pub(crate) async fn check() -> Result<StorageCheck, ApiError> {
+    send(Method::Post, "/v1/admin/storage-checks", None::<&()>, None).await
+}
+
+/// Sends the probe as a picture would be sent.
+pub(crate) async fn put(probe: &BrowserProbe) -> Result<(), ApiError> {
+    let text = js_sys::Array::of1(&probe.text.as_str().into());
+    let blob = Blob::new_with_str_sequence(&text);
+    let blob = blob.map_err(|_| ApiError::Browser("This browser cannot make a file.".into()))?;
+    let headers: &BTreeMap<String, String> = &probe.put_headers;
+    transfer::put(&probe.put_url, &blob, headers, |_| ()).await
+}
+
+/// Fetches the probe as results would be fetched; whether it is unchanged.
+pub(crate) async fn get(probe: &BrowserProbe) -> Result<bool, ApiError> {
+    let answer = Request::get(&probe.get_url).send().await;
+    let answer = answer.map_err(|_| ApiError::Unreachable)?;
+    let text = answer.text().await.map_err(|_| ApiError::Unreachable)?;
+    Ok(answer.ok() && text == probe.text)
+}
+
+/// Removes what is left of the probe.
+pub(crate) async fn remove(sha256: &str) -> Result<(), ApiError> {
+    send_unit(
+        Method::Delete,
+        &format!("/v1/admin/storage-probes/{sha256}"),
+    )
+    .await
+}
