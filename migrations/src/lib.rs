@@ -50,6 +50,7 @@ impl MigratorTrait for Migrator {
             statements!("m0008_share_links"),
             statements!("m0009_identities"),
             statements!("m0011_pictures"),
+            statements!("m0012_archives"),
         ]
     }
 }

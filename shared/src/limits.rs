@@ -6,6 +6,10 @@ pub const MIN_IMAGES: usize = 3;
 pub const MAX_IMAGES: usize = 50;
 /// Largest image file in bytes (20 MiB).
 pub const MAX_IMAGE_BYTES: u64 = 20 * 1024 * 1024;
+/// Largest archive of pictures in bytes (256 MiB).
+pub const MAX_ARCHIVE_BYTES: u64 = 256 * 1024 * 1024;
+/// Most files of an archive that are looked at.
+pub const MAX_ARCHIVE_FILES: usize = 500;
 /// Most pixels that a decoder is asked for: 40 megapixels, well above a phone's photo.
 pub const MAX_IMAGE_PIXELS: u64 = 40_000_000;
 /// Shortest side of an image in pixels.

@@ -14,7 +14,21 @@ use crate::{
 /// Media types that a protected set accepts.
 pub const IMAGE_MEDIA_TYPES: &[&str] = &["image/jpeg", "image/png", "image/webp", "image/tiff"];
 
-/// Announces one image file.
+/// Media type of an archive of pictures.
+pub const ARCHIVE_MEDIA_TYPE: &str = "application/zip";
+
+/// The media type of a picture by its first bytes; names lie.
+pub fn image_media_type(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some("image/tiff"),
+        _ if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") => Some("image/webp"),
+        _ => None,
+    }
+}
+
+/// Announces one image file, or a ZIP archive of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -25,17 +39,25 @@ pub struct CreateUpload {
     #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub filename: String,
     /// Exact size in bytes.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 20_971_520))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 268_435_456))]
     pub size_bytes: u64,
     /// SHA-256 of the bytes, 64 lower-case hexadecimal digits.
     #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: String,
-    /// `image/jpeg`, `image/png`, `image/webp` or `image/tiff`.
-    #[cfg_attr(feature = "openapi", schema(pattern = "^image/(jpeg|png|webp|tiff)$"))]
+    /// `image/jpeg`, `image/png`, `image/webp`, `image/tiff`, or `application/zip` for an archive of such pictures.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^(image/(jpeg|png|webp|tiff)|application/zip)$")
+    )]
     pub media_type: String,
 }
 
 impl CreateUpload {
+    /// Whether it is an archive of pictures.
+    pub fn is_archive(&self) -> bool {
+        self.media_type == ARCHIVE_MEDIA_TYPE
+    }
+
     /// Every reason why this file cannot be accepted.
     pub fn validate(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
@@ -46,7 +68,11 @@ impl CreateUpload {
             "empty_file",
             || "The file is empty. Choose the original picture.".into(),
         );
-        let limit = limits::MAX_IMAGE_BYTES;
+        let limit = if self.is_archive() {
+            limits::MAX_ARCHIVE_BYTES
+        } else {
+            limits::MAX_IMAGE_BYTES
+        };
         check(
             &mut errors,
             self.size_bytes <= limit,
@@ -66,13 +92,18 @@ impl CreateUpload {
             "invalid_sha256",
             || "Give the SHA-256 as 64 lower-case hexadecimal digits.".into(),
         );
-        let known = IMAGE_MEDIA_TYPES.contains(&self.media_type.as_str());
+        let known = IMAGE_MEDIA_TYPES.contains(&self.media_type.as_str()) || self.is_archive();
         check(
             &mut errors,
             known,
             "#/media_type",
             "unsupported_media_type",
-            || format!("Use one of {}.", IMAGE_MEDIA_TYPES.join(", ")),
+            || {
+                format!(
+                    "Use one of {}, {ARCHIVE_MEDIA_TYPE}.",
+                    IMAGE_MEDIA_TYPES.join(", ")
+                )
+            },
         );
         let name = clean_file_name(&self.filename);
         check(
@@ -128,6 +159,29 @@ pub struct Upload {
     pub expires_at: Timestamp,
     /// The image, once completed.
     pub image: Option<ProtectedImage>,
+    /// What became of the files of an archive, once completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpacked: Option<Unpacked>,
+}
+
+/// What became of the files of an archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Unpacked {
+    /// Pictures that joined the set, or were in it.
+    pub added: Vec<crate::ImageId>,
+    /// Files that did not.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A file of an archive that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeftOut {
+    /// Its name without folders.
+    pub filename: String,
+    /// Why.
+    pub detail: String,
 }
 
 #[cfg(test)]

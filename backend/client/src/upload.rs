@@ -15,7 +15,7 @@ use shared::{
     image::ProtectedImage,
     limits::MAX_IMAGE_BYTES,
     problem::ErrorCode,
-    upload::{CreateUpload, Upload, UploadStatus},
+    upload::{CreateUpload, Upload, UploadStatus, image_media_type},
 };
 use tokio_util::io::ReaderStream;
 
@@ -52,31 +52,6 @@ pub enum Uploaded {
 /// Told how many bytes of the file have left.
 type Sent = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// What a file is by its first bytes; names lie.
-fn media_type(head: &[u8]) -> Option<&'static str> {
-    match head {
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Some("image/webp"),
-        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some("image/tiff"),
-        _ => None,
-    }
-}
-
 impl ImageFile {
     /// Looks at a file: its kind, size and hash.
     pub fn read(path: &Path) -> Result<Self> {
@@ -101,7 +76,7 @@ impl ImageFile {
             let limit = MAX_IMAGE_BYTES / 1024 / 1024;
             return Err(unusable(&format!("The file is larger than {limit} MiB.")));
         }
-        let media_type = media_type(&bytes)
+        let media_type = image_media_type(&bytes)
             .ok_or_else(|| unusable("This is no JPEG, PNG, WebP or TIFF picture."))?;
         Ok(Self {
             path: path.to_owned(),
@@ -258,11 +233,14 @@ mod tests {
 
     #[test]
     fn kind_is_what_the_bytes_say() {
-        assert_eq!(media_type(b"\x89PNG\r\n"), Some("image/png"));
-        assert_eq!(media_type(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
-        assert_eq!(media_type(b"RIFF\0\0\0\0WEBPVP8 "), Some("image/webp"));
+        assert_eq!(image_media_type(b"\x89PNG\r\n"), Some("image/png"));
+        assert_eq!(image_media_type(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
+        assert_eq!(
+            image_media_type(b"RIFF\0\0\0\0WEBPVP8 "),
+            Some("image/webp")
+        );
         for other in [&b""[..], b"GIF89a", b"RIFF\0\0\0\0WAVE", b"%PDF"] {
-            assert_eq!(media_type(other), None);
+            assert_eq!(image_media_type(other), None);
         }
     }
 

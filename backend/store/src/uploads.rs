@@ -5,7 +5,9 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 use shared::{
-    ImageId, OrganisationId, SetId, Timestamp, UploadId, limits::MAX_IMAGES, upload::UploadStatus,
+    ImageId, OrganisationId, SetId, Timestamp, UploadId,
+    limits::MAX_IMAGES,
+    upload::{Unpacked, UploadStatus},
 };
 
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
     entity::{image, protected_set, upload},
     images::to_bits,
     sets::{ensure_draft, lock_set},
-    text::{from_name, number},
+    text::{from_json_opt, from_name, number, to_json},
     usage,
 };
 
@@ -61,6 +63,8 @@ pub struct UploadRecord {
     pub status: UploadStatus,
     /// The image, once completed; absent when that image was deleted since.
     pub image_id: Option<ImageId>,
+    /// What became of the files of an archive, once completed.
+    pub unpacked: Option<Unpacked>,
     /// When it was announced.
     pub created_at: Timestamp,
     /// Until when the bytes are accepted.
@@ -81,6 +85,7 @@ impl TryFrom<upload::Model> for UploadRecord {
             sha256: row.sha256,
             status: from_name("upload status", &row.status)?,
             image_id: row.image_id.map(ImageId::from_uuid),
+            unpacked: from_json_opt("archive", row.unpacked.as_deref())?,
             created_at: Timestamp::from_milliseconds(row.created_at),
             expires_at: Timestamp::from_milliseconds(row.expires_at),
         })
@@ -163,6 +168,7 @@ impl Store {
             sha256: new.sha256,
             status: PENDING.to_owned(),
             image_id: None,
+            unpacked: None,
             created_at: now.milliseconds(),
             expires_at: new.expires_at.milliseconds(),
         };
@@ -202,6 +208,37 @@ impl Store {
             .exec(self.writer())
             .await?;
         Ok(())
+    }
+
+    /// Notes what became of the files of a received archive; a repeated call answers what was noted first.
+    ///
+    /// `None` where there is no such upload.
+    pub async fn complete_archive(
+        &self,
+        owner: OrganisationId,
+        id: UploadId,
+        unpacked: &Unpacked,
+        now: Timestamp,
+    ) -> Result<Option<UploadRecord>, Error> {
+        let transaction = self.begin().await?;
+        let found = lock_upload(&transaction, id).await?;
+        let Some(mut upload) = found.filter(|upload| upload.owner_id == owner.uuid()) else {
+            transaction.rollback().await?;
+            return Ok(None);
+        };
+        if upload.status != RECEIVED {
+            transaction.rollback().await?;
+            return upload.try_into().map(Some);
+        }
+        COMPLETED.clone_into(&mut upload.status);
+        upload.unpacked = Some(to_json("archive", unpacked)?);
+        save_completed(&transaction, &upload).await?;
+        let deed = Deed::new("archive.unpacked", id);
+        let counts = (unpacked.added.len(), unpacked.left_out.len());
+        let deed = deed.detail(format!("{} pictures, {} left out", counts.0, counts.1));
+        audit::record(&transaction, owner, deed, now).await?;
+        transaction.commit().await?;
+        Ok(Some(upload.try_into()?))
     }
 
     /// Turns a received upload into an image of its draft, all or nothing.
@@ -259,6 +296,10 @@ async fn save_completed(
     upload::Entity::update_many()
         .col_expr(upload::Column::Status, Expr::value(COMPLETED))
         .col_expr(upload::Column::ImageId, Expr::value(upload.image_id))
+        .col_expr(
+            upload::Column::Unpacked,
+            Expr::value(upload.unpacked.clone()),
+        )
         .filter(upload::Column::Id.eq(upload.id))
         .exec(connection)
         .await?;

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 
 use js_sys::{Promise, Uint8Array};
 use sha2::{Digest, Sha256};
-use shared::{SetId, image::ProtectedImage, upload::CreateUpload};
+use shared::{
+    SetId,
+    image::ProtectedImage,
+    upload::{ARCHIVE_MEDIA_TYPE, CreateUpload, LeftOut},
+};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, File, ProgressEvent, XmlHttpRequest};
@@ -24,12 +28,20 @@ pub(crate) enum Stage {
     Checking,
 }
 
-/// Uploads one file into a set.
+/// What became of one file.
+pub(crate) struct Sent {
+    /// Pictures that joined the set: one, or those of an archive.
+    pub(crate) images: Vec<ProtectedImage>,
+    /// Files of an archive that did not.
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// Uploads one file into a set: a picture, or an archive of pictures.
 pub(crate) async fn upload(
     set: SetId,
     file: &File,
     report: impl Fn(Stage) + Clone + 'static,
-) -> Result<ProtectedImage, ApiError> {
+) -> Result<Sent, ApiError> {
     report(Stage::Hashing);
     let mut announcement = announce(set, file);
     refuse_early(&announcement)?;
@@ -43,9 +55,32 @@ pub(crate) async fn upload(
     .await?;
     report(Stage::Checking);
     let completed = api::complete_upload(upload.id).await?;
-    completed.image.ok_or_else(|| {
+    if let Some(unpacked) = completed.unpacked {
+        let mut images = api::protected_set(set).fetch(None).await?.images;
+        images.retain(|image| unpacked.added.contains(&image.id));
+        return Ok(Sent {
+            images,
+            left_out: unpacked.left_out,
+        });
+    }
+    let image = completed.image.ok_or_else(|| {
         ApiError::Browser("The server took the file and named no image. Try again.".into())
+    })?;
+    Ok(Sent {
+        images: vec![image],
+        left_out: Vec::new(),
     })
+}
+
+/// What a file is; browsers call archives by several names, or by none.
+fn media_type(file: &File) -> String {
+    let named = file.type_();
+    let is_archive = named.contains("zip") || file.name().to_ascii_lowercase().ends_with(".zip");
+    if is_archive {
+        ARCHIVE_MEDIA_TYPE.to_owned()
+    } else {
+        named
+    }
 }
 
 #[expect(
@@ -59,7 +94,7 @@ fn announce(set: SetId, file: &File) -> CreateUpload {
         filename: file.name(),
         size_bytes: file.size() as u64,
         sha256: "0".repeat(64),
-        media_type: file.type_(),
+        media_type: media_type(file),
     }
 }
 

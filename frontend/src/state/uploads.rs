@@ -3,15 +3,24 @@
 //! It lives at the application's root, so moving to another page does not stop an upload.
 
 use leptos::{prelude::*, task::spawn_local};
-use shared::{SetId, image::ProtectedImage};
+use shared::{SetId, image::ProtectedImage, upload::LeftOut};
 use web_sys::File;
 
 use crate::api::{
     ApiError,
-    transfer::{Stage, upload},
+    transfer::{Sent, Stage, upload},
 };
 
 const PARALLEL: usize = 3;
+
+/// What an archive held that the set did not take.
+fn left_out(files: &[LeftOut]) -> ApiError {
+    let each: Vec<String> = files
+        .iter()
+        .map(|file| format!("{}: {}", file.filename, file.detail))
+        .collect();
+    ApiError::Browser(format!("Not taken from the archive: {}", each.join(" ")))
+}
 
 /// Where one file stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,13 +181,17 @@ impl Uploads {
         }
     }
 
-    fn settle(self, file: &QueuedFile, answer: Result<ProtectedImage, ApiError>) {
+    fn settle(self, file: &QueuedFile, answer: Result<Sent, ApiError>) {
         match answer {
-            Ok(image) => {
-                file.state.set(FileState::Done);
-                self.finished
-                    .update(|finished| finished.push((file.set, image)));
-                self.dismiss(file.key);
+            Ok(sent) => {
+                let joined = sent.images.into_iter().map(|image| (file.set, image));
+                self.finished.update(|finished| finished.extend(joined));
+                if sent.left_out.is_empty() {
+                    file.state.set(FileState::Done);
+                    self.dismiss(file.key);
+                } else {
+                    file.state.set(FileState::Failed(left_out(&sent.left_out)));
+                }
             }
             Err(error) => file.state.set(FileState::Failed(error)),
         }

@@ -96,7 +96,7 @@ async fn sealed_set(
     }
     for (name, bytes) in sample.images {
         if !set.images.iter().any(|image| image.filename == *name) {
-            uploads::add(app, owner, set.id, name, bytes).await?;
+            uploads::add(app, owner, set.id, (name, "image/png"), bytes).await?;
         }
     }
     let set = protected_sets::find(app, owner, set.id).await?;

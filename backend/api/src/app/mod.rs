@@ -43,6 +43,7 @@ mod state;
 pub mod storage_checks;
 pub mod studies;
 pub mod tokens;
+mod unpacking;
 pub mod uploads;
 pub mod vault;
 mod verified;

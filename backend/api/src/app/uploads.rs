@@ -1,13 +1,13 @@
 //! Uploads: announced, received, cleaned, and gone but for the clean picture.
 
 use shared::{
-    OrganisationId, SetId, Timestamp, UploadId,
+    ImageId, OrganisationId, SetId, Timestamp, UploadId,
     limits::MAX_IMAGE_BYTES,
-    upload::{CreateUpload, Upload, UploadStatus, clean_file_name},
+    upload::{ARCHIVE_MEDIA_TYPE, CreateUpload, Upload, UploadStatus, clean_file_name},
 };
 use store::{ImageLooks, NewImage, NewUpload, UploadRecord};
 
-use super::{App, blobs, images};
+use super::{App, blobs, images, unpacking};
 use crate::{
     error::Error,
     images::{CleanImage, child::Purpose},
@@ -38,6 +38,7 @@ async fn view(app: &App, upload: UploadRecord) -> Result<Upload, Error> {
         headers: signed.headers,
         expires_at: blobs::url_expiry(app),
         image,
+        unpacked: upload.unpacked,
     })
 }
 
@@ -101,21 +102,27 @@ pub async fn complete(app: &App, owner: OrganisationId, id: UploadId) -> Result<
         }
         UploadStatus::Received => {}
     }
+    if upload.media_type == ARCHIVE_MEDIA_TYPE {
+        let completed = unpacking::run(app, &upload).await.map_err(gone)?;
+        blobs::forget(app, [upload.sha256.as_str()].into_iter()).await;
+        return view(app, completed).await;
+    }
     let bytes = blobs::read(app, &upload.sha256, MAX_IMAGE_BYTES)
         .await
-        .map_err(|error| {
-            // The collector was faster than a client that came back days later.
-            if matches!(error, Error::NotFound) {
-                not_received()
-            } else {
-                error
-            }
-        })?;
+        .map_err(gone)?;
     let image = images::decode(app, &bytes, &upload.media_type, Purpose::Image).await?;
     let completed = publish(app, owner, id, image).await?;
     // The upload may hold a position or a thumbnail of more than the picture shows.
     blobs::forget(app, [upload.sha256.as_str()].into_iter()).await;
     view(app, completed).await
+}
+
+/// The collector was faster than a client that came back days later.
+fn gone(error: Error) -> Error {
+    match error {
+        Error::NotFound => not_received(),
+        other => other,
+    }
 }
 
 fn not_received() -> Error {
@@ -150,24 +157,24 @@ async fn publish(
         .ok_or(Error::NotFound)
 }
 
-/// Adds a bundled picture to a draft on the same path as an uploaded one.
+/// Adds a picture at hand to a draft on the same path as an uploaded one.
 pub(crate) async fn add(
     app: &App,
     owner: OrganisationId,
     set: SetId,
-    filename: &str,
-    bytes: &'static [u8],
-) -> Result<(), Error> {
+    (filename, media_type): (&str, &str),
+    bytes: &[u8],
+) -> Result<Option<ImageId>, Error> {
     let request = CreateUpload {
         protected_set_id: set,
         filename: filename.to_owned(),
         size_bytes: bytes.len() as u64,
         sha256: secret::sha256_hex(bytes),
-        media_type: "image/png".into(),
+        media_type: media_type.to_owned(),
     };
     let upload = announce(app, owner, &request).await?;
     blobs::keep(app, bytes).await?;
     app.store().mark_upload_received(upload.id).await?;
-    complete(app, owner, upload.id).await?;
-    Ok(())
+    let completed = Box::pin(complete(app, owner, upload.id)).await?;
+    Ok(completed.image.map(|image| image.id))
 }

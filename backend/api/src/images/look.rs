@@ -121,8 +121,9 @@ mod tests {
 
     fn scene(seed: u32) -> DynamicImage {
         image::RgbImage::from_fn(200, 150, |x, y| {
-            let patch = (x / 17 + seed * 3) * 7 + (y / 13 + seed) * 11;
-            Rgb([patch * 37, patch * 59, patch * 83].map(|value| value.to_le_bytes()[0]))
+            let place = (x / 17) * 64 + y / 13 + seed * 4096;
+            let [_, red, green, blue] = place.wrapping_mul(0x9e37_79b1).to_be_bytes();
+            Rgb([red, green, blue])
         })
         .into()
     }

@@ -4,6 +4,7 @@
 //! pixels only, in sRGB: nothing of the uploaded bytes survives. Uploads are decoded by a process of their own
 //! (`child`); what is in this file runs there.
 
+pub mod archive;
 pub mod child;
 mod colour;
 mod look;

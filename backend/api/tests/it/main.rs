@@ -1,6 +1,7 @@
 //! The API over real sockets: every test has its own server, directory and SQLite file.
 
 mod accounts;
+mod archives;
 mod audit;
 mod authorisation;
 mod backup;

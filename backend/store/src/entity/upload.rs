@@ -17,6 +17,7 @@ pub struct Model {
     pub image_id: Option<Uuid>,
     pub created_at: i64,
     pub expires_at: i64,
+    pub unpacked: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

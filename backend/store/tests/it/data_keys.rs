@@ -10,6 +10,7 @@ on_both!(
     picture_moves_to_the_newest_key_and_the_old_one_goes,
     key_is_wrapped_anew_once,
     removed_tenant_leaves_no_key,
+    use_is_summed_for_each_tenant_and_limits_hold,
 );
 
 fn key(owner: OrganisationId, version: u32, master: &str) -> DataKeyRecord {
@@ -140,4 +141,31 @@ async fn removed_tenant_leaves_no_key(world: World) {
         .await;
     assert_eq!(gone.unwrap().rows["data_keys"], 1);
     assert!(store.newest_data_keys().await.unwrap().is_empty());
+}
+
+async fn use_is_summed_for_each_tenant_and_limits_hold(world: World) {
+    let ada = world.user("ada").await;
+    assert_eq!(world.store.usage(ada).await.unwrap().members, 1);
+    let set = world.draft(ada).await;
+    world.add_images(ada, set, 3).await;
+    let usage = world.store.usage(ada).await.unwrap();
+    assert_eq!(usage.storage_bytes, 3 * new_image().content_size_bytes);
+    let bob = world.user("bob").await;
+    assert_eq!(world.store.usage(bob).await.unwrap().storage_bytes, 0);
+    let limits = store::Limits {
+        storage_bytes: Some(30),
+        ..store::Limits::default()
+    };
+    let tight = world.store.clone().with_limits(limits);
+    let refused = tight.create_upload(ada, new_upload(set, 9), at(0)).await;
+    assert!(matches!(
+        refused,
+        Err(store::Error::StorageFull {
+            used: 27,
+            limit: 30
+        })
+    ));
+    let his = world.draft(bob).await;
+    let fits = tight.create_upload(bob, new_upload(his, 9), at(0)).await;
+    assert!(fits.unwrap().is_some());
 }

@@ -1,7 +1,10 @@
 //! Where files come in, and what became of each: progress, refusal with its reason, retry.
 
 use leptos::prelude::*;
-use shared::{SetId, limits, upload::IMAGE_MEDIA_TYPES};
+use shared::{
+    SetId, limits,
+    upload::{ARCHIVE_MEDIA_TYPE, IMAGE_MEDIA_TYPES},
+};
 use wasm_bindgen::JsCast;
 use web_sys::{DragEvent, Event, File, FileList, HtmlInputElement};
 
@@ -37,7 +40,7 @@ pub(crate) fn DropZone(set: SetId) -> impl IntoView {
         }
     };
     let limit = format!(
-        "{} to {} images, JPEG, PNG, WebP or TIFF, at least {} pixels on each side, up to {} MiB and {} megapixels each.",
+        "{} to {} images, JPEG, PNG, WebP or TIFF, at least {} pixels on each side, up to {} MiB and {} megapixels each; or a ZIP archive of them.",
         limits::MIN_IMAGES,
         limits::MAX_IMAGES,
         limits::MIN_IMAGE_SIDE,
@@ -61,7 +64,7 @@ pub(crate) fn DropZone(set: SetId) -> impl IntoView {
             <input
                 type="file"
                 multiple=true
-                accept=IMAGE_MEDIA_TYPES.join(",")
+                accept=format!("{},{ARCHIVE_MEDIA_TYPE},.zip", IMAGE_MEDIA_TYPES.join(","))
                 data-test="file-input"
                 aria-label="Choose images"
                 aria-describedby="upload-limits"

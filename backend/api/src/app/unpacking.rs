@@ -1,0 +1,139 @@
+//! An archive of pictures into a draft: each file on the path of a single upload, each with its own fate.
+
+use std::{collections::HashMap, io::SeekFrom};
+
+use shared::{
+    ImageId,
+    limits::MAX_ARCHIVE_BYTES,
+    upload::{LeftOut, Unpacked},
+};
+use store::UploadRecord;
+use tokio::{
+    io::{AsyncReadExt, AsyncSeekExt},
+    sync::mpsc,
+};
+
+use super::{App, blobs, uploads};
+use crate::{
+    error::Error,
+    images::archive::{ArchiveError, Packed, unpack},
+    secret,
+};
+
+/// Takes every picture of a received archive; safe to repeat, what is in the set stays there.
+pub(super) async fn run(app: &App, upload: &UploadRecord) -> Result<UploadRecord, Error> {
+    let archive = spool(app, &upload.sha256).await?;
+    // One at a time: a file is unpacked while the one before is decoded, and never more than that.
+    let (found, mut files) = mpsc::channel(1);
+    let reading = tokio::task::spawn_blocking(move || {
+        unpack(archive, |file| found.blocking_send(file).is_ok())
+    });
+    let mut known = pictures(app, upload).await?;
+    let mut unpacked = Unpacked::default();
+    while let Some(file) = files.recv().await {
+        take(app, upload, file, &mut known, &mut unpacked).await?;
+    }
+    let read = reading.await.map_err(Error::internal)?;
+    if let Err(error) = read {
+        if unpacked.added.is_empty() {
+            return Err(refused(&error));
+        }
+        unpacked.left_out.push(LeftOut {
+            filename: upload.filename.clone(),
+            detail: error.to_string(),
+        });
+    }
+    let (owner, id) = (upload.owner_id, upload.id);
+    let completed = app
+        .store()
+        .complete_archive(owner, id, &unpacked, app.now());
+    completed.await?.ok_or(Error::NotFound)
+}
+
+fn refused(error: &ArchiveError) -> Error {
+    Error::UndecodableImage(error.to_string())
+}
+
+/// The archive as a file without a name: it can be read from its end, and is gone with the process.
+async fn spool(app: &App, sha256: &str) -> Result<std::fs::File, Error> {
+    let object = blobs::open(app, sha256, None).await?;
+    if object.size_bytes > MAX_ARCHIVE_BYTES {
+        return Err(Error::TooLarge);
+    }
+    let folder = app.config().data_dir.clone();
+    let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(folder)).await;
+    let file = file.map_err(Error::internal)?;
+    let file = file.map_err(|error| Error::StorageUnavailable(error.to_string()))?;
+    let mut file = tokio::fs::File::from_std(file);
+    let mut limited = object.reader.take(MAX_ARCHIVE_BYTES);
+    let failed = |error: std::io::Error| Error::StorageUnavailable(error.to_string());
+    tokio::io::copy(&mut limited, &mut file)
+        .await
+        .map_err(failed)?;
+    file.seek(SeekFrom::Start(0)).await.map_err(failed)?;
+    Ok(file.into_std().await)
+}
+
+/// Pictures of the set by the hash of what was uploaded.
+async fn pictures(app: &App, upload: &UploadRecord) -> Result<HashMap<String, ImageId>, Error> {
+    let images = app
+        .store()
+        .list_images(upload.owner_id, upload.set_id)
+        .await?;
+    Ok(images
+        .into_iter()
+        .map(|image| (image.sha256, image.id))
+        .collect())
+}
+
+async fn take(
+    app: &App,
+    upload: &UploadRecord,
+    file: Packed,
+    known: &mut HashMap<String, ImageId>,
+    unpacked: &mut Unpacked,
+) -> Result<(), Error> {
+    let (name, media_type, bytes) = match file {
+        Packed::LeftOut { name, reason } => {
+            unpacked.left_out.push(LeftOut {
+                filename: name,
+                detail: reason,
+            });
+            return Ok(());
+        }
+        Packed::Picture {
+            name,
+            media_type,
+            bytes,
+        } => (name, media_type, bytes),
+    };
+    let sha256 = secret::sha256_hex(&bytes);
+    if let Some(id) = known.get(&sha256) {
+        if !unpacked.added.contains(id) {
+            unpacked.added.push(*id);
+        }
+        return Ok(());
+    }
+    let (owner, set) = (upload.owner_id, upload.set_id);
+    match uploads::add(app, owner, set, (&name, media_type), &bytes).await {
+        Ok(Some(id)) => {
+            known.insert(sha256, id);
+            unpacked.added.push(id);
+        }
+        Ok(None) => {}
+        // A fault of ours is none of the file: the whole is tried again.
+        Err(error @ (Error::Internal(_) | Error::StorageUnavailable(_))) => return Err(error),
+        Err(error) => {
+            // Somebody may have added the same picture meanwhile.
+            *known = pictures(app, upload).await?;
+            match known.get(&sha256) {
+                Some(id) => unpacked.added.push(*id),
+                None => unpacked.left_out.push(LeftOut {
+                    filename: name,
+                    detail: error.to_string(),
+                }),
+            }
+        }
+    }
+    Ok(())
+}
