@@ -6,29 +6,26 @@ use shared::{
     organisation::{AcceptInvitation, Organisation},
 };
 
-use super::{
-    ApiError,
-    http::{Method, send, tell},
-};
+use super::http::{Call, Method};
 
 /// Sends the letter that confirms the address again.
-pub(crate) async fn send_verification() -> Result<(), ApiError> {
-    tell("/v1/email-verifications", &json!({})).await
+pub(crate) fn send_verification() -> Call<()> {
+    Call::unread(Method::Post, "/v1/email-verifications").json(&json!({}))
 }
 
-pub(crate) async fn confirm_email(body: &ConfirmEmail) -> Result<(), ApiError> {
-    tell("/v1/email-verifications/confirm", body).await
+pub(crate) fn confirm_email(body: &ConfirmEmail) -> Call<()> {
+    Call::unread(Method::Post, "/v1/email-verifications/confirm").json(body)
 }
 
 /// Sends a link to set a new password, if the address has an account.
-pub(crate) async fn create_password_reset(body: &CreatePasswordReset) -> Result<(), ApiError> {
-    tell("/v1/password-resets", body).await
+pub(crate) fn create_password_reset(body: &CreatePasswordReset) -> Call<()> {
+    Call::unread(Method::Post, "/v1/password-resets").json(body)
 }
 
-pub(crate) async fn confirm_password_reset(body: &ConfirmPasswordReset) -> Result<(), ApiError> {
-    tell("/v1/password-resets/confirm", body).await
+pub(crate) fn confirm_password_reset(body: &ConfirmPasswordReset) -> Call<()> {
+    Call::unread(Method::Post, "/v1/password-resets/confirm").json(body)
 }
 
-pub(crate) async fn accept_invitation(body: &AcceptInvitation) -> Result<Organisation, ApiError> {
-    send(Method::Post, "/v1/invitations/accept", Some(body), None).await
+pub(crate) fn accept_invitation(body: &AcceptInvitation) -> Call<Organisation> {
+    Call::new(Method::Post, "/v1/invitations/accept").json(body)
 }

@@ -2,24 +2,15 @@
 
 use shared::device::{DecideDevice, FindDevice, PendingDevice};
 
-use super::{
-    ApiError,
-    http::{Method, send, tell},
-};
+use super::http::{Call, Method};
 
 /// Who waits behind a code.
-pub(crate) async fn find_device(code: String) -> Result<PendingDevice, ApiError> {
+pub(crate) fn find_device(code: String) -> Call<PendingDevice> {
     let body = FindDevice { user_code: code };
-    send(
-        Method::Post,
-        "/v1/device-authorizations/lookup",
-        Some(&body),
-        None,
-    )
-    .await
+    Call::new(Method::Post, "/v1/device-authorizations/lookup").json(&body)
 }
 
 /// Lets it in, or not.
-pub(crate) async fn decide_device(body: &DecideDevice) -> Result<(), ApiError> {
-    tell("/v1/device-authorizations/decision", body).await
+pub(crate) fn decide_device(body: &DecideDevice) -> Call<()> {
+    Call::unread(Method::Post, "/v1/device-authorizations/decision").json(body)
 }

@@ -1,13 +1,13 @@
 //! Requests and answers as text: the one place that calls `fetch`.
 
-use std::marker::PhantomData;
+use std::{future::IntoFuture, marker::PhantomData, pin::Pin};
 
 use gloo_net::http::{Request, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::JsValue;
 use web_sys::{AbortSignal, Blob};
 
-use crate::api::ApiError;
+use crate::api::{ApiError, curl};
 
 /// A GET route and the type that it answers with.
 pub(crate) struct Endpoint<T> {
@@ -40,11 +40,103 @@ pub(crate) async fn get(path: &str, signal: Option<&AbortSignal>) -> Result<Answ
 }
 
 /// The methods that change something.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Method {
     Post,
     Put,
     Delete,
+}
+
+impl Method {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// A request that changes something, before it is sent.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    /// A JSON document.
+    pub(crate) body: Option<String>,
+    /// The `Idempotency-Key`.
+    pub(crate) key: Option<String>,
+}
+
+/// A request that changes something, and how its answer is read: awaited it is sent, as `curl` it is shown.
+pub(crate) struct Call<T> {
+    plan: Plan,
+    read: fn(&Answer) -> Result<T, ApiError>,
+}
+
+impl<T: DeserializeOwned> Call<T> {
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self::answered(method, path.into(), decode)
+    }
+}
+
+impl Call<()> {
+    /// Is answered by nothing that is read.
+    pub(crate) fn unread(method: Method, path: impl Into<String>) -> Self {
+        Self::answered(method, path.into(), |_| Ok(()))
+    }
+}
+
+impl<T> Call<T> {
+    fn answered(method: Method, path: String, read: fn(&Answer) -> Result<T, ApiError>) -> Self {
+        let plan = Plan {
+            method,
+            path,
+            body: None,
+            key: None,
+        };
+        Self { plan, read }
+    }
+
+    pub(crate) fn json(mut self, body: &impl Serialize) -> Self {
+        self.plan.body = Some(serde_json::to_string(body).expect("wire types are plain data"));
+        self
+    }
+
+    /// Sent twice with one key, it happens once.
+    pub(crate) fn once(mut self, key: &str) -> Self {
+        self.plan.key = Some(key.to_owned());
+        self
+    }
+
+    /// The same for a shell.
+    pub(crate) fn curl(&self) -> String {
+        curl::command(&curl::origin(), &self.plan)
+    }
+}
+
+impl<T: 'static> IntoFuture for Call<T> {
+    type Output = Result<T, ApiError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { (self.read)(&carry_out(self.plan).await?) })
+    }
+}
+
+async fn carry_out(plan: Plan) -> Result<Answer, ApiError> {
+    let mut request = match plan.method {
+        Method::Post => Request::post(&plan.path),
+        Method::Put => Request::put(&plan.path),
+        Method::Delete => Request::delete(&plan.path),
+    };
+    if let Some(key) = &plan.key {
+        request = request.header("idempotency-key", key);
+    }
+    let body = plan
+        .body
+        .map(|body| (JsValue::from(body), "application/json".to_owned()));
+    exchange(request, body).await
 }
 
 /// An answer that succeeded.
@@ -54,50 +146,11 @@ pub(crate) struct Answer {
     text: String,
 }
 
-pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
-    method: Method,
-    path: &str,
-    body: Option<&B>,
-    idempotency_key: Option<&str>,
-) -> Result<T, ApiError> {
-    let body = body.map(document).transpose()?;
-    let mut request = builder(method, path);
-    if let Some(key) = idempotency_key {
-        request = request.header("idempotency-key", key);
-    }
-    let answer = exchange(request, body).await?;
-    decode(&answer)
-}
-
-/// A JSON body with its media type.
-fn document(body: &impl Serialize) -> Result<(JsValue, String), ApiError> {
-    let text = serde_json::to_string(body).map_err(|error| ApiError::Browser(error.to_string()))?;
-    Ok((JsValue::from(text), "application/json".to_owned()))
-}
-
-/// Posts a document that is answered by nothing.
-pub(crate) async fn tell(path: &str, body: &impl Serialize) -> Result<(), ApiError> {
-    let body = Some(document(body)?);
-    exchange(builder(Method::Post, path), body).await.map(drop)
-}
-
 /// Posts a file's bytes as they are, under the type that the browser gives them.
 pub(crate) async fn send_file<T: DeserializeOwned>(path: &str, file: &Blob) -> Result<T, ApiError> {
     let body = Some((JsValue::from(file), file.type_()));
     let answer = exchange(Request::post(path), body).await?;
     decode(&answer)
-}
-
-pub(crate) async fn send_unit(method: Method, path: &str) -> Result<(), ApiError> {
-    exchange(builder(method, path), None).await.map(drop)
-}
-
-fn builder(method: Method, path: &str) -> RequestBuilder {
-    match method {
-        Method::Post => Request::post(path),
-        Method::Put => Request::put(path),
-        Method::Delete => Request::delete(path),
-    }
 }
 
 /// Sends a request; a body comes with its media type.

@@ -11,8 +11,8 @@ use shared::{
 };
 
 use super::{
-    ApiError, Endpoint,
-    http::{Method, send, send_unit},
+    Endpoint,
+    http::{Call, Method},
 };
 
 pub(crate) fn providers() -> Endpoint<Page<IdentityProvider>> {
@@ -24,23 +24,20 @@ pub(crate) fn identities() -> Endpoint<Page<Identity>> {
 }
 
 /// Where to go to sign in.
-pub(crate) async fn begin(
-    slug: &str,
-    body: &CreateAuthorization,
-) -> Result<Authorization, ApiError> {
+pub(crate) fn begin(slug: &str, body: &CreateAuthorization) -> Call<Authorization> {
     let path = format!("/v1/identity-providers/{slug}/authorizations");
-    send(Method::Post, &path, Some(body), None).await
+    Call::new(Method::Post, path).json(body)
 }
 
 /// Where to go to link an identity.
-pub(crate) async fn begin_link(body: &CreateIdentity) -> Result<Authorization, ApiError> {
-    send(Method::Post, "/v1/me/identities", Some(body), None).await
+pub(crate) fn begin_link(body: &CreateIdentity) -> Call<Authorization> {
+    Call::new(Method::Post, "/v1/me/identities").json(body)
 }
 
-pub(crate) async fn unlink(id: IdentityId) -> Result<(), ApiError> {
-    send_unit(Method::Delete, &format!("/v1/me/identities/{id}")).await
+pub(crate) fn unlink(id: IdentityId) -> Call<()> {
+    Call::unread(Method::Delete, format!("/v1/me/identities/{id}"))
 }
 
-pub(crate) async fn show_second_factor(body: &ShowSecondFactor) -> Result<User, ApiError> {
-    send(Method::Post, "/v1/sessions/second-factor", Some(body), None).await
+pub(crate) fn show_second_factor(body: &ShowSecondFactor) -> Call<User> {
+    Call::new(Method::Post, "/v1/sessions/second-factor").json(body)
 }

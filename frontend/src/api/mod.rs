@@ -3,6 +3,7 @@
 //! Owns paths, headers and the translation of answers. Refuses views and signals.
 
 pub(crate) mod accounts;
+pub(crate) mod curl;
 pub(crate) mod devices;
 pub(crate) mod error;
 pub(crate) mod events;
@@ -33,7 +34,7 @@ use shared::{
 
 pub(crate) use error::ApiError;
 pub(crate) use http::{Answer, Endpoint, decode, get};
-use http::{Method, send, send_unit};
+use http::{Call, Method};
 
 /// Items a page of a list.
 const PAGE_SIZE: u32 = 24;
@@ -115,97 +116,84 @@ pub(crate) fn gallery(id: GalleryId) -> Endpoint<Gallery> {
     Endpoint::new(format!("/v1/galleries/{id}"))
 }
 
-pub(crate) async fn create_user(body: &CreateUser) -> Result<User, ApiError> {
-    send(Method::Post, "/v1/users", Some(body), None).await
+pub(crate) fn create_user(body: &CreateUser) -> Call<User> {
+    Call::new(Method::Post, "/v1/users").json(body)
 }
 
-pub(crate) async fn create_session(body: &CreateSession) -> Result<User, ApiError> {
-    send(Method::Post, "/v1/sessions", Some(body), None).await
+pub(crate) fn create_session(body: &CreateSession) -> Call<User> {
+    Call::new(Method::Post, "/v1/sessions").json(body)
 }
 
-pub(crate) async fn delete_session() -> Result<(), ApiError> {
-    send_unit(Method::Delete, "/v1/sessions/current").await
+pub(crate) fn delete_session() -> Call<()> {
+    Call::unread(Method::Delete, "/v1/sessions/current")
 }
 
-pub(crate) async fn create_set(body: &CreateProtectedSet) -> Result<ProtectedSet, ApiError> {
-    send(Method::Post, "/v1/protected-sets", Some(body), None).await
+pub(crate) fn create_set(body: &CreateProtectedSet) -> Call<ProtectedSet> {
+    Call::new(Method::Post, "/v1/protected-sets").json(body)
 }
 
-pub(crate) async fn delete_set(id: SetId) -> Result<(), ApiError> {
-    send_unit(Method::Delete, &format!("/v1/protected-sets/{id}")).await
+pub(crate) fn delete_set(id: SetId) -> Call<()> {
+    Call::unread(Method::Delete, format!("/v1/protected-sets/{id}"))
 }
 
-pub(crate) async fn seal_set(
-    id: SetId,
-    body: &CreateAttestation,
-) -> Result<ProtectedSet, ApiError> {
+pub(crate) fn seal_set(id: SetId, body: &CreateAttestation) -> Call<ProtectedSet> {
     let path = format!("/v1/protected-sets/{id}/attestation");
-    send(Method::Put, &path, Some(body), None).await
+    Call::new(Method::Put, path).json(body)
 }
 
-pub(crate) async fn delete_image(id: ImageId) -> Result<(), ApiError> {
-    send_unit(Method::Delete, &format!("/v1/images/{id}")).await
+pub(crate) fn delete_image(id: ImageId) -> Call<()> {
+    Call::unread(Method::Delete, format!("/v1/images/{id}"))
 }
 
-pub(crate) async fn create_upload(body: &CreateUpload) -> Result<Upload, ApiError> {
-    send(Method::Post, "/v1/uploads", Some(body), None).await
+pub(crate) fn create_upload(body: &CreateUpload) -> Call<Upload> {
+    Call::new(Method::Post, "/v1/uploads").json(body)
 }
 
-pub(crate) async fn complete_upload(id: UploadId) -> Result<Upload, ApiError> {
+pub(crate) fn complete_upload(id: UploadId) -> Call<Upload> {
     let path = format!("/v1/uploads/{id}/complete");
-    send::<(), _>(Method::Post, &path, None, None).await
+    Call::new(Method::Post, path)
 }
 
-pub(crate) async fn create_preflight(body: &JobSpec) -> Result<Preflight, ApiError> {
-    send(Method::Post, "/v1/preflights", Some(body), None).await
+pub(crate) fn create_preflight(body: &JobSpec) -> Call<Preflight> {
+    Call::new(Method::Post, "/v1/preflights").json(body)
 }
 
-pub(crate) async fn create_job(body: &JobSpec, key: &str) -> Result<Job, ApiError> {
-    send(Method::Post, "/v1/jobs", Some(body), Some(key)).await
+pub(crate) fn create_job(body: &JobSpec, key: &str) -> Call<Job> {
+    Call::new(Method::Post, "/v1/jobs").json(body).once(key)
 }
 
-pub(crate) async fn create_probe(body: &JobSpec, key: &str) -> Result<Job, ApiError> {
-    send(Method::Post, "/v1/probes", Some(body), Some(key)).await
+pub(crate) fn create_probe(body: &JobSpec, key: &str) -> Call<Job> {
+    Call::new(Method::Post, "/v1/probes").json(body).once(key)
 }
 
-pub(crate) async fn cancel_job(id: JobId) -> Result<Job, ApiError> {
-    send::<(), _>(Method::Post, &format!("/v1/jobs/{id}/cancel"), None, None).await
+pub(crate) fn cancel_job(id: JobId) -> Call<Job> {
+    Call::new(Method::Post, format!("/v1/jobs/{id}/cancel"))
 }
 
-pub(crate) async fn retry_job(id: JobId) -> Result<Job, ApiError> {
-    send::<(), _>(Method::Post, &format!("/v1/jobs/{id}/retry"), None, None).await
+pub(crate) fn retry_job(id: JobId) -> Call<Job> {
+    Call::new(Method::Post, format!("/v1/jobs/{id}/retry"))
 }
 
-pub(crate) async fn create_import(
-    body: &CreateModelImport,
-    key: &str,
-) -> Result<ModelImport, ApiError> {
-    send(
-        Method::Post,
-        "/v1/base-model-imports",
-        Some(body),
-        Some(key),
-    )
-    .await
+pub(crate) fn create_import(body: &CreateModelImport, key: &str) -> Call<ModelImport> {
+    Call::new(Method::Post, "/v1/base-model-imports")
+        .json(body)
+        .once(key)
 }
 
-pub(crate) async fn complete_import(id: ImportId) -> Result<ModelImport, ApiError> {
+pub(crate) fn complete_import(id: ImportId) -> Call<ModelImport> {
     let path = format!("/v1/base-model-imports/{id}/complete");
-    send::<(), _>(Method::Post, &path, None, None).await
+    Call::new(Method::Post, path)
 }
 
-pub(crate) async fn retry_import(
-    id: ImportId,
-    body: &RetryModelImport,
-) -> Result<ModelImport, ApiError> {
+pub(crate) fn retry_import(id: ImportId, body: &RetryModelImport) -> Call<ModelImport> {
     let path = format!("/v1/base-model-imports/{id}/retry");
-    send(Method::Post, &path, Some(body), None).await
+    Call::new(Method::Post, path).json(body)
 }
 
-pub(crate) async fn delete_import(id: ImportId) -> Result<(), ApiError> {
-    send_unit(Method::Delete, &format!("/v1/base-model-imports/{id}")).await
+pub(crate) fn delete_import(id: ImportId) -> Call<()> {
+    Call::unread(Method::Delete, format!("/v1/base-model-imports/{id}"))
 }
 
-pub(crate) async fn delete_model(id: ModelId) -> Result<(), ApiError> {
-    send_unit(Method::Delete, &format!("/v1/base-models/{id}")).await
+pub(crate) fn delete_model(id: ModelId) -> Call<()> {
+    Call::unread(Method::Delete, format!("/v1/base-models/{id}"))
 }

@@ -7,8 +7,8 @@ use shared::{
 };
 
 use super::{
-    ApiError, Endpoint,
-    http::{Method, send, send_unit},
+    Endpoint,
+    http::{Call, Method},
 };
 
 /// The newest links of a gallery, as many as one page holds.
@@ -21,13 +21,12 @@ pub(crate) fn views(id: ShareLinkId) -> Endpoint<Page<ShareView>> {
     Endpoint::new(format!("/v1/share-links/{id}/views?limit=20"))
 }
 
-pub(crate) async fn create(
-    body: &CreateShareLink,
-    key: &str,
-) -> Result<CreatedShareLink, ApiError> {
-    send(Method::Post, "/v1/share-links", Some(body), Some(key)).await
+pub(crate) fn create(body: &CreateShareLink, key: &str) -> Call<CreatedShareLink> {
+    Call::new(Method::Post, "/v1/share-links")
+        .json(body)
+        .once(key)
 }
 
-pub(crate) async fn revoke(id: ShareLinkId) -> Result<(), ApiError> {
-    send_unit(Method::Delete, &format!("/v1/share-links/{id}")).await
+pub(crate) fn revoke(id: ShareLinkId) -> Call<()> {
+    Call::unread(Method::Delete, format!("/v1/share-links/{id}"))
 }

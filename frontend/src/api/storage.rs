@@ -8,13 +8,13 @@ use web_sys::Blob;
 
 use super::{
     ApiError,
-    http::{Method, send, send_unit},
+    http::{Call, Method},
     transfer,
 };
 
 /// Lets the server try its store.
-pub(crate) async fn check() -> Result<StorageCheck, ApiError> {
-    send(Method::Post, "/v1/admin/storage-checks", None::<&()>, None).await
+pub(crate) fn check() -> Call<StorageCheck> {
+    Call::new(Method::Post, "/v1/admin/storage-checks")
 }
 
 /// Sends the probe as a picture would be sent.
@@ -35,10 +35,7 @@ pub(crate) async fn get(probe: &BrowserProbe) -> Result<bool, ApiError> {
 }
 
 /// Removes what is left of the probe.
-pub(crate) async fn remove(sha256: &str) -> Result<(), ApiError> {
-    send_unit(
-        Method::Delete,
-        &format!("/v1/admin/storage-probes/{sha256}"),
-    )
-    .await
+pub(crate) fn remove(sha256: &str) -> Call<()> {
+    let path = format!("/v1/admin/storage-probes/{sha256}");
+    Call::unread(Method::Delete, path)
 }

@@ -8,8 +8,8 @@ use shared::{
 };
 
 use super::{
-    ApiError, Endpoint,
-    http::{Method, send},
+    Endpoint,
+    http::{Call, Method},
 };
 
 pub(crate) fn study(id: JobId) -> Endpoint<Study> {
@@ -26,16 +26,10 @@ pub(crate) fn studies() -> Endpoint<Page<StudySummary>> {
     Endpoint::new("/v1/studies?limit=100".into())
 }
 
-pub(crate) async fn create(body: &CreateStudy, key: &str) -> Result<Study, ApiError> {
-    send(Method::Post, "/v1/studies", Some(body), Some(key)).await
+pub(crate) fn create(body: &CreateStudy, key: &str) -> Call<Study> {
+    Call::new(Method::Post, "/v1/studies").json(body).once(key)
 }
 
-pub(crate) async fn cancel(id: JobId) -> Result<Study, ApiError> {
-    send::<(), _>(
-        Method::Post,
-        &format!("/v1/studies/{id}/cancel"),
-        None,
-        None,
-    )
-    .await
+pub(crate) fn cancel(id: JobId) -> Call<Study> {
+    Call::new(Method::Post, format!("/v1/studies/{id}/cancel"))
 }

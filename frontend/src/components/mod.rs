@@ -1,5 +1,6 @@
 //! Building blocks of the screens: one directory each, on native elements.
 
+pub(crate) mod as_curl;
 pub(crate) mod badge;
 pub(crate) mod button;
 pub(crate) mod chart;

@@ -7,6 +7,7 @@ use shared::{limits, protected_set::CreateProtectedSet};
 use crate::{
     api,
     components::{
+        as_curl::AsCurl,
         button::SubmitButton,
         field::TextField,
         heading::PageHeading,
@@ -48,11 +49,12 @@ fn NameForm() -> impl IntoView {
     let form = FormState::new();
     let name = RwSignal::new(String::new());
     let navigate = use_navigate();
+    let body = move || CreateProtectedSet {
+        name: name.get().trim().to_owned(),
+    };
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        let body = CreateProtectedSet {
-            name: name.get_untracked().trim().to_owned(),
-        };
+        let body = untrack(body);
         let errors = body.validate();
         let navigate = navigate.clone();
         form.submit(
@@ -73,6 +75,7 @@ fn NameForm() -> impl IntoView {
                 test="set-name"
             />
             <SubmitButton label="Create and add images" busy_label="Creating…" busy=form.busy test="create-set" />
+            <AsCurl commands=Signal::derive(move || api::create_set(&body()).curl()) test="curl-create-set" />
         </form>
     }
 }

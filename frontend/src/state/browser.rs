@@ -107,12 +107,14 @@ pub(crate) fn random_key() -> String {
     hexadecimal(&bytes)
 }
 
+/// Whether there is a clipboard: on https and localhost only.
+pub(crate) fn can_copy() -> bool {
+    web_sys::window().is_some_and(|window| window.is_secure_context())
+}
+
 /// Copies text; silently nothing where the clipboard is closed.
 pub(crate) fn copy(text: &str) {
-    if let Some(window) = web_sys::window() {
-        // The clipboard exists on https and localhost only.
-        if window.is_secure_context() {
-            let _ = window.navigator().clipboard().write_text(text);
-        }
+    if let Some(window) = web_sys::window().filter(|_| can_copy()) {
+        let _ = window.navigator().clipboard().write_text(text);
     }
 }

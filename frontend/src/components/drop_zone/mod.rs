@@ -9,8 +9,9 @@ use wasm_bindgen::JsCast;
 use web_sys::{DragEvent, Event, File, FileList, HtmlInputElement};
 
 use crate::{
-    api::{ApiError, transfer::Stage},
+    api::{ApiError, curl, transfer::Stage},
     components::{
+        as_curl::AsCurl,
         icon::{Glyph, Icon},
         progress::ProgressBar,
         prose::prose,
@@ -71,6 +72,7 @@ pub(crate) fn DropZone(set: SetId) -> impl IntoView {
                 on:change=chosen
             />
         </div>
+        <AsCurl commands=Signal::derive(move || curl::upload(&curl::origin(), set)) test="curl-upload" />
     }
 }
 

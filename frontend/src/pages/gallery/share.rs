@@ -9,8 +9,9 @@ use shared::{
 
 use super::View;
 use crate::{
-    api::{self, share_links},
+    api::{self, curl::PASSWORD, share_links},
     components::{
+        as_curl::AsCurl,
         button::SubmitButton,
         confirm::{Confirm, open},
         field::{CheckCard, SelectField, TextField},
@@ -49,22 +50,34 @@ impl Choice {
     }
 
     fn request(self, id: GalleryId, view: View) -> CreateShareLink {
-        let password = self.password.get_untracked();
+        let password = self.password.get();
         CreateShareLink {
-            recipient: self.recipient.get_untracked(),
+            recipient: self.recipient.get(),
             password: (!password.is_empty()).then_some(password),
-            expires_in_days: self.days.get_untracked().parse().unwrap_or_default(),
-            download: self.download.get_untracked(),
-            references: self.references.get_untracked(),
-            pairs: self.this_step.get_untracked().then(|| of_step(view)),
+            expires_in_days: self.days.get().parse().unwrap_or_default(),
+            download: self.download.get(),
+            references: self.references.get(),
+            pairs: self.this_step.get().then(|| of_step(view)),
             ..CreateShareLink::new(id)
         }
+    }
+
+    /// The same for a shell, without the password.
+    fn as_curl(self, id: GalleryId, view: View) -> Signal<String> {
+        let key = random_key();
+        Signal::derive(move || {
+            let mut request = self.request(id, view);
+            if let Some(password) = &mut request.password {
+                PASSWORD.clone_into(password);
+            }
+            share_links::create(&request, &key).curl()
+        })
     }
 }
 
 /// Positions of the pairs that are looked at.
 fn of_step(view: View) -> Vec<u32> {
-    let step = view.step.get_untracked();
+    let step = view.step.get();
     view.gallery.with_value(|gallery| {
         let pairs = gallery.pairs.iter().zip(0..);
         pairs
@@ -124,7 +137,7 @@ fn Form(
     let form = FormState::new();
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let request = choice.request(id, view);
+        let request = untrack(move || choice.request(id, view));
         let errors = request.validate();
         let key = random_key();
         let send = async move { share_links::create(&request, &key).await };
@@ -178,6 +191,7 @@ fn Form(
             <div>
                 <SubmitButton label="Make a link" busy=form.busy busy_label="Making it" test="share-create" />
             </div>
+            <AsCurl commands=choice.as_curl(id, view) test="curl-share" />
         </form>
     }
 }

@@ -10,6 +10,7 @@ use shared::{
 use crate::{
     api::{self, ApiError},
     components::{
+        as_curl::AsCurl,
         icon::{Glyph, Icon},
         notice::{ErrorNotice, Notice, Tone},
         prose::prose,
@@ -93,6 +94,7 @@ fn RunAgain(id: JobId) -> impl IntoView {
             <Icon glyph=Glyph::Refresh />
             {move || if busy.get() { "Starting…" } else { "Run it again" }}
         </button>
+        <AsCurl commands=Signal::derive(move || api::retry_job(id).curl()) test="curl-retry" />
         {move || error.get().map(|error| view! { <ErrorNotice error=error what="The job was not started again" /> })}
     }
 }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     api::{self, ApiError, events::Line},
     components::{
+        as_curl::AsCurl,
         badge::StatusBadge,
         chart::LossChart,
         confirm::{Confirm, open},
@@ -306,6 +307,7 @@ fn Cancel(id: JobId, job: Fetch<Job>, status: Memo<Option<JobStatus>>) -> impl I
         {move || error.get().map(|error| view! { <ErrorNotice error=error what="The job was not canceled" /> })}
         <div class="row" hidden=move || !possible()>
             <button type="button" class="button button-danger" data-test="cancel" on:click=move |_| open(dialog)>"Cancel this job"</button>
+            <AsCurl commands=Signal::derive(move || api::cancel_job(id).curl()) test="curl-cancel" />
         </div>
         <Confirm
             dialog=dialog

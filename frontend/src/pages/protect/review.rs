@@ -13,6 +13,7 @@ use super::probe::ProbeOffer;
 use crate::{
     api::{self, ApiError},
     components::{
+        as_curl::AsCurl,
         button::SubmitButton,
         icon::{Glyph, Icon},
         loaded::Skeleton,
@@ -20,7 +21,7 @@ use crate::{
         prose::prose,
     },
     state::{
-        browser::{copy, focus},
+        browser::{copy, focus, random_key},
         form::{FormState, field_id},
     },
     text,
@@ -105,9 +106,23 @@ pub(super) fn Review(spec: Spec, state: FormState) -> impl IntoView {
             </p>
             {move || state.error.get().map(|error| view! { <ErrorNotice error=error what="The job was not launched" /> })}
             <SubmitButton label="Launch protection" busy_label="Launching…" busy=state.busy class="button button-primary button-wide" test="launch" />
+            <AsCurl commands=launch_as_curl(spec) test="curl-launch" />
         </aside>
     }
 }
+
+/// A key of its own: pasted twice it launches once, beside what the button launches.
+fn launch_as_curl(spec: Spec) -> Signal<String> {
+    let key = random_key();
+    Signal::derive(move || {
+        spec.with(|spec| match spec {
+            Ok(spec) => api::create_job(spec, &key).curl(),
+            Err(_) => UNFINISHED.to_owned(),
+        })
+    })
+}
+
+const UNFINISHED: &str = "The form has errors; there is no specification yet.";
 
 /// What the preflight knows of a look at the base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,7 +269,7 @@ pub(super) fn JsonView(spec: Spec) -> impl IntoView {
     let json = Memo::new(move |_| {
         spec.with(|spec| match spec {
             Ok(spec) => serde_json::to_string_pretty(spec).unwrap_or_default(),
-            Err(_) => "The form has errors; there is no specification yet.".to_owned(),
+            Err(_) => UNFINISHED.to_owned(),
         })
     });
     view! {

@@ -11,6 +11,7 @@ use shared::{
 use crate::{
     api,
     components::{
+        as_curl::AsCurl,
         button::SubmitButton,
         field::{CheckCard, FieldError, RadioCard, TextField},
         notice::{ErrorNotice, Notice, Tone},
@@ -111,21 +112,22 @@ pub(super) fn AttestationForm(
             .any(|file| file.state.with(FileState::is_pending));
         obstacle(images.with(Vec::len), pending)
     });
+    let body = move || CreateAttestation {
+        capacity: String::new(),
+        mandate: None,
+        biometric_consent: false,
+        basis: basis_of(&basis.get()),
+        name: name.get().trim().to_owned(),
+        jurisdiction: jurisdiction.get().trim().to_owned(),
+        depicts_person: depicts_person.get(),
+        confirmed: confirmed.get(),
+    };
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         if obstacle.with_untracked(Option::is_some) {
             return;
         }
-        let body = CreateAttestation {
-            capacity: String::new(),
-            mandate: None,
-            biometric_consent: false,
-            basis: basis_of(&basis.get_untracked()),
-            name: name.get_untracked().trim().to_owned(),
-            jurisdiction: jurisdiction.get_untracked().trim().to_owned(),
-            depicts_person: depicts_person.get_untracked(),
-            confirmed: confirmed.get_untracked(),
-        };
+        let body = untrack(body);
         let errors = body.validate();
         let request = async move { api::seal_set(id, &body).await };
         form.submit(errors, request, move |sealed| {
@@ -168,6 +170,7 @@ pub(super) fn AttestationForm(
                     test="rights-confirm"
                 />
                 <Seal obstacle=obstacle form=form />
+                <AsCurl commands=Signal::derive(move || api::seal_set(id, &body()).curl()) test="curl-seal" />
             </form>
         </section>
     }

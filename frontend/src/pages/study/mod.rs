@@ -164,7 +164,8 @@ fn Cancel(id: JobId, fetch: Fetch<Study>) -> impl IntoView {
     let dialog = NodeRef::<Dialog>::new();
     let form = FormState::new();
     let cancel = Callback::new(move |()| {
-        form.submit(Vec::new(), api::studies::cancel(id), move |study| {
+        let stopped = async move { api::studies::cancel(id).await };
+        form.submit(Vec::new(), stopped, move |study| {
             fetch.data.set(Some(study));
         });
     });

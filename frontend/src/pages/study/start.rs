@@ -13,6 +13,7 @@ use shared::{
 use crate::{
     api,
     components::{
+        as_curl::AsCurl,
         button::SubmitButton,
         field::{RadioCard, TextField},
         notice::ErrorNotice,
@@ -59,9 +60,10 @@ pub(crate) fn StartStudy(
     let form = FormState::new();
     let navigate = use_navigate();
     let key = StoredValue::new(random_key());
+    let asked = move || request(protect_job_id, concept, (tier, minutes), candidates);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let request = request(protect_job_id, concept, (tier, minutes), candidates);
+        let request = untrack(asked);
         let errors = request.validate();
         let navigate = navigate.clone();
         let send = async move { api::studies::create(&request, &key.get_value()).await };
@@ -116,6 +118,7 @@ pub(crate) fn StartStudy(
                 <div>
                     <SubmitButton label="Start the study" busy=form.busy busy_label="Starting" test="create-study" />
                 </div>
+                <AsCurl commands=Signal::derive(move || key.with_value(|key| api::studies::create(&asked(), key).curl())) test="curl-study" />
             </form>
         </section>
     }
@@ -145,11 +148,11 @@ fn request(
     (tier, minutes): (RwSignal<String>, RwSignal<String>),
     candidates: StoredValue<Vec<Candidate>>,
 ) -> CreateStudy {
-    let named = tier.get_untracked();
+    let named = tier.get();
     let tiers = TIERS.iter().map(|(tier, ..)| *tier);
-    let minutes = minutes.get_untracked();
+    let minutes = minutes.get();
     let control = |candidate: &Candidate| {
-        let class_name = candidate.class_name.get_untracked().trim().to_owned();
+        let class_name = candidate.class_name.get().trim().to_owned();
         (!class_name.is_empty()).then_some(Control {
             protected_set_id: candidate.id,
             class_name,

@@ -1,0 +1,107 @@
+//! The dashboard's requests as a shell sends them: with an API key from the environment, never with a secret.
+
+use shared::SetId;
+
+use super::http::Plan;
+
+/// Where this dashboard came from, which is where its API is.
+pub(crate) fn origin() -> String {
+    web_sys::window()
+        .and_then(|window| window.location().origin().ok())
+        .unwrap_or_default()
+}
+
+/// One request.
+pub(crate) fn command(origin: &str, plan: &Plan) -> String {
+    let mut lines = vec![
+        format!(
+            "curl -sS --fail-with-body -X {} {}",
+            plan.method.as_str(),
+            quoted(&format!("{origin}{}", plan.path))
+        ),
+        KEY.to_owned(),
+    ];
+    if let Some(key) = &plan.key {
+        lines.push(format!("-H {}", quoted(&format!("Idempotency-Key: {key}"))));
+    }
+    if let Some(body) = &plan.body {
+        lines.push("-H 'Content-Type: application/json'".to_owned());
+        lines.push(format!(
+            "-d {}",
+            quoted(body).replace(PASSWORD, "'\"$SHARE_PASSWORD\"'")
+        ));
+    }
+    lines.join(" \\\n  ")
+}
+
+/// Double quotes: the shell puts the key in.
+const KEY: &str = "-H \"Authorization: Bearer $PERSGUARD_API_KEY\"";
+
+/// What stands for a password in a body that is shown; the shell puts it in.
+pub(crate) const PASSWORD: &str = "$SHARE_PASSWORD";
+
+/// Everything that one upload takes: announced with its hash, sent, and completed. Needs `jq`, too.
+pub(crate) fn upload(origin: &str, set: SetId) -> String {
+    const STEPS: &str = r#"file=image.png type=image/png
+body=$(jq -n --arg type "$type" --arg name "$(basename "$file")" \
+  --argjson size "$(wc -c < "$file")" --arg hash "$(sha256sum "$file" | cut -c 1-64)" \
+  '{protected_set_id: "SET", filename: $name, media_type: $type, size_bytes: $size, sha256: $hash}')
+upload=$(curl -sS --fail-with-body -X POST ORIGIN/v1/uploads \
+  KEY \
+  -H 'Content-Type: application/json' \
+  -d "$body")
+curl -sS --fail-with-body -X PUT ORIGIN"$(echo "$upload" | jq -r .url)" \
+  -H "Content-Type: $type" --data-binary @"$file"
+curl -sS --fail-with-body -X POST ORIGIN/v1/uploads/"$(echo "$upload" | jq -r .id)"/complete \
+  KEY"#;
+    STEPS
+        .replace("ORIGIN", &quoted(origin))
+        .replace("SET", &set.to_string())
+        .replace("KEY", KEY)
+}
+
+/// One word of a shell, whatever is in it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::http::Method;
+
+    const ORIGIN: &str = "https://persguard.example";
+
+    #[test]
+    fn a_request_is_one_command_without_a_secret() {
+        let plan = Plan {
+            method: Method::Post,
+            path: "/v1/protected-sets".into(),
+            body: Some("{\"name\":\"Ada's $HOME\"}".into()),
+            key: Some("0af3".into()),
+        };
+        assert_eq!(
+            command(ORIGIN, &plan),
+            "curl -sS --fail-with-body -X POST 'https://persguard.example/v1/protected-sets' \\\n  \
+             -H \"Authorization: Bearer $PERSGUARD_API_KEY\" \\\n  \
+             -H 'Idempotency-Key: 0af3' \\\n  \
+             -H 'Content-Type: application/json' \\\n  \
+             -d '{\"name\":\"Ada'\\''s $HOME\"}'"
+        );
+    }
+
+    #[test]
+    fn the_shell_puts_a_password_in() {
+        let plan = Plan {
+            method: Method::Post,
+            path: "/v1/share-links".into(),
+            body: Some(format!("{{\"password\":\"{PASSWORD}\"}}")),
+            key: None,
+        };
+        let text = command(ORIGIN, &plan);
+        assert!(
+            text.ends_with("-d '{\"password\":\"'\"$SHARE_PASSWORD\"'\"}'"),
+            "{text}"
+        );
+    }
+}

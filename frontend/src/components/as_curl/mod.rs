@@ -1,0 +1,50 @@
+//! An action as a shell does it: folded away beside its button, written when somebody opens it.
+
+use leptos::{ev, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::Element;
+
+use crate::state::browser::{can_copy, copy};
+
+#[component]
+pub(crate) fn AsCurl(
+    /// The commands, as the page stands now.
+    #[prop(into)]
+    commands: Signal<String>,
+    test: &'static str,
+) -> impl IntoView {
+    let opened = RwSignal::new(false);
+    let copied = RwSignal::new(false);
+    let toggle = move |event: ev::Event| {
+        let fold = event
+            .target()
+            .and_then(|target| target.dyn_into::<Element>().ok());
+        opened.set(fold.is_some_and(|fold| fold.has_attribute("open")));
+        copied.set(false);
+    };
+    let take = move |_| {
+        copy(&commands.get_untracked());
+        copied.set(true);
+    };
+    view! {
+        <details class="as-curl" data-test=test on:toggle=toggle>
+            <summary>"As curl"</summary>
+            {move || {
+                opened
+                    .get()
+                    .then(|| {
+                        view! {
+                            <div class="stack-tight">
+                                <p class="field-hint">"With an API key of yours in PERSGUARD_API_KEY."</p>
+                                <pre class="code-block" tabindex="0" role="group" aria-label="Commands">{move || commands.get()}</pre>
+                                <div class="row" hidden=!can_copy()>
+                                    <button type="button" class="button button-small" on:click=take>"Copy"</button>
+                                    <span class="small soft" role="status">{move || if copied.get() { "Copied" } else { "" }}</span>
+                                </div>
+                            </div>
+                        }
+                    })
+            }}
+        </details>
+    }
+}
