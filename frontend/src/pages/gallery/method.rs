@@ -125,19 +125,19 @@ fn gates(release: Release) -> impl IntoView {
         .gates
         .into_iter()
         .map(|gate| {
-            let (glyph, word) = match gate.status {
-                GateStatus::Passed => (Glyph::Check, "Passed: "),
-                GateStatus::Failed => (Glyph::Cross, "Missed: "),
-                GateStatus::NotMeasured => (Glyph::Info, "Not measured: "),
+            let (class, glyph, word) = match gate.status {
+                GateStatus::Passed => ("check check-pass", Glyph::Check, "Passed: "),
+                GateStatus::Failed => ("check check-fail", Glyph::Cross, "Missed: "),
+                GateStatus::NotMeasured => ("check check-wait", Glyph::Info, "Not measured: "),
             };
-            view! { <li class="row"><Icon glyph=glyph /><span><span class="strong">{word}</span>{gate.detail}</span></li> }
+            view! { <li class=class><Icon glyph=glyph /><span><span class="strong">{word}</span>{gate.detail}</span></li> }
         })
         .collect_view();
     view! {
         <section class="card" aria-labelledby="release" data-test="release">
             <h2 id="release">"Release"</h2>
             <p>{lead}</p>
-            <ul class="stack-tight small" data-test="release-gates">{rows}</ul>
+            <ul class="checks small" data-test="release-gates">{rows}</ul>
         </section>
     }
 }
