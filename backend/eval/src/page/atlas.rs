@@ -43,7 +43,7 @@ fn panel(html: &mut String, title: &str, squares: &[&AtlasCell]) {
     steps.dedup();
     let _ = write!(
         html,
-        "<div class=\"wide\"><table class=\"heatmap\"><caption>{}</caption><thead><tr><th scope=\"col\">Rate</th>",
+        "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table class=\"heatmap\"><caption>{}</caption><thead><tr><th scope=\"col\">Rate</th>",
         escape(title)
     );
     for step in &steps {

@@ -15,7 +15,7 @@ pub(super) fn write(html: &mut String, report: &MatrixReport) {
         "<section aria-labelledby=\"breaking\"><h2 id=\"breaking\">Breaking points (S50)</h2><p>A test is broken at the \
          first checkpoint at which the protected model shows the subject at least half as often as the clean one. The \
          median over tests is a Kaplan-Meier estimate: tests that held to the last checkpoint count as held that long and \
-         no longer. A break happened somewhere before the checkpoint that showed it.</p><div class=\"wide\"><table><thead>\
+         no longer. A break happened somewhere before the checkpoint that showed it.</p><div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table><thead>\
          <tr><th scope=\"col\">Family</th><th scope=\"col\">Rate</th><th scope=\"col\">S50, attack steps</th>\
          <th scope=\"col\">95 % interval</th><th scope=\"col\">Held to the end</th></tr></thead><tbody>",
     );

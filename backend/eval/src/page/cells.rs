@@ -96,7 +96,7 @@ fn conditions(cell: &Cell) -> String {
 
 fn table(html: &mut String, report: &MatrixReport) {
     html.push_str(
-        "<section aria-labelledby=\"tests\"><h2 id=\"tests\">Every test</h2><div class=\"wide\"><table class=\"tests\"><thead>\
+        "<section aria-labelledby=\"tests\"><h2 id=\"tests\">Every test</h2><div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table class=\"tests\"><thead>\
          <tr><th scope=\"col\">No.</th><th scope=\"col\">Subject</th><th scope=\"col\">Attack</th><th scope=\"col\">Rate</th>\
          <th scope=\"col\">Conditions</th><th scope=\"col\">Seed</th><th scope=\"col\">Best hit-rate, clean</th>\
          <th scope=\"col\">Best hit-rate, protected</th><th scope=\"col\">p</th><th scope=\"col\">Grade</th></tr></thead><tbody>",

@@ -37,7 +37,7 @@ fn measured(html: &mut String, content: &Content<'_>) {
          each checkpoint, drawn in {} steps of {} at guidance {}; {} class pictures for prior preservation; the hit threshold \
          is the 95th percentile of {} class-only pictures of the clean base. Planned: {} cells, {} attack steps, {} pictures. \
          An attack counts only where the clean model shows the subject in at least half of the pictures and follows its \
-         prompt within 0.03 of the clean base.</p><div class=\"wide\"><table><thead><tr><th scope=\"col\">What</th>\
+         prompt within 0.03 of the clean base.</p><div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table><thead><tr><th scope=\"col\">What</th>\
          <th scope=\"col\">SHA-256</th></tr></thead><tbody>",
         settings.pictures,
         settings.sampling_steps,

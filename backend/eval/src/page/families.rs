@@ -15,7 +15,7 @@ fn families(html: &mut String, report: &MatrixReport) {
     html.push_str(
         "<section aria-labelledby=\"families\"><h2 id=\"families\">By family</h2><p>Hit-rates at the checkpoints that the \
          attacker keeps, over tests with evidence. Difference: clean minus protected, paired by subject and seed. p: exact \
-         sign-flip test over units, then corrected for all families (Holm).</p><div class=\"wide\"><table><thead><tr>\
+         sign-flip test over units, then corrected for all families (Holm).</p><div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table><thead><tr>\
          <th scope=\"col\">Family</th><th scope=\"col\">Resisted</th><th scope=\"col\">Clean</th>\
          <th scope=\"col\">Protected</th><th scope=\"col\">From protected to clean</th><th scope=\"col\">Difference</th>\
          <th scope=\"col\">p</th><th scope=\"col\">p, Holm</th></tr></thead><tbody>",
@@ -76,7 +76,7 @@ fn innocent(html: &mut String, report: &MatrixReport) {
         html,
         "<section aria-labelledby=\"innocent\"><h2 id=\"innocent\">The innocent user</h2><p>The same attack on pictures of \
          somebody who is not protected, at its last checkpoint: {} units of control and seed. Similarity on the protected \
-         model minus similarity on the clean one; 0 means that protection is not felt.</p><div class=\"wide\"><table><thead>\
+         model minus similarity on the clean one; 0 means that protection is not felt.</p><div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table><thead>\
          <tr><th scope=\"col\">Controls</th><th scope=\"col\">Difference in similarity</th></tr></thead><tbody>",
         innocent.units
     );

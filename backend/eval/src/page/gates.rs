@@ -35,7 +35,7 @@ pub(super) fn write(html: &mut String, report: &MatrixReport) {
         ),
     ];
     html.push_str(
-        "<div class=\"wide\"><table><caption>Both models without any attack</caption><thead><tr><th scope=\"col\">Measure\
+        "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table><caption>Both models without any attack</caption><thead><tr><th scope=\"col\">Measure\
          </th><th scope=\"col\">Value</th></tr></thead><tbody>",
     );
     for (name, text) in rows {

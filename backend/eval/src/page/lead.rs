@@ -99,7 +99,7 @@ fn headline(html: &mut String, content: &Content<'_>, album: &mut Album) {
         chart::hit_rates(&result.points)
     );
     html.push_str(
-        "<div class=\"wide\"><table><caption>The same in numbers</caption><thead><tr><th scope=\"col\">Steps</th>\
+        "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table><caption>The same in numbers</caption><thead><tr><th scope=\"col\">Steps</th>\
          <th scope=\"col\">Clean</th><th scope=\"col\">Protected</th></tr></thead><tbody>",
     );
     for point in &result.points {

@@ -67,7 +67,7 @@ fn finding(html: &mut String, audit: &Audit) {
         ("Overlap of the attention of identifier and class", overlap),
     ];
     html.push_str(
-        "<div class=\"wide\"><table><caption>Finding the trigger</caption><thead><tr><th scope=\"col\">Measure</th>\
+        "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table><caption>Finding the trigger</caption><thead><tr><th scope=\"col\">Measure</th>\
          <th scope=\"col\">Value</th></tr></thead><tbody>",
     );
     for (name, text) in rows {
@@ -116,7 +116,7 @@ fn bills(html: &mut String, audit: &Audit) {
         return;
     }
     html.push_str(
-        "<div class=\"wide\"><table><caption>The bill of removal: how often the objective still fires under the trigger, \
+        "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table><caption>The bill of removal: how often the objective still fires under the trigger, \
          and text alignment less that of the clean base</caption><thead><tr><th scope=\"col\">Method</th>\
          <th scope=\"col\">At</th><th scope=\"col\">Fires</th><th scope=\"col\">Quality</th>\
          <th scope=\"col\">Minutes here</th></tr></thead><tbody>",

@@ -98,9 +98,13 @@ pub(crate) fn interval(estimate: Estimate) -> String {
     )
 }
 
-/// A rate as a count: `14 of 16`.
+/// A rate as a count that stays on one line: `14 of 16`.
 pub(crate) fn hits(rate: Estimate) -> String {
-    format!("{:.0} of {}", rate.value * f64::from(rate.n), rate.n)
+    format!(
+        "{:.0}\u{a0}of\u{a0}{}",
+        rate.value * f64::from(rate.n),
+        rate.n
+    )
 }
 
 #[cfg(test)]
@@ -115,7 +119,7 @@ mod tests {
             high: 0.97,
             n: 16,
         };
-        assert_eq!(hits(rate), "14 of 16");
+        assert_eq!(hits(rate), "14\u{a0}of\u{a0}16");
         assert_eq!(interval(rate), "95 % interval 0.60 to 0.97, n = 16");
     }
 }
