@@ -44,7 +44,7 @@ impl Program<'_> {
 
 #[tokio::test]
 async fn a_person_lets_a_program_in_and_turns_another_away() -> Result<()> {
-    let pictures = pictures_folder().with_extension("device");
+    let pictures = pictures_folder().join("device");
     let _ = fs::remove_dir_all(&pictures);
     let folder = TempDir::new()?;
     let (profile, downloads) = (
@@ -58,11 +58,11 @@ async fn a_person_lets_a_program_in_and_turns_another_away() -> Result<()> {
     let page = Page::new(client, server.url(""), &pictures)?;
     let walked = walk(&page, &server).await;
     if walked.is_err() {
-        let _ = page.picture("failure").await;
+        let _ = page.look("failure", "end").await;
     }
-    println!("pictures of the page for codes: {}", pictures.display());
-    page.close().await?;
-    walked
+    let closed = page.close().await;
+    walked?;
+    closed
 }
 
 async fn walk(page: &Page, server: &Server) -> Result<()> {
@@ -71,6 +71,9 @@ async fn walk(page: &Page, server: &Server) -> Result<()> {
         http: Client::new(),
     };
     let wanted = program.begin("persguard on ada-laptop").await?;
+    for status in [400, 401, 404, 410, 422] {
+        page.expect_refusals(status);
+    }
     // Whoever is not signed in does that first, and comes back.
     page.goto("/device").await?;
     page.until_path("/sign-in").await?;
@@ -87,7 +90,7 @@ async fn walk(page: &Page, server: &Server) -> Result<()> {
     page.fill("user-code", "BBBB-BBBB").await?;
     page.click("find-device").await?;
     page.find("error").await?;
-    page.picture("01-unknown-code").await?;
+    page.look("device", "unknown-code").await?;
 
     open(page, &wanted).await?;
     let shown = page.text("pending-device").await?;
@@ -96,10 +99,10 @@ async fn walk(page: &Page, server: &Server) -> Result<()> {
         "{shown}"
     );
     ensure!(shown.contains("ada@example.org"), "{shown}");
-    page.picture("02-who-waits").await?;
+    page.look("device", "who-waits").await?;
     page.click("approve-device").await?;
     page.find("device-approved").await?;
-    page.picture("03-let-in").await?;
+    page.look("device", "let-in").await?;
     let token: AccessToken = program
         .collect(&wanted, StatusCode::CREATED)
         .await?
@@ -111,7 +114,7 @@ async fn walk(page: &Page, server: &Server) -> Result<()> {
     open(page, &unwanted).await?;
     page.click("deny-device").await?;
     page.find("device-denied").await?;
-    page.picture("04-turned-away").await?;
+    page.look("device", "turned-away").await?;
     let answer = program.collect(&unwanted, StatusCode::BAD_REQUEST).await?;
     let problem: Problem = answer.json().await?;
     assert_eq!(problem.code, ErrorCode::AccessDenied);

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 use e2e::Server;
 use tempfile::TempDir;
 
-use crate::{browser::Driver, letters, page::Page};
+use crate::{browser::Driver, letters, look::tell, page::Page, sharing, shell};
 
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// Two trainings and twice two arms of pictures, on a busy machine.
-const TRAINING: Duration = Duration::from_mins(4);
+pub(crate) const TRAINING: Duration = Duration::from_mins(4);
 
 pub(crate) fn pictures_folder() -> PathBuf {
     env::var_os("PERSGUARD_SCREENSHOTS").map_or_else(
@@ -29,7 +29,7 @@ async fn a_person_protects_images_and_sees_what_an_attacker_gets() -> Result<()>
         env::var_os("PERSGUARD_FRONTEND_DIR").is_some(),
         "PERSGUARD_FRONTEND_DIR is not set: run `cargo xtask test --only browser`"
     );
-    let pictures = pictures_folder();
+    let pictures = pictures_folder().join("journey");
     let _ = fs::remove_dir_all(&pictures);
     let folders = TempDir::new()?;
     let (profile, downloads) = (
@@ -42,35 +42,50 @@ async fn a_person_protects_images_and_sees_what_an_attacker_gets() -> Result<()>
     let client = driver.open(&profile, &downloads).await?;
     let page = Page::new(client, server.url(""), &pictures)?;
     let walked = walk(&page, &server, folders.path()).await;
-    if let Err(error) = walked {
-        let _ = page.picture("failure").await;
+    if walked.is_err() {
+        let _ = page.look("failure", "end").await;
         println!("the server said:\n{}", server.log());
-        let _ = page.close().await;
-        return Err(error);
     }
-    println!("pictures of every screen: {}", pictures.display());
-    page.close().await
+    let closed = page.close().await;
+    walked?;
+    closed
 }
 
 async fn walk(page: &Page, server: &Server, folder: &Path) -> Result<()> {
-    sign_up_and_in(page, server).await?;
+    land(page).await?;
+    sign_up(page).await?;
+    letters::confirm_address(page, server).await?;
+    sign_out(page).await?;
+    sign_in(page, server).await?;
     let set = upload(page, folder).await?;
     declare(page).await?;
+    page.look("protect", "first").await?;
     launch(page, "6").await?;
     watch(page).await?;
     compare(page).await?;
     release(page).await?;
-    share(page).await?;
+    sharing::share(page, folder).await?;
     page.goto(&format!("{set}/protect")).await?;
-    cancel(page).await
+    let job = cancel(page).await?;
+    look_around(page, &set, &job).await
 }
 
-async fn sign_up_and_in(page: &Page, server: &Server) -> Result<()> {
+async fn land(page: &Page) -> Result<()> {
+    // Who is not signed in is told so by this answer.
+    page.expect_refusals(401);
     page.goto("/").await?;
     page.find("start").await?;
     page.find("shipped-verdict").await?;
-    page.picture("01-landing").await?;
+    tell(&format!(
+        "size: first_route_bytes={}",
+        page.transferred().await?
+    ));
+    page.look("landing", "no-demo").await?;
+    page.look_while_loading("/", "/v1/demo", "landing").await?;
+    page.look_while_unreachable("/", "/v1/demo", "landing")
+        .await?;
     // The report that came with this version is a page of its own, outside the dashboard.
+    page.goto("/").await?;
     page.click("open-report").await?;
     page.until_path("/demo/evaluation/report.html").await?;
     let title = page.script("return document.title").await?;
@@ -78,22 +93,34 @@ async fn sign_up_and_in(page: &Page, server: &Server) -> Result<()> {
         title.as_str() == Some("Violet the dog, under attack"),
         "the report is not shown: {title}"
     );
-    page.picture("01-report").await?;
-    page.goto("/").await?;
+    page.look_beside_policy("/demo/evaluation/report.html", "report", "shipped")
+        .await?;
+    page.goto("/no-such-page").await?;
+    page.find("not-found").await?;
+    page.look("not-found", "address").await?;
+    page.goto("/").await
+}
+
+async fn sign_up(page: &Page) -> Result<()> {
     page.click("start").await?;
     page.until_path("/sign-up").await?;
+    page.look("sign-up", "empty").await?;
     page.click("submit").await?;
     page.find("field-error").await?;
+    page.look("sign-up", "errors").await?;
     page.fill("name", "Ada Example").await?;
     page.fill("email", "ada@example.org").await?;
     page.fill("password", PASSWORD).await?;
-    page.picture("02-sign-up").await?;
     page.click("submit").await?;
     page.until_path("/home").await?;
     page.find("new-set").await?;
-    page.picture("03-home-empty").await?;
-    letters::confirm_address(page, server).await?;
+    page.find("sample-violet-dog").await?;
+    page.look("home", "unconfirmed").await
+}
+
+async fn sign_out(page: &Page) -> Result<()> {
     page.click("account").await?;
+    page.look("menu", "open").await?;
     // Signing out loads the start page anew; until then the old page still answers.
     page.script("window.signedIn = true").await?;
     page.click("sign-out").await?;
@@ -104,31 +131,82 @@ async fn sign_up_and_in(page: &Page, server: &Server) -> Result<()> {
             .as_bool()
             == Some(true))
     })
-    .await?;
+    .await
+}
+
+async fn sign_in(page: &Page, server: &Server) -> Result<()> {
     page.click("nav-sign-in").await?;
     page.fill("email", "ada@example.org").await?;
     page.fill("password", "not the password").await?;
     page.click("submit").await?;
     page.find("error").await?;
+    page.look("sign-in", "refused").await?;
     letters::reset_password(page, server, "ada@example.org", PASSWORD).await?;
     page.fill("email", "ada@example.org").await?;
     page.fill("password", PASSWORD).await?;
     page.click("submit").await?;
-    page.until_path("/home").await
+    page.until_path("/home").await?;
+    page.find("sample-violet-dog").await?;
+    page.look("home", "empty").await
+}
+
+/// What the walk has not come by: lists, and every page before its answer and without one.
+async fn look_around(page: &Page, set: &str, job: &str) -> Result<()> {
+    for (path, mark, screen) in [
+        ("/home", "nav-home", "home"),
+        ("/jobs", "nav-jobs", "jobs"),
+        ("/models", "nav-models", "models"),
+        ("/account", "account", "account"),
+        ("/storage", "storage-verdict", "storage"),
+    ] {
+        page.goto(path).await?;
+        page.find(mark).await?;
+        page.until("all of the page", Duration::from_secs(20), || async {
+            let script = "return document.querySelectorAll('.skeleton').length === 0 && document.querySelector('h1') !== null";
+            Ok(page.script(script).await?.as_bool() == Some(true))
+        })
+        .await?;
+        page.look(screen, "filled").await?;
+    }
+    for (path, urls, screen) in [
+        ("/home", "/v1/protected-sets*", "home"),
+        ("/jobs", "/v1/jobs*", "jobs"),
+        ("/models", "/v1/base-model*", "models"),
+        ("/storage", "/v1/admin/storage-checks", "storage"),
+        (set, "/v1/protected-sets/*", "set"),
+        (job, "/v1/jobs/*", "job"),
+    ] {
+        page.look_while_loading(path, urls, screen).await?;
+        page.look_while_unreachable(path, urls, screen).await?;
+    }
+    Ok(())
 }
 
 /// Gives the path of the new set.
 async fn upload(page: &Page, folder: &Path) -> Result<String> {
     page.click("new-set").await?;
+    page.find("set-name").await?;
+    page.find("sample-violet-dog").await?;
+    page.look("new-set", "empty").await?;
+    page.click("create-set").await?;
+    page.find("field-error").await?;
+    page.look("new-set", "errors").await?;
     page.fill("set-name", "Violet").await?;
+    shell::create_set(page, folder, "Violet").await?;
     page.click("create-set").await?;
     page.until_path("/sets/set_").await?;
     let set = page.path().await?;
+    page.find("file-input").await?;
+    page.look("set", "empty").await?;
     let sample = demo::sample_sets()
         .iter()
         .find(|set| set.name == demo::SUBJECT);
     let mut paths = Vec::new();
-    for (name, bytes) in sample.context("the subject is bundled")?.images {
+    let images = sample.context("the subject is bundled")?.images;
+    let (first, others) = images.split_first().context("it has images")?;
+    shell::upload(page, folder, first.1).await?;
+    page.goto(&set).await?;
+    for (name, bytes) in others {
         let path = folder.join(name);
         fs::write(&path, bytes)?;
         paths.push(path.display().to_string());
@@ -147,17 +225,20 @@ async fn upload(page: &Page, folder: &Path) -> Result<String> {
     let refusal = page.text("file-error").await?;
     ensure!(!refusal.is_empty(), "a bad file is refused with a reason");
     assert_eq!(page.count("file-error").await?, 1);
-    page.picture("04-upload").await?;
+    page.look("set", "one-refused").await?;
     page.click("file-dismiss").await?;
     Ok(set)
 }
 
 async fn declare(page: &Page) -> Result<()> {
+    page.click("seal").await?;
+    page.find("field-error").await?;
+    page.look("set", "undeclared").await?;
     page.fill("rights-jurisdiction", "Austria").await?;
     page.click("rights-confirm").await?;
     page.click("seal").await?;
     page.find("sealed").await?;
-    page.picture("05-sealed").await?;
+    page.look("set", "sealed").await?;
     page.click("to-protect").await?;
     page.until_path("/sets/set_").await
 }
@@ -184,7 +265,7 @@ async fn launch(page: &Page, steps: &str) -> Result<()> {
         Ok(page.attribute("preflight", "data-ready").await? == "true")
     })
     .await?;
-    page.picture("06-protect").await?;
+    page.look("protect", &format!("ready-{steps}")).await?;
     page.click("launch").await?;
     page.until_path("/jobs/job_").await
 }
@@ -205,7 +286,7 @@ async fn watch(page: &Page) -> Result<()> {
             "{loss} shows {value:?}"
         );
     }
-    page.picture("07-training").await?;
+    page.look("job", "training").await?;
     page.until("every step's losses", TRAINING, || async {
         Ok(points(page).await? == 6)
     })
@@ -259,7 +340,7 @@ async fn compare(page: &Page) -> Result<()> {
         Ok(page.script(script).await?.as_bool() == Some(true))
     })
     .await?;
-    page.picture("08-gallery").await
+    page.look("gallery", "judged").await
 }
 
 /// Twenty steps protect nothing well: the model stays, and the page says why, gate by gate.
@@ -272,57 +353,17 @@ async fn release(page: &Page) -> Result<()> {
     Ok(())
 }
 
-/// A link in three clicks, its page without any script, and its end.
-async fn share(page: &Page) -> Result<()> {
-    let gallery = page.path().await?;
-    page.find("share-none").await?;
-    page.fill("share-recipient", "Atelier Nord").await?;
-    page.click("share-create").await?;
-    let shown = page.find("share-url").await?.prop("value").await?;
-    let shown = shown.context("an address")?;
-    page.find("share-link").await?;
-    page.picture("08-share").await?;
-    let (_, token) = shown.split_once("/s/").context("the address of a page")?;
-    let path = format!("/s/{token}");
-    page.goto(&path).await?;
-    page.until("every picture of the shared page", Duration::from_secs(10), || async {
-        let script = "const images = [...document.images]; images.forEach(image => image.loading = 'eager');\
-            return images.length > 1 && images.every(image => image.complete && image.naturalWidth === 384)";
-        Ok(page.script(script).await?.as_bool() == Some(true))
-    })
-    .await?;
-    let sound = page
-        .script("return document.scripts.length === 0 && document.body.scrollWidth <= innerWidth")
-        .await?;
-    ensure!(
-        sound.as_bool() == Some(true),
-        "no script, and nothing beside the page"
-    );
-    page.picture("08-shared").await?;
-    page.goto(&gallery).await?;
-    page.click("share-revoke").await?;
-    page.click("share-revoke-yes").await?;
-    page.until("the end of the link", Duration::from_secs(10), || async {
-        Ok(page.count("share-revoke").await? == 0 && page.count("share-link").await? == 1)
-    })
-    .await?;
-    page.goto(&path).await?;
-    let ended = page.script("return document.body.innerText").await?;
-    let ended = ended.as_str().context("a page")?;
-    ensure!(
-        ended.contains("This link has ended") && !ended.contains("Nord"),
-        "{ended}"
-    );
-    page.picture("08-ended").await
-}
-
-async fn cancel(page: &Page) -> Result<()> {
+/// Gives the path of the job.
+async fn cancel(page: &Page) -> Result<String> {
     launch(page, "2000").await?;
     page.click("cancel").await?;
+    page.find("confirm-cancel").await?;
+    page.look("job", "canceling").await?;
     page.click("confirm-cancel").await?;
     page.until("the end of the job", Duration::from_secs(30), || async {
         Ok(page.attribute("job-status", "data-status").await? == "canceled")
     })
     .await?;
-    page.picture("09-canceled").await
+    page.look("job", "canceled").await?;
+    page.path().await
 }

@@ -10,22 +10,25 @@ pub(crate) async fn confirm_address(page: &Page, server: &Server) -> Result<()> 
     page.find("unconfirmed").await?;
     page.goto("/verify-email").await?;
     page.find("no-token").await?;
+    page.look("verify-email", "no-letter").await?;
     let link = link(server, "verify-email").await?;
     page.goto(&link).await?;
     page.find("confirm-email").await?;
     let hash = page.script("return window.location.hash").await?;
     assert_eq!(hash, "", "the token has left the address");
-    page.picture("02-verify-email").await?;
+    page.look("verify-email", "asked").await?;
     page.click("confirm-email").await?;
     page.find("email-confirmed").await?;
     page.goto("/home").await?;
     page.find("new-set").await?;
     assert_eq!(page.count("unconfirmed").await?, 0);
     // Used once: the same link says so.
+    page.expect_refusals(410);
     page.goto(&link).await?;
     page.click("confirm-email").await?;
     let refused = page.text("error").await?;
     assert!(refused.contains("was used"), "{refused}");
+    page.look("verify-email", "used").await?;
     page.goto("/home").await
 }
 
@@ -38,17 +41,19 @@ pub(crate) async fn reset_password(
 ) -> Result<()> {
     page.click("to-forgot-password").await?;
     page.fill("email", email).await?;
-    page.picture("02-forgot-password").await?;
+    page.look("forgot-password", "filled").await?;
     page.click("submit").await?;
     page.find("reset-sent").await?;
+    page.look("forgot-password", "sent").await?;
     let link = link(server, "reset-password").await?;
     page.goto(&link).await?;
     page.fill("password", "short").await?;
     page.click("submit").await?;
     page.find("field-error").await.context("a short password")?;
+    page.look("reset-password", "errors").await?;
     page.fill("password", password).await?;
-    page.picture("02-reset-password").await?;
     page.click("submit").await?;
     page.find("password-set").await?;
+    page.look("reset-password", "set").await?;
     page.click("to-sign-in").await
 }

@@ -2,7 +2,13 @@
 
 mod browser;
 mod device;
+mod devtools;
 mod journey;
+mod keyboard;
 mod letters;
+mod lighthouse;
+mod look;
 mod page;
 mod provider;
+mod sharing;
+mod shell;

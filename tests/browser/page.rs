@@ -1,23 +1,29 @@
 //! What a person does on a page, by the marks that the pages carry for tests.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    cell::RefCell,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use fantoccini::{Client, Locator, elements::Element, key::Key};
+use fantoccini::{
+    Client, Locator,
+    actions::{InputSource, KeyAction, KeyActions},
+    elements::Element,
+    key::Key,
+};
+use serde_json::json;
 
-/// Wide and narrow, as people have them.
-const WIDTHS: [u32; 2] = [1440, 390];
-const HEIGHT: u32 = 900;
+use crate::{devtools::devtools, look::Looks};
 
 /// An open window.
 pub(crate) struct Page {
     client: Client,
     base: String,
-    pictures: PathBuf,
+    looks: Looks,
+    /// What the console says of requests that the walk makes fail.
+    expected: RefCell<Vec<String>>,
 }
 
 fn selector(mark: &str) -> String {
@@ -26,16 +32,21 @@ fn selector(mark: &str) -> String {
 
 impl Page {
     pub(crate) fn new(client: Client, base: String, pictures: &Path) -> Result<Self> {
-        fs::create_dir_all(pictures)?;
         Ok(Self {
             client,
             base,
-            pictures: pictures.to_owned(),
+            looks: Looks::new(pictures.to_owned())?,
+            expected: RefCell::default(),
         })
     }
 
     pub(crate) async fn goto(&self, path: &str) -> Result<()> {
         Ok(self.client.goto(&format!("{}{path}", self.base)).await?)
+    }
+
+    /// The address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
     }
 
     /// The path that is shown.
@@ -127,7 +138,7 @@ impl Page {
         // Pages redraw under our hands: an element that is gone counts as not yet.
         while !holds().await.unwrap_or(false) {
             if start.elapsed() > limit {
-                self.picture("failure").await?;
+                self.look("failure", "waiting").await?;
                 let text = self.text_of_page().await?;
                 anyhow::bail!("waited in vain for {what}; the page says:\n{text}");
             }
@@ -156,32 +167,125 @@ impl Page {
         Ok(self.client.delete_all_cookies().await?)
     }
 
+    /// Presses keys one after the other, wherever the focus is.
+    pub(crate) async fn press(&self, keys: &[char]) -> Result<()> {
+        let strokes = keys
+            .iter()
+            .flat_map(|&value| [KeyAction::Down { value }, KeyAction::Up { value }]);
+        self.strike(strokes).await
+    }
+
+    /// Presses a key while another one is held.
+    pub(crate) async fn press_with(&self, held: char, value: char) -> Result<()> {
+        let strokes = [
+            KeyAction::Down { value: held },
+            KeyAction::Down { value },
+            KeyAction::Up { value },
+            KeyAction::Up { value: held },
+        ];
+        self.strike(strokes).await
+    }
+
+    async fn strike(&self, strokes: impl IntoIterator<Item = KeyAction>) -> Result<()> {
+        let keyboard = KeyActions::new("keyboard".to_owned());
+        let actions = strokes.into_iter().fold(keyboard, KeyActions::then);
+        Ok(self.client.perform_actions(actions).await?)
+    }
+
     /// Runs a script for its answer.
     pub(crate) async fn script(&self, script: &str) -> Result<serde_json::Value> {
         Ok(self.client.execute(script, Vec::new()).await?)
     }
 
-    /// Pictures of the whole page, wide and narrow; nothing may stick out to the side.
-    pub(crate) async fn picture(&self, name: &str) -> Result<()> {
-        for width in WIDTHS {
-            self.client.set_window_size(width, HEIGHT).await?;
-            let script = "return [document.documentElement.scrollHeight, document.documentElement.scrollWidth, innerWidth]";
-            let sizes = self.script(script).await?;
-            let size = |index: usize| sizes[index].as_u64().context("no size");
-            let height = u32::try_from(size(0)?)?.clamp(HEIGHT, 6000);
-            self.client.set_window_size(width, height).await?;
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            let picture = self.client.screenshot().await?;
-            fs::write(self.pictures.join(format!("{name}-{width}.png")), picture)?;
-            ensure!(
-                size(1)? <= size(2)?,
-                "{name} is wider than a window of {width} pixels"
-            );
-        }
-        Ok(self.client.set_window_size(WIDTHS[0], HEIGHT).await?)
+    /// Audits and photographs what is shown: one state of a screen.
+    pub(crate) async fn look(&self, screen: &str, state: &str) -> Result<()> {
+        let expected = self.expected.borrow().clone();
+        self.looks
+            .look(&self.client, screen, state, &expected)
+            .await
     }
 
+    /// The walk makes the server refuse requests with this status; the console may say so.
+    pub(crate) fn expect_refusals(&self, status: u16) {
+        self.expect(&format!("the server responded with a status of {status} "));
+    }
+
+    /// The console may say this.
+    pub(crate) fn expect(&self, part: &str) {
+        self.expected.borrow_mut().push(part.to_owned());
+    }
+
+    /// Looks at a page whose policy lets nobody's script run; axe is one, so the policy is set aside.
+    pub(crate) async fn look_beside_policy(
+        &self,
+        path: &str,
+        screen: &str,
+        state: &str,
+    ) -> Result<()> {
+        let enabled = |yes: bool| json!({ "enabled": yes });
+        devtools(&self.client, "Page.setBypassCSP", enabled(true)).await?;
+        self.goto(path).await?;
+        let looked = self.look(screen, state).await;
+        devtools(&self.client, "Page.setBypassCSP", enabled(false)).await?;
+        looked
+    }
+
+    /// Opens a page whose requests to these addresses get no answer yet, and looks at it.
+    pub(crate) async fn look_while_loading(
+        &self,
+        path: &str,
+        urls: &str,
+        screen: &str,
+    ) -> Result<()> {
+        let patterns = json!({ "patterns": [{ "urlPattern": format!("*{urls}") }] });
+        devtools(&self.client, "Fetch.enable", patterns).await?;
+        self.goto(path).await?;
+        self.until("what stands for it", Duration::from_secs(20), || async {
+            let script = "return document.querySelector('.skeleton') !== null";
+            Ok(self.script(script).await?.as_bool() == Some(true))
+        })
+        .await?;
+        let looked = self.look(screen, "loading").await;
+        devtools(&self.client, "Fetch.disable", json!({})).await?;
+        looked
+    }
+
+    /// Opens a page whose requests to these addresses fail, and looks at it.
+    pub(crate) async fn look_while_unreachable(
+        &self,
+        path: &str,
+        urls: &str,
+        screen: &str,
+    ) -> Result<()> {
+        self.expect("net::ERR_BLOCKED_BY_CLIENT");
+        devtools(&self.client, "Network.enable", json!({})).await?;
+        let urls = json!({ "urls": [format!("*{urls}")] });
+        devtools(&self.client, "Network.setBlockedURLs", urls).await?;
+        self.goto(path).await?;
+        self.find("error").await?;
+        let looked = self.look(screen, "unreachable").await;
+        devtools(
+            &self.client,
+            "Network.setBlockedURLs",
+            json!({ "urls": [] }),
+        )
+        .await?;
+        looked
+    }
+
+    /// Bytes that came over the wire for the page that is shown, pictures aside.
+    pub(crate) async fn transferred(&self) -> Result<u64> {
+        let script = "return [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]\
+            .filter((entry) => !/[.](png|jpe?g|webp|svg)$/.test(new URL(entry.name).pathname) && !entry.name.includes('/v1/'))\
+            .reduce((sum, entry) => sum + entry.encodedBodySize, 0)";
+        self.script(script).await?.as_u64().context("no sizes")
+    }
+
+    /// Ends the window; fails for what any look found.
     pub(crate) async fn close(self) -> Result<()> {
-        Ok(self.client.close().await?)
+        let expected = self.expected.borrow().clone();
+        let judged = self.looks.judge(&self.client, &expected).await;
+        self.client.close().await?;
+        judged
     }
 }

@@ -12,7 +12,7 @@ const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::test]
 async fn a_person_signs_in_by_a_provider_and_links_it() -> Result<()> {
-    let pictures = pictures_folder().with_extension("provider");
+    let pictures = pictures_folder().join("provider");
     let _ = fs::remove_dir_all(&pictures);
     let folder = TempDir::new()?;
     let (profile, downloads) = (
@@ -33,30 +33,32 @@ async fn a_person_signs_in_by_a_provider_and_links_it() -> Result<()> {
     let page = Page::new(client, server.url(""), &pictures)?;
     let walked = walk(&page, &server).await;
     if walked.is_err() {
-        let _ = page.picture("failure").await;
+        let _ = page.look("failure", "end").await;
         println!("the server said:\n{}", server.log());
     }
-    println!(
-        "pictures of signing in by a provider: {}",
-        pictures.display()
-    );
-    page.close().await?;
-    walked
+    let closed = page.close().await;
+    walked?;
+    closed
 }
 
 async fn walk(page: &Page, server: &Server) -> Result<()> {
+    for status in [401, 403] {
+        page.expect_refusals(status);
+    }
+    // The provider's own pages have none.
+    page.expect("/favicon.ico");
     // Somebody wants a page that takes an account, and gets there.
     page.goto("/models").await?;
     page.until_path("/sign-in").await?;
     page.find("continue-example").await?;
-    page.picture("01-sign-in").await?;
+    page.look("sign-in", "providers").await?;
     page.click("continue-example").await?;
     there(page, "ada").await?;
     page.until_path("/models").await?;
     open_account(page).await?;
     page.find("identity").await?;
     page.find("no-password").await?;
-    page.picture("02-account").await?;
+    page.look("account", "identity").await?;
     sign_out(page).await?;
 
     // An account with a password: its address opens nothing by itself, a link does.
@@ -76,7 +78,7 @@ async fn walk(page: &Page, server: &Server) -> Result<()> {
     page.until_path("/sign-in").await?;
     let problem = page.attribute("problem", "data-problem").await?;
     assert_eq!(problem, "account_exists");
-    page.picture("03-account-exists").await?;
+    page.look("sign-in", "account-exists").await?;
     page.fill("email", "bob@example.org").await?;
     page.fill("password", PASSWORD).await?;
     page.click("submit").await?;
@@ -90,7 +92,7 @@ async fn walk(page: &Page, server: &Server) -> Result<()> {
     page.until_path("/account").await?;
     page.find("linked").await?;
     page.find("identity").await?;
-    page.picture("04-linked").await?;
+    page.look("account", "linked").await?;
     sign_out(page).await?;
     page.goto("/sign-in").await?;
     page.click("continue-example").await?;

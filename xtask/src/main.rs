@@ -10,6 +10,7 @@
 )]
 
 mod apt;
+mod browser;
 mod cache;
 mod claim;
 mod commands;
@@ -19,7 +20,7 @@ mod cuda;
 mod demo;
 mod fuzz;
 mod http;
-mod identity_provider;
+mod npm;
 mod python_client;
 mod server;
 mod stages;

@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::{
-    apt,
+    apt, browser,
     cache::{cargo, folder, run},
-    contract, cuda, fuzz, identity_provider, python_client, storage, web,
+    contract, cuda, fuzz, npm, python_client, storage, web,
 };
 
 /// What to check.
@@ -51,11 +51,15 @@ const STAGES: &[(&str, Stage)] = &[
             totals,
         )
     }),
-    ("architecture", |totals| end_to_end("architecture", totals)),
+    ("architecture", |totals| {
+        run_tests(&mut end_to_end("architecture")?, totals)
+    }),
     ("fuzz", |_| fuzz::check()),
     ("contract", |_| contract::check()),
-    ("journeys", |totals| end_to_end("journeys", totals)),
-    ("browser", |totals| end_to_end("browser", totals)),
+    ("journeys", |totals| {
+        run_tests(&mut end_to_end("journeys")?, totals)
+    }),
+    ("browser", browser::check),
 ];
 
 /// Stages that run only when they are named: they cost more than every push is worth.
@@ -143,7 +147,8 @@ fn build() -> Result<()> {
     run(cargo()?.args(["build", "--workspace", "--all-targets"]))
 }
 
-fn end_to_end(name: &str, totals: &mut Totals) -> Result<()> {
+/// Tests that drive the built programs.
+pub(crate) fn end_to_end(name: &str) -> Result<Command> {
     let mut command = cargo()?;
     command.args(TESTS);
     command
@@ -151,16 +156,10 @@ fn end_to_end(name: &str, totals: &mut Totals) -> Result<()> {
         .env("RUST_BACKTRACE", "0")
         .env("PERSGUARD_BIN_DIR", folder("target")?.join("debug"));
     if name != "architecture" {
-        command.env("PERSGUARD_OIDC_PROVIDER", identity_provider::install()?);
-    }
-    if name == "browser" {
-        command.env("PERSGUARD_FRONTEND_DIR", web::build()?).env(
-            "PERSGUARD_SCREENSHOTS",
-            folder("tools")?.join("screenshots"),
-        );
+        command.env("PERSGUARD_OIDC_PROVIDER", npm::provider()?);
     }
     command.args(["--", "--test-threads", "1", "--nocapture"]);
-    run_tests(&mut command, totals)
+    Ok(command)
 }
 
 /// Runs a test command, shows what it prints and adds up its `test result:` lines.

@@ -14,6 +14,8 @@ use crate::{
     toolchain,
 };
 
+/// What a first visit may load before the pictures, as brotli: KB of 1000 bytes.
+pub(crate) const FIRST_ROUTE_KB: f64 = 575.0;
 /// How many earlier builds stay for other clones and running servers.
 const KEPT: usize = 4;
 

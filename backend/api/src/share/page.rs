@@ -64,6 +64,7 @@ fn frame(title: &str, head: &Markup, body: &Markup) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex, nofollow";
+                link rel="icon" type="image/svg+xml" href="/favicon.svg";
                 title { (title) }
                 (head)
                 style { (PreEscaped(STYLE)) }
@@ -191,7 +192,7 @@ pub(crate) fn show(content: &Content<'_>) -> String {
                 section.card.stack aria-label="Verdict" {
                     p { span.grade.(report.grade.as_str()) { (glyph(report.grade)) " " (grade(report.grade)) } }
                     p.lead { (report.verdict) }
-                    h3.small { "What this does not show" }
+                    h2.small { "What this does not show" }
                     ul.small { @for limit in &report.limits { li { (limit) } } }
                 }
             }
