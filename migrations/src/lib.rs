@@ -49,6 +49,7 @@ impl MigratorTrait for Migrator {
             statements!("m0007_devices"),
             statements!("m0008_share_links"),
             statements!("m0009_identities"),
+            statements!("m0010_nodes"),
             statements!("m0011_pictures"),
             statements!("m0012_archives"),
         ]

@@ -118,6 +118,7 @@ id!(/** A link that shows one gallery to somebody without an account. */ ShareLi
 id!(/** A visit of a shared page. */ ShareViewId, "vis_");
 id!(/** A picture that a pattern shows. */ PatchId, "pat_");
 id!(/** A training node. */ NodeId, "nod_");
+id!(/** One node's try at one job. */ AttemptId, "att_");
 id!(/** An entry of an audit log. */ AuditEventId, "aud_");
 id!(/** An address that is told what happens. */ WebhookId, "whk_");
 id!(/** Something that happened, as webhooks tell it. */ EventId, "evt_");

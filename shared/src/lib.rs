@@ -4,6 +4,7 @@
 //! Refuses I/O, clocks and randomness: every value here is data.
 
 pub mod account_data;
+pub mod address;
 pub mod api_key;
 pub mod artifact;
 pub mod attack;
@@ -48,14 +49,15 @@ pub mod signed;
 pub mod storage_check;
 pub mod study;
 pub mod timestamp;
+pub mod training_node;
 pub mod upload;
 pub mod webhook;
 pub mod words;
 
 pub use id::{
-    ApiKeyId, ApprovalId, ArtifactId, AuditEventId, DeletionId, DeliveryId, EventId, ExportId,
-    GalleryId, IdentityId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId, NoticeId,
-    OrganisationId, PatchId, SessionId, SetId, ShareLinkId, ShareViewId, UploadId, UserId,
-    WebhookId,
+    ApiKeyId, ApprovalId, ArtifactId, AttemptId, AuditEventId, DeletionId, DeliveryId, EventId,
+    ExportId, GalleryId, IdentityId, ImageId, ImportId, InvitationId, JobId, ModelId, NodeId,
+    NoticeId, OrganisationId, PatchId, SessionId, SetId, ShareLinkId, ShareViewId, UploadId,
+    UserId, WebhookId,
 };
 pub use timestamp::Timestamp;

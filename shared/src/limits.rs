@@ -66,3 +66,9 @@ pub const MAX_EMBED_ORIGINS: usize = 10;
 pub const MAX_MEMBERS: u64 = 200;
 /// Most organisations that one person belongs to.
 pub const MAX_ORGANISATIONS: u64 = 50;
+/// Most training nodes of one server that were not removed.
+pub const MAX_NODES: u64 = 1000;
+/// Longest life of a join token in minutes: a week.
+pub const MAX_JOIN_MINUTES: u32 = 7 * 24 * 60;
+/// Minutes until a join token ends, unless told.
+pub const DEFAULT_JOIN_MINUTES: u32 = 60;

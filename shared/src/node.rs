@@ -12,6 +12,7 @@ use crate::{
     artifact::ArtifactKind,
     job::{Failure, JobKind, JobMetrics, JobSpec},
     progress::Progress,
+    training_node::NodeFacts,
 };
 
 /// A node asks for work.
@@ -30,6 +31,31 @@ pub struct CreateLease {
     /// Families of base models that its trainer can train.
     #[serde(default = "tiny")]
     pub families: Vec<String>,
+    /// What it found on its machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<NodeFacts>,
+}
+
+/// Turns a join token into a credential; the token is worth nothing afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct JoinNode {
+    /// The token, as it was shown when the node was created.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 200))]
+    pub token: String,
+}
+
+/// Who a node is from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JoinedNode {
+    /// Its id.
+    pub node_id: NodeId,
+    /// What its operator calls it.
+    pub name: String,
+    /// Its bearer token for the node protocol and nothing else. Shown once.
+    pub credential: String,
 }
 
 /// What a node that says nothing can train.
@@ -120,6 +146,8 @@ pub enum NodeCommand {
     Continue,
     /// Stop, then confirm with `canceled`.
     Cancel,
+    /// Stop and give the job back, with what is saved of it: this node takes no more work.
+    Release,
     /// Stop and forget: another node holds the job, or it is over.
     Fenced,
 }

@@ -334,6 +334,17 @@ fn storage_full(used: u64, limit: u64) -> Error {
     ))
 }
 
+/// Why a node is not made, or not removed.
+fn node_refusal(error: &store::Error) -> &'static str {
+    const _: () = assert!(limits::MAX_NODES == 1000);
+    match error {
+        store::Error::OwnNode => {
+            "The server starts this node itself. Pause it, or start the server with PERSGUARD_LOCAL_NODE=false."
+        }
+        _ => "This server has 1000 nodes, and no more fit. Remove one first.",
+    }
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         use store::Error as Store;
@@ -399,6 +410,7 @@ impl From<store::Error> for Error {
             Store::OrganisationInUse => Self::Conflict(
                 "Only an organisation without sets that is nobody's own can be deleted.".into(),
             ),
+            Store::TooManyNodes | Store::OwnNode => Self::Conflict(node_refusal(&error).into()),
             Store::TooManyShareLinks => Self::Conflict(TOO_MANY_SHARE_LINKS.into()),
             Store::TooManyApiKeys => Self::Conflict(format!(
                 "The organisation has {} keys. Revoke one first.",

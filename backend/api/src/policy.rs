@@ -400,7 +400,15 @@ pub const RULES: &[Rule] = &[
     person("GET", "/v1/exports/{id}/content"),
     person("POST", "/v1/deletions").guess(),
     public("GET", "/v1/deletions/{id}"),
-    // Training nodes.
+    // Training nodes, as their operators manage them and as they speak for themselves.
+    rule("GET", "/v1/nodes", Access::Operator),
+    rule("POST", "/v1/nodes", Access::Operator).repeats(Repeats::Secret),
+    rule("GET", "/v1/nodes/{id}", Access::Operator),
+    rule("PATCH", "/v1/nodes/{id}", Access::Operator),
+    rule("DELETE", "/v1/nodes/{id}", Access::Operator),
+    rule("GET", "/v1/nodes/{id}/attempts", Access::Operator),
+    // Nobody guesses a token of 238 random bits: the general bucket is enough.
+    public("POST", "/v1/node/joins"),
     node("/v1/node/leases"),
     node("/v1/node/jobs/{id}/heartbeats"),
     node("/v1/node/jobs/{id}/uploads"),

@@ -22,7 +22,7 @@ use crate::{
         accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, devices,
         events, frontend, galleries, identities, images, jobs, model_imports, nodes, notices,
         organisations, patches, protected_sets, quotas, releases, revocations, server, share_links,
-        shares, storage_checks, studies, tokens, uploads, webhooks,
+        shares, storage_checks, studies, tokens, training_nodes, uploads, webhooks,
     },
     layers::{attribution, guard, origin, respond, security},
     openapi,
@@ -238,6 +238,17 @@ fn pictures() -> OpenApiRouter<App> {
 
 fn training_nodes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(
+            training_nodes::create_node,
+            training_nodes::list_nodes
+        ))
+        .routes(routes!(
+            training_nodes::find_node,
+            training_nodes::update_node,
+            training_nodes::remove_node
+        ))
+        .routes(routes!(training_nodes::list_attempts))
+        .routes(routes!(nodes::join_node))
         .routes(routes!(nodes::create_lease))
         .routes(routes!(nodes::create_heartbeat))
         .routes(routes!(nodes::create_upload))

@@ -1,6 +1,9 @@
 //! One attempt at one job: fetch, train, send, tell.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use diffusion::device::DeviceName;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -46,15 +49,18 @@ pub(crate) struct Workshop {
     pub(crate) networks: Option<PathBuf>,
     /// The program that is started with `work DIR DEVICE`.
     pub(crate) program: PathBuf,
+    /// How long a job may go on once the node is told to stop.
+    pub(crate) drain: Duration,
 }
 
 /// Works on a lease to its end, whatever that is, and tells the server.
 pub(crate) async fn run(workshop: &Workshop, lease: Lease, mut stop: watch::Receiver<bool>) {
     let (orders, mut listener) = watch::channel(Order::Continue);
     let heart = Heart::start(&workshop.client, &lease, orders.clone());
-    let leaving = orders.clone();
+    let (leaving, drain) = (orders.clone(), workshop.drain);
     let farewell = tokio::spawn(async move {
         if stop.wait_for(|stop| *stop).await.is_ok() {
+            tokio::time::sleep(drain).await;
             give(&leaving, Order::Leave);
         }
     });

@@ -182,7 +182,7 @@ fn is_passing(error: &Error) -> bool {
     }
 }
 
-async fn refusal(what: &'static str, response: Response) -> Error {
+pub(crate) async fn refusal(what: &'static str, response: Response) -> Error {
     let status = response.status().as_u16();
     let (code, detail) = match response.json::<Problem>().await {
         Ok(problem) => (problem.code, problem.detail),
@@ -199,7 +199,7 @@ async fn refusal(what: &'static str, response: Response) -> Error {
     }
 }
 
-async fn read<T: DeserializeOwned>(response: Response) -> Result<T> {
+pub(crate) async fn read<T: DeserializeOwned>(response: Response) -> Result<T> {
     let body = response.json().await;
     body.map_err(|error| {
         Error::Unreachable(format!(

@@ -11,6 +11,14 @@ pub struct Config {
     /// Where the server is.
     #[arg(long, env = "PERSGUARD_NODE_URL")]
     pub url: String,
+    /// What is the machine's own affair.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// How one node runs on its machine, whatever server it works for.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
     /// Cache of models and work in progress.
     #[arg(long, env = "PERSGUARD_NODE_DIR", default_value = "./node")]
     pub directory: PathBuf,
@@ -23,6 +31,12 @@ pub struct Config {
     /// Folder of networks for faces and for distances to real pictures; without it those are not measured.
     #[arg(long, env = "PERSGUARD_NODE_NETWORKS")]
     pub networks: Option<PathBuf>,
+    /// Seconds that a job under way has to end when the node is told to stop; then it is given back.
+    #[arg(long, env = "PERSGUARD_NODE_DRAIN_SECONDS", default_value_t = 0)]
+    pub drain_seconds: u64,
+    /// The program that is started as `PROGRAM work DIR DEVICE` for every job; by default this one.
+    #[arg(long, env = "PERSGUARD_NODE_TRAINER")]
+    pub trainer: Option<PathBuf>,
     /// Stop when standard input ends: the parent is gone.
     #[arg(long, env = "PERSGUARD_NODE_WATCH_STDIN", default_value = "0",
           value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -32,7 +46,7 @@ pub struct Config {
     pub log: String,
 }
 
-impl Config {
+impl Settings {
     /// Threads that the trainer gets.
     pub fn threads(&self) -> u32 {
         self.threads.unwrap_or_else(|| {

@@ -3,17 +3,31 @@
 
 use std::{
     ffi::OsString,
+    fs,
     io::{self, Write},
     path::Path,
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
+use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use diffusion::device::{DeviceName, describe, name};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use crate::{Error, Result, config::TOKEN_VARIABLE, machine};
+
+const MEASURE: Duration = Duration::from_millis(500);
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What was measured once.
+#[derive(Serialize, Deserialize)]
+struct Measured {
+    model: String,
+    version: String,
+    gigaflops: u32,
+}
 
 /// What a device is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +38,9 @@ pub struct Told {
     pub model: String,
     /// Memory that a job may use.
     pub memory_bytes: u64,
+    /// Thousand million operations of a matrix product a second, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gigaflops: Option<u32>,
 }
 
 /// Opens a device and tells what it is, as JSON.
@@ -33,13 +50,17 @@ struct Arguments {
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     #[arg(default_value_t = DeviceName::Auto)]
     device: DeviceName,
+    /// Measure its speed too, for half a second.
+    #[arg(long)]
+    measure: bool,
 }
 
 /// Runs what follows `device` on the command line: exit code 0 with a line of JSON, or 1 with the reason.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let program = OsString::from("persguard-node device");
-    let device = Arguments::parse_from(std::iter::once(program).chain(arguments)).device;
-    let told = tell(device).map(|told| serde_json::to_string(&told).expect("plain data"));
+    let asked = Arguments::parse_from(std::iter::once(program).chain(arguments));
+    let told = tell(asked.device, asked.measure)
+        .map(|told| serde_json::to_string(&told).expect("plain data"));
     let (code, written) = match told {
         Ok(line) => (ExitCode::SUCCESS, writeln!(io::stdout(), "{line}")),
         Err(error) => (ExitCode::FAILURE, writeln!(io::stderr(), "{error}")),
@@ -47,20 +68,53 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     written.map_or(ExitCode::FAILURE, |()| code)
 }
 
-fn tell(device: DeviceName) -> diffusion::Result<Told> {
+fn tell(device: DeviceName, measure: bool) -> diffusion::Result<Told> {
     let opened = device.open()?;
     let info = describe(&opened)?;
+    let gigaflops = if measure { Some(speed(&opened)?) } else { None };
     Ok(Told {
+        gigaflops,
         name: name(&opened),
         model: info.model,
         memory_bytes: info.memory_bytes.unwrap_or_else(machine::memory_bytes),
     })
 }
 
+/// Products of two square matrices for half a second.
+fn speed(device: &Device) -> diffusion::Result<u32> {
+    const SIDE: usize = 1024;
+    let left = Tensor::ones((SIDE, SIDE), DType::F32, device)?;
+    // Reading a number back waits for the device.
+    let product = || {
+        left.matmul(&left)?
+            .get(0)?
+            .get(0)?
+            .to_scalar::<f32>()
+            .map(|_| ())
+    };
+    product()?;
+    let (start, mut count) = (Instant::now(), 0_u32);
+    while start.elapsed() < MEASURE {
+        product()?;
+        count += 1;
+    }
+    let operations = 2.0 * (SIDE * SIDE * SIDE) as f64 * f64::from(count);
+    let speed = operations / start.elapsed().as_secs_f64() / 1e9;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive number far below the limit, and the cast saturates"
+    )]
+    Ok(speed.round() as u32)
+}
+
 /// Asks `program` what its jobs would compute on. Refuses to start a node whose device cannot be used.
-pub(crate) async fn ask(program: &Path, device: DeviceName) -> Result<Told> {
+pub(crate) async fn ask(program: &Path, device: DeviceName, measure: bool) -> Result<Told> {
     let mut command = Command::new(program);
     command.arg("device").arg(device.to_string());
+    if measure {
+        command.arg("--measure");
+    }
     let output = command.env_remove(TOKEN_VARIABLE).output().await;
     let output = output.map_err(Error::file(program))?;
     let reason = || Error::Device {
@@ -73,23 +127,55 @@ pub(crate) async fn ask(program: &Path, device: DeviceName) -> Result<Told> {
     serde_json::from_slice(&output.stdout).map_err(|_| reason())
 }
 
+/// The same, with a speed that is measured once for every device and version and then kept in `directory`.
+pub(crate) async fn ask_measured(
+    program: &Path,
+    device: DeviceName,
+    directory: &Path,
+) -> Result<Told> {
+    let path = directory.join("benchmark.json");
+    let mut told = ask(program, device, false).await?;
+    let known = fs::read(&path).ok();
+    let known: Option<Measured> = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let fits = |known: &Measured| known.model == told.model && known.version == VERSION;
+    if let Some(known) = known.filter(fits) {
+        told.gigaflops = Some(known.gigaflops);
+        return Ok(told);
+    }
+    let told = ask(program, told.name, true).await?;
+    if let Some(gigaflops) = told.gigaflops {
+        let measured = Measured {
+            model: told.model.clone(),
+            version: VERSION.to_owned(),
+            gigaflops,
+        };
+        let kept = serde_json::to_vec(&measured).map_err(io::Error::from);
+        // Without it the next start measures again.
+        if let Err(error) = kept.and_then(|bytes| fs::write(&path, bytes)) {
+            tracing::warn!(%error, "the measured speed was not kept");
+        }
+    }
+    Ok(told)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_processor_has_the_machines_memory() {
-        let told = tell(DeviceName::Cpu).unwrap();
+        let told = tell(DeviceName::Cpu, true).unwrap();
+        assert!(told.gigaflops.is_some_and(|speed| speed > 0), "{told:?}");
         assert_eq!((told.name, told.model.as_str()), (DeviceName::Cpu, "CPU"));
         assert_eq!(told.memory_bytes, machine::memory_bytes());
     }
 
     #[tokio::test]
     async fn a_device_that_cannot_be_used_is_told() {
-        let error = ask(Path::new("false"), DeviceName::Cuda(7)).await;
+        let error = ask(Path::new("false"), DeviceName::Cuda(7), false).await;
         let told = error.unwrap_err().to_string();
         assert!(told.contains("cuda:7"), "{told}");
-        let silent = ask(Path::new("true"), DeviceName::Cpu).await;
+        let silent = ask(Path::new("true"), DeviceName::Cpu, false).await;
         assert!(silent.is_err(), "no answer is no device");
     }
 }

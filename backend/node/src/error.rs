@@ -57,6 +57,24 @@ pub enum Error {
     /// The node's directory is in use by another node.
     #[error("another node uses {0}")]
     Occupied(String),
+    /// This directory belongs to no server yet.
+    #[error("{0} has not joined a server: run `persguard-node join URL TOKEN` first")]
+    NotJoined(String),
+    /// This directory belongs to a server.
+    #[error(
+        "{directory} has joined {url} already: `persguard-node run` works for it; --replace joins anew"
+    )]
+    JoinedAlready {
+        /// The directory.
+        directory: String,
+        /// Its server.
+        url: String,
+    },
+    /// Anyone on the way would read the credential.
+    #[error(
+        "{0:?} is not protected by TLS. Use https, or --plain-http where the network is your own"
+    )]
+    Unprotected(String),
     /// The device that jobs should compute on cannot be used.
     #[error("the device {device} cannot be used: {reason}")]
     Device {

@@ -125,12 +125,24 @@ impl Beat {
                 continue;
             }
             beaten = Instant::now();
-            match self.once().await {
+            // A beat that hangs must not outlast the lease.
+            let left = lease.saturating_sub(renewed.elapsed());
+            let bounded = tokio::time::timeout(left.max(REPORT_PAUSE), self.once());
+            let slow = || Err(Error::Unreachable("no answer in time".to_owned()));
+            match bounded.await.unwrap_or_else(|_| slow()) {
                 Ok(seconds) => {
                     lease = Duration::from_secs(seconds);
                     renewed = beaten;
                 }
-                Err(Error::Fenced) => self.order(Order::Fenced),
+                // Whoever knows this node no more takes nothing from it either.
+                Err(
+                    Error::Fenced
+                    | Error::Refused {
+                        status: 401 | 403, ..
+                    },
+                ) => {
+                    self.order(Order::Fenced);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a heartbeat was lost");
                     // Another node may hold the job by now: stop before it finds two of us.
@@ -163,6 +175,7 @@ impl Beat {
                 match answer.command {
                     NodeCommand::Continue => {}
                     NodeCommand::Cancel => self.order(Order::Cancel),
+                    NodeCommand::Release => self.order(Order::Leave),
                     NodeCommand::Fenced => self.order(Order::Fenced),
                 }
                 Ok(answer.lease_seconds)

@@ -7,6 +7,7 @@ pub mod client;
 pub mod config;
 pub mod delta;
 pub mod device;
+pub mod join;
 pub mod machine;
 pub mod model;
 pub mod node;

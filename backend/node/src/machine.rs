@@ -45,6 +45,28 @@ pub fn memory_bytes() -> u64 {
     installed.min(limit)
 }
 
+/// Memory that nothing uses now.
+pub fn free_memory_bytes() -> Option<u64> {
+    field("/proc/meminfo", "MemAvailable:")
+}
+
+/// What this processor can do that the trainer makes use of.
+pub fn cpu_features() -> Vec<String> {
+    let mut found = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let features = [
+            ("avx2", is_x86_feature_detected!("avx2")),
+            ("fma", is_x86_feature_detected!("fma")),
+            ("f16c", is_x86_feature_detected!("f16c")),
+            ("avx512f", is_x86_feature_detected!("avx512f")),
+        ];
+        let present = features.iter().filter(|(_, present)| *present);
+        found.extend(present.map(|(name, _)| (*name).to_owned()));
+    }
+    found
+}
+
 /// Most resident memory that this process ever had.
 pub fn peak_memory_bytes() -> u64 {
     field("/proc/self/status", "VmHWM:").unwrap_or(0)
@@ -87,5 +109,6 @@ mod tests {
     fn memory_is_known() {
         assert!(memory_bytes() > 1 << 28);
         assert!(peak_memory_bytes() > 1 << 20);
+        assert!(free_memory_bytes().unwrap() <= field("/proc/meminfo", "MemTotal:").unwrap());
     }
 }

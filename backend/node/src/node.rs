@@ -2,7 +2,12 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use shared::node::CreateLease;
+use shared::{
+    node::CreateLease,
+    training_node::{NodeDevice, NodeFacts},
+};
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     Error, Result,
@@ -19,11 +24,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs the node until a signal, the parent's death, or a token that the server refuses.
 pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> {
-    let mut stop = shutdown::requested(config.watch_stdin);
+    let settings = &config.settings;
+    let mut stop = shutdown::requested(settings.watch_stdin);
     let directory =
-        std::path::absolute(&config.directory).map_err(Error::file(&config.directory))?;
+        std::path::absolute(&settings.directory).map_err(Error::file(&settings.directory))?;
     let (cache, work) = (directory.join("cache"), directory.join("work"));
-    let networks = config.networks.as_deref();
+    let networks = settings.networks.as_deref();
     let networks = networks.map(|path| fs::canonicalize(path).map_err(Error::file(path)));
     let teacher = directory.join("teacher");
     for folder in [&cache, &teacher] {
@@ -33,29 +39,32 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
     let _lock = lock(&directory)?;
     // An earlier process may have died with protected images in there.
     let _ = fs::remove_dir_all(&work);
-    let device = device::ask(&program, config.device).await?;
+    let device = device::ask_measured(&program, settings.device, &directory).await?;
     let request = CreateLease {
         node_id: machine::node_id(&directory)?,
         name: machine::name(),
-        threads: config.threads(),
+        threads: settings.threads(),
         memory_bytes: device.memory_bytes,
         families: machine::FAMILIES.map(str::to_owned).to_vec(),
+        facts: Some(facts(&device)),
     };
     let workshop = Workshop {
         client: Client::new(&config.url, token)?,
         cache,
         teacher,
         work,
-        threads: config.threads(),
+        threads: settings.threads(),
+        drain: Duration::from_secs(settings.drain_seconds),
         // What was found once: a trainer must not fall back to another device than the lease promised.
         device: device.name,
         networks: networks.transpose()?,
-        program,
+        program: settings.trainer.clone().unwrap_or(program),
     };
     tracing::info!(node.id = %request.node_id, threads = request.threads, device = device.model, "node is up");
     let mut pause = IDLE_PAUSE;
     while !*stop.borrow() {
         // The server answers late while there is nothing to do.
+        let asked = Instant::now();
         let lease = tokio::select! {
             lease = workshop.client.lease(&request) => lease,
             _ = stop.wait_for(|stop| *stop) => break,
@@ -67,7 +76,12 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
                 attempt::run(&workshop, lease, stop.clone()).await;
                 continue;
             }
-            Ok(None) => pause = IDLE_PAUSE,
+            Ok(None) => {
+                pause = IDLE_PAUSE;
+                if asked.elapsed() > IDLE_PAUSE {
+                    continue;
+                }
+            }
             Err(
                 error @ Error::Refused {
                     status: 401 | 403, ..
@@ -79,12 +93,33 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(uneven(pause)) => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
     tracing::info!("node stops");
     Ok(())
+}
+
+/// What the operator sees of this machine.
+fn facts(device: &device::Told) -> NodeFacts {
+    NodeFacts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        devices: vec![NodeDevice {
+            name: device.name.to_string(),
+            model: device.model.clone(),
+            memory_bytes: device.memory_bytes,
+            gigaflops: device.gigaflops,
+        }],
+        cpu_features: machine::cpu_features(),
+        free_memory_bytes: machine::free_memory_bytes(),
+    }
+}
+
+/// Half to one and a half of a pause: nodes that lost their server at once do not all come back at once.
+fn uneven(pause: Duration) -> Duration {
+    let random = Uuid::now_v7().as_bytes()[15];
+    pause / 2 + pause * u32::from(random) / 255
 }
 
 fn lock(directory: &std::path::Path) -> Result<fs::File> {

@@ -110,6 +110,12 @@ pub enum Error {
     /// The organisation has as many keys as it may.
     #[error("the organisation has as many keys as it may")]
     TooManyApiKeys,
+    /// The server has as many nodes as it may.
+    #[error("the server has as many nodes as it may")]
+    TooManyNodes,
+    /// The server started this node itself.
+    #[error("the node is the server's own")]
+    OwnNode,
     /// The identity is linked to an account.
     #[error("the identity is linked already")]
     IdentityTaken,

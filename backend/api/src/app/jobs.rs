@@ -115,6 +115,10 @@ async fn launch(
         spec: spec.clone(),
         parent_id: None,
         priority: dispatch::priority(kind),
+        required_memory_bytes: match kind {
+            JobKind::Protect => facts.required_memory(spec),
+            _ => 0,
+        },
         idempotency_key: key.map(str::to_owned),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
@@ -146,6 +150,7 @@ pub async fn evaluate(
         spec,
         parent_id: Some(id),
         priority: dispatch::priority(JobKind::Evaluate),
+        required_memory_bytes: 0,
         idempotency_key: Some(own_key(caller, key)),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
@@ -180,12 +185,14 @@ pub async fn retry(app: &App, owner: OrganisationId, job: &Job) -> Result<Job, E
             "Only a failed or canceled job can be retried.".into(),
         ));
     }
+    let record = app.store().find_job(owner, job.id).await?;
     let new = NewJob {
         owner_id: owner,
         kind: job.kind,
         spec: job.spec.clone(),
         parent_id: job.parent_id,
         priority: dispatch::priority(job.kind),
+        required_memory_bytes: record.map_or(0, |record| record.required_memory_bytes),
         idempotency_key: None,
     };
     complete(app, dispatch::enqueue(app, new).await?).await

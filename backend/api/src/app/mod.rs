@@ -23,6 +23,7 @@ pub mod letters;
 mod lockout;
 pub mod mail;
 pub mod model_imports;
+pub mod nodes;
 pub mod notices;
 pub mod organisations;
 pub mod paging;

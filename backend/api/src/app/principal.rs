@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use shared::{
-    OrganisationId, UserId,
+    NodeId, OrganisationId, UserId,
     api_key::{AddressBlock, Scope},
     role::{Need, Role},
 };
 
-use super::{App, api_keys, sessions, tokens::Audience};
-use crate::error::Error;
+use super::{App, api_keys, nodes, sessions, tokens::Audience};
+use crate::{error::Error, secret};
 
 /// What a request proves itself with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,9 +161,14 @@ fn is_allowed(blocks: &[String], address: IpAddr) -> bool {
     blocks.is_empty() || blocks.iter().any(holds)
 }
 
-/// The node behind a bearer token.
-pub fn authenticate_node(app: &App, bearer: Option<&str>) -> Result<(), Error> {
+/// The node behind a bearer token: one that joined, or `None` for the server's own, which names itself.
+pub async fn authenticate_node(app: &App, bearer: Option<&str>) -> Result<Option<NodeId>, Error> {
     let token = bearer.ok_or(Error::Unauthenticated)?;
+    if nodes::looks_like_credential(token) {
+        let hash = secret::digest(token);
+        let found = app.store().find_node_by_credential(&hash).await?;
+        return found.map(Some).ok_or(Error::Unauthenticated);
+    }
     app.tokens().verify(Audience::Node, token, app.now())?;
-    Ok(())
+    Ok(None)
 }

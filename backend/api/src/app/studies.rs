@@ -54,6 +54,7 @@ pub async fn create(
         spec,
         parent_id: Some(protect.id),
         priority: dispatch::priority(JobKind::Study),
+        required_memory_bytes: 0,
         idempotency_key: Some(format!("{} study {key}", caller.user)),
     };
     let plan = dispatch::enqueue(app, new).await?;

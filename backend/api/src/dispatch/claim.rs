@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use shared::{
-    JobId, SetId, Timestamp,
+    JobId, NodeId, SetId, Timestamp,
     artifact::ArtifactKind,
     job::{Concept, JobKind},
     limits::MAX_CONCEPTS,
     node::{CreateLease, InputRole, JobInput, Lease},
     study::StudyTask,
+    training_node::NodeFacts,
 };
 use store::{ClaimedJob, JobRecord, NodeRecord};
 use tokio::time::Instant;
 
-use super::study;
+use super::{hub::Woken, study};
 use crate::{
     app::{App, blobs},
     error::Error,
@@ -22,25 +23,63 @@ use crate::{
 /// Longest wait for work; well below the clients' and our own timeouts.
 const PATIENCE: Duration = Duration::from_secs(9);
 
-/// Lends the next job to a node; waits for one, but not for ever.
-pub async fn wait(app: &App, request: &CreateLease) -> Result<Option<Lease>, Error> {
+/// How often a waiting node looks by itself: another server on the same database may have taken the job in.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Lends the next job to a node; waits for one, but not for ever. `known` is who its credential says it is.
+pub async fn wait(
+    app: &App,
+    known: Option<NodeId>,
+    request: &CreateLease,
+) -> Result<Option<Lease>, Error> {
     let node = record(request)?;
+    if known.is_some_and(|known| known != node.id) {
+        return Err(Error::Forbidden(
+            "This credential belongs to another node.".into(),
+        ));
+    }
     let deadline = Instant::now() + PATIENCE;
+    app.store()
+        .touch_node(&node, known.is_some(), app.now())
+        .await?;
+    let mut woken = Woken::WithAll;
     loop {
         let work = app.hub().work();
-        app.store().touch_node(&node, app.now()).await?;
-        let until = lease_until(app);
-        if let Some(claimed) = app.store().claim_job(node.id, app.now(), until).await? {
-            app.hub().job_moved(claimed.job.id);
-            tracing::info!(job.id = %claimed.job.id, node.id = %node.id, token = claimed.token, "claimed");
+        if let Some(claimed) = claim(app, node.id).await? {
             return lease(app, claimed).await.map(Some);
         }
+        if woken == Woken::Alone && app.store().has_queued_jobs_any().await? {
+            // Not for this node; perhaps for another.
+            app.hub().work_arrived();
+        }
+        woken = Woken::WithAll;
+        let look = deadline.min(Instant::now() + LOOK);
         tokio::select! {
-            () = work => {}
-            () = tokio::time::sleep_until(deadline) => return Ok(None),
+            who = work => woken = who,
+            () = tokio::time::sleep_until(look) => {
+                if look == deadline {
+                    return Ok(None);
+                }
+            }
             () = app.stop().cancelled() => return Ok(None),
         }
     }
+}
+
+/// The next job, if one waits that this node can do. Asking whether any waits keeps idle nodes from the one writer.
+async fn claim(app: &App, node: NodeId) -> Result<Option<ClaimedJob>, Error> {
+    if !app.store().has_queued_jobs_any().await? {
+        return Ok(None);
+    }
+    let claimed = app
+        .store()
+        .claim_job(node, app.now(), lease_until(app))
+        .await?;
+    if let Some(ClaimedJob { job, token }) = &claimed {
+        app.hub().job_moved(job.id);
+        tracing::info!(job.id = %job.id, node.id = %node, token, "claimed");
+    }
+    Ok(claimed)
 }
 
 fn record(request: &CreateLease) -> Result<NodeRecord, Error> {
@@ -67,12 +106,20 @@ fn record(request: &CreateLease) -> Result<NodeRecord, Error> {
             "The node's size is not credible.",
         ));
     }
+    if !request.facts.as_ref().is_none_or(NodeFacts::is_credible) {
+        return Err(Error::field(
+            "#/facts",
+            "out_of_range",
+            "The node's machine is not credible.",
+        ));
+    }
     Ok(NodeRecord {
         id: request.node_id,
         name: name.to_owned(),
         threads: request.threads,
         memory_bytes: request.memory_bytes,
         families: request.families.clone(),
+        facts: request.facts.clone(),
     })
 }
 

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 
 use shared::{
-    JobId,
+    JobId, NodeId,
     artifact::ArtifactKind,
-    job::{Failure, JobKind, JobMetrics},
+    job::{Failure, JobKind, JobMetrics, JobStatus},
     node::{AttemptResult, FinishAttempt, JobOutput},
 };
 use store::{FinishJob, Finished, JobRecord, NewArtifact, NewJob};
 
-use super::{MAX_ATTEMPTS, priority, probe, report, study};
+use super::{MAX_ATTEMPTS, outputs::is_by, priority, probe, report, study};
 use crate::{
     app::{App, blobs, revocations},
     error::Error,
@@ -22,10 +22,15 @@ const MAX_OUTPUTS: usize = 12 * 512 + 1;
 const MAX_TEXT: usize = 4000;
 
 /// Ends an attempt; repeating an accepted end changes nothing.
-pub async fn take(app: &App, id: JobId, request: FinishAttempt) -> Result<(), Error> {
+pub async fn take(
+    app: &App,
+    node: Option<NodeId>,
+    id: JobId,
+    request: FinishAttempt,
+) -> Result<(), Error> {
     let job = app.store().find_job_any(id).await?;
     let job = job
-        .filter(|job| job.token == request.token)
+        .filter(|job| is_by(job, node, request.token))
         .ok_or(Error::Fenced)?;
     // Until the rows are there nobody removes what they are about to name.
     let _publishing = app.publishing().read().await;
@@ -37,6 +42,9 @@ pub async fn take(app: &App, id: JobId, request: FinishAttempt) -> Result<(), Er
         AttemptResult::Canceled => FinishJob::Canceled,
         AttemptResult::Released => FinishJob::Released,
     };
+    // Whatever follows is queued in the same transaction: also what puts a study together after its last cell.
+    let follows = job.kind == JobKind::Study
+        || matches!(&finish, FinishJob::Succeeded { follow_ups, .. } if !follow_ups.is_empty());
     match app
         .store()
         .finish_job(id, request.token, finish, app.now())
@@ -45,8 +53,9 @@ pub async fn take(app: &App, id: JobId, request: FinishAttempt) -> Result<(), Er
         Finished::Accepted(status) => {
             tracing::info!(job.id = %id, status = status.as_str(), "an attempt ended");
             app.hub().job_moved(id);
-            // Whatever followed was queued in the same transaction.
-            app.hub().work_arrived();
+            if follows || status == JobStatus::Queued {
+                app.hub().work_arrived();
+            }
             Ok(())
         }
         Finished::AlreadyDone => Ok(()),
@@ -125,6 +134,7 @@ fn evaluation(job: &JobRecord, concept: u32) -> NewJob {
         spec,
         parent_id: Some(job.id),
         priority: priority(JobKind::Evaluate),
+        required_memory_bytes: 0,
         idempotency_key: None,
     }
 }

@@ -1,7 +1,7 @@
 //! Heartbeats: the lease goes on, progress comes up, commands go down.
 
 use shared::{
-    JobId,
+    JobId, NodeId,
     node::{Heartbeat, HeartbeatAnswer, NodeCommand},
     progress::Progress,
 };
@@ -16,13 +16,19 @@ const MAX_REPORTS: usize = 1000;
 const MAX_LINE: usize = 2000;
 
 /// Takes in a heartbeat; a stale token is told so and changes nothing.
-pub async fn take(app: &App, job: JobId, request: Heartbeat) -> Result<HeartbeatAnswer, Error> {
+pub async fn take(
+    app: &App,
+    node: Option<NodeId>,
+    job: JobId,
+    request: Heartbeat,
+) -> Result<HeartbeatAnswer, Error> {
     if request.progress.len() > MAX_REPORTS {
         let detail = format!("Send at most {MAX_REPORTS} reports at once.");
         return Err(Error::field("#/progress", "too_many", detail));
     }
     let progress: Vec<Progress> = request.progress.into_iter().map(bounded).collect();
     let heartbeat = store::Heartbeat {
+        node,
         now: app.now(),
         lease_until: lease_until(app),
         running: request.running,
@@ -32,8 +38,11 @@ pub async fn take(app: &App, job: JobId, request: Heartbeat) -> Result<Heartbeat
     app.hub().job_moved(job);
     Ok(HeartbeatAnswer {
         command: match renewal {
-            Renewal::Renewed { canceling: false } => NodeCommand::Continue,
-            Renewal::Renewed { canceling: true } => NodeCommand::Cancel,
+            Renewal::Renewed {
+                canceling: true, ..
+            } => NodeCommand::Cancel,
+            Renewal::Renewed { draining: true, .. } => NodeCommand::Release,
+            Renewal::Renewed { .. } => NodeCommand::Continue,
             Renewal::Fenced => NodeCommand::Fenced,
         },
         lease_seconds: u64::from(app.config().lease_seconds),

@@ -12,7 +12,17 @@ const CAPACITY: usize = 64;
 /// Where wake-ups pass.
 pub(crate) struct Hub {
     moved: broadcast::Sender<JobId>,
-    work: Notify,
+    one: Notify,
+    all: Notify,
+}
+
+/// Who was woken beside somebody who looks for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// Nobody: whoever finds that it cannot take the work wakes the others.
+    Alone,
+    /// Everybody.
+    WithAll,
 }
 
 impl Hub {
@@ -20,7 +30,8 @@ impl Hub {
     pub(crate) fn new() -> Self {
         Self {
             moved: broadcast::channel(CAPACITY).0,
-            work: Notify::new(),
+            one: Notify::new(),
+            all: Notify::new(),
         }
     }
 
@@ -30,14 +41,25 @@ impl Hub {
         let _ = self.moved.send(job);
     }
 
-    /// Tells that a job may be claimed.
-    pub(crate) fn work_arrived(&self) {
-        self.work.notify_waiters();
+    /// Tells that one job may be claimed: a hundred idle nodes need not all look for it.
+    pub(crate) fn job_arrived(&self) {
+        self.one.notify_one();
     }
 
-    /// Resolves at the next [`Self::work_arrived`]; create it before looking for work.
-    pub(crate) fn work(&self) -> impl Future<Output = ()> + '_ {
-        self.work.notified()
+    /// Tells that jobs may be claimed, by nodes that could not before.
+    pub(crate) fn work_arrived(&self) {
+        self.all.notify_waiters();
+    }
+
+    /// Resolves at the next wake-up; create it before looking for work.
+    pub(crate) fn work(&self) -> impl Future<Output = Woken> + '_ {
+        let (one, all) = (self.one.notified(), self.all.notified());
+        async move {
+            tokio::select! {
+                () = all => Woken::WithAll,
+                () = one => Woken::Alone,
+            }
+        }
     }
 
     /// A listener for one job.
@@ -77,6 +99,34 @@ mod tests {
 
     fn job(number: u128) -> JobId {
         JobId::from_uuid(uuid::Uuid::from_u128(number))
+    }
+
+    #[tokio::test]
+    async fn one_job_wakes_one_and_more_wake_all() {
+        let hub = std::sync::Arc::new(Hub::new());
+        let wait = || {
+            let hub = std::sync::Arc::clone(&hub);
+            tokio::spawn(async move { hub.work().await })
+        };
+        let waiting = [wait(), wait(), wait()];
+        tokio::task::yield_now().await;
+        hub.job_arrived();
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        let woken = waiting.iter().filter(|task| task.is_finished()).count();
+        assert_eq!(woken, 1);
+        hub.work_arrived();
+        let mut all = 0;
+        for task in waiting {
+            all += usize::from(task.await.unwrap() == Woken::WithAll);
+        }
+        assert_eq!(all, 2);
+        // Nobody waits: the next one who does looks at once.
+        hub.job_arrived();
+        assert_eq!(hub.work().await, Woken::Alone);
+        let early = hub.work();
+        hub.work_arrived();
+        assert_eq!(early.await, Woken::WithAll, "nothing is missed in between");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use shared::{
-    JobId,
+    JobId, NodeId,
     node::{CreateNodeUpload, NodeUpload, SaveResume},
 };
 use store::{JobRecord, ResumePoint};
@@ -18,19 +18,30 @@ use crate::{
 const MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 
 /// The job, if this token holds its lease.
-pub(crate) async fn held(app: &App, id: JobId, token: i64) -> Result<JobRecord, Error> {
+pub(crate) async fn held(
+    app: &App,
+    node: Option<NodeId>,
+    id: JobId,
+    token: i64,
+) -> Result<JobRecord, Error> {
     let job = app.store().find_job_any(id).await?;
-    job.filter(|job| job.token == token && job.lease_until.is_some())
+    job.filter(|job| is_by(job, node, token) && job.lease_until.is_some())
         .ok_or(Error::Fenced)
+}
+
+/// Whether this token is a job's last, and the node's: tokens are small numbers, a node guesses those of others.
+pub(super) fn is_by(job: &JobRecord, node: Option<NodeId>, token: i64) -> bool {
+    job.token == token && node.is_none_or(|node| job.node_id == Some(node))
 }
 
 /// Where to send a file; nowhere if the store holds it already.
 pub async fn announce(
     app: &App,
+    node: Option<NodeId>,
     id: JobId,
     request: &CreateNodeUpload,
 ) -> Result<NodeUpload, Error> {
-    held(app, id, request.token).await?;
+    held(app, node, id, request.token).await?;
     blobs::check_hash(&request.sha256, "#/sha256")?;
     if request.size_bytes > MAX_BYTES {
         return Err(Error::field(
@@ -54,8 +65,13 @@ pub async fn announce(
 }
 
 /// Registers uploaded state from which another attempt can go on.
-pub async fn save_resume(app: &App, id: JobId, request: &SaveResume) -> Result<(), Error> {
-    held(app, id, request.token).await?;
+pub async fn save_resume(
+    app: &App,
+    node: Option<NodeId>,
+    id: JobId,
+    request: &SaveResume,
+) -> Result<(), Error> {
+    held(app, node, id, request.token).await?;
     blobs::check_hash(&request.sha256, "#/sha256")?;
     let _publishing = app.publishing().read().await;
     let (sha256, size) = (&request.sha256, request.size_bytes);

@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use shared::{OrganisationId, UserId};
+use shared::{NodeId, OrganisationId, UserId};
 
 use crate::{
     app::{App, principal::Principal},
@@ -26,9 +26,9 @@ pub(crate) struct CurrentUser(pub(crate) UserId);
 #[derive(Clone, Debug)]
 pub(crate) struct Visitor(pub(crate) Option<Principal>);
 
-/// A training node of this server.
+/// A training node of this server: one that joined, or `None` for the server's own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct NodeIdentity;
+pub(crate) struct NodeIdentity(pub(crate) Option<NodeId>);
 
 /// A rule that admits anyone stands before a handler that asks who is there: a defect of ours.
 fn nobody() -> Error {

@@ -32,6 +32,7 @@ pub(crate) mod shares;
 pub(crate) mod storage_checks;
 pub(crate) mod studies;
 pub(crate) mod tokens;
+pub(crate) mod training_nodes;
 pub(crate) mod uploads;
 pub(crate) mod webhooks;
 

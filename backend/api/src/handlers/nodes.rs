@@ -3,33 +3,48 @@
 use axum::{
     Json as Body,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use shared::{
     JobId,
     node::{
-        CreateLease, CreateNodeUpload, FinishAttempt, Heartbeat, HeartbeatAnswer, Lease,
-        NodeUpload, SaveResume,
+        CreateLease, CreateNodeUpload, FinishAttempt, Heartbeat, HeartbeatAnswer, JoinNode,
+        JoinedNode, Lease, NodeUpload, SaveResume,
     },
 };
 
 use crate::{
-    app::App,
+    app::{App, nodes},
     dispatch,
     error::Error,
     extract::{Id, Json, NodeIdentity},
 };
+
+/// Turns a join token, which works once, into a node's credential.
+#[utoipa::path(post, path = "/v1/node/joins", tag = "nodes", request_body = JoinNode,
+    responses((status = 201, body = JoinedNode)))]
+pub(crate) async fn join_node(
+    State(app): State<App>,
+    Json(request): Json<JoinNode>,
+) -> Result<impl IntoResponse, Error> {
+    let joined = nodes::join(&app, &request).await?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        Body(joined),
+    ))
+}
 
 /// Asks for work; waits up to ten seconds for some.
 #[utoipa::path(post, path = "/v1/node/leases", tag = "nodes", request_body = CreateLease,
     responses((status = 200, body = Lease), (status = 204)))]
 pub(crate) async fn create_lease(
     State(app): State<App>,
-    _: NodeIdentity,
+    NodeIdentity(node): NodeIdentity,
     Json(request): Json<CreateLease>,
 ) -> Result<Response, Error> {
-    Ok(match dispatch::claim::wait(&app, &request).await? {
+    Ok(match dispatch::claim::wait(&app, node, &request).await? {
         Some(lease) => Body(lease).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })
@@ -41,11 +56,13 @@ pub(crate) async fn create_lease(
     responses((status = 200, body = HeartbeatAnswer)))]
 pub(crate) async fn create_heartbeat(
     State(app): State<App>,
-    _: NodeIdentity,
+    NodeIdentity(node): NodeIdentity,
     Id(id): Id<JobId>,
     Json(request): Json<Heartbeat>,
 ) -> Result<Body<HeartbeatAnswer>, Error> {
-    dispatch::heartbeat::take(&app, id, request).await.map(Body)
+    dispatch::heartbeat::take(&app, node, id, request)
+        .await
+        .map(Body)
 }
 
 /// Announces an output or a resume checkpoint.
@@ -54,11 +71,11 @@ pub(crate) async fn create_heartbeat(
     responses((status = 201, body = NodeUpload)))]
 pub(crate) async fn create_upload(
     State(app): State<App>,
-    _: NodeIdentity,
+    NodeIdentity(node): NodeIdentity,
     Id(id): Id<JobId>,
     Json(request): Json<CreateNodeUpload>,
 ) -> Result<impl IntoResponse, Error> {
-    let upload = dispatch::outputs::announce(&app, id, &request).await?;
+    let upload = dispatch::outputs::announce(&app, node, id, &request).await?;
     Ok((StatusCode::CREATED, Body(upload)))
 }
 
@@ -67,11 +84,11 @@ pub(crate) async fn create_upload(
     params(("id" = JobId, Path)), request_body = SaveResume, responses((status = 204)))]
 pub(crate) async fn save_resume(
     State(app): State<App>,
-    _: NodeIdentity,
+    NodeIdentity(node): NodeIdentity,
     Id(id): Id<JobId>,
     Json(request): Json<SaveResume>,
 ) -> Result<StatusCode, Error> {
-    dispatch::outputs::save_resume(&app, id, &request).await?;
+    dispatch::outputs::save_resume(&app, node, id, &request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -80,10 +97,10 @@ pub(crate) async fn save_resume(
     params(("id" = JobId, Path)), request_body = FinishAttempt, responses((status = 204)))]
 pub(crate) async fn finish_attempt(
     State(app): State<App>,
-    _: NodeIdentity,
+    NodeIdentity(node): NodeIdentity,
     Id(id): Id<JobId>,
     Json(request): Json<FinishAttempt>,
 ) -> Result<StatusCode, Error> {
-    dispatch::finish::take(&app, id, request).await?;
+    dispatch::finish::take(&app, node, id, request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

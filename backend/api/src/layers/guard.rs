@@ -11,9 +11,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use shared::{OrganisationId, audit::AuditActor};
+use shared::{NodeId, OrganisationId, audit::AuditActor};
 
-use super::{client, idempotency, limits, represent};
+use super::{
+    client, idempotency,
+    limits::{self, Asking},
+    represent,
+};
 use crate::{
     app::{
         App,
@@ -42,7 +46,7 @@ pub(crate) struct Door {
 enum Caller {
     Anyone,
     Known(Box<Principal>),
-    Node,
+    Node(Option<NodeId>),
 }
 
 /// Admits the request or says why not; every answer tells how much room is left.
@@ -53,7 +57,7 @@ pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next
         Ok(Some(rule)) => rule,
         // Nothing is served here, or not by this method: the router says so.
         Ok(None) if request.uri().path().starts_with("/v1/") => {
-            let room = limits::take(app, None, None, address);
+            let room = limits::take(app, None, Asking::Nobody, address);
             return match room.refusal.clone() {
                 Some(refusal) => limits::tell(refusal.into_response(), &room, false),
                 None => limits::tell(next.run(request).await, &room, false),
@@ -70,11 +74,12 @@ pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next
     };
     let path = request.uri().path();
     let caller = find_caller(app, rule, shown, request.headers(), path).await;
-    let known = match &caller {
-        Ok(Caller::Known(principal)) => Some(principal.as_ref()),
-        _ => None,
+    let asking = match &caller {
+        Ok(Caller::Known(principal)) => Asking::Person(principal.as_ref()),
+        Ok(Caller::Node(Some(node))) => Asking::Node(*node),
+        _ => Asking::Nobody,
     };
-    let room = limits::take(app, Some(rule), known, address);
+    let room = limits::take(app, Some(rule), asking, address);
     let key = room.key.clone();
     let response = match (caller, &room.refusal) {
         (_, Some(refusal)) => refusal.clone().into_response(),
@@ -113,8 +118,8 @@ async fn find_caller(
     match rule.access {
         Access::Public => return Ok(Caller::Anyone),
         Access::Node => {
-            principal::authenticate_node(app, shown.bearer)?;
-            return Ok(Caller::Node);
+            let node = principal::authenticate_node(app, shown.bearer).await?;
+            return Ok(Caller::Node(node));
         }
         _ => {}
     }
@@ -173,9 +178,9 @@ async fn run(app: &App, rule: &Rule, caller: Caller, mut request: Request, next:
     let shows = (request.method() == Method::GET).then(|| request.uri().clone());
     let response = match caller {
         Caller::Anyone => next.run(request).await,
-        Caller::Node => {
+        Caller::Node(node) => {
             store::identify(AuditActor::Node);
-            request.extensions_mut().insert(NodeIdentity);
+            request.extensions_mut().insert(NodeIdentity(node));
             next.run(request).await
         }
         Caller::Known(principal) => {

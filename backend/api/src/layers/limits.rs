@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderName, HeaderValue},
     response::Response,
 };
+use shared::NodeId;
 
 use crate::{
     app::{
@@ -22,6 +23,17 @@ use crate::{
 static POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 static REST: HeaderName = HeaderName::from_static("ratelimit");
 
+/// Who takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asking<'a> {
+    /// Somebody at an address.
+    Nobody,
+    /// A person, or a key.
+    Person(&'a Principal),
+    /// A node that joined: many of them may stand behind one address.
+    Node(NodeId),
+}
+
 /// What a request took, and whether that was too much.
 pub(crate) struct Room {
     /// Whose general bucket.
@@ -31,12 +43,7 @@ pub(crate) struct Room {
 }
 
 /// Takes from the buckets that a route names.
-pub(crate) fn take(
-    app: &App,
-    rule: Option<&Rule>,
-    caller: Option<&Principal>,
-    address: IpAddr,
-) -> Room {
+pub(crate) fn take(app: &App, rule: Option<&Rule>, caller: Asking<'_>, address: IpAddr) -> Room {
     let general = match rule {
         Some(rule) if rule.access == Access::Node || rule.path.starts_with("/blobs/") => {
             &app.limits().machines
@@ -67,10 +74,11 @@ impl Room {
 }
 
 /// A key has its own room beside the person who made it.
-fn key(caller: Option<&Principal>, address: IpAddr) -> String {
+fn key(caller: Asking<'_>, address: IpAddr) -> String {
     match caller {
-        None => address.to_string(),
-        Some(caller) => match &caller.credential {
+        Asking::Nobody => address.to_string(),
+        Asking::Node(node) => node.to_string(),
+        Asking::Person(caller) => match &caller.credential {
             Credential::Key(_) => format!("key {} {}", caller.user, caller.organisation),
             _ => caller.user.to_string(),
         },
@@ -80,10 +88,13 @@ fn key(caller: Option<&Principal>, address: IpAddr) -> String {
 fn special<'a>(
     app: &'a App,
     bucket: Bucket,
-    caller: Option<&Principal>,
+    caller: Asking<'_>,
     address: IpAddr,
 ) -> (&'a RateLimit, String) {
-    let tenant = || caller.map_or_else(|| address.to_string(), |it| it.organisation.to_string());
+    let tenant = || match caller {
+        Asking::Person(caller) => caller.organisation.to_string(),
+        _ => address.to_string(),
+    };
     let limits = app.limits();
     match bucket {
         Bucket::SignIn => (&limits.addresses, address.to_string()),

@@ -39,6 +39,7 @@ mod sets;
 mod share_links;
 mod storage;
 mod support;
+mod training_nodes;
 mod uploads;
 mod vault;
 mod webhooks;

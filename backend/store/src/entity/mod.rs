@@ -25,6 +25,7 @@ pub(crate) mod identity;
 pub(crate) mod image;
 pub(crate) mod invitation;
 pub(crate) mod job;
+pub(crate) mod job_attempt;
 pub(crate) mod job_event;
 pub(crate) mod membership;
 pub(crate) mod model_import;

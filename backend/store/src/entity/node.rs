@@ -13,6 +13,14 @@ pub struct Model {
     pub created_at: i64,
     pub seen_at: i64,
     pub families: Option<String>,
+    pub origin: String,
+    pub intake: String,
+    pub join_hash: Option<String>,
+    pub join_expires_at: Option<i64>,
+    pub credential_hash: Option<String>,
+    pub joined_at: Option<i64>,
+    pub revoked_at: Option<i64>,
+    pub facts: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,9 +1,12 @@
 //! Claims: one queued job to one node, by one statement.
 
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
-use shared::{NodeId, Timestamp};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
+};
+use shared::{NodeId, Timestamp, job::JobStatus};
+use uuid::Uuid;
 
-use super::{JobRecord, ledger::tell_status};
+use super::{JobRecord, attempts::begin, ledger::tell_status};
 use crate::{Error, Store, entity::job};
 
 /// A job and the token that holds it.
@@ -15,13 +18,17 @@ pub struct ClaimedJob {
     pub token: i64,
 }
 
-/// Whose jobs run least goes first, then priority, then age.
+/// Whose jobs run least goes first, then priority, then age; only what this node takes, trains and has memory for. What
+/// a node cannot train it never sees: those jobs wait for another one.
 const FAIR: &str = "\
     SELECT candidate.id FROM jobs AS candidate
+    JOIN nodes AS node ON node.id = $1 AND node.intake = 'open' AND node.revoked_at IS NULL
+    JOIN base_models AS model ON model.id = candidate.model_id
+        AND (node.families IS NULL OR node.families LIKE '%\"' || model.family || '\"%')
     LEFT JOIN (SELECT owner_id, COUNT(*) AS held FROM jobs
         WHERE status IN ('starting', 'running', 'canceling') GROUP BY owner_id) AS busy
         ON busy.owner_id = candidate.owner_id
-    WHERE candidate.status = 'queued'
+    WHERE candidate.status = 'queued' AND candidate.required_memory_bytes <= node.memory_bytes
     ORDER BY COALESCE(busy.held, 0), candidate.priority DESC, candidate.created_at, candidate.id
     LIMIT 1";
 
@@ -42,6 +49,18 @@ fn claim_sql(is_postgres: bool) -> String {
 }
 
 impl Store {
+    /// Whether some job waits; asking takes no write lock.
+    pub async fn has_queued_jobs_any(&self) -> Result<bool, Error> {
+        let queued = job::Entity::find()
+            .select_only()
+            .column(job::Column::Id)
+            .filter(job::Column::Status.eq(JobStatus::Queued.as_str()))
+            .into_tuple::<Uuid>()
+            .one(&self.reader)
+            .await?;
+        Ok(queued.is_some())
+    }
+
     /// Lends the next job to a node that `touch_node` made known; `None` when nothing waits.
     pub async fn claim_job(
         &self,
@@ -60,6 +79,7 @@ impl Store {
             return Ok(None);
         };
         let mut row = job::Model::from_query_result(&found, "")?;
+        begin(&transaction, &row, node, now).await?;
         row.last_sequence -= 1; // counted by the statement, so that no second write is needed
         tell_status(&transaction, &mut row, now).await?;
         transaction.commit().await?;

@@ -17,7 +17,7 @@ use crate::{
     entity::job,
     organisations, patches,
     sets::ensure_sealed,
-    text::{to_json, to_name},
+    text::{number, to_json, to_name},
     usage,
 };
 
@@ -34,6 +34,8 @@ pub struct NewJob {
     pub parent_id: Option<JobId>,
     /// Higher goes first.
     pub priority: i32,
+    /// Memory that its node must have, as far as somebody planned it; else 0.
+    pub required_memory_bytes: u64,
     /// The request's key: the same owner and key make one job, whatever happens in between.
     pub idempotency_key: Option<String>,
 }
@@ -79,6 +81,7 @@ impl NewJob {
             created_at: now.milliseconds(),
             started_at: None,
             completed_at: None,
+            required_memory_bytes: number("memory size", self.required_memory_bytes)?,
         })
     }
 }

@@ -1,7 +1,9 @@
 //! While a node works: the lease, the progress, the state to resume from.
 
 use sea_orm::ConnectionTrait;
-use shared::{JobId, Timestamp, job::JobStatus, progress::Progress};
+use shared::{
+    JobId, NodeId, Timestamp, job::JobStatus, progress::Progress, training_node::NodeIntake,
+};
 
 use super::{
     ResumePoint,
@@ -12,6 +14,8 @@ use crate::{Error, Store, entity::job, nodes, text::number};
 /// A sign of life of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Heartbeat<'a> {
+    /// The node that says so, where its credential names one: another's job is none of its business.
+    pub node: Option<NodeId>,
     /// When it arrived.
     pub now: Timestamp,
     /// Until when the node may be silent from here.
@@ -29,6 +33,8 @@ pub enum Renewal {
     Renewed {
         /// Whether the node must stop and say so.
         canceling: bool,
+        /// Whether the node must give the job back.
+        draining: bool,
     },
     /// Another attempt owns the job, or it ended; drop the work.
     Fenced,
@@ -38,17 +44,21 @@ async fn beat(
     connection: &impl ConnectionTrait,
     row: &mut job::Model,
     heartbeat: &Heartbeat<'_>,
-) -> Result<JobStatus, Error> {
+) -> Result<Renewal, Error> {
     let now = heartbeat.now;
     row.lease_until = Some(heartbeat.lease_until.milliseconds());
     if heartbeat.running {
         start(connection, row, now).await?;
     }
     tell_progress(connection, row, heartbeat.progress, now).await?;
-    if let Some(node) = row.node_id {
-        nodes::see(connection, node, now).await?;
-    }
-    status(row)
+    let intake = match row.node_id {
+        Some(node) => nodes::see(connection, node, now).await?,
+        None => NodeIntake::Open,
+    };
+    Ok(Renewal::Renewed {
+        canceling: status(row)? == JobStatus::Canceling,
+        draining: intake == NodeIntake::Draining,
+    })
 }
 
 impl Store {
@@ -60,16 +70,20 @@ impl Store {
         heartbeat: Heartbeat<'_>,
     ) -> Result<Renewal, Error> {
         let transaction = self.begin().await?;
-        let Some(mut row) = lock_attempt(&transaction, job, token).await? else {
+        let by = |row: &job::Model| {
+            heartbeat
+                .node
+                .is_none_or(|node| row.node_id == Some(node.uuid()))
+        };
+        let held = lock_attempt(&transaction, job, token).await?;
+        let Some(mut row) = held.filter(by) else {
             transaction.rollback().await?;
             return Ok(Renewal::Fenced);
         };
-        let status = beat(&transaction, &mut row, &heartbeat).await?;
+        let renewal = beat(&transaction, &mut row, &heartbeat).await?;
         save(&transaction, &row).await?;
         transaction.commit().await?;
-        Ok(Renewal::Renewed {
-            canceling: status == JobStatus::Canceling,
-        })
+        Ok(renewal)
     }
 
     /// Adds progress without touching the lease; the number of the last event, `None` when fenced.

@@ -11,6 +11,7 @@ use shared::{
     webhook::{EventData, EventType},
 };
 
+use super::attempts;
 use crate::{
     Error,
     audit::{self, Deed},
@@ -87,6 +88,9 @@ pub(crate) async fn transition(
     }
     if next.is_final() || next == JobStatus::Queued {
         row.lease_until = None;
+        if LEASED.contains(&from.as_str()) {
+            attempts::end(connection, row, next, reason, now).await?;
+        }
     }
     tell_status(connection, row, now).await?;
     if next.is_final() {

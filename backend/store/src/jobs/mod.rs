@@ -3,6 +3,7 @@
 //! Every change of state goes through [`ledger::transition`], which knows no other steps than
 //! `shared::job::JobStatus::can_become`, on a row that is locked until the transaction ends.
 
+mod attempts;
 mod cancel;
 mod claim;
 mod enqueue;

@@ -45,6 +45,8 @@ pub struct JobRecord {
     pub spec: JobSpec,
     /// Higher goes first.
     pub priority: i32,
+    /// Memory that its node must have, as far as somebody planned it; else 0.
+    pub required_memory_bytes: u64,
     /// How many nodes tried it.
     pub attempts: u32,
     /// The fencing token: rises with every claim.
@@ -103,6 +105,7 @@ impl TryFrom<job::Model> for JobRecord {
             status: from_name("job status", &row.status)?,
             spec: from_json("job specification", &row.spec)?,
             priority: row.priority,
+            required_memory_bytes: number("memory size", row.required_memory_bytes)?,
             attempts: number("attempt count", row.attempts)?,
             token: row.token,
             node_id: row.node_id.map(NodeId::from_uuid),

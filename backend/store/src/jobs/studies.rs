@@ -20,7 +20,7 @@ use crate::{
     Error, Store,
     database::page,
     entity::job,
-    text::{from_json, to_name},
+    text::{from_json, number, to_name},
 };
 
 fn study_kind() -> Result<String, Error> {
@@ -93,6 +93,7 @@ fn again(row: &job::Model) -> Result<NewJob, Error> {
         spec: from_json("job specification", &row.spec)?,
         parent_id: row.parent_id.map(JobId::from_uuid),
         priority: row.priority,
+        required_memory_bytes: number("memory size", row.required_memory_bytes)?,
         idempotency_key: None,
     })
 }

@@ -97,8 +97,14 @@ async fn node_is_online_while_it_gives_signs_of_life(world: World) {
     let node = world.node().await;
     assert_eq!(store.list_nodes_online(at(0)).await.unwrap().len(), 1);
     assert_eq!(store.list_nodes_online(at(1)).await.unwrap().len(), 0);
-    world.touch(node, at(10)).await;
-    let online = store.list_nodes_online(at(10)).await.unwrap();
+    world.touch(node, at(4_999)).await;
+    assert_eq!(
+        store.list_nodes_online(at(1)).await.unwrap().len(),
+        0,
+        "every five seconds is enough"
+    );
+    world.touch(node, at(5_000)).await;
+    let online = store.list_nodes_online(at(5_000)).await.unwrap();
     assert_eq!(online.len(), 1);
     assert_eq!(online[0].families, ["tiny"]);
 }

@@ -52,6 +52,7 @@ async fn every_change_is_told_in_order_with_actor_and_address(world: World) {
         spec: crate::support::spec(set, model),
         parent_id: None,
         priority: 0,
+        required_memory_bytes: 0,
         idempotency_key: None,
     };
     world.enqueue(&job, at(1)).await;

@@ -194,6 +194,7 @@ async fn deletion_removes_every_row_of_one_account(world: World) {
         kind: shared::job::JobKind::Protect,
         parent_id: None,
         priority: 0,
+        required_memory_bytes: 0,
         idempotency_key: None,
     };
     let waiting = world.enqueue(&waiting, at(5)).await;

@@ -195,6 +195,7 @@ impl Machine<'_> {
     async fn heartbeat(&mut self, id: JobId, token: i64, running: bool) {
         let job = self.jobs.get_mut(&id).unwrap();
         let heartbeat = Heartbeat {
+            node: None,
             now: at(self.now),
             lease_until: at(self.now + LEASE),
             running,
@@ -210,7 +211,11 @@ impl Machine<'_> {
             job.status = Running;
         }
         let canceling = job.status == Canceling;
-        assert_eq!(answer, Renewal::Renewed { canceling });
+        let renewed = Renewal::Renewed {
+            canceling,
+            draining: false,
+        };
+        assert_eq!(answer, renewed);
     }
 
     async fn finish(&mut self, id: JobId, token: i64, number: usize) {
@@ -352,6 +357,7 @@ async fn worker(store: Store, node: NodeId, projects: Vec<NewJob>, seed: u64) ->
             6 => {
                 for (id, token) in &held {
                     let heartbeat = Heartbeat {
+                        node: None,
                         now: at(now),
                         lease_until: at(now + LEASE),
                         running: true,

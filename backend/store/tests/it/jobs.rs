@@ -24,6 +24,7 @@ on_both!(
 
 fn beat(now: i64, running: bool, progress: &[Progress]) -> Heartbeat<'_> {
     Heartbeat {
+        node: None,
         now: at(now),
         lease_until: at(now + 10_000),
         running,
@@ -31,7 +32,10 @@ fn beat(now: i64, running: bool, progress: &[Progress]) -> Heartbeat<'_> {
     }
 }
 
-const GOES_ON: Renewal = Renewal::Renewed { canceling: false };
+const GOES_ON: Renewal = Renewal::Renewed {
+    canceling: false,
+    draining: false,
+};
 
 async fn killed_nodes_job_returns_to_queue_and_its_token_is_fenced(world: World) {
     let store = &world.store;
@@ -164,7 +168,11 @@ async fn cancel_takes_effect_where_the_job_stands(world: World) {
     let told = store
         .heartbeat(working, claim.token, beat(6, true, &[]))
         .await;
-    assert_eq!(told.unwrap(), Renewal::Renewed { canceling: true });
+    let stop = Renewal::Renewed {
+        canceling: true,
+        draining: false,
+    };
+    assert_eq!(told.unwrap(), stop);
     let done = store
         .finish_job(working, claim.token, FinishJob::Canceled, at(7))
         .await;

@@ -27,4 +27,5 @@ mod scoping;
 mod sets;
 mod studies;
 mod support;
+mod training_nodes;
 mod webhooks;

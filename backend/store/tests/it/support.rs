@@ -184,8 +184,9 @@ impl World {
             threads: 2,
             memory_bytes: 8 << 30,
             families: vec!["tiny".to_owned()],
+            facts: None,
         };
-        let touched = self.store.touch_node(&node, now).await;
+        let touched = self.store.touch_node(&node, false, now).await;
         touched.expect("the node is known");
     }
 
@@ -252,6 +253,7 @@ impl World {
             spec: spec(set, self.model().await),
             parent_id: None,
             priority: 0,
+            required_memory_bytes: 0,
             idempotency_key: None,
         }
     }

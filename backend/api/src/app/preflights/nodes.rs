@@ -10,18 +10,18 @@ use shared::{
 use store::NodeRecord;
 
 use super::{Facts, check};
-use crate::{app::App, error::Error};
+use crate::{
+    app::{App, nodes::ONLINE_MILLISECONDS},
+    error::Error,
+};
 
-/// A node that asked within this time counts as online.
-const ONLINE_MILLISECONDS: i64 = 30_000;
 /// The layout of a checkpoint in one file.
 const SINGLE_FILE: &str = "single_file";
 const MODEL: Option<&str> = Some("#/base_model_id");
 
 /// The nodes that gave a sign of life just now.
 pub(super) async fn online(app: &App) -> Result<Vec<NodeRecord>, Error> {
-    let since =
-        shared::Timestamp::from_milliseconds(app.now().milliseconds() - ONLINE_MILLISECONDS);
+    let since = app.later(-ONLINE_MILLISECONDS);
     Ok(app.store().list_nodes_online(since).await?)
 }
 
@@ -30,6 +30,16 @@ fn gigabytes(bytes: u64) -> f64 {
 }
 
 impl Facts {
+    /// Memory that a node must have to train this: what a probe planned, or the least that any training takes.
+    pub(crate) fn required_memory(&self, spec: &JobSpec) -> u64 {
+        let least = || {
+            let facts = self.model.facts.as_ref();
+            facts.map_or(0, |facts| facts.parameters.least_training_bytes())
+        };
+        let planned = self.probe.planned(spec);
+        planned.map_or_else(least, |report| report.memory_bytes)
+    }
+
     /// Whether some node that is online can train this model; without any node nobody knows.
     ///
     /// Where a probe planned the memory, the least that any training takes says nothing more.
