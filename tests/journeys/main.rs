@@ -8,5 +8,6 @@ mod interruptions;
 mod isolation;
 mod main_path;
 mod model_import;
+mod nodes;
 mod readme;
 mod study;

@@ -2,11 +2,15 @@
 //! what runs behind it.
 
 pub mod letters;
+pub mod machine;
 pub mod person;
+pub mod postgres;
 pub mod processes;
 pub mod provider;
 pub mod server;
 pub mod wait;
 
+pub use machine::Machine;
 pub use person::Person;
+pub use postgres::Postgres;
 pub use server::Server;

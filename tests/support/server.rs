@@ -51,6 +51,15 @@ impl Server {
         Self::start_in(directory, settings)
     }
 
+    /// Kills it without a word and starts another one on the same data.
+    pub fn crash(mut self, settings: &[(&str, &str)]) -> Result<Self> {
+        kill_process(Pid::from_child(&self.child), Signal::KILL)?;
+        self.child.wait()?;
+        fs::remove_file(self.data().join("address"))?;
+        let directory = self.directory.take().context("it has a directory")?;
+        Self::start_in(directory, settings)
+    }
+
     fn start_in(directory: TempDir, settings: &[(&str, &str)]) -> Result<Self> {
         program("persguard-node")?;
         let data = directory.path().join("data");
