@@ -43,15 +43,16 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
         "step" => run(example("persguard", "step_share")?.args(arguments)),
         "plan" => run(&mut example("diffusion", "plan_check")?),
         "storage" => run(storage::bench()?.args(arguments)),
-        "api" => run(api_load()?.args(arguments)),
+        "api" => run(load("load")?.args(arguments)),
+        "dispatch" => run(load("dispatch")?.args(arguments)),
         _ => bail!(
-            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan, storage, api"
+            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan, storage, api, dispatch"
         ),
     }
 }
 
-/// Load on the server as it is released, by a program that wrk does the work for.
-fn api_load() -> Result<Command> {
+/// Load on the server as it is released, by a program beside the journeys.
+fn load(name: &str) -> Result<Command> {
     apt::install(&["wrk"])?;
     run(cargo()?.args(["build", "--release", "-p", "api"]))?;
     run(cargo()?.args(["build", "--workspace", "--bin", "persguard-node"]))?;
@@ -63,8 +64,8 @@ fn api_load() -> Result<Command> {
         let _ = fs::remove_file(&link);
         symlink(target.join(profile).join(name), link)?;
     }
-    run(cargo()?.args(["build", "--workspace", "--example", "load"]))?;
-    let mut load = command(target.join("debug/examples/load"));
+    run(cargo()?.args(["build", "--workspace", "--example", name]))?;
+    let mut load = command(target.join("debug/examples").join(name));
     load.env("PERSGUARD_BIN_DIR", programs);
     Ok(load)
 }

@@ -12,6 +12,7 @@
 mod apt;
 mod browser;
 mod cache;
+mod chaos;
 mod claim;
 mod commands;
 mod compatibility;
@@ -60,8 +61,9 @@ enum Command {
         /// `eval` (the attack matrix with report and certificate),
         /// `method` (the paper's method beside ours), `ablation` (losses, weights and persistence one at a time), `capacity` (1 to 10 concepts in one model),
         /// `step` (where an injection step spends its time), `plan` (planned against measured memory and time),
-        /// `storage` (artifacts against a bare copy on the same disk) or
-        /// `api` (reads and job creation under load, beside a bare server).
+        /// `storage` (artifacts against a bare copy on the same disk),
+        /// `api` (reads and job creation under load, beside a bare server) or
+        /// `dispatch` (from a request to a node's hands, jobs a second, what an idle node costs).
         name: String,
         /// Passed on to the benchmark.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

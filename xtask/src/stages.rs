@@ -12,7 +12,7 @@ use clap::Args;
 use crate::{
     apt, browser,
     cache::{cargo, folder, run},
-    contract, cuda, fuzz, npm, python_client, storage, web,
+    chaos, contract, cuda, fuzz, npm, python_client, storage, web,
 };
 
 /// What to check.
@@ -21,9 +21,13 @@ pub(crate) struct Options {
     /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, fuzz (seeks inputs that break a
     /// parser), contract (the OpenAPI document against a running server), journeys, browser; or one that runs only
     /// when it is named: cuda (builds with the feature; fetches 1.2 GB once), storage (the artifact stores among
-    /// faults, with a line of what they cost), python (the client generated from the document, driving a server).
+    /// faults, with a line of what they cost), python (the client generated from the document, driving a server), chaos
+    /// (jobs among faults).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Jobs among faults alone: nodes, server and PostgreSQL are killed, frozen and crashed (the stage `chaos`).
+    #[arg(long, conflicts_with = "only")]
+    chaos: bool,
 }
 
 /// What the tests of a run added up to.
@@ -67,13 +71,19 @@ const OPTIONAL: &[(&str, Stage)] = &[
     ("cuda", |totals| run_tests(&mut cuda::prepare()?, totals)),
     ("storage", storage::faults),
     ("python", |_| python_client::check()),
+    ("chaos", |_| chaos::check()),
 ];
 
 pub(crate) const TESTS: [&str; 3] = ["test", "--no-fail-fast", "--workspace"];
 
 /// Runs the stages that were asked for; all of them run, so that one push tells every failure.
 pub(crate) fn check(options: &Options) -> Result<()> {
-    let chosen: Vec<_> = match options.only.as_deref() {
+    let only = if options.chaos {
+        Some("chaos")
+    } else {
+        options.only.as_deref()
+    };
+    let chosen: Vec<_> = match only {
         None => STAGES.iter().collect(),
         Some(only) => STAGES
             .iter()
