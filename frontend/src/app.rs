@@ -22,6 +22,7 @@ use crate::{
         letters::{AcceptInvitationPage, ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage},
         models::ModelsPage,
         new_set::NewSetPage,
+        nodes::NodesPage,
         not_found::NotFoundPage,
         protect::ProtectPage,
         set::SetPage,
@@ -75,6 +76,7 @@ pub(crate) fn App() -> impl IntoView {
                         <Route path=path!("/account") view=|| view! { <RequireUser><AccountPage /></RequireUser> } />
                         <Route path=path!("/device") view=|| view! { <RequireUser><DevicePage /></RequireUser> } />
                         <Route path=path!("/storage") view=|| view! { <RequireUser><StoragePage /></RequireUser> } />
+                        <Route path=path!("/nodes") view=|| view! { <RequireUser><NodesPage /></RequireUser> } />
                         <Route path=path!("/models") view=|| view! { <RequireUser><ModelsPage /></RequireUser> } />
                         <Route path=path!("/galleries/:id") view=GalleryPage />
                     </FlatRoutes>

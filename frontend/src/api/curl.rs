@@ -2,7 +2,7 @@
 
 use shared::SetId;
 
-use super::http::Plan;
+use super::http::{Method, Plan};
 
 /// Where this dashboard came from, which is where its API is.
 pub(crate) fn origin() -> String {
@@ -24,8 +24,11 @@ pub(crate) fn command(origin: &str, plan: &Plan) -> String {
     if let Some(key) = &plan.key {
         lines.push(format!("-H {}", quoted(&format!("Idempotency-Key: {key}"))));
     }
+    if matches!(plan.method, Method::Patch) {
+        lines.push("-H 'If-Match: *'".to_owned());
+    }
     if let Some(body) = &plan.body {
-        lines.push("-H 'Content-Type: application/json'".to_owned());
+        lines.push(format!("-H 'Content-Type: {}'", plan.method.media_type()));
         lines.push(format!(
             "-d {}",
             quoted(body).replace(PASSWORD, "'\"$SHARE_PASSWORD\"'")

@@ -44,6 +44,8 @@ pub(crate) async fn get(path: &str, signal: Option<&AbortSignal>) -> Result<Answ
 pub(crate) enum Method {
     Post,
     Put,
+    /// A merge patch (RFC 7396) on what is there, whatever it is by now.
+    Patch,
     Delete,
 }
 
@@ -52,7 +54,16 @@ impl Method {
         match self {
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
+        }
+    }
+
+    /// Media type of a JSON body.
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Patch => "application/merge-patch+json",
+            Self::Post | Self::Put | Self::Delete => "application/json",
         }
     }
 }
@@ -128,6 +139,7 @@ async fn carry_out(plan: Plan) -> Result<Answer, ApiError> {
     let mut request = match plan.method {
         Method::Post => Request::post(&plan.path),
         Method::Put => Request::put(&plan.path),
+        Method::Patch => Request::patch(&plan.path).header("if-match", "*"),
         Method::Delete => Request::delete(&plan.path),
     };
     if let Some(key) = &plan.key {
@@ -135,7 +147,7 @@ async fn carry_out(plan: Plan) -> Result<Answer, ApiError> {
     }
     let body = plan
         .body
-        .map(|body| (JsValue::from(body), "application/json".to_owned()));
+        .map(|body| (JsValue::from(body), plan.method.media_type().to_owned()));
     exchange(request, body).await
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod events;
 mod http;
 pub(crate) mod identities;
 pub(crate) mod model_transfer;
+pub(crate) mod nodes;
 pub(crate) mod patches;
 pub(crate) mod share_links;
 pub(crate) mod storage;

@@ -10,6 +10,7 @@ pub(crate) mod landing;
 pub(crate) mod letters;
 pub(crate) mod models;
 pub(crate) mod new_set;
+pub(crate) mod nodes;
 pub(crate) mod not_found;
 pub(crate) mod protect;
 pub(crate) mod set;

@@ -1,0 +1,236 @@
+//! One machine: its health, what it computes on, what it does and did, and the way to drain or remove it.
+
+use leptos::{html::Dialog, prelude::*, task::spawn_local};
+use shared::{
+    NodeId,
+    job::{JobKind, JobStatus},
+    page::Page,
+    training_node::{NodeAttempt, NodeIntake, NodeOrigin, NodeStatus, TrainingNode, UpdateNode},
+};
+
+use crate::{
+    api::{ApiError, nodes},
+    components::{
+        confirm::{Confirm, open},
+        loaded::{Loaded, Skeleton},
+        notice::ErrorNotice,
+    },
+    state::fetch::{Fetch, use_fetch},
+    text,
+};
+
+const fn status(node: &TrainingNode) -> (&'static str, &'static str) {
+    match (node.status, node.intake) {
+        (NodeStatus::Waiting, _) => ("badge", "Has not joined yet"),
+        (NodeStatus::Expired, _) => ("badge badge-warn", "Did not join in time"),
+        (NodeStatus::Offline, _) => ("badge badge-bad", "Offline"),
+        (NodeStatus::Removed, _) => ("badge", "Removed"),
+        (NodeStatus::Online, NodeIntake::Open) => ("badge badge-good", "Online"),
+        (NodeStatus::Online, NodeIntake::Paused) => ("badge badge-warn", "Online, paused"),
+        (NodeStatus::Online, NodeIntake::Draining) => ("badge badge-warn", "Online, drained"),
+    }
+}
+
+/// What it computes on, in a line.
+fn machine(node: &TrainingNode) -> String {
+    let mut words: Vec<String> = node
+        .facts
+        .devices
+        .iter()
+        .map(|device| {
+            let speed = device.gigaflops.map(|speed| format!(", {speed} GFLOP/s"));
+            let memory = text::bytes(device.memory_bytes as f64);
+            format!("{} ({memory}{})", device.model, speed.unwrap_or_default())
+        })
+        .collect();
+    if node.threads > 0 {
+        words.push(text::count(node.threads as usize, "thread"));
+    }
+    if !node.facts.cpu_features.is_empty() {
+        words.push(node.facts.cpu_features.join(" "));
+    }
+    if !node.families.is_empty() {
+        words.push(format!("trains {}", node.families.join(", ")));
+    }
+    if !node.facts.version.is_empty() {
+        words.push(format!("version {}", node.facts.version));
+    }
+    words.join(" \u{b7} ")
+}
+
+const fn work(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Protect => "Protects",
+        JobKind::Evaluate => "Attacks and judges",
+        JobKind::Probe => "Probes",
+        JobKind::Study => "Works through an attack matrix",
+    }
+}
+
+#[component]
+pub(super) fn NodeCard(id: NodeId, all: Fetch<Page<TrainingNode>>) -> impl IntoView {
+    let node = Memo::new(move |_| {
+        all.data.with(|page| {
+            let nodes = page.as_ref().map_or(&[][..], |page| &page.data);
+            nodes.iter().find(|node| node.id == id).cloned()
+        })
+    });
+    let intake = Memo::new(move |_| {
+        node.with(|node| node.as_ref().map_or(NodeIntake::Open, |node| node.intake))
+    });
+    let joined = node.with_untracked(|node| {
+        node.as_ref()
+            .is_some_and(|node| node.origin == NodeOrigin::Joined)
+    });
+    view! {
+        <section class="card stack-tight" data-test="node">
+            {move || node.get().map(|node| health(&node))}
+            <Actions id=id intake=intake joined=joined all=all />
+            <History id=id />
+        </section>
+    }
+}
+
+fn health(node: &TrainingNode) -> AnyView {
+    let (class, word) = status(node);
+    let origin = match node.origin {
+        NodeOrigin::Local => "beside the server",
+        NodeOrigin::Joined => "joined",
+    };
+    let seen = match node.last_seen_at {
+        Some(at) => format!("{origin}, last seen {}", text::moment(at)),
+        None => origin.to_owned(),
+    };
+    let current = node
+        .current
+        .iter()
+        .map(|attempt| {
+            let words = format!(
+                "{} {} since {}",
+                work(attempt.kind),
+                attempt.job_id,
+                text::moment(attempt.started_at)
+            );
+            view! { <li>{words}</li> }
+        })
+        .collect_view();
+    let current = (!node.current.is_empty())
+        .then(|| view! { <ul class="small" data-test="node-current">{current}</ul> });
+    let idle = (node.current.is_empty() && node.status == NodeStatus::Online)
+        .then(|| view! { <p class="small soft">"It has nothing to do."</p> });
+    view! {
+        <div class="row-between">
+            <h2>{node.name.clone()}</h2>
+            <span class=class data-test="node-status"><span class="dot"></span>{word}</span>
+        </div>
+        <p class="small soft">{seen}</p>
+        <p class="small">{machine(node)}</p>
+        {current}
+        {idle}
+    }
+    .into_any()
+}
+
+#[component]
+fn Actions(
+    id: NodeId,
+    intake: Memo<NodeIntake>,
+    /// Whether it can be removed: the server's own node cannot.
+    joined: bool,
+    all: Fetch<Page<TrainingNode>>,
+) -> impl IntoView {
+    let dialog = NodeRef::<Dialog>::new();
+    let error = RwSignal::new(None::<ApiError>);
+    let settle = move |answer: Result<(), ApiError>| match answer {
+        Ok(()) => {
+            error.try_set(None);
+            all.reload();
+        }
+        Err(refusal) => {
+            error.try_set(Some(refusal));
+        }
+    };
+    let set = move |intake: NodeIntake| {
+        let change = UpdateNode {
+            name: None,
+            intake: Some(intake),
+        };
+        spawn_local(async move { settle(nodes::update(id, &change).await.map(drop)) });
+    };
+    let remove = move || spawn_local(async move { settle(nodes::remove(id).await) });
+    let choices = move || {
+        if intake.get() != NodeIntake::Open {
+            return view! { <button type="button" class="button button-small" data-test="node-resume" on:click=move |_| set(NodeIntake::Open)>"Resume"</button> }
+                .into_any();
+        }
+        view! {
+            <button type="button" class="button button-small" data-test="node-pause" title="It ends what it has and takes nothing new" on:click=move |_| set(NodeIntake::Paused)>"Pause"</button>
+            <button type="button" class="button button-small" data-test="node-drain" title="It gives back what it has and takes nothing new" on:click=move |_| set(NodeIntake::Draining)>"Drain"</button>
+        }
+        .into_any()
+    };
+    let removal = joined.then(|| {
+        view! { <button type="button" class="button button-small" data-test="node-remove" on:click=move |_| open(dialog)>"Remove"</button> }
+    });
+    view! {
+        <div class="row">{choices} {removal}</div>
+        {move || error.get().map(|error| view! { <ErrorNotice error=error what="The node was not changed" /> })}
+        <Confirm
+            dialog=dialog
+            title="Remove this node?"
+            detail="Its credential stops working at once. What it works on goes on elsewhere, from the last snapshot."
+            yes="Remove"
+            no="Keep it"
+            test="node-remove-yes"
+            on_yes=Callback::new(move |()| remove())
+        />
+    }
+}
+
+/// What it did, once somebody wants to know.
+#[component]
+fn History(id: NodeId) -> impl IntoView {
+    let wanted = RwSignal::new(false);
+    let list = move || {
+        wanted.get().then(|| {
+            let attempts = use_fetch(move || nodes::attempts(id));
+            view! {
+                <Loaded
+                    fetch=attempts
+                    what="The history could not be loaded"
+                    skeleton=|| view! { <Skeleton class="skeleton-card" /> }
+                    draw=|page| history(page.data)
+                />
+            }
+        })
+    };
+    view! {
+        <details on:toggle=move |_| wanted.set(true)>
+            <summary class="small" data-test="node-history">"History"</summary>
+            {list}
+        </details>
+    }
+}
+
+fn history(attempts: Vec<NodeAttempt>) -> AnyView {
+    if attempts.is_empty() {
+        return view! { <p class="soft small">"It did nothing yet."</p> }.into_any();
+    }
+    let rows = attempts
+        .into_iter()
+        .map(|attempt| {
+            let end = match attempt.ended_as {
+                None => "goes on".to_owned(),
+                Some(JobStatus::Queued) => attempt.reason.unwrap_or_default(),
+                Some(status) => status.as_str().to_owned(),
+            };
+            let words = format!(
+                "{}, {}: {end}",
+                text::moment(attempt.started_at),
+                attempt.job_id
+            );
+            view! { <li>{words}</li> }
+        })
+        .collect_view();
+    view! { <ul class="small" data-test="node-attempts">{rows}</ul> }.into_any()
+}
