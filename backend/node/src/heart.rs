@@ -24,6 +24,9 @@ const REPORT_PAUSE: Duration = Duration::from_millis(500);
 /// A person who cancels waits no longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
+/// For the last reports of an attempt.
+const FLUSH: Duration = Duration::from_secs(15);
+
 /// What the attempt must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -97,7 +100,7 @@ impl Heart {
     /// Sends what is still queued.
     pub(crate) async fn flush(&self) {
         while !lock(&self.pulse).waiting.is_empty() {
-            if self.beat.once().await.is_err() {
+            if self.beat.once(FLUSH).await.is_err() {
                 return;
             }
         }
@@ -127,9 +130,7 @@ impl Beat {
             beaten = Instant::now();
             // A beat that hangs must not outlast the lease.
             let left = lease.saturating_sub(renewed.elapsed());
-            let bounded = tokio::time::timeout(left.max(REPORT_PAUSE), self.once());
-            let slow = || Err(Error::Unreachable("no answer in time".to_owned()));
-            match bounded.await.unwrap_or_else(|_| slow()) {
+            match self.once(left.max(REPORT_PAUSE)).await {
                 Ok(seconds) => {
                     lease = Duration::from_secs(seconds);
                     renewed = beaten;
@@ -155,8 +156,8 @@ impl Beat {
         }
     }
 
-    /// One beat; gives the seconds until the lease runs out.
-    async fn once(&self) -> Result<u64, Error> {
+    /// One beat, within a limit; gives the seconds until the lease runs out. What is not taken waits for the next one.
+    async fn once(&self, limit: Duration) -> Result<u64, Error> {
         let (running, progress) = {
             let mut pulse = lock(&self.pulse);
             let count = pulse.waiting.len().min(BATCH);
@@ -170,7 +171,9 @@ impl Beat {
             running,
             progress,
         };
-        match self.client.heartbeat(self.job, &beat).await {
+        let slow = || Err(Error::Unreachable("no answer in time".to_owned()));
+        let answer = tokio::time::timeout(limit, self.client.heartbeat(self.job, &beat)).await;
+        match answer.unwrap_or_else(|_| slow()) {
             Ok(answer) => {
                 match answer.command {
                     NodeCommand::Continue => {}
