@@ -32,9 +32,16 @@ const HEADERS: [(HeaderName, &str); 4] = [
     ),
 ];
 
+/// A year on TLS, once somebody came by it; other services under the name are not spoken for.
+const TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// Adds the headers to every response.
 pub(crate) async fn add_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    if app.public_url().starts_with("https://") {
+        let name = header::STRICT_TRANSPORT_SECURITY;
+        response.headers_mut().insert(name, TRANSPORT);
+    }
     let policy = content_security_policy(app.browser_origin());
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         // A page that brought its own keeps it.

@@ -79,6 +79,23 @@ async fn every_response_carries_security_headers_and_a_request_id() {
 }
 
 #[tokio::test]
+async fn browsers_are_told_to_stay_on_tls_where_there_is_tls() {
+    let plain = Server::start().await;
+    let answer = plain.stranger().get("/healthz").await;
+    assert!(!answer.headers().contains_key("strict-transport-security"));
+    let server =
+        Server::start_with(|config| config.public_url = Some("https://guard.example.org".into()))
+            .await;
+    for path in ["/healthz", "/v1/nowhere"] {
+        let answer = server.stranger().get(path).await;
+        assert_eq!(
+            answer.headers()["strict-transport-security"],
+            "max-age=31536000"
+        );
+    }
+}
+
+#[tokio::test]
 async fn dashboard_is_served_beside_the_api() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
