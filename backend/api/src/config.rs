@@ -25,7 +25,7 @@ pub struct Config {
     /// `sqlite://…` or `postgres://…`; by default `SQLite` in the data directory.
     #[arg(long, env = "PERSGUARD_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// The built dashboard; without it only the API is served.
+    /// The built dashboard; by default the folder `frontend` beside this program, and without that only the API is served.
     #[arg(long, env = "PERSGUARD_FRONTEND_DIR")]
     pub frontend_dir: Option<PathBuf>,
     /// Where people and nodes reach this server; by default the bound address.
@@ -101,6 +101,9 @@ pub struct Config {
     /// Bytes of pictures, models and results that one organisation may keep; by default as many as the store holds.
     #[arg(long, env = "PERSGUARD_STORAGE_QUOTA")]
     pub storage_quota: Option<u64>,
+    /// Where the local node's log goes, if not to this program's own.
+    #[arg(skip)]
+    pub node_log: Option<PathBuf>,
     /// Log filter, such as `info` or `api=debug`.
     #[arg(long, env = "PERSGUARD_LOG", default_value = "info")]
     pub log: String,

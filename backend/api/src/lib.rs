@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 #[cfg(test)]
 mod damage;
+pub mod demonstration;
 pub mod dispatch;
 pub mod error;
 pub mod etag;

@@ -4,7 +4,7 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
-    io::{BufReader, Read, Write},
+    io::{BufReader, IsTerminal, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -15,7 +15,7 @@ use api::{
     backup,
     clock::{Clock, SystemClock},
     config::{Config, storage::StorageConfig},
-    signing, storage_check,
+    demonstration, signing, storage_check,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -45,6 +45,8 @@ enum Command {
     },
     /// Start the server.
     Serve(Box<Config>),
+    /// Start the server, protect a bundled subject, attack it, and tell the verdict.
+    Demo(Box<demonstration::Options>),
     /// Bring the database up to date and exit.
     Migrate(Box<Config>),
     /// Clean one picture from the standard input; the server starts this for every upload.
@@ -189,6 +191,13 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Serve(config) => {
             start_log(&config.log)?;
             runtime()?.block_on(api::server::serve(*config))
+        }
+        Command::Demo(mut options) => {
+            let log = demonstration::prepare(&mut options)?;
+            log_to(&options.config.log, std::sync::Mutex::new(log))?;
+            let mut out = std::io::stdout();
+            let live = out.is_terminal();
+            runtime()?.block_on(demonstration::run(*options, live, &mut out))
         }
         Command::Migrate(config) => {
             start_log(&config.log)?;
@@ -375,10 +384,17 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 fn start_log(filter: &str) -> anyhow::Result<()> {
+    log_to(filter, std::io::stderr)
+}
+
+fn log_to(
+    filter: &str,
+    writer: impl for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
+) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .json()
         .with_env_filter(tracing_subscriber::EnvFilter::try_new(filter)?)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .init();
     Ok(())
 }

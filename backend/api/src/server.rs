@@ -9,6 +9,7 @@ use crate::{
     app::{App, base_models, demo, mail, model_imports, tokens::Audience, vault, webhooks},
     clock::{Clock, SystemClock},
     config::Config,
+    demonstration,
     dispatch::{self, local_node::LocalNode},
     router, sibling,
 };
@@ -42,13 +43,18 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.address))?;
     let app = open(config, listener.local_addr()?, Arc::new(SystemClock)).await?;
+    stop_on_signal(&app);
+    run(app, listener).await
+}
+
+/// Lets Ctrl-C and SIGTERM stop the server.
+pub(crate) fn stop_on_signal(app: &App) {
     let stop = app.stop().clone();
     tokio::spawn(async move {
         wait_for_signal().await;
         tracing::info!("stopping");
         stop.cancel();
     });
-    run(app, listener).await
 }
 
 /// Opens everything that requests need, for a server at `address`.
@@ -60,6 +66,7 @@ pub async fn open(
     prepare_directory(&config.data_dir)?;
     // The local node gets paths under it and may run elsewhere.
     config.data_dir = fs::canonicalize(&config.data_dir)?;
+    config.frontend_dir = config.frontend_dir.or_else(demonstration::frontend_beside);
     migrate(&config).await?;
     let app = App::open(config, address, clock).await?;
     let model = base_models::register_embedded(&app).await?;
@@ -112,6 +119,7 @@ fn local_node(app: &App, address: SocketAddr) -> anyhow::Result<LocalNode> {
         token: app.tokens().issue(Audience::Node, "local", app.now())?,
         directory: app.config().data_dir.join("node"),
         threads: app.config().node_threads,
+        log: app.config().node_log.clone(),
     })
 }
 

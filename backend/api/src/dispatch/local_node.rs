@@ -25,6 +25,8 @@ pub struct LocalNode {
     pub directory: PathBuf,
     /// Worker threads, or its own choice.
     pub threads: Option<u32>,
+    /// The file that its log is appended to, if not this process's own.
+    pub log: Option<PathBuf>,
 }
 
 impl LocalNode {
@@ -65,6 +67,11 @@ impl LocalNode {
         if let Some(threads) = self.threads {
             command.env("PERSGUARD_NODE_THREADS", threads.to_string());
         }
+        if let Some(log) = &self.log {
+            let mut file = std::fs::File::options();
+            let file = file.create(true).append(true).open(log)?;
+            command.stdout(file.try_clone()?).stderr(file);
+        }
         command.spawn()
     }
 }
@@ -103,6 +110,7 @@ mod tests {
             token: "secret".into(),
             directory: directory.join("node"),
             threads: Some(1),
+            log: None,
         }
     }
 

@@ -72,6 +72,7 @@ impl Server {
             requests_per_minute: 600,
             active_jobs: shared::limits::MAX_ACTIVE_JOBS as u64,
             storage_quota: None,
+            node_log: None,
             log: "info".into(),
         };
         change(&mut config);
