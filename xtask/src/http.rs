@@ -11,22 +11,31 @@ use serde_json::Value;
 
 /// Fetches a JSON document from `address`, such as `127.0.0.1:7740`.
 pub(crate) fn get_json(address: &str, path: &str) -> Result<Value> {
-    exchange(address, &format!("GET {path}"), "")
+    let body = exchange(address, &format!("GET {path}"), "application/json", "")?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// Fetches a page.
+pub(crate) fn get_text(address: &str, path: &str) -> Result<String> {
+    let body = exchange(address, &format!("GET {path}"), "text/html", "")?;
+    Ok(String::from_utf8(body)?)
 }
 
 /// Posts a JSON document; the answer is one too.
 pub(crate) fn post_json(address: &str, path: &str, body: &Value) -> Result<Value> {
-    exchange(address, &format!("POST {path}"), &body.to_string())
+    let line = format!("POST {path}");
+    let body = exchange(address, &line, "application/json", &body.to_string())?;
+    Ok(serde_json::from_slice(&body)?)
 }
 
-fn exchange(address: &str, line: &str, body: &str) -> Result<Value> {
+fn exchange(address: &str, line: &str, kind: &str, body: &str) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).with_context(|| format!("reaching {address}"))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let length = body.len();
     // Version 1.0: the answer ends with the connection and is never sent in chunks.
     write!(
         stream,
-        "{line} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\
+        "{line} HTTP/1.0\r\nHost: {address}\r\nAccept: {kind}\r\n\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )?;
     let mut answer = Vec::new();
@@ -34,7 +43,7 @@ fn exchange(address: &str, line: &str, body: &str) -> Result<Value> {
     parse(&answer).with_context(|| line.to_owned())
 }
 
-fn parse(answer: &[u8]) -> Result<Value> {
+fn parse(answer: &[u8]) -> Result<Vec<u8>> {
     let end = answer
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
@@ -45,7 +54,7 @@ fn parse(answer: &[u8]) -> Result<Value> {
     if !matches!(status, "200" | "201") {
         bail!("status {status}: {}", String::from_utf8_lossy(body));
     }
-    Ok(serde_json::from_slice(body)?)
+    Ok(body.to_vec())
 }
 
 #[cfg(test)]
@@ -55,7 +64,7 @@ mod tests {
     #[test]
     fn answers_are_read_and_errors_are_told() {
         let ok = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{\"a\":1}";
-        assert_eq!(parse(ok).unwrap()["a"], 1);
+        assert_eq!(parse(ok).unwrap(), b"{\"a\":1}");
         let bad = parse(b"HTTP/1.1 503 Busy\r\n\r\nwait").unwrap_err();
         assert!(bad.to_string().contains("503: wait"));
     }

@@ -1,4 +1,4 @@
-//! Build and run commands: `cargo xtask demo | test | dev | bench | fuzz | pretrain | python-client | fixtures`.
+//! Build and run commands: `cargo xtask demo | test | dev | dist | bench | fuzz | pretrain | python-client | fixtures`.
 //!
 //! Owns set-up: what is missing on the machine is installed, what is built lands in one cache
 //! outside the clone. Refuses product logic: it starts the programs and reads their public answers.
@@ -19,14 +19,13 @@ mod compatibility;
 mod contract;
 mod cuda;
 mod demo;
+mod dist;
 mod fuzz;
 mod http;
 mod npm;
 mod python_client;
-mod server;
 mod stages;
 mod storage;
-mod timestamp;
 mod toolchain;
 mod web;
 
@@ -44,11 +43,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Sets everything up, protects a bundled subject, attacks it, and shows the gallery.
-    Demo(demo::Options),
+    Demo(demo::DemoOptions),
     /// Sets everything up and runs every check.
     Test(stages::Options),
     /// Builds and serves without the demo project.
     Dev(demo::Options),
+    /// Makes the archive of the product in `target/dist`: programs, dashboard, demo, sums, bill of materials, notices.
+    Dist(dist::Options),
     /// Trains the demo world's base model.
     Pretrain {
         /// Passed on to the trainer.
@@ -91,6 +92,7 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Demo(options) => demo::demo(&options),
         Command::Dev(options) => demo::dev(&options),
         Command::Test(options) => stages::check(&options),
+        Command::Dist(options) => dist::make(&options),
         Command::Pretrain { arguments } => commands::pretrain(&arguments),
         Command::Bench { name, arguments } => commands::bench(&name, &arguments),
         Command::Fuzz(options) => fuzz::search(&options),
