@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod backup;
+mod book;
 pub mod certificate;
 pub mod clock;
 pub mod config;

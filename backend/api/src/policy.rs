@@ -138,6 +138,8 @@ pub const RULES: &[Rule] = &[
     public("GET", "/healthz"),
     public("GET", "/readyz"),
     public("GET", "/openapi.json"),
+    public("GET", "/docs"),
+    public("GET", "/docs/{chapter}"),
     public("GET", "/.well-known/jwks.json"),
     public("GET", "/v1/signing-keys"),
     public("GET", "/v1/demo"),

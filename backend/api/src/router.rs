@@ -19,10 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     handlers::{
-        accounts, api_keys, artifacts, audit, base_models, blobs, data_subjects, demo, devices,
-        events, frontend, galleries, identities, images, jobs, model_imports, nodes, notices,
-        organisations, patches, protected_sets, quotas, releases, revocations, server, share_links,
-        shares, storage_checks, studies, tokens, training_nodes, uploads, webhooks,
+        accounts, api_keys, artifacts, audit, base_models, blobs, book, data_subjects, demo, devices, events, frontend, galleries, identities, images, jobs, model_imports, nodes, notices, organisations, patches, protected_sets, quotas, releases, revocations, server, share_links, shares, storage_checks, studies, tokens, training_nodes, uploads, webhooks,
     },
     layers::{attribution, guard, origin, respond, security},
     openapi,
@@ -144,6 +141,8 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(demo::find_demo))
         .routes(routes!(demo::find_sample))
         .routes(routes!(demo::find_evaluation_file))
+        .routes(routes!(book::show_book))
+        .routes(routes!(book::show_chapter))
         .routes(routes!(server::find_health))
         .routes(routes!(server::find_readiness))
         .routes(routes!(server::find_key_set))

@@ -6,6 +6,7 @@ pub(crate) mod artifacts;
 pub(crate) mod audit;
 pub(crate) mod base_models;
 pub(crate) mod blobs;
+pub(crate) mod book;
 mod content;
 pub(crate) mod data_subjects;
 pub(crate) mod demo;
