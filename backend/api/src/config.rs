@@ -5,6 +5,7 @@ pub mod storage;
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use anyhow::{Context, bail};
 use clap::Args;
 use shared::api_key::AddressBlock;
 
@@ -25,6 +26,9 @@ pub struct Config {
     /// `sqlite://…` or `postgres://…`; by default `SQLite` in the data directory.
     #[arg(long, env = "PERSGUARD_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// File that holds the database's address, instead of the address.
+    #[arg(long, env = "PERSGUARD_DATABASE_URL_FILE")]
+    pub database_url_file: Option<PathBuf>,
     /// The built dashboard; by default the folder `frontend` beside this program, and without that only the API is served.
     #[arg(long, env = "PERSGUARD_FRONTEND_DIR")]
     pub frontend_dir: Option<PathBuf>,
@@ -80,6 +84,9 @@ pub struct Config {
     /// are kept as files under `outbox` in the data directory.
     #[arg(long, env = "PERSGUARD_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
+    /// File that holds the mail server's address, instead of the address.
+    #[arg(long, env = "PERSGUARD_SMTP_URL_FILE")]
+    pub smtp_url_file: Option<PathBuf>,
     /// Who letters come from.
     #[arg(
         long,
@@ -101,6 +108,12 @@ pub struct Config {
     /// Bytes of pictures, models and results that one organisation may keep; by default as many as the store holds.
     #[arg(long, env = "PERSGUARD_STORAGE_QUOTA")]
     pub storage_quota: Option<u64>,
+    /// File that holds the token which readers of `/metrics` show; without it nobody reads them.
+    #[arg(long, env = "PERSGUARD_METRICS_TOKEN_FILE")]
+    pub metrics_token_file: Option<PathBuf>,
+    /// What that file holds.
+    #[arg(skip)]
+    pub metrics_token: Option<String>,
     /// Where the local node's log goes, if not to this program's own.
     #[arg(skip)]
     pub node_log: Option<PathBuf>,
@@ -110,6 +123,17 @@ pub struct Config {
 }
 
 impl Config {
+    /// Reads the files that hold secrets.
+    pub fn with_secrets(mut self) -> anyhow::Result<Self> {
+        let database = (&mut self.database_url, &mut self.database_url_file);
+        read_secret(database, "PERSGUARD_DATABASE_URL")?;
+        let smtp = (&mut self.smtp_url, &mut self.smtp_url_file);
+        read_secret(smtp, "PERSGUARD_SMTP_URL")?;
+        let token = (&mut self.metrics_token, &mut self.metrics_token_file);
+        read_secret(token, "PERSGUARD_METRICS_TOKEN")?;
+        Ok(self)
+    }
+
     /// The database to connect to.
     pub fn database_url(&self) -> String {
         self.database_url.clone().unwrap_or_else(|| {
@@ -123,6 +147,78 @@ impl Config {
         let own = || self.data_dir.join("master-keys");
         self.master_keys.clone().unwrap_or_else(own)
     }
+}
+
+/// Moves the content of a file to where the value itself would stand.
+fn read_secret(
+    (value, file): (&mut Option<String>, &mut Option<PathBuf>),
+    name: &str,
+) -> anyhow::Result<()> {
+    let Some(path) = file.take() else {
+        return Ok(());
+    };
+    if value.is_some() {
+        bail!("{name} and {name}_FILE are both set: choose one");
+    }
+    let text = std::fs::read_to_string(&path);
+    let text = text.with_context(|| format!("{name}_FILE: {} cannot be read", path.display()))?;
+    let text = text.trim();
+    if text.is_empty() {
+        bail!("{name}_FILE: {} is empty", path.display());
+    }
+    *value = Some(text.to_owned());
+    Ok(())
+}
+
+/// A variable that looks like a setting and is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownVariable {
+    /// Its name.
+    pub name: String,
+    /// The setting whose name is nearest.
+    pub meant: Option<String>,
+}
+
+/// Variables of other programs of the product, and of its build.
+const OTHERS: [&str; 3] = [
+    "PERSGUARD_SERVER",
+    "PERSGUARD_API_KEY",
+    "PERSGUARD_WASM_TOOLCHAIN",
+];
+/// Letters in which a misspelt name may differ.
+const LIKE: usize = 3;
+
+/// Every `PERSGUARD_…` variable of this process that no program reads.
+pub fn unknown_variables() -> Vec<UnknownVariable> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    unknown(names)
+}
+
+fn unknown(names: impl Iterator<Item = String>) -> Vec<UnknownVariable> {
+    let settings = Config::augment_args(clap::Command::new("persguard"));
+    let settings = settings.get_arguments().filter_map(clap::Arg::get_env);
+    let settings: Vec<String> = settings
+        .map(|name| name.to_string_lossy().into_owned())
+        .chain(OTHERS.map(str::to_owned))
+        .collect();
+    let ours = names.filter(|name| name.starts_with("PERSGUARD_"));
+    let strange =
+        ours.filter(|name| !name.starts_with("PERSGUARD_NODE_") && !settings.contains(name));
+    let mut unknown: Vec<UnknownVariable> = strange
+        .map(|name| {
+            let nearest = settings
+                .iter()
+                .map(|setting| (strsim::levenshtein(setting, &name), setting))
+                .min();
+            let meant = nearest.filter(|(distance, _)| *distance <= LIKE);
+            UnknownVariable {
+                meant: meant.map(|(_, setting)| setting.clone()),
+                name,
+            }
+        })
+        .collect();
+    unknown.sort_by(|a, b| a.name.cmp(&b.name));
+    unknown
 }
 
 /// An origin as requests must name it: scheme, host and port, and nothing after them.
@@ -146,7 +242,29 @@ fn variable(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::origin;
+    use super::{UnknownVariable, origin, unknown};
+
+    #[test]
+    fn misspelt_variables_are_found() {
+        let names = [
+            "PATH",
+            "PERSGUARD_ADRESS",
+            "PERSGUARD_DATA_DIR",
+            "PERSGUARD_NODE_DEVICE",
+            "PERSGUARD_SERVER",
+            "PERSGUARD_COLOUR_OF_THE_SKY",
+        ];
+        let found = unknown(names.into_iter().map(str::to_owned));
+        let expected = [
+            ("PERSGUARD_ADRESS", Some("PERSGUARD_ADDRESS")),
+            ("PERSGUARD_COLOUR_OF_THE_SKY", None),
+        ]
+        .map(|(name, meant)| UnknownVariable {
+            name: name.into(),
+            meant: meant.map(str::to_owned),
+        });
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn only_origins_are_allowed() {

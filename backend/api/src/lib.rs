@@ -13,6 +13,7 @@ pub mod config;
 mod damage;
 pub mod demonstration;
 pub mod dispatch;
+pub mod doctor;
 pub mod error;
 pub mod etag;
 mod extract;

@@ -5,6 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::{BufReader, IsTerminal, Read, Write},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -15,7 +16,7 @@ use api::{
     backup,
     clock::{Clock, SystemClock},
     config::{Config, storage::StorageConfig},
-    demonstration, signing, storage_check,
+    demonstration, doctor, signing, storage_check,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -47,6 +48,17 @@ enum Command {
     Serve(Box<Config>),
     /// Start the server, protect a bundled subject, attack it, and tell the verdict.
     Demo(Box<demonstration::Options>),
+    /// Look at the settings of `serve`, without starting anything.
+    #[command(subcommand)]
+    Config(Settings),
+    /// Try what a server needs: database, storage, port, disk, memory, node and clock.
+    Doctor(Box<Config>),
+    /// Ask the server of this machine whether it is ready; for health checks where no other program is.
+    Ready {
+        /// Where it listens.
+        #[arg(long, env = "PERSGUARD_ADDRESS", default_value = "127.0.0.1:7740")]
+        address: SocketAddr,
+    },
     /// Bring the database up to date and exit.
     Migrate(Box<Config>),
     /// Clean one picture from the standard input; the server starts this for every upload.
@@ -126,6 +138,12 @@ enum Keys {
 }
 
 #[derive(Subcommand)]
+enum Settings {
+    /// Say what is wrong with them; takes the same flags and variables as `serve`.
+    Check(Box<Config>),
+}
+
+#[derive(Subcommand)]
 enum Storage {
     /// Try everything that the product does with its bucket; every line says ok or what to fix.
     Check {
@@ -199,6 +217,13 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
             let live = out.is_terminal();
             runtime()?.block_on(demonstration::run(*options, live, &mut out))
         }
+        Command::Config(Settings::Check(config)) => {
+            doctor::check_settings(&config, &mut std::io::stdout())
+        }
+        Command::Doctor(config) => {
+            runtime()?.block_on(doctor::examine(&config, &mut std::io::stdout()))
+        }
+        Command::Ready { address } => runtime()?.block_on(doctor::ask(address)),
         Command::Migrate(config) => {
             start_log(&config.log)?;
             runtime()?.block_on(api::server::migrate(&config))

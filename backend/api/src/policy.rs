@@ -138,6 +138,8 @@ pub const RULES: &[Rule] = &[
     public("GET", "/healthz"),
     public("GET", "/readyz"),
     public("GET", "/openapi.json"),
+    // Its reader shows a token of its own.
+    public("GET", "/metrics"),
     public("GET", "/docs"),
     public("GET", "/docs/{chapter}"),
     public("GET", "/.well-known/jwks.json"),

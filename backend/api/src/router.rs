@@ -21,7 +21,7 @@ use crate::{
     handlers::{
         accounts, api_keys, artifacts, audit, base_models, blobs, book, data_subjects, demo, devices, events, frontend, galleries, identities, images, jobs, model_imports, nodes, notices, organisations, patches, protected_sets, quotas, releases, revocations, server, share_links, shares, storage_checks, studies, tokens, training_nodes, uploads, webhooks,
     },
-    layers::{attribution, guard, origin, respond, security},
+    layers::{attribution, guard, meter, origin, respond, security},
     openapi,
 };
 
@@ -145,6 +145,7 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(book::show_chapter))
         .routes(routes!(server::find_health))
         .routes(routes!(server::find_readiness))
+        .routes(routes!(server::find_metrics))
         .routes(routes!(server::find_key_set))
         .routes(routes!(server::find_document))
         .layer(DefaultBodyLimit::max(SMALL_BODY))
@@ -312,5 +313,6 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(respond::panicked))
         .layer(from_fn_with_state(app.clone(), security::add_headers))
         .layer(from_fn(respond::finish))
+        .layer(from_fn_with_state(app.clone(), meter::count))
         .with_state(app)
 }

@@ -19,6 +19,7 @@ const GRACE: Duration = Duration::from_secs(8);
 
 /// Brings the database up to date.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let config = &config.clone().with_secrets()?;
     prepare_directory(&config.data_dir)?;
     migrations::migrate(&config.database_url())
         .await
@@ -59,10 +60,11 @@ pub(crate) fn stop_on_signal(app: &App) {
 
 /// Opens everything that requests need, for a server at `address`.
 pub async fn open(
-    mut config: Config,
+    config: Config,
     address: SocketAddr,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<App> {
+    let mut config = config.with_secrets()?;
     prepare_directory(&config.data_dir)?;
     // The local node gets paths under it and may run elsewhere.
     config.data_dir = fs::canonicalize(&config.data_dir)?;

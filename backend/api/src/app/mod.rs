@@ -22,6 +22,7 @@ pub mod jobs;
 pub mod letters;
 mod lockout;
 pub mod mail;
+pub mod metrics;
 pub mod model_imports;
 pub mod nodes;
 pub mod notices;

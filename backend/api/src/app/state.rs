@@ -14,8 +14,8 @@ use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    identities::Providers, mail::Mail, model_imports::Imports, passwords::Passwords,
-    rate_limit::RateLimit, sharing::Sharing, tokens::Tokens, vault::Masters,
+    identities::Providers, mail::Mail, metrics::Metrics, model_imports::Imports,
+    passwords::Passwords, rate_limit::RateLimit, sharing::Sharing, tokens::Tokens, vault::Masters,
     webhooks::secrets::Secrets,
 };
 use crate::{
@@ -53,6 +53,7 @@ struct Inner {
     sharing: Sharing,
     providers: Providers,
     mail: Mail,
+    metrics: Metrics,
     limits: Limits,
     hub: Hub,
     decoders: Semaphore,
@@ -162,6 +163,7 @@ impl App {
             passwords: Passwords::new()?,
             sharing: Sharing::new(share_key),
             mail: Mail::open(&config)?,
+            metrics: Metrics::new(&config),
             limits: Limits {
                 requests: RateLimit::new("default", config.requests_per_minute, 60),
                 machines: RateLimit::new("machines", MACHINE_REQUESTS_PER_MINUTE, 60),
@@ -275,6 +277,10 @@ impl App {
     /// The way out for letters.
     pub(crate) fn mail(&self) -> &Mail {
         &self.0.mail
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json as Body, extract::State, http::header, response::IntoResponse};
+use axum::{
+    Extension, Json as Body,
+    extract::State,
+    http::{HeaderMap, header},
+    response::IntoResponse,
+};
 
 use crate::{
-    app::{App, health},
+    app::{App, health, metrics},
     error::Error,
+    extract::identity::bearer,
 };
 
 /// The OpenAPI document as it is sent.
@@ -26,6 +32,19 @@ pub(crate) async fn find_health() -> &'static str {
 pub(crate) async fn find_readiness(State(app): State<App>) -> Result<&'static str, Error> {
     health::check(&app).await?;
     Ok("ready\n")
+}
+
+/// Counters in Prometheus' text form, for whoever shows the token of `PERSGUARD_METRICS_TOKEN_FILE`; absent without one.
+#[utoipa::path(get, path = "/metrics", tag = "server",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+pub(crate) async fn find_metrics(
+    State(app): State<App>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Error> {
+    let text = metrics::read(&app, bearer(&headers)).await?;
+    // Version 1.0.0 of OpenMetrics, which Prometheus asks for.
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text))
 }
 
 /// The keys that access tokens are signed with.

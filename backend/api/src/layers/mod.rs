@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod guard;
 mod idempotency;
 mod limits;
+pub(crate) mod meter;
 pub(crate) mod origin;
 mod represent;
 pub(crate) mod respond;

@@ -19,6 +19,7 @@ mod imports;
 mod jobs;
 mod keys;
 mod letters;
+mod metrics;
 mod nodes;
 mod organisations;
 mod patches;

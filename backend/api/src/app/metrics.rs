@@ -1,0 +1,125 @@
+//! What an operator's Prometheus reads: requests as they are answered, jobs and nodes as they are when it asks.
+//!
+//! Labels are routes as the router knows them, never addresses or ids: their number is bounded.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use super::App;
+use crate::{config::Config, error::Error, secret};
+
+/// Seconds, from a read of the database to a long wait for a lease.
+const SECONDS: [f64; 8] = [0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0];
+/// A node that asked within this time counts as online.
+const ONLINE_MILLISECONDS: i64 = 30_000;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answer {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobState {
+    kind: String,
+    status: String,
+}
+
+/// Counters of this process.
+pub struct Metrics {
+    /// Digest of the token that a reader shows; without one nobody reads.
+    token: Option<String>,
+    registry: Registry,
+    answers: Family<Answer, Counter>,
+    seconds: Family<Route, Histogram>,
+    jobs: Family<JobState, Gauge>,
+    nodes: Gauge,
+    memory: Gauge,
+}
+
+impl Metrics {
+    /// Starts from nothing.
+    pub fn new(config: &Config) -> Self {
+        let mut registry = Registry::with_prefix("persguard");
+        let answers = Family::<Answer, Counter>::default();
+        registry.register("http_requests", "Answered requests", answers.clone());
+        let seconds = Family::<Route, Histogram>::new_with_constructor(|| Histogram::new(SECONDS));
+        let help = "Seconds until a request was answered";
+        registry.register("http_request_seconds", help, seconds.clone());
+        let jobs = Family::<JobState, Gauge>::default();
+        registry.register("jobs", "Jobs by kind and state", jobs.clone());
+        let nodes = Gauge::default();
+        let help = "Nodes that gave a sign of life in the last 30 seconds";
+        registry.register("nodes_online", help, nodes.clone());
+        let memory = Gauge::default();
+        let help = "Resident memory of this process";
+        registry.register("resident_memory_bytes", help, memory.clone());
+        Self {
+            token: config.metrics_token.as_deref().map(secret::digest),
+            registry,
+            answers,
+            seconds,
+            jobs,
+            nodes,
+            memory,
+        }
+    }
+
+    /// Counts an answer.
+    pub fn answered(&self, method: &str, route: &str, status: u16, seconds: f64) {
+        let answer = Answer {
+            method: method.to_owned(),
+            route: route.to_owned(),
+            status,
+        };
+        self.answers.get_or_create(&answer).inc();
+        let route = Route {
+            route: route.to_owned(),
+        };
+        self.seconds.get_or_create(&route).observe(seconds);
+    }
+}
+
+/// Everything in Prometheus' text form, for whoever shows the token. Without one configured there is nothing here.
+pub async fn read(app: &App, shown: Option<&str>) -> Result<String, Error> {
+    let metrics = app.metrics();
+    let token = metrics.token.as_ref().ok_or(Error::NotFound)?;
+    if shown.map(secret::digest).as_ref() != Some(token) {
+        return Err(Error::Unauthenticated);
+    }
+    metrics.jobs.clear();
+    for group in app.store().count_jobs().await? {
+        let state = JobState {
+            kind: group.kind,
+            status: group.status,
+        };
+        metrics.jobs.get_or_create(&state).set(group.count);
+    }
+    let nodes = app
+        .store()
+        .list_nodes_online(app.later(-ONLINE_MILLISECONDS));
+    metrics
+        .nodes
+        .set(i64::try_from(nodes.await?.len()).unwrap_or(i64::MAX));
+    metrics.memory.set(resident_memory_bytes());
+    let mut text = String::new();
+    encode(&mut text, &metrics.registry).map_err(Error::internal)?;
+    Ok(text)
+}
+
+/// 0 where the system does not say.
+fn resident_memory_bytes() -> i64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<i64>().ok());
+    kilobytes.unwrap_or_default() * 1024
+}
