@@ -7,6 +7,7 @@ mod demo_project;
 mod identity_provider;
 mod interruptions;
 mod isolation;
+mod log_secrets;
 mod main_path;
 mod model_import;
 mod nodes;

@@ -142,6 +142,11 @@ impl Server {
         self.directory.as_ref().map_or(Path::new(""), TempDir::path)
     }
 
+    /// Everything that it, its node and their trainers logged.
+    pub fn whole_log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.root().join("log"))?)
+    }
+
     /// The end of its log.
     pub fn log(&self) -> String {
         let text = fs::read_to_string(self.root().join("log")).unwrap_or_default();

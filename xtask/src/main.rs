@@ -10,6 +10,7 @@
 )]
 
 mod apt;
+mod audit;
 mod browser;
 mod cache;
 mod chaos;

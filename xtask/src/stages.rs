@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::{
-    apt, browser,
+    apt, audit, browser,
     cache::{cargo, folder, run},
     chaos, contract, cuda, fuzz, npm, python_client, storage, web,
 };
@@ -18,7 +18,8 @@ use crate::{
 /// What to check.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, fuzz (seeks inputs that break a
+    /// One stage alone: tools, fmt, clippy, frontend, build, unit, audit (licences and
+    /// sources of the dependencies; builds cargo-deny once), architecture, fuzz (seeks inputs that break a
     /// parser), contract (the OpenAPI document against a running server), journeys, browser; or one that runs only
     /// when it is named: cuda (builds with the feature; fetches 1.2 GB once), storage (the artifact stores among
     /// faults, with a line of what they cost), python (the client generated from the document, driving a server), chaos
@@ -55,6 +56,7 @@ const STAGES: &[(&str, Stage)] = &[
             totals,
         )
     }),
+    ("audit", |_| audit::check()),
     ("architecture", |totals| {
         run_tests(&mut end_to_end("architecture")?, totals)
     }),
