@@ -23,6 +23,7 @@ mod demo;
 mod dist;
 mod fuzz;
 mod http;
+mod images;
 mod npm;
 mod python_client;
 mod stages;

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::{
     apt, audit, browser,
     cache::{cargo, folder, run},
-    chaos, contract, cuda, fuzz, npm, python_client, storage, web,
+    chaos, contract, cuda, fuzz, images, npm, python_client, storage, web,
 };
 
 /// What to check.
@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// parser), contract (the OpenAPI document against a running server), journeys, browser; or one that runs only
     /// when it is named: cuda (builds with the feature; fetches 1.2 GB once), storage (the artifact stores among
     /// faults, with a line of what they cost), python (the client generated from the document, driving a server), chaos
-    /// (jobs among faults).
+    /// (jobs among faults), images (lints `docker`).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Jobs among faults alone: nodes, server and PostgreSQL are killed, frozen and crashed (the stage `chaos`).
@@ -74,6 +74,7 @@ const OPTIONAL: &[(&str, Stage)] = &[
     ("storage", storage::faults),
     ("python", |_| python_client::check()),
     ("chaos", |_| chaos::check()),
+    ("images", |_| images::check()),
 ];
 
 pub(crate) const TESTS: [&str; 3] = ["test", "--no-fail-fast", "--workspace"];

@@ -5,7 +5,7 @@ mod check;
 mod notices;
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -144,9 +144,12 @@ fn list(base: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The same files give the same archive: names in order, no owner, the moment of the last commit.
+/// The same files give the same archive: names in order, no owner, the moment of the last commit or the one that is told.
 fn pack(dist: &Path, name: &str) -> Result<PathBuf> {
-    let moment = output(command("git").args(["log", "-1", "--format=%ct"]))?;
+    let moment = match env::var_os("SOURCE_DATE_EPOCH") {
+        Some(moment) => moment.to_string_lossy().into_owned(),
+        None => output(command("git").args(["log", "-1", "--format=%ct"]))?,
+    };
     let archive = dist.join(format!("{name}.tar.gz"));
     let mut tar = command("tar");
     tar.arg("--create")
