@@ -146,6 +146,8 @@ pub(crate) fn Footer() -> impl IntoView {
             <div class="frame">
                 <p>"PersGuard protects images in one checkpoint. What was not tested is not protected."</p>
                 <p>
+                    <a href="/docs" rel="external">"Handbook"</a>
+                    " · "
                     <a href="/openapi.json" rel="external">"REST API"</a>
                 </p>
             </div>
