@@ -12,6 +12,7 @@ pub struct Evaluation {
 }
 
 /// The standard tier of attacks on the demo's subject, protected by the demo's setting.
+#[inline(never)]
 pub fn evaluation() -> Evaluation {
     Evaluation {
         report: include_bytes!("../evaluation/report.html"),

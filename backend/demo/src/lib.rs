@@ -1,5 +1,7 @@
 //! Package `demo`: the embedded base model, the metric encoder and sample pictures, as bytes. It owns data and
 //! nothing else, and refuses to read, draw or train any of it.
+//!
+//! What gives data away is never inlined: the compiler would write it again wherever it is.
 
 mod evaluation;
 mod model;

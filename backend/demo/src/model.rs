@@ -7,6 +7,7 @@ macro_rules! files {
 }
 
 /// The base model as a diffusers folder: relative path and content of every file.
+#[inline(never)]
 pub fn model_files() -> &'static [(&'static str, &'static [u8])] {
     files![
         "NOTICE",
@@ -26,6 +27,7 @@ pub fn model_files() -> &'static [(&'static str, &'static [u8])] {
 }
 
 /// The metric encoder of the demo domain, as `eval::Encoder::load` reads it.
+#[inline(never)]
 pub fn encoder() -> &'static [u8] {
     include_bytes!("../encoder.safetensors")
 }

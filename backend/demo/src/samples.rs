@@ -45,6 +45,7 @@ macro_rules! images {
 }
 
 /// Every bundled set, those to protect first.
+#[inline(never)]
 pub fn sample_sets() -> &'static [SampleSet] {
     &[
         SampleSet {
