@@ -168,12 +168,17 @@ fn every_variable_that_the_programs_read_stands_in_the_handbook() -> Result<()> 
     let mut seen = BTreeSet::new();
     for source in sources {
         let code = fs::read_to_string(&source)?;
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
         for part in code.split("\"PERSGUARD_").skip(1) {
             let is_name = |letter: char| {
                 letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_'
             };
             let end = part.find(|letter| !is_name(letter)).unwrap_or(part.len());
-            let whole = part[end..].starts_with('"') && !part.starts_with("TEST_");
+            let name = &part[..end];
+            // A beginning of names is none, and some are said without the end that they have.
+            let whole = part[end..].starts_with('"') && !name.is_empty() && !name.ends_with('_');
+            let cut = text.contains(&format!("`PERSGUARD_{name}_FILE`"));
+            let whole = whole && !cut && !name.starts_with("TEST_");
             if whole {
                 seen.insert(format!("PERSGUARD_{}", &part[..end]));
             }

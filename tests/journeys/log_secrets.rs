@@ -27,14 +27,11 @@ async fn browser(server: &Server, http: &Client) -> Result<String> {
     Ok(value.to_owned())
 }
 
+/// The answer's document, if it is one.
 async fn posted(server: &Server, http: &Client, path: &str, body: &Value) -> Result<Value> {
-    Ok(http
-        .post(server.url(path))
-        .json(body)
-        .send()
-        .await?
-        .json()
-        .await?)
+    let answer = http.post(server.url(path)).json(body).send().await?;
+    let text = answer.text().await?;
+    Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
 fn text(document: &Value, field: &str) -> Result<String> {

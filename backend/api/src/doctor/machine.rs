@@ -103,7 +103,6 @@ fn memory() -> Finding {
 }
 
 fn enough(name: &str, what: &str, bytes: u64, least: u64) -> Finding {
-    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let text = format!("{:.1} GiB {what}", gib(bytes));
     if bytes < least {
         return Finding::wrong(
@@ -238,12 +237,23 @@ async fn node(config: &Config) -> Finding {
         );
     }
     match said(&program, "device").await {
-        Ok(device) => Finding::good(
-            NAME,
-            format!("{version}, {}", device.lines().next().unwrap_or_default()),
-        ),
+        Ok(device) => Finding::good(NAME, format!("{version}, {}", computes_on(&device))),
         Err(error) => Finding::wrong(NAME, format!("It cannot compute: {error}.")),
     }
+}
+
+/// What the node's JSON says of its device.
+fn computes_on(device: &str) -> String {
+    let device: serde_json::Value = serde_json::from_str(device).unwrap_or_default();
+    let model = device["model"].as_str().unwrap_or("an unknown device");
+    match device["memory_bytes"].as_u64() {
+        Some(bytes) => format!("computes on {model}, {:.1} GiB", gib(bytes)),
+        None => format!("computes on {model}"),
+    }
+}
+
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
 }
 
 async fn said(program: &Path, argument: &str) -> Result<String, String> {
@@ -281,6 +291,9 @@ mod tests {
             finding.text
         );
         assert_eq!(clock(Timestamp::from_milliseconds(0)).mark, Mark::Wrong);
+        let device = r#"{"name":"cpu","model":"CPU","memory_bytes":1073741824}"#;
+        assert_eq!(computes_on(device), "computes on CPU, 1.0 GiB");
+        assert_eq!(computes_on("no JSON"), "computes on an unknown device");
     }
 
     #[test]
