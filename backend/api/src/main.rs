@@ -268,8 +268,9 @@ fn progress() -> impl FnMut(u64, u64) {
 fn back_up(wanted: &Backup) -> anyhow::Result<()> {
     start_log("warn")?;
     let (made, pruned) = runtime()?.block_on(async {
+        let config = wanted.config.clone().with_secrets()?;
         let now = SystemClock.now();
-        let made = backup::make(&wanted.config, &wanted.folder, now, progress()).await?;
+        let made = backup::make(&config, &wanted.folder, now, progress()).await?;
         let pruned = match wanted.keep {
             Some(keep) => backup::prune(&wanted.folder, keep).await?,
             None => backup::Pruned::default(),
@@ -301,7 +302,8 @@ fn back_up(wanted: &Backup) -> anyhow::Result<()> {
 fn restore(wanted: &Restore) -> anyhow::Result<()> {
     start_log("warn")?;
     let name = wanted.snapshot.as_deref();
-    let restored = backup::restore(&wanted.config, &wanted.folder, name, progress());
+    let config = wanted.config.clone().with_secrets()?;
+    let restored = backup::restore(&config, &wanted.folder, name, progress());
     let restored = runtime()?.block_on(restored)?;
     let mut out = std::io::stdout();
     writeln!(out, "Snapshot:         {}", restored.snapshot)?;
@@ -317,7 +319,7 @@ fn restore(wanted: &Restore) -> anyhow::Result<()> {
 
 fn rotate_keys(config: Config) -> anyhow::Result<()> {
     start_log("warn")?;
-    let done = runtime()?.block_on(api::server::rotate_keys(config))?;
+    let done = runtime()?.block_on(api::server::rotate_keys(config.with_secrets()?))?;
     let mut out = std::io::stdout();
     writeln!(out, "Organisations with a new key: {}", done.data_keys)?;
     writeln!(out, "Pictures sealed anew:         {}", done.pictures)?;
