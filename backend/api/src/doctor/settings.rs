@@ -102,8 +102,9 @@ fn public_url(config: &Config) -> Vec<Finding> {
         }
         Ok(url) => {
             let host = url.host_str().unwrap_or_default();
-            let here =
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+            let here = host == "localhost"
+                || host.ends_with(".localhost")
+                || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
             if url.scheme() == "http" && !here {
                 let text = "It is not https: passwords and pictures travel readably, and cookies are not `Secure`.";
                 found.push(Finding::odd(NAME, text));
