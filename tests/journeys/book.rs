@@ -154,6 +154,37 @@ fn files(folder: &Path, kind: &str, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// The letters of a variable's name that a text begins with.
+fn name(text: &str) -> &str {
+    let is_name =
+        |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
+    let end = text.find(|letter| !is_name(letter)).unwrap_or(text.len());
+    &text[..end]
+}
+
+#[test]
+fn images_and_manifests_use_settings_that_there_are() -> Result<()> {
+    let text = chapter("configuration.md")?;
+    let docker = root().join("docker");
+    let mut sources = vec![docker.join("Dockerfile"), docker.join("Dockerfile.cuda")];
+    files(&docker, "yaml", &mut sources)?;
+    let mut count = 0;
+    for source in sources {
+        let written = fs::read_to_string(&source)?;
+        for part in written.split("PERSGUARD_").skip(1) {
+            let variable = format!("`PERSGUARD_{}`", name(part));
+            ensure!(
+                text.contains(&variable),
+                "{}: {variable} is no setting",
+                source.display()
+            );
+            count += 1;
+        }
+    }
+    ensure!(count > 20, "only {count} settings are used");
+    Ok(())
+}
+
 #[test]
 fn every_variable_that_the_programs_read_stands_in_the_handbook() -> Result<()> {
     let text = chapter("configuration.md")?;
@@ -170,17 +201,13 @@ fn every_variable_that_the_programs_read_stands_in_the_handbook() -> Result<()> 
         let code = fs::read_to_string(&source)?;
         let code = code.split("#[cfg(test)]").next().unwrap_or_default();
         for part in code.split("\"PERSGUARD_").skip(1) {
-            let is_name = |letter: char| {
-                letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_'
-            };
-            let end = part.find(|letter| !is_name(letter)).unwrap_or(part.len());
-            let name = &part[..end];
+            let name = name(part);
             // A beginning of names is none, and some are said without the end that they have.
-            let whole = part[end..].starts_with('"') && !name.is_empty() && !name.ends_with('_');
+            let whole =
+                part[name.len()..].starts_with('"') && !name.is_empty() && !name.ends_with('_');
             let cut = text.contains(&format!("`PERSGUARD_{name}_FILE`"));
-            let whole = whole && !cut && !name.starts_with("TEST_");
-            if whole {
-                seen.insert(format!("PERSGUARD_{}", &part[..end]));
+            if whole && !cut && !name.starts_with("TEST_") {
+                seen.insert(format!("PERSGUARD_{name}"));
             }
         }
     }
