@@ -18,12 +18,12 @@ use crate::{
 /// What to check.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One stage alone: tools, fmt, clippy, frontend, build, unit, audit (licences and
-    /// sources of the dependencies; builds cargo-deny once), architecture, fuzz (seeks inputs that break a
+    /// One stage alone: tools, fmt, clippy, frontend, build, unit, architecture, fuzz (seeks inputs that break a
     /// parser), contract (the OpenAPI document against a running server), journeys, browser; or one that runs only
     /// when it is named: cuda (builds with the feature; fetches 1.2 GB once), storage (the artifact stores among
     /// faults, with a line of what they cost), python (the client generated from the document, driving a server), chaos
-    /// (jobs among faults), images (lints `docker`).
+    /// (jobs among faults), audit (licences and sources of the dependencies; builds cargo-deny once), images (lints
+    /// `docker`).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Jobs among faults alone: nodes, server and PostgreSQL are killed, frozen and crashed (the stage `chaos`).
@@ -56,7 +56,6 @@ const STAGES: &[(&str, Stage)] = &[
             totals,
         )
     }),
-    ("audit", |_| audit::check()),
     ("architecture", |totals| {
         run_tests(&mut end_to_end("architecture")?, totals)
     }),
@@ -73,6 +72,7 @@ const OPTIONAL: &[(&str, Stage)] = &[
     ("cuda", |totals| run_tests(&mut cuda::prepare()?, totals)),
     ("storage", storage::faults),
     ("python", |_| python_client::check()),
+    ("audit", |_| audit::check()),
     ("chaos", |_| chaos::check()),
     ("images", |_| images::check()),
 ];
