@@ -141,6 +141,12 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(demo::find_demo))
         .routes(routes!(demo::find_sample))
         .routes(routes!(demo::find_evaluation_file))
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+}
+
+/// What the server says of itself.
+fn itself() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(book::show_book))
         .routes(routes!(book::show_chapter))
         .routes(routes!(server::find_health))
@@ -279,6 +285,7 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(
             people()
+                .merge(itself())
                 .merge(identity_providers())
                 .merge(guard_rails())
                 .merge(tenants())
