@@ -127,7 +127,11 @@ fn AccountMenu() -> impl IntoView {
                 <p class="small soft">{email}</p>
             </div>
             <a class="menu-item" href="/account" data-test="to-account" on:click=close>"Your account"</a>
-            <a class="menu-item" href="/nodes" data-test="to-nodes" on:click=close>"Training nodes"</a>
+            {move || {
+                let operates = session.user().is_some_and(|user| user.administrator);
+                operates
+                    .then(|| view! { <a class="menu-item" href="/nodes" data-test="to-nodes" on:click=close>"Training nodes"</a> })
+            }}
             <a class="menu-item" href="/openapi.json" rel="external">"REST API (OpenAPI)"</a>
             <button type="button" class="menu-item" data-test="sign-out" on:click=sign_out>"Sign out"</button>
             {move || {
