@@ -157,16 +157,21 @@ async fn rate(accounts: &[Arc<Account>], nodes: &[Node], length: Duration) -> Re
     Ok(f64::from(within) / length.as_secs_f64())
 }
 
+/// Works until nothing waits any more: what is left would be found by the next measurement.
 async fn drain(nodes: &[Node]) -> Result<()> {
-    // What was created in the last moment would be found by the next measurement.
-    let mut ending = JoinSet::new();
-    for node in nodes {
-        ending.spawn(node.clone().work(Instant::now() + Duration::from_secs(2)));
+    loop {
+        let mut ending = JoinSet::new();
+        for node in nodes {
+            ending.spawn(node.clone().work(Instant::now() + Duration::from_secs(1)));
+        }
+        let mut done = 0;
+        while let Some(ended) = ending.join_next().await {
+            done += ended??.len();
+        }
+        if done == 0 {
+            return Ok(());
+        }
     }
-    while let Some(ended) = ending.join_next().await {
-        ended??;
-    }
-    Ok(())
 }
 
 /// Bytes a second of a node that has nothing to do, as they pass between it and the server.
@@ -242,14 +247,14 @@ async fn measure(length: Duration) -> Result<()> {
     for size in SIZES {
         let some = &nodes[..size];
         let (p50, p95) = latencies(&accounts[0], some).await?;
-        drain(some).await?;
+        drain(&nodes).await?;
         let before = cpu_seconds(server.pid())?;
         let jobs_per_second = rate(&accounts, some, length).await?;
         let busy = (cpu_seconds(server.pid())? - before) / length.as_secs_f64();
         println!(
             "{size} nodes: p50 {p50:.1} ms, p95 {p95:.1} ms, {jobs_per_second:.0} jobs/s with {busy:.2} cores of the server"
         );
-        drain(some).await?;
+        drain(&nodes).await?;
         last = Some(Found {
             p50,
             p95,
