@@ -77,7 +77,7 @@ pub fn page(content: &Content<'_>) -> String {
     let _ = write!(
         html,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" \
+         content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><meta http-equiv=\"Content-Security-Policy\" \
          content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\"><title>{title}</title><style>{STYLE}\
          </style></head><body><a class=\"skip\" href=\"#verdict\">Skip to the verdict</a><main>{body}</main></body></html>\n"
     );

@@ -161,7 +161,7 @@ fn refusal(error: &ApiError, name: &str, uploads: Uploads, key: u32) -> impl Int
             type="button"
             class="button button-quiet button-small"
             data-test="file-dismiss"
-            aria-label=format!("Take {name} off the list")
+            aria-label=format!("Take off the list: {name}")
             on:click=move |_| uploads.dismiss(key)
         >
             "Take off the list"
