@@ -211,6 +211,7 @@ async fn upload(page: &Page, folder: &Path) -> Result<String> {
         fs::write(&path, bytes)?;
         paths.push(path.display().to_string());
     }
+    page.expect_refusals(415);
     let liar = folder.join("holiday.png");
     fs::write(&liar, "This is no picture, whatever its name says.")?;
     paths.push(liar.display().to_string());
