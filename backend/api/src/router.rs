@@ -19,7 +19,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     handlers::{
-        accounts, api_keys, artifacts, audit, base_models, blobs, book, data_subjects, demo, devices, events, frontend, galleries, identities, images, jobs, model_imports, nodes, notices, organisations, patches, protected_sets, quotas, releases, revocations, server, share_links, shares, storage_checks, studies, tokens, training_nodes, uploads, webhooks,
+        accounts, api_keys, artifacts, audit, base_models, blobs, book, data_subjects, demo,
+        devices, events, frontend, galleries, identities, images, jobs, model_imports, nodes,
+        notices, organisations, patches, protected_sets, quotas, releases, revocations, server,
+        share_links, shares, storage_checks, studies, tokens, training_nodes, uploads, webhooks,
     },
     layers::{attribution, guard, meter, origin, respond, security},
     openapi,
