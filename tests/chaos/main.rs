@@ -198,19 +198,20 @@ fn number(world: &World, sql: &str) -> Result<usize> {
 /// `job_0198…` of a UUID column.
 const JOB: &str = "'job_' || replace(job_id::text, '-', '')";
 
+/// Jobs that ended, whichever way.
+fn ended(world: &World) -> Result<HashSet<String>> {
+    let known = "SELECT 'job_' || replace(id::text, '-', '') FROM jobs WHERE status IN ('succeeded', 'failed', 'canceled')";
+    let found = world.postgres.ask(known)?;
+    Ok(found.lines().map(str::to_owned).collect())
+}
+
 fn report(
     world: &World,
     accepted: &BTreeSet<JobId>,
     journal: &PathBuf,
     took: Duration,
 ) -> Result<()> {
-    let known = "SELECT 'job_' || replace(id::text, '-', '') FROM jobs WHERE status IN ('succeeded', 'failed', 'canceled')";
-    let ended: HashSet<String> = world
-        .postgres
-        .ask(known)?
-        .lines()
-        .map(str::to_owned)
-        .collect();
+    let ended = ended(world)?;
     let all = number(world, "SELECT count(*) FROM jobs")?;
     let unfinished = accepted
         .iter()
