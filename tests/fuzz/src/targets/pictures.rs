@@ -2,19 +2,31 @@
 
 use std::io::Cursor;
 
-use api::images;
+use api::images::{self, archive::Packed};
 use image::{ImageFormat, Rgba, RgbaImage};
 
 use crate::{Target, target::choice};
 
-pub(super) const TARGETS: &[Target] = &[Target::new("picture", picture, seeds)
-    .longest(16 << 10)
-    // As much as one decoder may take, the picture beside it, and what is made of it.
-    .memory(768)
-    .words(&[
-        "IHDR", "IDAT", "IEND", "PLTE", "tRNS", "eXIf", "acTL", "RIFF", "WEBP", "VP8 ", "VP8L",
-        "VP8X", "ANIM", "ANMF", "ALPH", "Exif\0\0", "MM\0*", "II*\0",
-    ])];
+pub(super) const TARGETS: &[Target] = &[
+    Target::new("archive", archive, archives)
+        .longest(4 << 10)
+        .memory(256)
+        .words(&[
+            "PK\x03\x04",
+            "PK\x01\x02",
+            "PK\x05\x06",
+            "PK\x06\x06",
+            "PK\x06\x07",
+        ]),
+    Target::new("picture", picture, seeds)
+        .longest(16 << 10)
+        // As much as one decoder may take, the picture beside it, and what is made of it.
+        .memory(768)
+        .words(&[
+            "IHDR", "IDAT", "IEND", "PLTE", "tRNS", "eXIf", "acTL", "RIFF", "WEBP", "VP8 ", "VP8L",
+            "VP8X", "ANIM", "ANMF", "ALPH", "Exif\0\0", "MM\0*", "II*\0",
+        ]),
+];
 
 const TYPES: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/tiff"];
 
@@ -89,6 +101,48 @@ fn picture(bytes: &[u8]) {
         let twice = image::load_from_memory(&twice.png).expect("what is kept can be decoded");
         assert_eq!(twice, again, "cleaning goes on");
     }
+}
+
+fn archives() -> Vec<Vec<u8>> {
+    let stored = zip::write::SimpleFileOptions::default();
+    let packed = |names: &[&str]| {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for name in names {
+            writer.start_file(*name, stored).expect("a name");
+            std::io::Write::write_all(&mut writer, b"\x89PNG\r\n\x1a\n").expect("memory");
+        }
+        writer.finish().expect("an archive").into_inner()
+    };
+    vec![
+        packed(&["a.png"]),
+        packed(&["../b/c.png", "__MACOSX/d", "e.txt"]),
+    ]
+}
+
+/// What comes out is bounded, has a plain name, and begins as a picture does.
+fn archive(bytes: &[u8]) {
+    let mut files = 0;
+    let _ = images::archive::unpack(Cursor::new(bytes), |file| {
+        files += 1;
+        let name = match &file {
+            Packed::Picture {
+                name,
+                media_type,
+                bytes,
+            } => {
+                assert_eq!(shared::upload::image_media_type(bytes), Some(*media_type));
+                assert!(bytes.len() as u64 <= shared::limits::MAX_IMAGE_BYTES);
+                name
+            }
+            Packed::LeftOut { name, reason } => {
+                assert!(!reason.is_empty());
+                name
+            }
+        };
+        assert!(!name.is_empty() && !name.contains(['/', '\\']));
+        true
+    });
+    assert!(files <= shared::limits::MAX_ARCHIVE_FILES);
 }
 
 /// Names of the chunks of a PNG.
