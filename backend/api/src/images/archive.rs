@@ -48,8 +48,9 @@ fn unreadable(error: &ZipError) -> ArchiveError {
 
 /// Names that programs add beside what a person packed.
 fn is_clutter(path: &str) -> bool {
-    let hidden = |part: &str| part.starts_with('.') || part == "__MACOSX" || part == "Thumbs.db";
-    path.split(['/', '\\']).any(hidden)
+    let hidden = |part: &str| part.starts_with('.') && !matches!(part, "." | "..");
+    let clutter = |part: &str| hidden(part) || part == "__MACOSX" || part == "Thumbs.db";
+    path.split(['/', '\\']).any(clutter)
 }
 
 /// Files of an archive in its order; folders and what systems add are passed over in silence.
