@@ -212,7 +212,7 @@ async fn deletion_removes_every_row_of_one_account(world: World) {
     assert!(store.find_gallery_any(gallery).await.unwrap().is_none());
     assert!(store.audit_rows(ada, 0, 9).await.unwrap().is_empty());
     let needed = store.referenced_hashes().await.unwrap();
-    assert!(!needed.contains(&hash(0xa)) && needed.contains(&hash(0xc1ea)));
+    assert!(!needed.contains(&hash(0xa)) && needed.contains(&hash(0xc1eb)));
     assert_eq!(
         store.list_jobs(bob.owner_id, None, 9).await.unwrap().len(),
         1
