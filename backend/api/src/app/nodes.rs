@@ -23,6 +23,8 @@ const JOIN: &str = "pgj_";
 const CREDENTIAL: &str = "pgn_";
 /// 62^40 is above 2^238.
 const RANDOM_CHARACTERS: usize = 40;
+/// Longest text that is looked at as a token, as the document says.
+const MAX_TOKEN_CHARACTERS: usize = 200;
 const MINUTE_MILLISECONDS: i64 = 60_000;
 /// A node that asked within this time is there: it asks every ten seconds.
 pub(crate) const ONLINE_MILLISECONDS: i64 = 30_000;
@@ -124,6 +126,10 @@ pub async fn create(
 
 /// Gives whoever holds a join token its node's credential.
 pub async fn join(app: &App, request: &JoinNode) -> Result<JoinedNode, Error> {
+    if request.token.is_empty() || request.token.chars().count() > MAX_TOKEN_CHARACTERS {
+        let detail = "Give the token as it was shown when the node was made.";
+        return Err(Error::field("#/token", "invalid_length", detail));
+    }
     let credential = format!("{CREDENTIAL}{}", secret::random_base62(RANDOM_CHARACTERS));
     let token = secret::digest(request.token.trim());
     let joined = app

@@ -64,6 +64,9 @@ async fn token_joins_once_and_its_credential_opens_the_node_protocol_alone() {
     );
     assert_eq!(made.command, line, "no flag on this machine itself");
     refused(join(&server, "pgj_nothing").await, 410, "gone").await;
+    for nonsense in ["", &"x".repeat(201)] {
+        refused(join(&server, nonsense).await, 422, "invalid").await;
+    }
     let joined: JoinedNode = body(join(&server, &made.join_token).await, StatusCode::CREATED).await;
     refused(join(&server, &made.join_token).await, 410, "gone").await;
     let node = Node {
