@@ -37,7 +37,8 @@ async fn a_person_protects_images_and_sees_what_an_attacker_gets() -> Result<()>
         folders.path().join("downloads"),
     );
     fs::create_dir_all(&downloads)?;
-    let server = Server::start(&[])?;
+    // Ada runs the server, too: its pages are among those that are looked at.
+    let server = Server::start(&[("PERSGUARD_ADMINISTRATORS", "ada@example.org")])?;
     let driver = Driver::start()?;
     let client = driver.open(&profile, &downloads).await?;
     let page = Page::new(client, server.url(""), &pictures)?;
@@ -158,6 +159,7 @@ async fn look_around(page: &Page, set: &str, job: &str) -> Result<()> {
         ("/models", "nav-models", "models"),
         ("/account", "account", "account"),
         ("/storage", "storage-verdict", "storage"),
+        ("/nodes", "node-create", "nodes"),
     ] {
         page.goto(path).await?;
         page.find(mark).await?;
@@ -173,6 +175,7 @@ async fn look_around(page: &Page, set: &str, job: &str) -> Result<()> {
         ("/jobs", "/v1/jobs*", "jobs"),
         ("/models", "/v1/base-model*", "models"),
         ("/storage", "/v1/admin/storage-checks", "storage"),
+        ("/nodes", "/v1/nodes*", "nodes"),
         (set, "/v1/protected-sets/*", "set"),
         (job, "/v1/jobs/*", "job"),
     ] {
