@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use gloo_net::http::Request;
 use shared::storage_check::{BrowserProbe, StorageCheck};
 use web_sys::Blob;
 
@@ -28,10 +27,7 @@ pub(crate) async fn put(probe: &BrowserProbe) -> Result<(), ApiError> {
 
 /// Fetches the probe as results would be fetched; whether it is unchanged.
 pub(crate) async fn get(probe: &BrowserProbe) -> Result<bool, ApiError> {
-    let answer = Request::get(&probe.get_url).send().await;
-    let answer = answer.map_err(|_| ApiError::Unreachable)?;
-    let text = answer.text().await.map_err(|_| ApiError::Unreachable)?;
-    Ok(answer.ok() && text == probe.text)
+    Ok(transfer::get_text(&probe.get_url).await? == probe.text)
 }
 
 /// Removes what is left of the probe.

@@ -177,6 +177,22 @@ pub(crate) async fn put(
     }
 }
 
+/// Fetches a text from an address as it was signed: the client for requests of ours ends every query with `&`.
+pub(crate) async fn get_text(url: &str) -> Result<String, ApiError> {
+    let broken = |_: JsValue| ApiError::Unreachable;
+    let request = XmlHttpRequest::new().map_err(broken)?;
+    request.open("GET", url).map_err(broken)?;
+    let ended = Promise::new(&mut |resolve, _| request.set_onloadend(Some(&resolve)));
+    request.send().map_err(broken)?;
+    JsFuture::from(ended).await.map_err(broken)?;
+    let text = request.response_text().ok().flatten().unwrap_or_default();
+    match request.status().unwrap_or(0) {
+        0 => Err(ApiError::Unreachable),
+        200..=299 => Ok(text),
+        status => Err(refusal(status, String::new(), &text)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
