@@ -20,7 +20,6 @@ const TOO_MANY_SHARE_LINKS: &str =
     "The gallery has 100 links that work, and no more fit. Revoke one first.";
 const _: () = assert!(limits::MAX_SHARE_LINKS == 100);
 const TOO_MANY_IDENTITIES: &str = "You have as many identities as fit. Remove one first.";
-const SET_CHANGED: &str = "The set changed meanwhile. Look at it again, then seal it.";
 const LAST_WAY_IN: &str =
     "This is the only way into your account. Set a password or link another one first.";
 
@@ -334,6 +333,16 @@ fn storage_full(used: u64, limit: u64) -> Error {
     ))
 }
 
+/// What changed between a look and what was done upon it.
+const fn moved_on(error: &store::Error) -> &'static str {
+    match error {
+        store::Error::KeyReplaced => {
+            "The keys of your organisation were renewed meanwhile. Send the same request again."
+        }
+        _ => "The set changed meanwhile. Look at it again, then seal it.",
+    }
+}
+
 /// Why a node is not made, or not removed.
 fn node_refusal(error: &store::Error) -> &'static str {
     const _: () = assert!(limits::MAX_NODES == 1000);
@@ -362,7 +371,7 @@ impl From<store::Error> for Error {
                 "The set holds {images} images; at least {} are needed.",
                 limits::MIN_IMAGES
             )),
-            Store::SetChanged => Self::Conflict(SET_CHANGED.into()),
+            Store::SetChanged | Store::KeyReplaced => Self::Conflict(moved_on(&error).into()),
             Store::StorageFull { used, limit } => storage_full(used, limit),
             Store::NotReceived => Self::Conflict("The file has not arrived yet.".into()),
             Store::TooManyJobs { active } => Self::Conflict(format!(

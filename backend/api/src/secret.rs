@@ -40,22 +40,28 @@ pub(crate) fn random_base62(length: usize) -> String {
     text
 }
 
-/// Reads a secret, or makes and keeps it with mode 0600.
-pub(crate) fn load_or_create<const N: usize>(path: &Path) -> io::Result<[u8; N]> {
+/// Reads a secret; `None` where there is none.
+pub(crate) fn load<const N: usize>(path: &Path) -> io::Result<Option<[u8; N]>> {
     match fs::read(path) {
-        Ok(bytes) => bytes.try_into().map_err(|_| {
+        Ok(bytes) => bytes.try_into().map(Some).map_err(|_| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("{} is damaged: expected {N} bytes", path.display()),
             )
         }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let bytes = random_bytes();
-            write_private(path, &bytes)?;
-            Ok(bytes)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Reads a secret, or makes and keeps it with mode 0600.
+pub(crate) fn load_or_create<const N: usize>(path: &Path) -> io::Result<[u8; N]> {
+    if let Some(bytes) = load(path)? {
+        return Ok(bytes);
+    }
+    let bytes = random_bytes();
+    write_private(path, &bytes)?;
+    Ok(bytes)
 }
 
 /// Writes a file that only its owner may read; a crash leaves either nothing or all of it.

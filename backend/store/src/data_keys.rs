@@ -40,11 +40,30 @@ impl TryFrom<Model> for DataKeyRecord {
     }
 }
 
+/// Owners with several keys.
+const ROTATED: &str = "SELECT owner_id FROM data_keys GROUP BY owner_id HAVING COUNT(*) > 1";
 const UNUSED: &str = "\
-    DELETE FROM data_keys WHERE version < (SELECT MAX(newer.version) FROM data_keys AS newer
-            WHERE newer.owner_id = data_keys.owner_id)
+    DELETE FROM data_keys WHERE owner_id = $1
+        AND version < (SELECT MAX(newer.version) FROM data_keys AS newer WHERE newer.owner_id = $1)
         AND NOT EXISTS (SELECT 1 FROM images WHERE images.owner_id = data_keys.owner_id
             AND images.key_version = data_keys.version)";
+
+/// Refuses a picture whose key was replaced since it was sealed; under the lock of the owner, which keys are removed under.
+pub(crate) async fn ensure_there(
+    connection: &impl ConnectionTrait,
+    owner: OrganisationId,
+    version: Option<u32>,
+) -> Result<(), Error> {
+    let Some(version) = version else {
+        return Ok(());
+    };
+    let version: i32 = number("key version", version)?;
+    let key = Entity::find_by_id((owner.uuid(), version));
+    match key.one(connection).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::KeyReplaced),
+    }
+}
 
 async fn newest(
     connection: &impl ConnectionTrait,
@@ -132,7 +151,7 @@ impl Store {
         let mut newest: Vec<DataKeyRecord> = Vec::new();
         for row in rows {
             let record = DataKeyRecord::try_from(row)?;
-            newest.retain(|known| known.owner_id != record.owner_id);
+            newest.pop_if(|known| known.owner_id == record.owner_id);
             newest.push(record);
         }
         Ok(newest)
@@ -159,8 +178,17 @@ impl Store {
 
     /// Removes old keys that no picture is sealed with any more; how many they were.
     pub async fn remove_unused_data_keys(&self) -> Result<u64, Error> {
-        let writer = self.writer();
-        let statement = Statement::from_string(writer.get_database_backend(), UNUSED);
-        Ok(writer.execute_raw(statement).await?.rows_affected())
+        let backend = self.reader.get_database_backend();
+        let rotated = Statement::from_string(backend, ROTATED);
+        let mut removed = 0;
+        for row in self.reader.query_all_raw(rotated).await? {
+            let owner = OrganisationId::from_uuid(row.try_get_by_index(0)?);
+            let transaction = self.begin().await?;
+            organisations::lock(&transaction, owner).await?;
+            let unused = Statement::from_sql_and_values(backend, UNUSED, [owner.uuid().into()]);
+            removed += transaction.execute_raw(unused).await?.rows_affected();
+            transaction.commit().await?;
+        }
+        Ok(removed)
     }
 }

@@ -47,6 +47,9 @@ pub enum Error {
         /// Bytes that may be kept.
         limit: u64,
     },
+    /// A picture was sealed with a key that was replaced and removed meanwhile.
+    #[error("the key was replaced meanwhile")]
+    KeyReplaced,
     /// The owner has as many unfinished imports as an account may.
     #[error("the account has {open} unfinished imports already")]
     TooManyImports {

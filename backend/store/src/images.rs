@@ -9,7 +9,9 @@ use shared::{ImageId, OrganisationId, SetId, Timestamp};
 use crate::{
     Error, Store,
     audit::{self, Deed},
+    data_keys,
     entity::image,
+    organisations,
     sets::{ensure_draft, lock_set},
     text::number,
 };
@@ -221,7 +223,8 @@ impl Store {
             .collect()
     }
 
-    /// Notes that a picture lies elsewhere now; `false` where it was sealed anew or removed since it was read.
+    /// Notes that a picture lies elsewhere now; `false` where it was sealed anew or removed since it was read, or the
+    /// key was.
     pub async fn reseal_image(&self, image: &ImageRecord, to: &StoredImage) -> Result<bool, Error> {
         let version = to.key_version.map(|version| number("key version", version));
         let version: Option<i32> = version.transpose()?;
@@ -229,6 +232,15 @@ impl Store {
             None => image::Column::KeyVersion.is_null(),
             Some(version) => image::Column::KeyVersion.eq(*version),
         };
+        let transaction = self.begin().await?;
+        organisations::lock(&transaction, image.owner_id).await?;
+        match data_keys::ensure_there(&transaction, image.owner_id, to.key_version).await {
+            Err(Error::KeyReplaced) => {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+            there => there?,
+        }
         let changed = image::Entity::update_many()
             .col_expr(image::Column::KeyVersion, Expr::value(version))
             .col_expr(
@@ -241,8 +253,9 @@ impl Store {
             )
             .filter(image::Column::Id.eq(image.id.uuid()))
             .filter(before)
-            .exec(self.writer())
+            .exec(&transaction)
             .await?;
+        transaction.commit().await?;
         Ok(changed.rows_affected > 0)
     }
 

@@ -13,9 +13,11 @@ use shared::{
 use crate::{
     Error, NewImage, Store,
     audit::{self, Deed},
+    data_keys,
     database::{insert, new_uuid},
     entity::{image, protected_set, upload},
     images::to_bits,
+    organisations,
     sets::{ensure_draft, lock_set},
     text::{from_json_opt, from_name, number, to_json},
     usage,
@@ -243,7 +245,7 @@ impl Store {
 
     /// Turns a received upload into an image of its draft, all or nothing.
     ///
-    /// A repeated call answers the image made first. [`Error::NotReceived`], [`Error::SetSealed`],
+    /// A repeated call answers the image made first. [`Error::NotReceived`], [`Error::KeyReplaced`], [`Error::SetSealed`],
     /// [`Error::SetFull`], [`Error::DuplicateImage`]; `None` where there is no such upload.
     pub async fn complete_upload(
         &self,
@@ -256,6 +258,8 @@ impl Store {
             return Ok(None);
         };
         let transaction = self.begin().await?;
+        organisations::lock(&transaction, owner).await?;
+        data_keys::ensure_there(&transaction, owner, new.stored.key_version).await?;
         let Some(set) = lock_set(&transaction, owner, known.set_id.uuid()).await? else {
             return Ok(None);
         };

@@ -17,6 +17,9 @@ use crate::{
 /// How long an announced upload is waited for.
 const PATIENCE_MILLISECONDS: i64 = 24 * 3_600_000;
 
+/// How often a picture is sealed while its organisation's keys are being renewed.
+const SEALINGS: u32 = 3;
+
 async fn view(app: &App, upload: UploadRecord) -> Result<Upload, Error> {
     let image = match upload.image_id {
         Some(id) => {
@@ -111,7 +114,7 @@ pub async fn complete(app: &App, owner: OrganisationId, id: UploadId) -> Result<
         .await
         .map_err(gone)?;
     let image = images::decode(app, &bytes, &upload.media_type, Purpose::Image).await?;
-    let completed = publish(app, owner, id, image).await?;
+    let completed = publish(app, owner, id, &image).await?;
     // The upload may hold a position or a thumbnail of more than the picture shows.
     blobs::forget(app, [upload.sha256.as_str()].into_iter()).await;
     view(app, completed).await
@@ -133,28 +136,33 @@ async fn publish(
     app: &App,
     owner: OrganisationId,
     id: UploadId,
-    image: CleanImage,
+    image: &CleanImage,
 ) -> Result<UploadRecord, Error> {
     let _publishing = app.publishing().read().await;
-    let new = NewImage {
-        width: image.width,
-        height: image.height,
-        content_sha256: secret::sha256_hex(&image.png),
-        stored: images::store(app, owner, &image.png, Some(&image.look.thumbnail)).await?,
-        looks: ImageLooks {
-            blur_hash: Some(image.look.blur_hash),
-            difference_hash: Some(image.look.difference_hash),
-            sharpness: Some(image.look.sharpness),
-        },
-        content_media_type: "image/png".into(),
-        content_size_bytes: image.png.len() as u64,
-        exif_removed: image.had_exif,
-        gps_removed: image.had_gps,
-    };
-    app.store()
-        .complete_upload(owner, id, new, app.now())
-        .await?
-        .ok_or(Error::NotFound)
+    let mut more = SEALINGS;
+    loop {
+        more -= 1;
+        let new = NewImage {
+            width: image.width,
+            height: image.height,
+            content_sha256: secret::sha256_hex(&image.png),
+            stored: images::store(app, owner, &image.png, Some(&image.look.thumbnail)).await?,
+            looks: ImageLooks {
+                blur_hash: Some(image.look.blur_hash.clone()),
+                difference_hash: Some(image.look.difference_hash),
+                sharpness: Some(image.look.sharpness),
+            },
+            content_media_type: "image/png".into(),
+            content_size_bytes: image.png.len() as u64,
+            exif_removed: image.had_exif,
+            gps_removed: image.had_gps,
+        };
+        match app.store().complete_upload(owner, id, new, app.now()).await {
+            // Keys were renewed between sealing and here: again, with the one that counts now.
+            Err(store::Error::KeyReplaced) if more > 0 => {}
+            completed => return completed?.ok_or(Error::NotFound),
+        }
+    }
 }
 
 /// Adds a picture at hand to a draft on the same path as an uploaded one.

@@ -135,6 +135,16 @@ async fn new_keys_open_what_old_keys_sealed_and_old_keys_go() {
     seen(&bob, &his.images[0].thumbnail_url).await;
     let more = set_of(&ada, 1).await;
     seen(&ada, &more.images[0].url).await;
+    // Who comes after it gets a key under the new master key, also from a server that opened with the old one.
+    let newcomer = server.person("eve").await;
+    let hers = set_of(&newcomer, 1).await;
+    let before = seen(&newcomer, &hers.images[0].url).await;
+    let server = Server::start_in(server.stop().await, |_| ()).await;
+    let newcomer = server.stranger();
+    let known = json!({ "email": "eve@example.org", "password": "correct horse battery" });
+    let signed_in = newcomer.post("/v1/sessions", &known).await;
+    assert_eq!(signed_in.status(), StatusCode::CREATED);
+    assert_eq!(seen(&newcomer, &hers.images[0].url).await, before);
 }
 
 #[tokio::test]

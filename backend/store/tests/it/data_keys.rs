@@ -1,16 +1,16 @@
 //! Wrapped keys: one newest a tenant under any race, wrapped anew, removed when nothing needs them.
 
 use shared::OrganisationId;
-use store::{DataKeyRecord, StoredImage};
+use store::{DataKeyRecord, Error, NewImage, StoredImage};
 
-use crate::support::{World, at, hash, new_image, new_upload, on_both};
+use crate::support::{World, at, hash, new_image, on_both};
 
 on_both!(
     first_key_is_one_under_concurrency,
     picture_moves_to_the_newest_key_and_the_old_one_goes,
     key_is_wrapped_anew_once,
     removed_tenant_leaves_no_key,
-    use_is_summed_for_each_tenant_and_limits_hold,
+    picture_is_never_left_to_a_key_that_is_gone,
 );
 
 fn key(owner: OrganisationId, version: u32, master: &str) -> DataKeyRecord {
@@ -20,6 +20,20 @@ fn key(owner: OrganisationId, version: u32, master: &str) -> DataKeyRecord {
         master: master.to_owned(),
         wrapped: format!("{version:02x}"),
     }
+}
+
+/// Somebody with a first key.
+async fn keyed(world: &World, name: &str) -> (OrganisationId, DataKeyRecord) {
+    let owner = world.user(name).await;
+    let first = world.store.add_data_key(key(owner, 1, "0001-a"), at(0));
+    (owner, first.await.unwrap())
+}
+
+/// A picture under a key of this version.
+fn sealed(version: u32) -> NewImage {
+    let mut image = new_image();
+    image.stored.key_version = Some(version);
+    image
 }
 
 async fn first_key_is_one_under_concurrency(world: World) {
@@ -47,22 +61,14 @@ async fn first_key_is_one_under_concurrency(world: World) {
 }
 
 async fn picture_moves_to_the_newest_key_and_the_old_one_goes(world: World) {
-    let ada = world.user("ada").await;
+    let (ada, _) = keyed(&world, "ada").await;
     let store = &world.store;
-    store
-        .add_data_key(key(ada, 1, "0001-a"), at(0))
-        .await
-        .unwrap();
-    let set = store.create_set(ada, "x", at(0)).await.unwrap();
-    let upload = store.create_upload(ada, new_upload(set.id, 1), at(0)).await;
-    let upload = upload.unwrap().unwrap();
-    store.mark_upload_received(upload.id).await.unwrap();
-    store
-        .complete_upload(ada, upload.id, new_image(), at(1))
-        .await
-        .unwrap();
-    let image = store.list_images(ada, set.id).await.unwrap().remove(0);
-    assert_eq!(image.stored, new_image().stored);
+    let set = world.draft(ada).await;
+    let upload = world.received(ada, set, 1).await;
+    let done = store.complete_upload(ada, upload, sealed(1), at(1)).await;
+    done.unwrap().unwrap();
+    let image = store.list_images(ada, set).await.unwrap().remove(0);
+    assert_eq!(image.stored, sealed(1).stored);
     assert_eq!(image.looks, new_image().looks);
     let needed = store.referenced_hashes().await.unwrap();
     assert!(image.stored.hashes().all(|hash| needed.contains(hash)));
@@ -104,12 +110,8 @@ async fn picture_moves_to_the_newest_key_and_the_old_one_goes(world: World) {
 }
 
 async fn key_is_wrapped_anew_once(world: World) {
-    let ada = world.user("ada").await;
+    let (ada, old) = keyed(&world, "ada").await;
     let store = &world.store;
-    let old = store
-        .add_data_key(key(ada, 1, "0001-a"), at(0))
-        .await
-        .unwrap();
     assert_eq!(
         store.any_data_keys_not_under("0002-b").await.unwrap(),
         std::slice::from_ref(&old)
@@ -130,12 +132,8 @@ async fn key_is_wrapped_anew_once(world: World) {
 }
 
 async fn removed_tenant_leaves_no_key(world: World) {
-    let ada = world.user("ada").await;
+    let (ada, _) = keyed(&world, "ada").await;
     let store = &world.store;
-    store
-        .add_data_key(key(ada, 1, "0001-a"), at(0))
-        .await
-        .unwrap();
     let gone = store
         .delete_account(shared::UserId::from_uuid(ada.uuid()))
         .await;
@@ -143,29 +141,49 @@ async fn removed_tenant_leaves_no_key(world: World) {
     assert!(store.newest_data_keys().await.unwrap().is_empty());
 }
 
-async fn use_is_summed_for_each_tenant_and_limits_hold(world: World) {
-    let ada = world.user("ada").await;
-    assert_eq!(world.store.usage(ada).await.unwrap().members, 1);
+async fn picture_is_never_left_to_a_key_that_is_gone(world: World) {
+    let (ada, _) = keyed(&world, "ada").await;
+    let store = &world.store;
     let set = world.draft(ada).await;
-    world.add_images(ada, set, 3).await;
-    let usage = world.store.usage(ada).await.unwrap();
-    assert_eq!(usage.storage_bytes, 3 * new_image().content_size_bytes);
-    let bob = world.user("bob").await;
-    assert_eq!(world.store.usage(bob).await.unwrap().storage_bytes, 0);
-    let limits = store::Limits {
-        storage_bytes: Some(30),
-        ..store::Limits::default()
-    };
-    let tight = world.store.clone().with_limits(limits);
-    let refused = tight.create_upload(ada, new_upload(set, 9), at(0)).await;
-    assert!(matches!(
-        refused,
-        Err(store::Error::StorageFull {
-            used: 27,
-            limit: 30
-        })
-    ));
-    let his = world.draft(bob).await;
-    let fits = tight.create_upload(bob, new_upload(his, 9), at(0)).await;
-    assert!(fits.unwrap().is_some());
+    let upload = world.received(ada, set, 1).await;
+    // Keys are renewed between the sealing of a picture and its row.
+    let second = store.add_data_key(key(ada, 2, "0002-b"), at(1)).await;
+    second.unwrap();
+    assert_eq!(store.remove_unused_data_keys().await.unwrap(), 1);
+    let late = store.complete_upload(ada, upload, sealed(1), at(2)).await;
+    assert!(matches!(late, Err(Error::KeyReplaced)));
+    let again = store.complete_upload(ada, upload, sealed(2), at(2)).await;
+    again.unwrap().unwrap();
+    let image = store.list_images(ada, set).await.unwrap().remove(0);
+    let gone = sealed(1).stored;
+    assert!(!store.reseal_image(&image, &gone).await.unwrap());
+    assert_eq!(store.find_any_image(image.id).await.unwrap(), Some(image));
+
+    // Many at once: whatever was taken can be opened.
+    let draft = world.draft(ada).await;
+    let mut tasks = Vec::new();
+    for number in 0..12 {
+        let upload = world.received(ada, draft, 100 + number).await;
+        let store = store.clone();
+        tasks.push(tokio::spawn(async move {
+            let newest = store.newest_data_key(ada).await.unwrap().unwrap().version;
+            let done = store
+                .complete_upload(ada, upload, sealed(newest), at(3))
+                .await;
+            assert!(matches!(done, Ok(Some(_)) | Err(Error::KeyReplaced)));
+        }));
+    }
+    for version in 3..8 {
+        let next = store.add_data_key(key(ada, version, "0003-c"), at(4)).await;
+        next.unwrap();
+        store.remove_unused_data_keys().await.unwrap();
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for image in store.list_images(ada, draft).await.unwrap() {
+        let version = image.stored.key_version.unwrap();
+        let there = store.find_data_key(ada, version).await.unwrap();
+        assert!(there.is_some(), "version {version}");
+    }
 }

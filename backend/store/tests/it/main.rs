@@ -28,4 +28,5 @@ mod sets;
 mod studies;
 mod support;
 mod training_nodes;
+mod usage;
 mod webhooks;

@@ -317,7 +317,7 @@ pub(crate) fn new_image() -> NewImage {
         height: 48,
         content_sha256: hash(0xc1ea),
         stored: StoredImage {
-            key_version: Some(1),
+            key_version: None,
             sha256: hash(0xc1eb),
             thumbnail_sha256: Some(hash(0xc1ec)),
         },

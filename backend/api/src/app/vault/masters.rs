@@ -1,10 +1,10 @@
 //! Master keys: files of 32 bytes in one folder, the newest of which wraps.
+//!
+//! The folder is asked each time: another process may have added a key since, and removed those before it.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
 };
 
 use super::seal::Key;
@@ -12,38 +12,33 @@ use crate::secret;
 
 const SUFFIX: &str = "key";
 
-/// The master keys at hand, by the names that rows know them by.
+/// The folder, in which rows know a key by its name: `0001-1f2e3d4c5b6a7980`, sorted by the number.
 pub(crate) struct Masters {
     folder: PathBuf,
-    /// Sorted by their numbers: `0001-1f2e3d4c5b6a7980`.
-    keys: RwLock<BTreeMap<String, Key>>,
 }
 
-fn name(number: usize, key: &Key) -> String {
-    format!("{number:04}-{}", &secret::sha256_hex(&key.0)[..16])
+/// A key with its name.
+pub(super) struct Master {
+    pub(super) name: String,
+    pub(super) key: Key,
 }
 
-fn read(folder: &Path) -> io::Result<BTreeMap<String, Key>> {
-    let mut keys = BTreeMap::new();
+/// Names of the keys of a folder, oldest first.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|end| end == SUFFIX) {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            keys.insert(name.into_owned(), Key(secret::load_or_create(&path)?));
+            let name = path.file_stem().unwrap_or_default();
+            names.push(name.to_string_lossy().into_owned());
         }
     }
-    Ok(keys)
-}
-
-fn make(folder: &Path, number: usize) -> io::Result<(String, Key)> {
-    let key = Key(secret::random_bytes());
-    let name = name(number, &key);
-    secret::write_private(&folder.join(format!("{name}.{SUFFIX}")), &key.0)?;
-    Ok((name, key))
+    names.sort();
+    Ok(names)
 }
 
 impl Masters {
-    /// Opens the folder; makes it with a first key where it is empty.
+    /// Opens the folder; makes it with a first key where it is empty. A damaged key is refused.
     pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         #[cfg(unix)]
@@ -52,52 +47,50 @@ impl Masters {
             // A mounted secret may refuse: its own permissions hold.
             let _ = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700));
         }
-        let mut keys = read(&folder)?;
-        if keys.is_empty() {
-            keys.extend([make(&folder, 1)?]);
+        let masters = Self { folder };
+        let names = names(&masters.folder)?;
+        if names.is_empty() {
+            masters.add()?;
         }
-        Ok(Self {
-            folder,
-            keys: RwLock::new(keys),
-        })
+        for name in names {
+            masters.find(&name)?;
+        }
+        Ok(masters)
     }
 
-    /// The key that wraps, with its name.
-    pub(super) fn newest(&self) -> (String, Key) {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let newest = keys.last_key_value().expect("there is always one");
-        (newest.0.clone(), newest.1.clone())
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.{SUFFIX}"))
     }
 
-    /// A key by its name; looks into the folder again, because another process may have added it.
+    /// The key that wraps now.
+    pub(super) fn newest(&self) -> io::Result<Master> {
+        let none = || io::Error::new(io::ErrorKind::NotFound, "there is no master key");
+        let name = names(&self.folder)?.pop().ok_or_else(none)?;
+        let key = self.find(&name)?.ok_or_else(none)?;
+        Ok(Master { name, key })
+    }
+
+    /// A key by its name; `None` where there is no such key any more.
     pub(super) fn find(&self, name: &str) -> io::Result<Option<Key>> {
-        let known = |keys: &BTreeMap<String, Key>| keys.get(name).cloned();
-        let found = known(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
-        if found.is_some() {
-            return Ok(found);
-        }
-        let again = read(&self.folder)?;
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        keys.extend(again);
-        Ok(known(&keys))
+        Ok(secret::load(&self.path(name))?.map(Key))
     }
 
     /// Adds a key, which wraps from now on.
     pub(super) fn add(&self) -> io::Result<()> {
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let number = |name: &String| name.split_once('-')?.0.parse().ok();
-        let last: usize = keys.keys().filter_map(number).max().unwrap_or(0);
-        keys.extend([make(&self.folder, last + 1)?]);
-        Ok(())
+        let number = |name: String| name.split_once('-')?.0.parse().ok();
+        let names = names(&self.folder)?.into_iter();
+        let last: usize = names.filter_map(number).max().unwrap_or(0);
+        let key: [u8; 32] = secret::random_bytes();
+        let name = format!("{:04}-{}", last + 1, &secret::sha256_hex(&key)[..16]);
+        secret::write_private(&self.path(&name), &key)
     }
 
     /// Removes every key but the newest; for when no row names them any more.
     pub(super) fn keep_newest(&self) -> io::Result<()> {
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        while keys.len() > 1
-            && let Some((name, _)) = keys.pop_first()
-        {
-            fs::remove_file(self.folder.join(format!("{name}.{SUFFIX}")))?;
+        let mut names = names(&self.folder)?;
+        names.pop();
+        for name in names {
+            fs::remove_file(self.path(&name))?;
         }
         Ok(())
     }
@@ -112,15 +105,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("master-keys");
         let first = Masters::open(place.clone()).unwrap();
-        let (name, key) = first.newest();
+        let Master { name, key } = first.newest().unwrap();
         let second = Masters::open(place.clone()).unwrap();
-        assert_eq!(second.newest().0, name);
+        assert_eq!(second.newest().unwrap().name, name);
         second.add().unwrap();
-        let (newer, _) = second.newest();
-        assert!(newer > name, "{newer} follows {name}");
-        assert_eq!(first.find(&newer).unwrap().unwrap().0, second.newest().1.0);
+        let newer = second.newest().unwrap();
+        assert!(newer.name > name, "{} follows {name}", newer.name);
+        assert_eq!(first.find(&newer.name).unwrap().unwrap().0, newer.key.0);
         assert_eq!(second.find(&name).unwrap().unwrap().0, key.0);
         second.keep_newest().unwrap();
+        assert_eq!(
+            first.newest().unwrap().name,
+            newer.name,
+            "who opened before sees it"
+        );
         assert!(
             Masters::open(place.clone())
                 .unwrap()

@@ -12,6 +12,7 @@ mod seal;
 use shared::OrganisationId;
 use store::DataKeyRecord;
 
+use masters::Master;
 pub(crate) use masters::Masters;
 pub(crate) use rotation::catch_up;
 pub use rotation::{Rotated, rotate};
@@ -45,17 +46,46 @@ fn key_context(owner: OrganisationId, version: u32) -> Vec<u8> {
     format!("persguard data key\n{owner}\n{version}").into_bytes()
 }
 
-/// A key of this organisation that did not exist before.
-fn fresh(masters: &Masters, owner: OrganisationId, version: u32) -> Result<DataKeyRecord, Error> {
-    let key = Key(secret::random_bytes());
-    let (master, wrapping) = masters.newest();
-    let wrapped = seal::seal(&wrapping, &key_context(owner, version), &key.0);
+/// A key under a master key, as the database keeps it.
+fn wrap(
+    master: &Master,
+    owner: OrganisationId,
+    version: u32,
+    key: &Key,
+) -> Result<DataKeyRecord, Error> {
+    let wrapped = seal::seal(&master.key, &key_context(owner, version), &key.0)?;
     Ok(DataKeyRecord {
         owner_id: owner,
         version,
-        master,
-        wrapped: hex::encode(wrapped?),
+        master: master.name.clone(),
+        wrapped: hex::encode(wrapped),
     })
+}
+
+/// Adds a key of an organisation that did not exist before, or finds the one that somebody else added.
+async fn add(app: &App, owner: OrganisationId, version: u32) -> Result<DataKeyRecord, Error> {
+    let newest = || app.masters().newest().map_err(Error::internal);
+    let master = newest()?;
+    let fresh = wrap(&master, owner, version, &Key(secret::random_bytes()))?;
+    let record = app.store().add_data_key(fresh, app.now()).await?;
+    // A rotation that began before the row was there did not see it, and removes this master key.
+    let now = newest()?;
+    if record.master == now.name {
+        return Ok(record);
+    }
+    rewrap(app, &record, &now).await?;
+    let kept = app.store().find_data_key(owner, record.version).await?;
+    kept.ok_or_else(|| Error::internal("a key was removed while it was made"))
+}
+
+/// Wraps a key anew; `false` where somebody else did, or the key is gone.
+async fn rewrap(app: &App, record: &DataKeyRecord, master: &Master) -> Result<bool, Error> {
+    let key = unwrap(app.masters(), record)?;
+    let anew = wrap(master, record.owner_id, record.version, &key)?;
+    let changed = app
+        .store()
+        .rewrap_data_key(record, &anew.master, &anew.wrapped);
+    Ok(changed.await?)
 }
 
 fn unwrap(masters: &Masters, record: &DataKeyRecord) -> Result<Key, Error> {
@@ -77,17 +107,13 @@ fn unwrap(masters: &Masters, record: &DataKeyRecord) -> Result<Key, Error> {
 
 /// Takes the newest key of an organisation; its first one is made where it has none.
 pub(crate) async fn sealer(app: &App, owner: OrganisationId) -> Result<Sealer, Error> {
-    let masters = app.masters();
-    let known = app.store().newest_data_key(owner).await?;
-    let record = if let Some(record) = known {
-        record
-    } else {
-        let first = fresh(masters, owner, 1)?;
-        app.store().add_data_key(first, app.now()).await?
+    let record = match app.store().newest_data_key(owner).await? {
+        Some(record) => record,
+        None => add(app, owner, 1).await?,
     };
     Ok(Sealer {
         owner,
-        key: unwrap(masters, &record)?,
+        key: unwrap(app.masters(), &record)?,
         version: record.version,
     })
 }

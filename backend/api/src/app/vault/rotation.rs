@@ -2,7 +2,7 @@
 
 use store::{ImageRecord, StoredImage};
 
-use super::{fresh, key_context, seal, unwrap};
+use super::{add, rewrap};
 use crate::{
     app::{App, blobs, images},
     error::Error,
@@ -29,25 +29,19 @@ pub struct Rotated {
 pub async fn rotate(app: &App) -> Result<Rotated, Error> {
     let mut rotated = Rotated::default();
     app.masters().add().map_err(Error::internal)?;
-    let (master, _) = app.masters().newest();
+    let master = app.masters().newest().map_err(Error::internal)?;
     for known in app.store().newest_data_keys().await? {
-        let next = fresh(app.masters(), known.owner_id, known.version + 1)?;
-        app.store().add_data_key(next, app.now()).await?;
+        add(app, known.owner_id, known.version + 1).await?;
         rotated.data_keys += 1;
     }
     reseal_all(app, &mut rotated).await?;
     rotated.destroyed = app.store().remove_unused_data_keys().await?;
-    for record in app.store().any_data_keys_not_under(&master).await? {
-        let key = unwrap(app.masters(), &record)?;
-        let (master, wrapping) = app.masters().newest();
-        let context = key_context(record.owner_id, record.version);
-        let wrapped = hex::encode(seal::seal(&wrapping, &context, &key.0)?);
-        let changed = app.store().rewrap_data_key(&record, &master, &wrapped);
-        rotated.rewrapped += u64::from(changed.await?);
+    for record in app.store().any_data_keys_not_under(&master.name).await? {
+        rotated.rewrapped += u64::from(rewrap(app, &record, &master).await?);
     }
     if app
         .store()
-        .any_data_keys_not_under(&master)
+        .any_data_keys_not_under(&master.name)
         .await?
         .is_empty()
     {
