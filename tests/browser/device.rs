@@ -1,6 +1,6 @@
 //! A program shows a code; its person looks at it in the browser, and lets it in or turns it away.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{Server, person::expect};
@@ -11,9 +11,8 @@ use shared::{
     device::DeviceAuthorization,
     problem::{ErrorCode, Problem},
 };
-use tempfile::TempDir;
 
-use crate::{browser::Driver, journey::pictures_folder, page::Page};
+use crate::{page::Page, visit::visit};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -44,25 +43,8 @@ impl Program<'_> {
 
 #[tokio::test]
 async fn a_person_lets_a_program_in_and_turns_another_away() -> Result<()> {
-    let pictures = pictures_folder().join("device");
-    let _ = fs::remove_dir_all(&pictures);
-    let folder = TempDir::new()?;
-    let (profile, downloads) = (
-        folder.path().join("profile"),
-        folder.path().join("downloads"),
-    );
-    fs::create_dir_all(&downloads)?;
     let server = Server::start(&[("PERSGUARD_LOCAL_NODE", "false")])?;
-    let driver = Driver::start()?;
-    let client = driver.open(&profile, &downloads).await?;
-    let page = Page::new(client, server.url(""), &pictures)?;
-    let walked = walk(&page, &server).await;
-    if walked.is_err() {
-        let _ = page.look("failure", "end").await;
-    }
-    let closed = page.close().await;
-    walked?;
-    closed
+    visit("device", &server, async |page, _| walk(page, &server).await).await
 }
 
 async fn walk(page: &Page, server: &Server) -> Result<()> {

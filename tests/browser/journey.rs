@@ -1,55 +1,24 @@
 //! Sign up, upload, declare, protect, watch, compare, see the gates; and a second job, canceled.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use e2e::Server;
-use tempfile::TempDir;
 
-use crate::{browser::Driver, letters, look::tell, page::Page, sharing, shell};
+use crate::{letters, look::tell, page::Page, sharing, shell, visit::visit};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// Two trainings and twice two arms of pictures, on a busy machine.
 pub(crate) const TRAINING: Duration = Duration::from_mins(4);
 
-pub(crate) fn pictures_folder() -> PathBuf {
-    env::var_os("PERSGUARD_SCREENSHOTS").map_or_else(
-        || env::temp_dir().join("persguard-screenshots"),
-        PathBuf::from,
-    )
-}
-
 #[tokio::test]
 async fn a_person_protects_images_and_sees_what_an_attacker_gets() -> Result<()> {
-    ensure!(
-        env::var_os("PERSGUARD_FRONTEND_DIR").is_some(),
-        "PERSGUARD_FRONTEND_DIR is not set: run `cargo xtask test --only browser`"
-    );
-    let pictures = pictures_folder().join("journey");
-    let _ = fs::remove_dir_all(&pictures);
-    let folders = TempDir::new()?;
-    let (profile, downloads) = (
-        folders.path().join("profile"),
-        folders.path().join("downloads"),
-    );
-    fs::create_dir_all(&downloads)?;
     // Ada runs the server, too: its pages are among those that are looked at.
     let server = Server::start(&[("PERSGUARD_ADMINISTRATORS", "ada@example.org")])?;
-    let driver = Driver::start()?;
-    let client = driver.open(&profile, &downloads).await?;
-    let page = Page::new(client, server.url(""), &pictures)?;
-    let walked = walk(&page, &server, folders.path()).await;
-    if walked.is_err() {
-        let _ = page.look("failure", "end").await;
-        println!("the server said:\n{}", server.log());
-    }
-    let closed = page.close().await;
-    walked?;
-    closed
+    visit("journey", &server, async |page, folder| {
+        walk(page, &server, folder).await
+    })
+    .await
 }
 
 async fn walk(page: &Page, server: &Server, folder: &Path) -> Result<()> {

@@ -1,16 +1,15 @@
 //! The main path by keyboard alone: every stop of the Tab key is seen, and each action is a key.
 
-use std::{env, fs, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{Server, letters::link};
 use fantoccini::key::Key;
-use tempfile::TempDir;
 
 use crate::{
-    browser::Driver,
-    journey::{PASSWORD, TRAINING, pictures_folder},
+    journey::{PASSWORD, TRAINING},
     page::Page,
+    visit::visit,
 };
 
 /// More stops than any page has: the wanted one is not among them.
@@ -41,29 +40,11 @@ return {
 
 #[tokio::test]
 async fn a_person_without_a_mouse_gets_as_far() -> Result<()> {
-    ensure!(
-        env::var_os("PERSGUARD_FRONTEND_DIR").is_some(),
-        "PERSGUARD_FRONTEND_DIR is not set: run `cargo xtask test --only browser`"
-    );
-    let pictures = pictures_folder().join("keyboard");
-    let _ = fs::remove_dir_all(&pictures);
-    let folder = TempDir::new()?;
-    let (profile, downloads) = (
-        folder.path().join("profile"),
-        folder.path().join("downloads"),
-    );
-    fs::create_dir_all(&downloads)?;
     let server = Server::start(&[])?;
-    let driver = Driver::start()?;
-    let client = driver.open(&profile, &downloads).await?;
-    let page = Page::new(client, server.url(""), &pictures)?;
-    let walked = walk(&page, &server).await;
-    if walked.is_err() {
-        let _ = page.look("failure", "end").await;
-    }
-    let closed = page.close().await;
-    walked?;
-    closed
+    visit("keyboard", &server, async |page, _| {
+        walk(page, &server).await
+    })
+    .await
 }
 
 async fn walk(page: &Page, server: &Server) -> Result<()> {

@@ -12,3 +12,4 @@ mod page;
 mod provider;
 mod sharing;
 mod shell;
+mod visit;

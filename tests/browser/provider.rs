@@ -1,25 +1,16 @@
 //! A person signs in by a certified provider, links it to another account, and reads what went wrong.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::{Server, provider::Plan};
-use tempfile::TempDir;
 
-use crate::{browser::Driver, journey::pictures_folder, letters, page::Page};
+use crate::{letters, page::Page, visit::visit};
 
 const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::test]
 async fn a_person_signs_in_by_a_provider_and_links_it() -> Result<()> {
-    let pictures = pictures_folder().join("provider");
-    let _ = fs::remove_dir_all(&pictures);
-    let folder = TempDir::new()?;
-    let (profile, downloads) = (
-        folder.path().join("profile"),
-        folder.path().join("downloads"),
-    );
-    fs::create_dir_all(&downloads)?;
     let plan = Plan::new()?;
     let file = plan.file();
     let settings = [
@@ -28,17 +19,10 @@ async fn a_person_signs_in_by_a_provider_and_links_it() -> Result<()> {
     ];
     let server = Server::start(&settings)?;
     let _provider = plan.start(&server)?;
-    let driver = Driver::start()?;
-    let client = driver.open(&profile, &downloads).await?;
-    let page = Page::new(client, server.url(""), &pictures)?;
-    let walked = walk(&page, &server).await;
-    if walked.is_err() {
-        let _ = page.look("failure", "end").await;
-        println!("the server said:\n{}", server.log());
-    }
-    let closed = page.close().await;
-    walked?;
-    closed
+    visit("provider", &server, async |page, _| {
+        walk(page, &server).await
+    })
+    .await
 }
 
 async fn walk(page: &Page, server: &Server) -> Result<()> {

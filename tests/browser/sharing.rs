@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{journey::pictures_folder, lighthouse, look::tell, page::Page, shell};
+use crate::{lighthouse, look::tell, page::Page, shell, visit::pictures_folder};
 
 /// A link in three clicks, its page without any script, and its end.
 pub(crate) async fn share(page: &Page, folder: &Path) -> Result<()> {

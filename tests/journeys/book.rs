@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Server, server::program};
+use e2e::{Server, script, server::program};
 
 const ADDRESS: &str = "http://127.0.0.1:7740";
 
@@ -41,13 +41,7 @@ fn the_api_guide_runs() -> Result<()> {
     );
     let script = script.replace(ADDRESS, &server.url(""));
     let folder = tempfile::tempdir()?;
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &script])
-        .current_dir(folder.path())
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}\n{errors}");
+    let said = script::run(&script, folder.path())?;
     for line in [
         "missing_scope",
         "first and again: the same job",

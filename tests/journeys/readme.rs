@@ -1,9 +1,9 @@
 //! The README's walkthrough with curl, run as it stands there.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use e2e::Server;
+use e2e::{Server, script};
 
 const START: &str = "<!-- walkthrough:";
 /// The address in the README, and the end of its job.
@@ -48,16 +48,7 @@ fn the_readme_walkthrough_runs() -> Result<()> {
         .context("the tests lie in the workspace")?;
     let script = walkthrough(root, &server.url(""))?;
     let folder = tempfile::tempdir()?;
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &script])
-        .current_dir(folder.path())
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        output.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said = script::run(&script, folder.path())?;
     for line in [
         "05.png",
         "sealed",

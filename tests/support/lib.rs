@@ -7,6 +7,7 @@ pub mod person;
 pub mod postgres;
 pub mod processes;
 pub mod provider;
+pub mod script;
 pub mod server;
 pub mod wait;
 

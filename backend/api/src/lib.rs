@@ -12,6 +12,7 @@ pub mod config;
 #[cfg(test)]
 mod damage;
 pub mod demonstration;
+mod disk;
 pub mod dispatch;
 pub mod doctor;
 pub mod error;
@@ -29,5 +30,6 @@ mod share;
 pub mod sibling;
 pub mod signing;
 pub mod storage_check;
+mod style;
 #[doc(hidden)]
 pub mod untrusted;

@@ -14,7 +14,6 @@ use anyhow::Context;
 use api::{
     app::audit,
     backup,
-    clock::{Clock, SystemClock},
     config::{Config, storage::StorageConfig},
     demonstration, doctor, signing, storage_check,
 };
@@ -76,9 +75,9 @@ enum Command {
     #[command(disable_help_flag = true)]
     Delta(Handed),
     /// Save everything of an instance in a folder, beside a running server or without one; again: what is new.
-    Backup(Box<Backup>),
+    Backup(Box<backup::command::Backup>),
     /// Put a backup into a fresh data directory and a fresh database; each object is checked on the way.
-    Restore(Box<Restore>),
+    Restore(Box<backup::command::Restore>),
     /// Change the keys that protected pictures are sealed with.
     #[command(subcommand)]
     Keys(Keys),
@@ -106,28 +105,6 @@ enum Command {
     /// Look at signed revocations, without any server.
     #[command(subcommand)]
     Revocation(Revocation),
-}
-
-#[derive(clap::Args)]
-struct Backup {
-    /// The folder: each backup is a snapshot in it, and every object lies there once.
-    folder: PathBuf,
-    /// Keep so many snapshots and remove older ones; by default all stay.
-    #[arg(long)]
-    keep: Option<usize>,
-    #[command(flatten)]
-    config: Config,
-}
-
-#[derive(clap::Args)]
-struct Restore {
-    /// The folder of the backup.
-    folder: PathBuf,
-    /// Name of the snapshot; by default the newest.
-    #[arg(long)]
-    snapshot: Option<String>,
-    #[command(flatten)]
-    config: Config,
 }
 
 #[derive(Subcommand)]
@@ -240,8 +217,14 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Model(handed) => handed.over("model"),
         Command::Plan(handed) => handed.over("plan"),
         Command::Delta(handed) => handed.over("delta"),
-        Command::Backup(wanted) => back_up(&wanted),
-        Command::Restore(wanted) => restore(&wanted),
+        Command::Backup(wanted) => {
+            start_log("warn")?;
+            runtime()?.block_on(wanted.run(&mut std::io::stdout()))
+        }
+        Command::Restore(wanted) => {
+            start_log("warn")?;
+            runtime()?.block_on(wanted.run(&mut std::io::stdout()))
+        }
         Command::Keys(Keys::Rotate(config)) => rotate_keys(*config),
         Command::Storage(Storage::Check { storage, origin }) => runtime()?.block_on(
             storage_check::run(&storage, origin.as_deref(), &mut std::io::stdout()),
@@ -253,73 +236,9 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Says how far it is, on a line of its own, no more than ten times.
-fn progress() -> impl FnMut(u64, u64) {
-    let mut said = 0;
-    move |done, of| {
-        let tenth = done * 10 / of.max(1);
-        if tenth > said {
-            said = tenth;
-            let _ = writeln!(std::io::stderr(), "{done} of {of} objects");
-        }
-    }
-}
-
-fn back_up(wanted: &Backup) -> anyhow::Result<()> {
-    start_log("warn")?;
-    let (made, pruned) = runtime()?.block_on(async {
-        let config = wanted.config.clone().with_secrets()?;
-        let now = SystemClock.now();
-        let made = backup::make(&config, &wanted.folder, now, progress()).await?;
-        let pruned = match wanted.keep {
-            Some(keep) => backup::prune(&wanted.folder, keep).await?,
-            None => backup::Pruned::default(),
-        };
-        anyhow::Ok((made, pruned))
-    })?;
-    let mut out = std::io::stdout();
-    writeln!(out, "Snapshot:         {}", made.snapshot)?;
-    writeln!(out, "Rows:             {}", made.rows)?;
-    writeln!(
-        out,
-        "Objects:          {} of {} bytes, {} of them new",
-        made.objects, made.bytes, made.copied
-    )?;
-    if wanted.keep.is_some() {
-        writeln!(
-            out,
-            "Removed:          {} snapshots, {} objects",
-            pruned.snapshots, pruned.objects
-        )?;
-    }
-    writeln!(
-        out,
-        "The folder holds the instance's keys: keep it as safe as the instance."
-    )?;
-    Ok(())
-}
-
-fn restore(wanted: &Restore) -> anyhow::Result<()> {
-    start_log("warn")?;
-    let name = wanted.snapshot.as_deref();
-    let config = wanted.config.clone().with_secrets()?;
-    let restored = backup::restore(&config, &wanted.folder, name, progress());
-    let restored = runtime()?.block_on(restored)?;
-    let mut out = std::io::stdout();
-    writeln!(out, "Snapshot:         {}", restored.snapshot)?;
-    writeln!(out, "Rows:             {}", restored.rows)?;
-    writeln!(
-        out,
-        "Objects:          {} of {} bytes, each with the SHA-256 that it was saved under",
-        restored.objects, restored.bytes
-    )?;
-    writeln!(out, "Start the server on this data directory and database.")?;
-    Ok(())
-}
-
 fn rotate_keys(config: Config) -> anyhow::Result<()> {
     start_log("warn")?;
-    let done = runtime()?.block_on(api::server::rotate_keys(config.with_secrets()?))?;
+    let done = runtime()?.block_on(api::server::rotate_keys(config))?;
     let mut out = std::io::stdout();
     writeln!(out, "Organisations with a new key: {}", done.data_keys)?;
     writeln!(out, "Pictures sealed anew:         {}", done.pictures)?;

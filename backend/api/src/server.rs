@@ -27,12 +27,9 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Gives every organisation a new key for its pictures, under a new master key; beside a running server or without one.
-pub async fn rotate_keys(mut config: Config) -> anyhow::Result<vault::Rotated> {
-    prepare_directory(&config.data_dir)?;
-    config.data_dir = fs::canonicalize(&config.data_dir)?;
-    migrate(&config).await?;
+pub async fn rotate_keys(config: Config) -> anyhow::Result<vault::Rotated> {
     let address = config.address;
-    let app = App::open(config, address, Arc::new(SystemClock)).await?;
+    let app = open_app(config, address, Arc::new(SystemClock)).await?;
     vault::rotate(&app)
         .await
         .map_err(|error| anyhow::anyhow!("{error} {}", error.cause().unwrap_or_default()))
@@ -64,18 +61,27 @@ pub async fn open(
     address: SocketAddr,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<App> {
+    let app = open_app(config, address, clock).await?;
+    let model = base_models::register_embedded(&app).await?;
+    if app.config().demo {
+        demo::prepare(&app, &model).await?;
+    }
+    Ok(app)
+}
+
+/// Opens stores and keys, on a database that is up to date.
+async fn open_app(
+    config: Config,
+    address: SocketAddr,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<App> {
     let mut config = config.with_secrets()?;
     prepare_directory(&config.data_dir)?;
     // The local node gets paths under it and may run elsewhere.
     config.data_dir = fs::canonicalize(&config.data_dir)?;
     config.frontend_dir = config.frontend_dir.or_else(demonstration::frontend_beside);
     migrate(&config).await?;
-    let app = App::open(config, address, clock).await?;
-    let model = base_models::register_embedded(&app).await?;
-    if app.config().demo {
-        demo::prepare(&app, &model).await?;
-    }
-    Ok(app)
+    App::open(config, address, clock).await
 }
 
 /// Answers requests and drives jobs until the app's stop is asked for.

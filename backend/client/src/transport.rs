@@ -3,7 +3,7 @@
 //! What may be repeated without harm is: reading, replacing, deleting, and posting under an idempotency key. Anything
 //! else is sent again only where it never reached the server.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -84,17 +84,8 @@ pub fn fresh_key() -> Result<String> {
     Ok(hex::encode(bytes))
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
 fn is_guarded(base: &Url, settings: &Settings) -> bool {
-    base.scheme() == "https" || is_loopback(base) || settings.plain_http
+    shared::address::is_guarded(base.as_str()) || settings.plain_http
 }
 
 fn parse_address(text: &str) -> Result<Url> {

@@ -163,18 +163,7 @@ pub(crate) async fn put(
     if let Ok(upload) = request.upload() {
         upload.set_onprogress(Some(on_progress.as_ref().unchecked_ref()));
     }
-    let ended = Promise::new(&mut |resolve, _| request.set_onloadend(Some(&resolve)));
-    request.send_with_opt_blob(Some(bytes)).map_err(broken)?;
-    JsFuture::from(ended).await.map_err(broken)?;
-    match request.status().unwrap_or(0) {
-        0 => Err(ApiError::Unreachable),
-        200..=299 => Ok(()),
-        status => {
-            let id = request.get_response_header("request-id").ok().flatten();
-            let text = request.response_text().ok().flatten().unwrap_or_default();
-            Err(refusal(status, id.unwrap_or_default(), &text))
-        }
-    }
+    ended(&request, Some(bytes)).await.map(drop)
 }
 
 /// Fetches a text from an address as it was signed: the client for requests of ours ends every query with `&`.
@@ -182,14 +171,23 @@ pub(crate) async fn get_text(url: &str) -> Result<String, ApiError> {
     let broken = |_: JsValue| ApiError::Unreachable;
     let request = XmlHttpRequest::new().map_err(broken)?;
     request.open("GET", url).map_err(broken)?;
+    ended(&request, None).await
+}
+
+/// Sends a request and waits for the text of its answer.
+async fn ended(request: &XmlHttpRequest, body: Option<&Blob>) -> Result<String, ApiError> {
+    let broken = |_: JsValue| ApiError::Unreachable;
     let ended = Promise::new(&mut |resolve, _| request.set_onloadend(Some(&resolve)));
-    request.send().map_err(broken)?;
+    request.send_with_opt_blob(body).map_err(broken)?;
     JsFuture::from(ended).await.map_err(broken)?;
     let text = request.response_text().ok().flatten().unwrap_or_default();
     match request.status().unwrap_or(0) {
         0 => Err(ApiError::Unreachable),
         200..=299 => Ok(text),
-        status => Err(refusal(status, String::new(), &text)),
+        status => {
+            let id = request.get_response_header("request-id").ok().flatten();
+            Err(refusal(status, id.unwrap_or_default(), &text))
+        }
     }
 }
 

@@ -107,11 +107,14 @@ pub(crate) fn view_all(set: &[ImageRecord]) -> Vec<ProtectedImage> {
     set.iter().map(|image| view(image, set)).collect()
 }
 
-/// Names under which a picture and its thumbnail are sealed.
-fn places(content_sha256: &str) -> (String, String) {
-    let picture = format!("picture {content_sha256}");
-    let thumbnail = format!("thumbnail {content_sha256}");
-    (picture, thumbnail)
+/// The name under which a picture is sealed.
+fn picture_place(content_sha256: &str) -> String {
+    format!("picture {content_sha256}")
+}
+
+/// The name under which its thumbnail is.
+fn thumbnail_place(content_sha256: &str) -> String {
+    format!("thumbnail {content_sha256}")
 }
 
 /// Seals a picture and its thumbnail and keeps them; under the caller's lock for publishing.
@@ -122,12 +125,12 @@ pub(crate) async fn store(
     thumbnail: Option<&[u8]>,
 ) -> Result<StoredImage, Error> {
     let sealer = vault::sealer(app, owner).await?;
-    let (picture_place, thumbnail_place) = places(&secret::sha256_hex(png));
-    let picture = sealer.seal(&picture_place, png)?;
+    let content_sha256 = secret::sha256_hex(png);
+    let picture = sealer.seal(&picture_place(&content_sha256), png)?;
     let thumbnail = match thumbnail {
         None => None,
         Some(bytes) => {
-            let sealed = sealer.seal(&thumbnail_place, bytes)?;
+            let sealed = sealer.seal(&thumbnail_place(&content_sha256), bytes)?;
             Some(blobs::keep(app, &sealed).await?)
         }
     };
@@ -153,13 +156,13 @@ async fn unsealed(
 
 /// The cleaned picture, a PNG.
 pub(crate) async fn read(app: &App, image: &ImageRecord) -> Result<Vec<u8>, Error> {
-    let (place, _) = places(&image.content_sha256);
+    let place = picture_place(&image.content_sha256);
     unsealed(app, image, &image.stored.sha256, &place).await
 }
 
 /// Its thumbnail, a JPEG.
 pub(crate) async fn read_thumbnail(app: &App, image: &ImageRecord) -> Result<Vec<u8>, Error> {
-    let (_, place) = places(&image.content_sha256);
+    let place = thumbnail_place(&image.content_sha256);
     let sha256 = image.stored.thumbnail_sha256.as_deref();
     unsealed(app, image, sha256.ok_or(Error::NotFound)?, &place).await
 }

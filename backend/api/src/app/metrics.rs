@@ -8,13 +8,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::App;
+use super::{App, nodes};
 use crate::{config::Config, error::Error, secret};
 
 /// Seconds, from a read of the database to a long wait for a lease.
 const SECONDS: [f64; 8] = [0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0];
-/// A node that asked within this time counts as online.
-const ONLINE_MILLISECONDS: i64 = 30_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answer {
@@ -104,12 +102,8 @@ pub async fn read(app: &App, shown: Option<&str>) -> Result<String, Error> {
         };
         metrics.jobs.get_or_create(&state).set(group.count);
     }
-    let nodes = app
-        .store()
-        .list_nodes_online(app.later(-ONLINE_MILLISECONDS));
-    metrics
-        .nodes
-        .set(i64::try_from(nodes.await?.len()).unwrap_or(i64::MAX));
+    let online = nodes::online(app).await?.len();
+    metrics.nodes.set(i64::try_from(online).unwrap_or(i64::MAX));
     metrics.memory.set(resident_memory_bytes());
     let mut text = String::new();
     encode(&mut text, &metrics.registry).map_err(Error::internal)?;

@@ -8,7 +8,7 @@ use shared::{
         CreateNode, CreatedNode, NodeAttempt, NodeOrigin, NodeStatus, TrainingNode, UpdateNode,
     },
 };
-use store::{NewNode, NodeChange, TrainingNodeRecord};
+use store::{NewNode, NodeChange, NodeRecord, TrainingNodeRecord};
 
 use super::{App, paging::Paging, principal::Principal};
 use crate::{
@@ -97,6 +97,12 @@ fn command(app: &App, token: &str) -> String {
         " --plain-http"
     };
     format!("persguard-node join {url} {token}{flag} --run")
+}
+
+/// The nodes that gave a sign of life just now.
+pub(crate) async fn online(app: &App) -> Result<Vec<NodeRecord>, Error> {
+    let since = app.later(-ONLINE_MILLISECONDS);
+    Ok(app.store().list_nodes_online(since).await?)
 }
 
 /// Makes a node that can join; its token is in this answer alone.

@@ -1,13 +1,13 @@
 //! The artifact store, tried from here; and what a browser needs to try its own way there.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use artifacts::{ObjectHash, S3Settings};
 use shared::storage_check::{BrowserProbe, StorageCheck, StorageFinding, StoragePlace};
 use tokio::io::AsyncReadExt;
 
 use super::{App, blobs};
-use crate::{error::Error, secret};
+use crate::{disk, error::Error, secret};
 
 /// Bytes that a directory should have left for the next results.
 const LOW_BYTES: u64 = 5 << 30;
@@ -110,10 +110,14 @@ async fn read(app: &App, hash: ObjectHash) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-#[cfg(unix)]
 fn space(folder: &Path) -> Result<String, String> {
-    let found = rustix::fs::statvfs(folder).map_err(|error| error.to_string())?;
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let free = match disk::free_bytes(folder) {
+        Ok(free) => free,
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            return Ok("not looked at on this system".into());
+        }
+        Err(error) => return Err(error.to_string()),
+    };
     let text = format!("{:.1} GB are free", free as f64 / 1e9);
     if free < LOW_BYTES {
         return Err(format!(
@@ -121,9 +125,4 @@ fn space(folder: &Path) -> Result<String, String> {
         ));
     }
     Ok(text)
-}
-
-#[cfg(not(unix))]
-fn space(_: &Path) -> Result<String, String> {
-    Ok("not looked at on this system".into())
 }

@@ -11,6 +11,7 @@
 //! Objects never change and are named by their content: a second backup into the same folder copies what is new.
 //! Refuses half backups (no manifest, no snapshot) and to restore over anything.
 
+pub mod command;
 mod keys;
 mod make;
 mod prune;

@@ -5,14 +5,14 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
 
 mod chapter;
 mod search;
 
 use chapter::Chapter;
+
+use crate::style;
 
 const STYLE: &str = include_str!("book.css");
 const SUMMARY: &str = include_str!("../../book/src/SUMMARY.md");
@@ -49,9 +49,9 @@ static CHAPTERS: LazyLock<Vec<Chapter>> = LazyLock::new(|| {
 
 /// What a page may do: be read, be searched, and look as its style says.
 pub(crate) static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    let style = style::source(STYLE);
     format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+        "default-src 'none'; style-src {style}; img-src 'self'; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'"
     )
 });

@@ -8,9 +8,10 @@ use tokio::{net::TcpListener, process::Command, time::timeout};
 
 use super::Finding;
 use crate::{
+    app::nodes::ONLINE_MILLISECONDS,
     clock::{Clock, SystemClock},
     config::Config,
-    sibling,
+    disk, sibling,
 };
 
 /// Space for the demo and a few small models.
@@ -20,7 +21,6 @@ const LEAST_MEMORY_BYTES: u64 = 1 << 30;
 /// This was written then: no clock is right that says less. 2026-11-26.
 const WRITTEN_MILLISECONDS: i64 = 1_795_651_200_000;
 const PATIENCE: Duration = Duration::from_secs(20);
-const ONLINE_MILLISECONDS: i64 = 30_000;
 
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let config = config
@@ -81,12 +81,9 @@ fn directory(path: &Path) -> Finding {
 
 fn disk(path: &Path) -> Finding {
     let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    match rustix::fs::statvfs(existing(&place)) {
+    match disk::free_bytes(existing(&place)) {
         Err(error) => Finding::odd("disk", format!("The free space is not known: {error}.")),
-        Ok(space) => {
-            let bytes = space.f_bavail.saturating_mul(space.f_frsize);
-            enough("disk", "free", bytes, LEAST_DISK_BYTES)
-        }
+        Ok(bytes) => enough("disk", "free", bytes, LEAST_DISK_BYTES),
     }
 }
 

@@ -1,8 +1,7 @@
 //! Settings against each other and against the files that they name.
 
-use std::net::IpAddr;
-
 use reqwest::Url;
+use shared::address::is_guarded;
 
 use super::Finding;
 use crate::{
@@ -102,10 +101,7 @@ fn public_url(config: &Config) -> Vec<Finding> {
         }
         Ok(url) => {
             let host = url.host_str().unwrap_or_default();
-            let here = host == "localhost"
-                || host.ends_with(".localhost")
-                || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-            if url.scheme() == "http" && !here {
+            if !is_guarded(url.as_str()) && !host.ends_with(".localhost") {
                 let text = "It is not https: passwords and pictures travel readably, and cookies are not `Secure`.";
                 found.push(Finding::odd(NAME, text));
             }

@@ -46,8 +46,9 @@ pub(crate) async fn read_blob(
 ) -> Result<Response, Error> {
     let grant = blobs::verify(&app, Method::Get, &key, &query.unwrap_or_default())?;
     let image = blobs::granted_image(&app, &grant).await?;
+    let sha256 = grant.hash.to_string();
     let content = Content {
-        sha256: &grant.hash.to_string(),
+        sha256: &sha256,
         size_bytes: grant.size_bytes,
         media_type: "application/octet-stream",
         save_as: None,
@@ -55,10 +56,7 @@ pub(crate) async fn read_blob(
     };
     match image {
         None => content::send(&app, &headers, content).await,
-        Some(image) => {
-            let bytes = images::read(&app, &image).await?;
-            content::send_bytes(&headers, &content, bytes)
-        }
+        Some(image) => content::send_whole(&headers, content, images::read(&app, &image)).await,
     }
 }
 

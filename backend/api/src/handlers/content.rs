@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Mutex, PoisonError},
 };
 
@@ -39,65 +40,60 @@ pub(crate) async fn send(
     headers: &HeaderMap,
     content: Content<'_>,
 ) -> Result<Response, Error> {
+    let sha256 = content.sha256;
+    answer(headers, &content, async |part| {
+        let object = blobs::open(app, sha256, part).await?;
+        let length = object.range.end - object.range.start;
+        let stream = ReaderStream::with_capacity(object.reader, CHUNK);
+        Ok((Body::from_stream(stream), length))
+    })
+    .await
+}
+
+/// The same for a file that is read as a whole, if at all.
+pub(crate) async fn send_whole(
+    headers: &HeaderMap,
+    content: Content<'_>,
+    read: impl Future<Output = Result<Vec<u8>, Error>> + Send,
+) -> Result<Response, Error> {
+    answer(headers, &content, async |part| {
+        let mut bytes = Bytes::from(read.await?);
+        if let Some(part) = part {
+            // Inside the bytes: the part was cut to their size.
+            let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+            bytes = bytes.slice(within(part.start)..within(part.end));
+        }
+        let length = bytes.len() as u64;
+        Ok((Body::from(bytes), length))
+    })
+    .await
+}
+
+/// Answers with what is read: all of it, or the part that is asked for. Nothing is read for who has it already.
+async fn answer(
+    headers: &HeaderMap,
+    content: &Content<'_>,
+    read: impl AsyncFnOnce(Option<Range<u64>>) -> Result<(Body, u64), Error>,
+) -> Result<Response, Error> {
     let etag = format!("\"{}\"", content.sha256);
     if is_fresh(headers, &etag) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
-        describe(&mut response, &etag, &content)?;
+        describe(&mut response, &etag, content)?;
         return Ok(response);
     }
     let size = content.size_bytes;
     let part = range::requested(headers, &etag, size);
-    let bytes = part.map(|(start, length)| start..start + length);
-    let object = blobs::open(app, content.sha256, bytes).await?;
-    let length = object.range.end - object.range.start;
-    let mut response =
-        Body::from_stream(ReaderStream::with_capacity(object.reader, CHUNK)).into_response();
-    describe(&mut response, &etag, &content)?;
+    let part = part.map(|(start, length)| start..start + length);
+    let (body, length) = read(part.clone()).await?;
+    let mut response = body.into_response();
+    describe(&mut response, &etag, content)?;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    if let Some((start, length)) = part {
-        let value = format!("bytes {start}-{}/{size}", start + length - 1);
+    if let Some(part) = part {
+        let value = format!("bytes {}-{}/{size}", part.start, part.end - 1);
         headers.insert(header::CONTENT_RANGE, text(&value)?);
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
-    Ok(response)
-}
-
-/// Whether whoever asks has the file already.
-pub(crate) fn is_known(headers: &HeaderMap, content: &Content<'_>) -> bool {
-    is_fresh(headers, &format!("\"{}\"", content.sha256))
-}
-
-/// The same as [`send`] for bytes at hand.
-pub(crate) fn send_bytes(
-    headers: &HeaderMap,
-    content: &Content<'_>,
-    bytes: Vec<u8>,
-) -> Result<Response, Error> {
-    let etag = format!("\"{}\"", content.sha256);
-    if is_known(headers, content) {
-        let mut response = StatusCode::NOT_MODIFIED.into_response();
-        describe(&mut response, &etag, content)?;
-        return Ok(response);
-    }
-    let size = bytes.len();
-    let part = range::requested(headers, &etag, size as u64);
-    let mut bytes = Bytes::from(bytes);
-    let Some((start, length)) = part else {
-        let mut response = bytes.into_response();
-        describe(&mut response, &etag, content)?;
-        return Ok(response);
-    };
-    let end = start + length;
-    // Inside the bytes: the range was cut to their size.
-    let within = |at: u64| usize::try_from(at).unwrap_or(size).min(size);
-    bytes = bytes.slice(within(start)..within(end));
-    let mut response = (StatusCode::PARTIAL_CONTENT, bytes).into_response();
-    describe(&mut response, &etag, content)?;
-    let value = format!("bytes {start}-{}/{size}", end - 1);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_RANGE, text(&value)?);
     Ok(response)
 }
 

@@ -33,11 +33,7 @@ pub(crate) async fn read_image(
         save_as: None,
         public: false,
     };
-    if content::is_known(&headers, &content) {
-        return content::send_bytes(&headers, &content, Vec::new());
-    }
-    let bytes = images::read(&app, &image).await?;
-    content::send_bytes(&headers, &content, bytes)
+    content::send_whole(&headers, content, images::read(&app, &image)).await
 }
 
 /// The picture small: a JPEG of at most 256 pixels a side.
@@ -52,14 +48,15 @@ pub(crate) async fn read_thumbnail(
 ) -> Result<Response, Error> {
     let image = images::find(&app, owner, id).await?;
     let bytes = images::read_thumbnail(&app, &image).await?;
+    let sha256 = secret::sha256_hex(&bytes);
     let content = Content {
-        sha256: &secret::sha256_hex(&bytes),
+        sha256: &sha256,
         size_bytes: bytes.len() as u64,
         media_type: "image/jpeg",
         save_as: None,
         public: false,
     };
-    content::send_bytes(&headers, &content, bytes)
+    content::send_whole(&headers, content, async { Ok(bytes) }).await
 }
 
 /// Removes an image from a draft.

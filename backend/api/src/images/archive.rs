@@ -105,7 +105,10 @@ fn file(
     if announced > limit {
         return left_out(
             name,
-            "It is larger than 20 MiB, or the archive holds too much.",
+            &format!(
+                "It is larger than {} MiB, or the archive holds too much.",
+                MAX_IMAGE_BYTES >> 20
+            ),
         );
     }
     let mut bytes = Vec::new();

@@ -2,22 +2,18 @@
 
 use std::sync::LazyLock;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
 use shared::{
     evaluation::{CheckpointResult, Estimate, EvaluationReport, Grade, ScoredImage, ScoredPair},
     problem::{ErrorCode, Problem},
 };
 
 use super::{Place, Shared, day, figure::Frame, grade};
+use crate::style;
 
 const STYLE: &str = include_str!("page.css");
 
-static STYLE_HASH: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    format!("sha256-{hash}")
-});
+static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| style::source(STYLE));
 
 /// What such a page may do, and who may show it in a frame.
 pub(crate) fn policy(embed_origins: &[String]) -> String {
@@ -27,9 +23,9 @@ pub(crate) fn policy(embed_origins: &[String]) -> String {
         embed_origins.join(" ")
     };
     format!(
-        "default-src 'none'; img-src 'self'; style-src '{}'; form-action 'self'; base-uri 'none'; \
+        "default-src 'none'; img-src 'self'; style-src {}; form-action 'self'; base-uri 'none'; \
          frame-ancestors {framed}",
-        *STYLE_HASH
+        *STYLE_SOURCE
     )
 }
 

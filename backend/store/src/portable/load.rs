@@ -22,8 +22,6 @@ fn bad(what: impl std::fmt::Display) -> Error {
 fn bound(value: &Value, kind: Kind, column: &str) -> Result<Bound, Error> {
     let wrong = || bad(format!("the column {column} cannot hold {value}"));
     Ok(match (value, kind) {
-        (Value::Null, Kind::Uuid) => Bound::Uuid(None),
-        (Value::Null, Kind::Boolean) => Bound::Bool(None),
         (Value::String(text), Kind::Uuid) => Uuid::try_parse(text).map_err(|_| wrong())?.into(),
         (Value::Bool(value), Kind::Boolean) => (*value).into(),
         (Value::String(text), Kind::Plain) => text.clone().into(),

@@ -10,7 +10,7 @@ use shared::{
 };
 use store::NodeRecord;
 
-use super::{App, base_models, estimates, protected_sets};
+use super::{App, base_models, estimates, nodes as app_nodes, protected_sets};
 use crate::error::Error;
 
 mod concepts;
@@ -52,7 +52,7 @@ impl Facts {
         Ok(Self {
             sets,
             model,
-            nodes: nodes::online(app).await?,
+            nodes: app_nodes::online(app).await?,
             probe: Probe::find(app, owner, spec).await?,
         })
     }

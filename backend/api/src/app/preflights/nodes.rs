@@ -2,28 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use super::{Facts, check};
 use shared::{
     job::JobSpec,
     preflight::{CheckStatus, PreflightCheck},
     probe::ProbeReport,
 };
-use store::NodeRecord;
-
-use super::{Facts, check};
-use crate::{
-    app::{App, nodes::ONLINE_MILLISECONDS},
-    error::Error,
-};
-
 /// The layout of a checkpoint in one file.
 const SINGLE_FILE: &str = "single_file";
 const MODEL: Option<&str> = Some("#/base_model_id");
-
-/// The nodes that gave a sign of life just now.
-pub(super) async fn online(app: &App) -> Result<Vec<NodeRecord>, Error> {
-    let since = app.later(-ONLINE_MILLISECONDS);
-    Ok(app.store().list_nodes_online(since).await?)
-}
 
 fn gigabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e9
