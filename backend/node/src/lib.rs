@@ -20,6 +20,7 @@ mod error;
 mod failure;
 mod heart;
 mod message;
+mod sandbox;
 mod shutdown;
 mod snapshots;
 #[cfg(test)]

@@ -16,6 +16,8 @@ use diffusion::{
 };
 use serde_json::{Value, json};
 
+use crate::sandbox;
+
 /// Questions about models on disk.
 #[derive(Parser)]
 #[command(name = "persguard-node model", bin_name = "persguard-node model")]
@@ -33,6 +35,9 @@ enum Command {
         /// Print JSON instead of lines.
         #[arg(long)]
         json: bool,
+        /// Give up every other file and every address first, where the kernel can see to it: for models of strangers.
+        #[arg(long)]
+        confined: bool,
     },
 }
 
@@ -40,7 +45,14 @@ enum Command {
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let name = OsString::from("persguard-node model");
     let arguments = Arguments::parse_from(std::iter::once(name).chain(arguments));
-    let Command::Inspect { path, json } = arguments.command;
+    let Command::Inspect {
+        path,
+        json,
+        confined,
+    } = arguments.command;
+    if confined {
+        sandbox::enter([path.as_path()], []);
+    }
     let (code, answer) = answer(&path, json);
     match io::stdout().write_all(answer.as_bytes()) {
         Ok(()) => code,

@@ -1,7 +1,7 @@
 //! The trainer: one job in a process of its own, which owns the device.
 //!
-//! It reads its directory, writes there, and speaks JSON lines on standard output. It refuses the
-//! network: whatever it needs was fetched for it.
+//! It reads its directory, writes there, and speaks JSON lines on standard output. The network and the rest of the disk
+//! are closed to it: whatever it needs was fetched for it.
 
 use std::{
     fs,
@@ -24,6 +24,7 @@ use shared::{
 use crate::{
     failure, machine,
     message::{ASSIGNMENT, Assignment, Message, Output},
+    sandbox,
 };
 
 mod cache;
@@ -54,9 +55,19 @@ pub fn run(directory: &Path, device: DeviceName) -> ExitCode {
     // Training fills every core; the server beside it answers people first.
     #[cfg(unix)]
     let _ = rustix::process::nice(5);
+    let assignment = read(directory);
+    // Before there is a second thread: what it starts has no more rights than itself.
+    let (kept, supplied) = match &assignment {
+        Ok(assignment) => (&assignment.teacher_cache, &assignment.networks),
+        Err(_) => (&None, &None),
+    };
+    sandbox::enter(
+        supplied.as_deref(),
+        kept.as_deref().into_iter().chain([directory]),
+    );
     let stop = Arc::new(AtomicBool::new(false));
     watch_input(Arc::clone(&stop));
-    let ended = diffusion::in_pool(|| work(directory, device, &stop));
+    let ended = diffusion::in_pool(|| work(directory, &assignment?, device, &stop));
     let last_word = match ended {
         Ok(message) => message,
         Err(Halt::Stopped) => Message::Stopped,
@@ -69,18 +80,25 @@ pub fn run(directory: &Path, device: DeviceName) -> ExitCode {
     }
 }
 
-fn work(directory: &Path, device: DeviceName, stop: &AtomicBool) -> Result<Message, Halt> {
+fn read(directory: &Path) -> Result<Assignment, Halt> {
     let path = directory.join(ASSIGNMENT);
     let text = fs::read(&path).map_err(|error| file_failure(&path, &error))?;
-    let assignment: Assignment =
-        serde_json::from_slice(&text).map_err(|error| internal(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| internal(error.to_string()))
+}
+
+fn work(
+    directory: &Path,
+    assignment: &Assignment,
+    device: DeviceName,
+    stop: &AtomicBool,
+) -> Result<Message, Halt> {
     let device = device
         .open()
         .map_err(|error| Halt::Failed(failure::device(device, error.to_string())))?;
     let job = Job {
         directory,
         device: &device,
-        assignment: &assignment,
+        assignment,
         stop,
     };
     match assignment.kind {

@@ -95,7 +95,7 @@ async fn inspect_within(
         .env_clear()
         .args(["model", "inspect"])
         .arg(model)
-        .arg("--json");
+        .args(["--json", "--confined"]);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
