@@ -13,3 +13,4 @@ mod model_import;
 mod nodes;
 mod readme;
 mod study;
+mod upgrade;

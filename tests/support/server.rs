@@ -3,6 +3,7 @@
 use std::{
     env,
     fs::{self, File},
+    net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command},
@@ -11,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -20,6 +22,8 @@ pub struct Server {
     child: Child,
     /// Taken only by `restart`.
     directory: Option<TempDir>,
+    /// What it listens on, kept open while it is started anew.
+    socket: Option<TcpListener>,
     url: String,
 }
 
@@ -40,7 +44,12 @@ pub fn program(name: &str) -> Result<PathBuf> {
 impl Server {
     /// Starts a server with further settings, by the environment's names.
     pub fn start(settings: &[(&str, &str)]) -> Result<Self> {
-        Self::start_in(TempDir::new()?, settings)
+        Self::start_in(TempDir::new()?, None, settings)
+    }
+
+    /// The same on a socket that stays open however often it is started anew.
+    pub fn start_on(socket: TcpListener, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_in(TempDir::new()?, Some(socket), settings)
     }
 
     /// Stops it in good order and starts another one on the same data.
@@ -48,7 +57,7 @@ impl Server {
         self.stop()?;
         fs::remove_file(self.data().join("address"))?;
         let directory = self.directory.take().context("it has a directory")?;
-        Self::start_in(directory, settings)
+        Self::start_in(directory, self.socket.take(), settings)
     }
 
     /// Kills it without a word and starts another one on the same data.
@@ -57,10 +66,14 @@ impl Server {
         self.child.wait()?;
         fs::remove_file(self.data().join("address"))?;
         let directory = self.directory.take().context("it has a directory")?;
-        Self::start_in(directory, settings)
+        Self::start_in(directory, self.socket.take(), settings)
     }
 
-    fn start_in(directory: TempDir, settings: &[(&str, &str)]) -> Result<Self> {
+    fn start_in(
+        directory: TempDir,
+        socket: Option<TcpListener>,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         program("persguard-node")?;
         let data = directory.path().join("data");
         let log = File::options()
@@ -68,7 +81,16 @@ impl Server {
             .append(true)
             .open(directory.path().join("log"))?;
         // Whoever kills the tests kills their servers too.
-        let child = Command::new("setpriv")
+        let mut command = Command::new("setpriv");
+        if let Some(socket) = &socket {
+            let parent_fd = socket.try_clone()?.into();
+            let mapping = FdMapping {
+                parent_fd,
+                child_fd: 3,
+            };
+            command.fd_mappings(vec![mapping])?.env("LISTEN_FDS", "1");
+        }
+        let child = command
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program("persguard")?)
             .arg("serve")
@@ -82,6 +104,7 @@ impl Server {
         let mut server = Self {
             child,
             directory: Some(directory),
+            socket,
             url: String::new(),
         };
         let address = server.wait_for_address()?;

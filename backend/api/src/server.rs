@@ -3,6 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use listenfd::ListenFd;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
@@ -37,12 +38,25 @@ pub async fn rotate_keys(config: Config) -> anyhow::Result<vault::Rotated> {
 
 /// Serves until Ctrl-C or SIGTERM.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(config.address)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.address))?;
+    let listener = listen(config.address).await?;
     let app = open(config, listener.local_addr()?, Arc::new(SystemClock)).await?;
     stop_on_signal(&app);
     run(app, listener).await
+}
+
+/// The socket that whoever started this process keeps open (`LISTEN_FDS`, as systemd does: while the server is started
+/// anew, callers wait instead of being refused), or a new one.
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let given = ListenFd::from_env().take_tcp_listener(0);
+    let Some(socket) = given.context("what LISTEN_FDS names is no TCP socket")? else {
+        let own = TcpListener::bind(address).await;
+        return own.with_context(|| format!("cannot listen on {address}"));
+    };
+    socket.set_nonblocking(true)?;
+    // Children have no use for it.
+    #[cfg(unix)]
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(TcpListener::from_std(socket)?)
 }
 
 /// Lets Ctrl-C and SIGTERM stop the server.
