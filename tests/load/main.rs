@@ -174,6 +174,12 @@ fn main() -> Result<()> {
         .requests_per_second
         .midpoint(hello_again.requests_per_second);
     println!("bare axum: {hello:.0} requests/s");
+    // The same doors and layers with nothing behind them: what the database leaves room for.
+    let constant = load(32, "", &server.url("/healthz"))?.requests_per_second;
+    println!(
+        "an answer without the database: {constant:.0} requests/s, {:.2} of bare axum",
+        constant / hello
+    );
     let before = resident_megabytes(server.pid())?;
     let body = serde_json::to_string(&spec)?;
     let creates = format!("spec = {body:?}\n{CREATES}");

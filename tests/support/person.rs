@@ -32,7 +32,7 @@ pub struct Person {
 impl Person {
     /// Creates an account and takes an access token for it.
     pub async fn sign_up(server: &Server, email: &str) -> Result<Self> {
-        let http = Client::builder().timeout(Duration::from_mins(1)).build()?;
+        let http = Client::new();
         let user = json!({"email": email, "password": PASSWORD, "name": "A Person"});
         let answer = http
             .post(server.url("/v1/users"))
@@ -40,16 +40,22 @@ impl Person {
             .send()
             .await?;
         expect(answer, StatusCode::CREATED).await?;
+        Self::sign_in(&server.url(""), email).await
+    }
+
+    /// Takes an access token for an account that [`Self::sign_up`] made at this address.
+    pub async fn sign_in(url: &str, email: &str) -> Result<Self> {
+        let http = Client::builder().timeout(Duration::from_mins(1)).build()?;
         let session = json!({"email": email, "password": PASSWORD});
         let answer = http
-            .post(server.url("/v1/tokens"))
+            .post(format!("{url}/v1/tokens"))
             .json(&session)
             .send()
             .await?;
         let token: AccessToken = expect(answer, StatusCode::CREATED).await?.json().await?;
         Ok(Self {
             http,
-            url: server.url(""),
+            url: url.to_owned(),
             token: token.access_token,
         })
     }

@@ -44,9 +44,10 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
         "plan" => run(&mut example("diffusion", "plan_check")?),
         "storage" => run(storage::bench()?.args(arguments)),
         "api" => run(load("load")?.args(arguments)),
+        "soak" => run(load("soak")?.args(arguments)),
         "dispatch" => run(load("dispatch")?.args(arguments)),
         _ => bail!(
-            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan, storage, api, dispatch"
+            "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan, storage, api, soak, dispatch"
         ),
     }
 }

@@ -65,7 +65,8 @@ enum Command {
         /// `method` (the paper's method beside ours), `ablation` (losses, weights and persistence one at a time), `capacity` (1 to 10 concepts in one model),
         /// `step` (where an injection step spends its time), `plan` (planned against measured memory and time),
         /// `storage` (artifacts against a bare copy on the same disk),
-        /// `api` (reads and job creation under load, beside a bare server) or
+        /// `api` (reads and job creation under load, beside a bare server),
+        /// `soak` (everything at once for a quarter of an hour: no error, no growth) or
         /// `dispatch` (from a request to a node's hands, jobs a second, what an idle node costs).
         name: String,
         /// Passed on to the benchmark.
