@@ -5,36 +5,34 @@ use leptos_router::{
     components::{FlatRoutes, Route, Router},
     path,
 };
+use wasm_split_helpers::SplitLoaderError;
 
 use crate::{
     components::{
         gate::RequireUser,
         header::{Footer, Header},
+        part::part,
     },
     pages::{
-        account::AccountPage,
-        device::DevicePage,
-        gallery::GalleryPage,
-        home::HomePage,
-        job::JobPage,
-        jobs::JobsPage,
         landing::LandingPage,
         letters::{AcceptInvitationPage, ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage},
-        models::ModelsPage,
-        new_set::NewSetPage,
-        nodes::NodesPage,
         not_found::NotFoundPage,
-        protect::ProtectPage,
-        set::SetPage,
         sign::{SignInPage, SignUpPage},
-        storage::StoragePage,
-        study::StudyPage,
     },
+    parts::{Desk, Draw, Results, Start, Work, desk, results, start, work},
     state::{
         browser::focus, letter::LetterToken, model_uploads::ModelUploads, session::Session,
         uploads::Uploads,
     },
 };
+
+/// A page for people with an account.
+fn own<F>(load: fn() -> F) -> impl IntoView
+where
+    F: Future<Output = Result<Draw, SplitLoaderError>> + 'static,
+{
+    view! { <RequireUser>{part(load)}</RequireUser> }
+}
 
 #[component]
 pub(crate) fn App() -> impl IntoView {
@@ -66,19 +64,19 @@ pub(crate) fn App() -> impl IntoView {
                         <Route path=path!("/forgot-password") view=ForgotPasswordPage />
                         <Route path=path!("/reset-password") view=ResetPasswordPage />
                         <Route path=path!("/accept-invitation") view=AcceptInvitationPage />
-                        <Route path=path!("/home") view=|| view! { <RequireUser><HomePage /></RequireUser> } />
-                        <Route path=path!("/sets/new") view=|| view! { <RequireUser><NewSetPage /></RequireUser> } />
-                        <Route path=path!("/sets/:id") view=|| view! { <RequireUser><SetPage /></RequireUser> } />
-                        <Route path=path!("/sets/:id/protect") view=|| view! { <RequireUser><ProtectPage /></RequireUser> } />
-                        <Route path=path!("/jobs") view=|| view! { <RequireUser><JobsPage /></RequireUser> } />
-                        <Route path=path!("/jobs/:id") view=|| view! { <RequireUser><JobPage /></RequireUser> } />
-                        <Route path=path!("/studies/:id") view=|| view! { <RequireUser><StudyPage /></RequireUser> } />
-                        <Route path=path!("/account") view=|| view! { <RequireUser><AccountPage /></RequireUser> } />
-                        <Route path=path!("/device") view=|| view! { <RequireUser><DevicePage /></RequireUser> } />
-                        <Route path=path!("/storage") view=|| view! { <RequireUser><StoragePage /></RequireUser> } />
-                        <Route path=path!("/nodes") view=|| view! { <RequireUser><NodesPage /></RequireUser> } />
-                        <Route path=path!("/models") view=|| view! { <RequireUser><ModelsPage /></RequireUser> } />
-                        <Route path=path!("/galleries/:id") view=GalleryPage />
+                        <Route path=path!("/home") view=|| own(|| start(Start::Home)) />
+                        <Route path=path!("/sets/new") view=|| own(|| start(Start::NewSet)) />
+                        <Route path=path!("/sets/:id") view=|| own(|| work(Work::Set)) />
+                        <Route path=path!("/sets/:id/protect") view=|| own(|| work(Work::Protect)) />
+                        <Route path=path!("/jobs") view=|| own(|| start(Start::Jobs)) />
+                        <Route path=path!("/jobs/:id") view=|| own(|| work(Work::Job)) />
+                        <Route path=path!("/studies/:id") view=|| own(|| results(Results::Study)) />
+                        <Route path=path!("/account") view=|| own(|| desk(Desk::Account)) />
+                        <Route path=path!("/device") view=|| own(|| desk(Desk::Device)) />
+                        <Route path=path!("/storage") view=|| own(|| desk(Desk::Storage)) />
+                        <Route path=path!("/nodes") view=|| own(|| desk(Desk::Nodes)) />
+                        <Route path=path!("/models") view=|| own(|| desk(Desk::Models)) />
+                        <Route path=path!("/galleries/:id") view=|| part(|| results(Results::Gallery)) />
                     </FlatRoutes>
                 </div>
             </main>

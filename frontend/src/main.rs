@@ -11,6 +11,7 @@ mod api;
 mod app;
 mod components;
 mod pages;
+mod parts;
 mod state;
 mod text;
 

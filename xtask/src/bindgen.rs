@@ -1,12 +1,15 @@
 //! Turns the compiled frontend into what a browser loads: `xtask-bindgen WASM STATIC OUT`.
 //!
-//! Owns the JavaScript bindings and the brotli copies beside the files. A program of its own,
+//! Owns the module's parts, the JavaScript bindings and the brotli copies beside the files. A program of its own,
 //! because the bindings generator takes long to build and only the frontend needs it.
 
 #![expect(clippy::print_stdout, reason = "printing sizes is its job")]
 
+mod parts;
+
 use std::{
     env, fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
 };
 
@@ -22,16 +25,34 @@ fn main() -> Result<()> {
         bail!("usage: xtask-bindgen WASM STATIC OUT");
     };
     fs::create_dir_all(out)?;
+    let module = fs::read(wasm).with_context(|| format!("reading {}", wasm.display()))?;
+    let hash = content_hash(&module);
+    // Names that change with their content: parts of two versions never meet, and caches keep them.
+    let name = format!("frontend-{hash}");
+    let parts = parts::split(&module, &name, &hash, out)?;
     Bindgen::new()
-        .input_path(wasm)
-        .out_name("frontend")
+        .input_path(&parts.main)
+        .out_name(&name)
+        // The parts find their memory and table by these.
+        .keep_lld_exports(true)
         .web(true)?
         .typescript(false)
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(out)
         .context("generating the JavaScript bindings")?;
+    fs::remove_file(&parts.main)?;
     copy(statics, out)?;
+    for page in ["index.html", "boot.js"] {
+        let path = out.join(page);
+        let text = fs::read_to_string(&path)?;
+        let text = text
+            .replace("/frontend.js", &format!("/{name}.js"))
+            .replace("/frontend_bg.wasm", &format!("/{name}_bg.wasm"))
+            .replace("/parts.js", &format!("/parts-{hash}.js"))
+            .replace("\"parts\"", &parts.files);
+        fs::write(&path, text)?;
+    }
     let mut sizes = (0, 0);
     compress(out, &mut sizes)?;
     println!(
@@ -40,6 +61,12 @@ fn main() -> Result<()> {
         sizes.1 / 1000
     );
     Ok(())
+}
+
+fn content_hash(module: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    module.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -15,6 +15,7 @@ pub(crate) mod heading;
 pub(crate) mod icon;
 pub(crate) mod loaded;
 pub(crate) mod notice;
+pub(crate) mod part;
 pub(crate) mod progress;
 pub(crate) mod prose;
 pub(crate) mod providers;

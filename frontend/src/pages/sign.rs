@@ -1,6 +1,6 @@
 //! Sign up and sign in: e-mail, password, and back to where the visitor wanted to go.
 
-use leptos::{ev::SubmitEvent, prelude::*};
+use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
 use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
@@ -20,6 +20,7 @@ use crate::{
         notice::ErrorNotice,
         providers::{ProblemNotice, ProviderButtons},
     },
+    parts::preload_start,
     state::{
         form::FormState,
         session::{Identity, Session},
@@ -38,6 +39,8 @@ fn use_departure() -> impl Fn() -> String + Copy {
     let session = Session::expect();
     let navigate = use_navigate();
     let target = move || query.with_untracked(|query| destination(query.get("next")));
+    // What comes next is fetched while somebody types; where that fails, it is tried again once it is needed.
+    spawn_local(async { drop(preload_start().await) });
     Effect::new(move || {
         if matches!(session.identity(), Identity::User(_)) {
             let options = NavigateOptions {

@@ -73,6 +73,13 @@ pub(crate) fn focus_first_of(ids: &[String]) {
     }
 }
 
+/// Loads the page anew, with whatever the server has now.
+pub(crate) fn reload() {
+    if let Some(window) = web_sys::window() {
+        let _ = window.location().reload();
+    }
+}
+
 /// Sets or clears the theme on the document.
 pub(crate) fn apply_theme(theme: Option<&str>) {
     let root = web_sys::window()

@@ -8,7 +8,7 @@ use leptos_router::{
 
 use crate::{
     api::ApiError,
-    components::{loaded::Skeleton, notice::ErrorNotice},
+    components::{notice::ErrorNotice, part::Outline},
     state::session::{Identity, Session},
 };
 
@@ -48,10 +48,7 @@ pub(crate) fn RequireUser(children: ChildrenFn) -> impl IntoView {
         match gate.get() {
         Gate::Open => children().into_any(),
         Gate::Wait | Gate::Shut => view! {
-            <div class="stack" aria-busy="true">
-                <Skeleton class="skeleton-line skeleton-short" />
-                <Skeleton class="skeleton-panel" />
-            </div>
+            <Outline />
         }
         .into_any(),
         Gate::Failed(error) => {
