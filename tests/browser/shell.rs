@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
+use fantoccini::key::Key;
 use serde_json::Value;
 
 use crate::page::Page;
@@ -24,8 +25,8 @@ async fn key(page: &Page) -> Result<String> {
         .to_owned())
 }
 
-/// Opens the fold with this mark, and runs what is in it.
-async fn run(page: &Page, mark: &str, folder: &Path, password: &str) -> Result<Value> {
+/// Opens the fold with this mark, and reads what is in it.
+async fn text(page: &Page, mark: &str) -> Result<String> {
     page.find(mark).await?;
     let fold = format!("document.querySelector('[data-test={mark}]')");
     page.script(&format!("{fold}.querySelector('summary').click()"))
@@ -36,14 +37,19 @@ async fn run(page: &Page, mark: &str, folder: &Path, password: &str) -> Result<V
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         commands = page.script(&shown).await?;
     }
-    let commands = commands.as_str().context("no commands")?;
+    Ok(commands.as_str().context("no commands")?.to_owned())
+}
+
+/// Runs what is in the fold with this mark.
+async fn run(page: &Page, mark: &str, folder: &Path, password: &str) -> Result<Value> {
+    let commands = text(page, mark).await?;
     let key = key(page).await?;
     ensure!(
         !commands.contains("pgk_") && (password.is_empty() || !commands.contains(password)),
         "a secret is shown: {commands}"
     );
     let output = Command::new("sh")
-        .args(["-euc", commands])
+        .args(["-euc", &commands])
         .current_dir(folder)
         .env("PERSGUARD_API_KEY", key)
         .env("SHARE_PASSWORD", password)
@@ -53,9 +59,12 @@ async fn run(page: &Page, mark: &str, folder: &Path, password: &str) -> Result<V
         String::from_utf8_lossy(&output.stderr),
     );
     ensure!(output.status.success(), "{commands}\n{answer}\n{errors}");
-    // The last answer of several.
+    // The last answer of several; removals have none.
     let answers = serde_json::Deserializer::from_str(&answer).into_iter::<Value>();
-    answers.last().context("no answer")?.map_err(Into::into)
+    answers
+        .last()
+        .unwrap_or(Ok(Value::Null))
+        .map_err(Into::into)
 }
 
 /// On the page of a new set, with the name typed.
@@ -74,6 +83,54 @@ pub(crate) async fn upload(page: &Page, folder: &Path, image: &[u8]) -> Result<(
         "no image: {upload}"
     );
     Ok(())
+}
+
+/// On the page of a gallery whose newest link works.
+pub(crate) async fn revoke(page: &Page, folder: &Path) -> Result<()> {
+    let before = page.count("share-revoke").await?;
+    page.click("share-revoke").await?;
+    run(page, "curl-share-revoke-yes", folder, "").await?;
+    page.press(&[Key::Escape.into()]).await?;
+    let gallery = page.path().await?;
+    page.goto(&gallery).await?;
+    page.find("share-links").await?;
+    ensure!(
+        page.count("share-revoke").await? + 1 == before,
+        "one link less works"
+    );
+    Ok(())
+}
+
+/// On the page of nodes, with a name typed: made, held, and removed.
+pub(crate) async fn nodes(page: &Page, folder: &Path) -> Result<()> {
+    page.fill("node-name", "Attic").await?;
+    let made = run(page, "curl-node-create", folder, "").await?;
+    ensure!(
+        made["node"]["name"] == "Attic" && made["command"].is_string(),
+        "no node: {made}"
+    );
+    page.goto("/nodes").await?;
+    page.find("node-remove").await?;
+    let held = run(page, "curl-node-pause", folder, "").await?;
+    ensure!(held["intake"] == "paused", "not paused: {held}");
+    page.find("curl-node-resume").await?;
+    run(page, "curl-node-resume", folder, "").await?;
+    page.click("node-remove").await?;
+    run(page, "curl-node-remove-yes", folder, "").await?;
+    page.press(&[Key::Escape.into()]).await
+}
+
+/// On the page of models: what an import by S3 would take, without its keys.
+pub(crate) async fn import(page: &Page) -> Result<()> {
+    page.click("import-model").await?;
+    page.find("import-form").await?;
+    page.fill("import-name", "It's mine").await?;
+    let shown = text(page, "curl-import").await?;
+    ensure!(
+        shown.contains("It'\\''s mine") && shown.contains("/complete"),
+        "{shown}"
+    );
+    page.press(&[Key::Escape.into()]).await
 }
 
 /// On the page of a gallery, with a password typed.

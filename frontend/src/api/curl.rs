@@ -1,6 +1,6 @@
 //! The dashboard's requests as a shell sends them: with an API key from the environment, never with a secret.
 
-use shared::SetId;
+use shared::{SetId, model_import::CreateModelImport};
 
 use super::http::{Method, Plan};
 
@@ -29,10 +29,7 @@ pub(crate) fn command(origin: &str, plan: &Plan) -> String {
     }
     if let Some(body) = &plan.body {
         lines.push(format!("-H 'Content-Type: {}'", plan.method.media_type()));
-        lines.push(format!(
-            "-d {}",
-            quoted(body).replace(PASSWORD, "'\"$SHARE_PASSWORD\"'")
-        ));
+        lines.push(format!("-d {}", with_secrets(&quoted(body))));
     }
     lines.join(" \\\n  ")
 }
@@ -42,6 +39,18 @@ const KEY: &str = "-H \"Authorization: Bearer $PERSGUARD_API_KEY\"";
 
 /// What stands for a password in a body that is shown; the shell puts it in.
 pub(crate) const PASSWORD: &str = "$SHARE_PASSWORD";
+/// The same for keys of object storage.
+pub(crate) const ACCESS_KEY: &str = "$S3_ACCESS_KEY_ID";
+pub(crate) const SECRET_KEY: &str = "$S3_SECRET_ACCESS_KEY";
+
+/// Leaves the single quotes around each secret's name, so that the shell reads it.
+fn with_secrets(quoted: &str) -> String {
+    let mut text = quoted.to_owned();
+    for secret in [PASSWORD, ACCESS_KEY, SECRET_KEY] {
+        text = text.replace(secret, &format!("'\"{secret}\"'"));
+    }
+    text
+}
 
 /// Everything that one upload takes: announced with its hash, sent, and completed. Needs `jq`, too.
 pub(crate) fn upload(origin: &str, set: SetId) -> String {
@@ -61,6 +70,31 @@ curl -sS --fail-with-body -X POST ORIGIN/v1/uploads/"$(echo "$upload" | jq -r .i
         .replace("ORIGIN", &quoted(origin))
         .replace("SET", &set.to_string())
         .replace("KEY", KEY)
+}
+
+/// An import of the files in a folder: announced with their hashes, sent, and completed. Needs `jq`, too.
+pub(crate) fn import(origin: &str, body: &CreateModelImport) -> String {
+    const STEPS: &str = r#"cd model
+files=$(find . -type f | sed 's|^\./||' | while read -r name; do
+  jq -n --arg name "$name" --argjson size "$(wc -c < "$name")" \
+    --arg hash "$(sha256sum "$name" | cut -c 1-64)" \
+    '{name: $name, size_bytes: $size, sha256: $hash}'
+done | jq -s .)
+import=$(jq -n --argjson files "$files" BODY |
+  curl -sS --fail-with-body -X POST ORIGIN/v1/base-model-imports \
+  KEY \
+  -H 'Content-Type: application/json' \
+  -d @-)
+echo "$import" | jq -r '.files[] | .url + " " + .name' | while read -r url name; do
+  curl -sS --fail-with-body -X PUT ORIGIN"$url" -T "$name"
+done
+curl -sS --fail-with-body -X POST ORIGIN/v1/base-model-imports/"$(echo "$import" | jq -r .id)"/complete \
+  KEY"#;
+    let body = serde_json::to_string(body).expect("wire types are plain data");
+    STEPS
+        .replace("ORIGIN", &quoted(origin))
+        .replace("KEY", KEY)
+        .replace("BODY", &quoted(&format!("{body} | .source.files = $files")))
 }
 
 /// One word of a shell, whatever is in it.

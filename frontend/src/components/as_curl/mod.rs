@@ -11,7 +11,10 @@ pub(crate) fn AsCurl(
     /// The commands, as the page stands now.
     #[prop(into)]
     commands: Signal<String>,
-    test: &'static str,
+    #[prop(into)] test: String,
+    /// Tells two apart that stand together.
+    #[prop(default = "As curl")]
+    label: &'static str,
 ) -> impl IntoView {
     let opened = RwSignal::new(false);
     let copied = RwSignal::new(false);
@@ -28,7 +31,7 @@ pub(crate) fn AsCurl(
     };
     view! {
         <details class="as-curl" data-test=test on:toggle=toggle>
-            <summary>"As curl"</summary>
+            <summary>{label}</summary>
             {move || {
                 opened
                     .get()

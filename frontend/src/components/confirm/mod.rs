@@ -2,6 +2,8 @@
 
 use leptos::{html::Dialog, prelude::*};
 
+use crate::components::as_curl::AsCurl;
+
 #[component]
 pub(crate) fn Confirm(
     dialog: NodeRef<Dialog>,
@@ -13,6 +15,9 @@ pub(crate) fn Confirm(
     no: &'static str,
     test: &'static str,
     #[prop(into)] on_yes: Callback<()>,
+    /// The same for a shell.
+    #[prop(optional, into)]
+    commands: Option<Signal<String>>,
 ) -> impl IntoView {
     let close = move || {
         if let Some(dialog) = dialog.get_untracked() {
@@ -23,6 +28,9 @@ pub(crate) fn Confirm(
         close();
         on_yes.run(());
     };
+    let curl = commands.map(|commands| {
+        view! { <AsCurl commands=commands test=format!("curl-{test}") /> }
+    });
     let title_id = format!("{test}-title");
     let labelled = title_id.clone();
     view! {
@@ -36,6 +44,7 @@ pub(crate) fn Confirm(
                     </button>
                     <button type="button" class="button" on:click=move |_| close()>{no}</button>
                 </div>
+                {curl}
             </div>
         </dialog>
     }

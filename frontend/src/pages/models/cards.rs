@@ -14,6 +14,7 @@ use super::{
 use crate::{
     api::{self, ApiError},
     components::{
+        as_curl::AsCurl,
         badge::ImportBadge,
         confirm::{Confirm, open},
         notice::{ErrorNotice, Notice, Tone},
@@ -105,6 +106,7 @@ pub(super) fn ModelCard(model: BaseModel, lists: Lists) -> impl IntoView {
                     no="Keep it"
                     test="confirm-delete-model"
                     on_yes=delete
+                    commands=Signal::derive(move || api::delete_model(id).curl())
                 />
             })}
         </article>
@@ -162,6 +164,7 @@ pub(super) fn ImportCard(import: ModelImport, lists: Lists) -> impl IntoView {
             <div class="row">
                 <button type="button" class="button button-quiet button-small" data-test="delete-import" on:click=remove>"Cancel and delete"</button>
             </div>
+            <AsCurl commands=Signal::derive(move || api::delete_import(id).curl()) test="curl-delete-import" />
         </article>
     }
 }
@@ -229,6 +232,7 @@ fn Failed(import: ModelImport, lists: Lists) -> impl IntoView {
         view! {
             {fields}
             <button type="button" class="button button-small" data-test="retry-import" on:click=retry>"Retry"</button>
+            <AsCurl commands=Signal::derive(move || api::retry_import(id, &RetryModelImport { credentials: keys.shown() }).curl()) test="curl-retry-import" />
         }
     });
     Some(view! {

@@ -8,8 +8,12 @@ use super::{
     files::{Chosen, ChosenFiles, FileChooser},
 };
 use crate::{
-    api,
+    api::{
+        self,
+        curl::{self, ACCESS_KEY, SECRET_KEY},
+    },
     components::{
+        as_curl::AsCurl,
         button::SubmitButton,
         field::{CheckCard, TextField},
         notice::{ErrorNotice, Notice, Tone},
@@ -66,6 +70,16 @@ impl Keys {
         })
     }
 
+    /// As [`Self::read`], for a text that is shown: names instead of the keys.
+    pub(super) fn shown(self) -> Option<S3Credentials> {
+        let some = [self.access, self.secret].map(|key| key.with(|key| !key.trim().is_empty()));
+        some.contains(&true).then(|| S3Credentials {
+            access_key_id: ACCESS_KEY.to_owned(),
+            secret_access_key: SECRET_KEY.to_owned(),
+            session_token: None,
+        })
+    }
+
     pub(super) fn forget(self) {
         self.access.set(String::new());
         self.secret.set(String::new());
@@ -89,28 +103,46 @@ impl ImportForm {
     }
 
     fn request(self, source: CreateImportSource) -> CreateModelImport {
-        let classes = self.classes.get_untracked();
+        let classes = self.classes.get();
         let words = classes.split([',', ' ']).filter(|word| !word.is_empty());
         CreateModelImport {
-            name: self.name.get_untracked().trim().to_owned(),
-            licence: self.licence.get_untracked().trim().to_owned(),
-            licence_accepted: self.accepted.get_untracked(),
+            name: self.name.get().trim().to_owned(),
+            licence: self.licence.get().trim().to_owned(),
+            licence_accepted: self.accepted.get(),
             classes: words.map(str::to_owned).collect(),
             sha256: None,
             source,
         }
     }
 
-    fn s3(self) -> CreateImportSource {
-        let text = |field: Text| field.get_untracked().trim().to_owned();
+    fn s3(self, credentials: Option<S3Credentials>) -> CreateImportSource {
+        let text = |field: Text| field.get().trim().to_owned();
         CreateImportSource::S3 {
             endpoint: text(self.endpoint),
             region: text(self.region),
             bucket: text(self.bucket),
             prefix: text(self.prefix),
-            credentials: self.keys.read(),
+            credentials,
         }
     }
+
+    /// The same for a shell, with names instead of the keys.
+    fn as_curl(self, from_bucket: RwSignal<bool>) -> Signal<String> {
+        let key = random_key();
+        Signal::derive(move || {
+            if from_bucket.get() {
+                let body = self.request(self.s3(self.keys.shown()));
+                api::create_import(&body, &key).curl()
+            } else {
+                curl::import(&curl::origin(), &self.request(files_here()))
+            }
+        })
+    }
+}
+
+/// What is announced once the files are read.
+const fn files_here() -> CreateImportSource {
+    CreateImportSource::Upload { files: Vec::new() }
 }
 
 #[component]
@@ -129,7 +161,7 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         if from_bucket.get_untracked() {
-            let body = form.request(form.s3());
+            let body = untrack(|| form.request(form.s3(form.keys.read())));
             let request = async move { api::create_import(&body, &random_key()).await };
             state.submit(Vec::new(), request, move |_| {
                 form.keys.forget();
@@ -143,7 +175,7 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
             chosen.set(Some(picked));
             return;
         }
-        let body = form.request(CreateImportSource::Upload { files: Vec::new() });
+        let body = untrack(|| form.request(files_here()));
         let mut errors = body.validate();
         errors.retain(|error| !error.pointer.starts_with("#/source"));
         read.set(0.0);
@@ -155,6 +187,7 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
             close();
         });
     };
+    let commands = form.as_curl(from_bucket);
     let picked = Callback::new(move |picked: Chosen| {
         if form.name.with_untracked(String::is_empty) {
             form.name.set(picked.title.clone());
@@ -187,6 +220,7 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
                     <SubmitButton label="Start the import" busy_label="Reading the files…" busy=state.busy test="start-import" />
                     <button type="button" class="button" on:click=move |_| close()>"Cancel"</button>
                 </div>
+                <AsCurl commands=commands test="curl-import" />
             </form>
         </dialog>
     }

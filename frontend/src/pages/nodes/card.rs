@@ -11,6 +11,7 @@ use shared::{
 use crate::{
     api::{ApiError, nodes},
     components::{
+        as_curl::AsCurl,
         confirm::{Confirm, open},
         loaded::{Loaded, Skeleton},
         notice::ErrorNotice,
@@ -150,12 +151,29 @@ fn Actions(
             error.try_set(Some(refusal));
         }
     };
-    let set = move |intake: NodeIntake| {
+    let change = move |intake: NodeIntake| {
         let change = UpdateNode {
             name: None,
             intake: Some(intake),
         };
-        spawn_local(async move { settle(nodes::update(id, &change).await.map(drop)) });
+        nodes::update(id, &change)
+    };
+    let set = move |intake: NodeIntake| {
+        spawn_local(async move { settle(change(intake).await.map(drop)) });
+    };
+    let curl = move |intake: NodeIntake, label: &'static str, test: &'static str| {
+        view! { <AsCurl commands=Signal::derive(move || change(intake).curl()) label=label test=test /> }
+    };
+    let curls = move || {
+        if intake.get() == NodeIntake::Open {
+            view! {
+                {curl(NodeIntake::Paused, "Pausing as curl", "curl-node-pause")}
+                {curl(NodeIntake::Draining, "Draining as curl", "curl-node-drain")}
+            }
+            .into_any()
+        } else {
+            curl(NodeIntake::Open, "Resuming as curl", "curl-node-resume").into_any()
+        }
     };
     let remove = move || spawn_local(async move { settle(nodes::remove(id).await) });
     let choices = move || {
@@ -174,6 +192,7 @@ fn Actions(
     });
     view! {
         <div class="row">{choices} {removal}</div>
+        <div class="row">{curls}</div>
         {move || error.get().map(|error| view! { <ErrorNotice error=error what="The node was not changed" /> })}
         <Confirm
             dialog=dialog
@@ -183,6 +202,7 @@ fn Actions(
             no="Keep it"
             test="node-remove-yes"
             on_yes=Callback::new(move |()| remove())
+            commands=Signal::derive(move || nodes::remove(id).curl())
         />
     }
 }

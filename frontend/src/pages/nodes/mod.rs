@@ -12,6 +12,7 @@ use shared::{
 use crate::{
     api::nodes,
     components::{
+        as_curl::AsCurl,
         button::SubmitButton,
         field::TextField,
         heading::PageHeading,
@@ -89,12 +90,14 @@ fn draw(found: Vec<NodeId>, all: Fetch<Page<TrainingNode>>) -> AnyView {
 fn Create(made: RwSignal<Option<CreatedNode>>, all: Fetch<Page<TrainingNode>>) -> impl IntoView {
     let name = RwSignal::new(String::new());
     let form = FormState::new();
+    let request = move || CreateNode {
+        name: name.get(),
+        expires_in_minutes: MINUTES,
+    };
+    let curl_key = random_key();
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let request = CreateNode {
-            name: name.get_untracked(),
-            expires_in_minutes: MINUTES,
-        };
+        let request = untrack(request);
         let errors = request.validate();
         let key = random_key();
         let send = async move { nodes::create(&request, &key).await };
@@ -119,6 +122,7 @@ fn Create(made: RwSignal<Option<CreatedNode>>, all: Fetch<Page<TrainingNode>>) -
             <div>
                 <SubmitButton label="Show the line to paste" busy=form.busy busy_label="Making it" test="node-create" />
             </div>
+            <AsCurl commands=Signal::derive(move || nodes::create(&request(), &curl_key).curl()) test="curl-node-create" />
         </form>
     }
 }

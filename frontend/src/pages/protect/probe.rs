@@ -6,10 +6,11 @@ use shared::{
     job::{JobProgress, JobStatus},
 };
 
-use super::review::{Looked, Spec};
+use super::review::{Looked, Spec, as_curl};
 use crate::{
     api::{self, ApiError},
     components::{
+        as_curl::AsCurl,
         notice::{ErrorNotice, Notice, Tone},
         progress::ProgressBar,
     },
@@ -105,6 +106,7 @@ fn Start(spec: Spec, again: Callback<()>) -> impl IntoView {
             </button>
             <p class="field-hint">"Optional. It shows whether the base model knows your subject already, and which other prompts lie near the trigger."</p>
             {move || error.get().map(|error| view! { <ErrorNotice error=error what="The look at the base model did not start" /> })}
+            <AsCurl commands=as_curl(spec, |spec, key| api::create_probe(spec, key).curl()) test="curl-probe" />
         </div>
     }
 }

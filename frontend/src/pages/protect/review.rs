@@ -106,17 +106,17 @@ pub(super) fn Review(spec: Spec, state: FormState) -> impl IntoView {
             </p>
             {move || state.error.get().map(|error| view! { <ErrorNotice error=error what="The job was not launched" /> })}
             <SubmitButton label="Launch protection" busy_label="Launching…" busy=state.busy class="button button-primary button-wide" test="launch" />
-            <AsCurl commands=launch_as_curl(spec) test="curl-launch" />
+            <AsCurl commands=as_curl(spec, |spec, key| api::create_job(spec, key).curl()) test="curl-launch" />
         </aside>
     }
 }
 
-/// A key of its own: pasted twice it launches once, beside what the button launches.
-fn launch_as_curl(spec: Spec) -> Signal<String> {
+/// A key of its own: pasted twice it happens once, beside what the button does.
+pub(super) fn as_curl(spec: Spec, write: fn(&JobSpec, &str) -> String) -> Signal<String> {
     let key = random_key();
     Signal::derive(move || {
         spec.with(|spec| match spec {
-            Ok(spec) => api::create_job(spec, &key).curl(),
+            Ok(spec) => write(spec, &key),
             Err(_) => UNFINISHED.to_owned(),
         })
     })

@@ -15,6 +15,7 @@ use shared::{
 use crate::{
     api::{self, ApiError},
     components::{
+        as_curl::AsCurl,
         badge::SetBadge,
         confirm::{Confirm, open},
         drop_zone::{DropZone, FileQueue},
@@ -115,6 +116,7 @@ fn DraftView(
             }
         });
     });
+    let first = Memo::new(move |_| images.with(|images| images.first().map(|image| image.id)));
     view! {
         <section class="stack" aria-labelledby="images">
             <div class="row-between">
@@ -127,6 +129,9 @@ fn DraftView(
             <Quality images=images />
             {move || error.get().map(|error| view! { <ErrorNotice error=error what="The image was not removed" /> })}
             <Pictures images=images remove=remove />
+            {move || first.get().map(|image| view! {
+                <AsCurl commands=Signal::derive(move || api::delete_image(image).curl()) label="Removing the first one as curl" test="curl-delete-image" />
+            })}
         </section>
         <AttestationForm id=id set=set images=images />
         <DeleteDraft id=id />
@@ -209,6 +214,7 @@ fn DeleteDraft(id: SetId) -> impl IntoView {
                 no="Keep it"
                 test="confirm-delete"
                 on_yes=delete
+                commands=Signal::derive(move || api::delete_set(id).curl())
             />
         </div>
     }

@@ -6,6 +6,7 @@ use shared::storage_check::{StorageCheck, StorageFinding, StoragePlace};
 use crate::{
     api::{ApiError, storage},
     components::{
+        as_curl::AsCurl,
         heading::PageHeading,
         icon::{Glyph, Icon},
         loaded::Skeleton,
@@ -102,6 +103,7 @@ pub(crate) fn StoragePage() -> impl IntoView {
                     {move || if found.with(|found| found.busy) { "Trying…" } else { "Try again" }}
                 </button>
             </div>
+            <AsCurl commands=Signal::derive(|| storage::check().curl()) test="curl-check-storage" />
         </div>
     }
 }

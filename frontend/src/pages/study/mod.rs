@@ -181,6 +181,7 @@ fn Cancel(id: JobId, fetch: Fetch<Study>) -> impl IntoView {
             no="Let it run"
             test="confirm-cancel-study"
             on_yes=cancel
+            commands=Signal::derive(move || api::studies::cancel(id).curl())
         />
         {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="The study could not be canceled" /> })}
     }
