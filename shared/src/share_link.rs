@@ -397,7 +397,7 @@ pub struct CreatedShareLink {
 pub enum ViewOutcome {
     /// The page was shown.
     Shown,
-    /// A program asked that says it draws previews of links.
+    /// A program asked that says it draws previews of links, or the dashboard showed its owner the page.
     Preview,
     /// The password was wrong.
     Refused,

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 use e2e::Server;
 
-use crate::{letters, look::tell, page::Page, sharing, shell, visit::visit};
+use crate::{closely, letters, look::tell, page::Page, sharing, shell, visit::visit};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// Two trainings and twice two arms of pictures, on a busy machine.
@@ -37,7 +37,11 @@ async fn walk(page: &Page, server: &Server, folder: &Path) -> Result<()> {
     sharing::share(page, folder).await?;
     page.goto(&format!("{set}/protect")).await?;
     let job = cancel(page).await?;
-    look_around(page, &set, &job).await
+    look_around(page, &set, &job).await?;
+    page.goto("/nodes").await?;
+    shell::nodes(page, folder).await?;
+    page.goto("/models").await?;
+    shell::import(page).await
 }
 
 async fn land(page: &Page) -> Result<()> {
@@ -164,6 +168,10 @@ async fn upload(page: &Page, folder: &Path) -> Result<String> {
     page.find("field-error").await?;
     page.look("new-set", "errors").await?;
     page.fill("set-name", "Violet").await?;
+    // A reload takes nothing that was typed.
+    page.goto("/sets/new").await?;
+    let kept = page.find("set-name").await?.prop("value").await?;
+    ensure!(kept.as_deref() == Some("Violet"), "{kept:?} is left");
     shell::create_set(page, folder, "Violet").await?;
     page.click("create-set").await?;
     page.until_path("/sets/set_").await?;
@@ -259,6 +267,13 @@ async fn watch(page: &Page) -> Result<()> {
             "{loss} shows {value:?}"
         );
     }
+    page.find("log-search").await?;
+    page.fill("log-search", "no line has these words").await?;
+    ensure!(
+        page.text("log-found").await?.starts_with("0 of"),
+        "the log is searched"
+    );
+    page.fill("log-search", "").await?;
     page.look("job", "training").await?;
     page.until("every step's losses", TRAINING, || async {
         Ok(points(page).await? == 6)
@@ -313,7 +328,8 @@ async fn compare(page: &Page) -> Result<()> {
         Ok(page.script(script).await?.as_bool() == Some(true))
     })
     .await?;
-    page.look("gallery", "judged").await
+    page.look("gallery", "judged").await?;
+    closely::look_closely(page).await
 }
 
 /// Twenty steps protect nothing well: the model stays, and the page says why, gate by gate.

@@ -1,6 +1,7 @@
 //! One person's ways through the dashboard, in a real browser, with real but short training.
 
 mod browser;
+mod closely;
 mod device;
 mod devtools;
 mod journey;
@@ -9,6 +10,7 @@ mod letters;
 mod lighthouse;
 mod look;
 mod page;
+mod parts;
 mod provider;
 mod sharing;
 mod shell;

@@ -197,6 +197,20 @@ impl Page {
         Ok(self.client.execute(script, Vec::new()).await?)
     }
 
+    /// Runs a script that calls its last argument with its answer.
+    pub(crate) async fn script_later(&self, script: &str) -> Result<serde_json::Value> {
+        Ok(self.client.execute_async(script, Vec::new()).await?)
+    }
+
+    /// One command of the browser's own protocol.
+    pub(crate) async fn devtools(
+        &self,
+        command: &str,
+        parameters: serde_json::Value,
+    ) -> Result<serde_json::Value> {
+        devtools(&self.client, command, parameters).await
+    }
+
     /// Audits and photographs what is shown: one state of a screen.
     pub(crate) async fn look(&self, screen: &str, state: &str) -> Result<()> {
         let expected = self.expected.borrow().clone();

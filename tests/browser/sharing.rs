@@ -1,8 +1,10 @@
 //! A gallery is shown to somebody without an account, until its owner takes it back.
 
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::json;
 
 use crate::{lighthouse, look::tell, page::Page, shell, visit::pictures_folder};
 
@@ -30,13 +32,14 @@ pub(crate) async fn share(page: &Page, folder: &Path) -> Result<()> {
     })
     .await?;
     let sound = page
-        .script("return document.scripts.length === 0 && document.body.scrollWidth <= innerWidth")
+        .script("return document.scripts.length === 1 && document.body.scrollWidth <= innerWidth")
         .await?;
     ensure!(
         sound.as_bool() == Some(true),
-        "no script, and nothing beside the page"
+        "one script, and nothing beside the page"
     );
     page.look("shared-page", "open").await?;
+    print(page).await?;
     lighthouse::judge(&page.url(&path), &pictures_folder().join("journey")).await?;
     page.goto(&gallery).await?;
     page.click("share-revoke").await?;
@@ -64,5 +67,67 @@ pub(crate) async fn share(page: &Page, folder: &Path) -> Result<()> {
     page.fill("share-recipient", "Atelier Nord").await?;
     page.fill("share-password", "between us two").await?;
     page.look("gallery", "share-options").await?;
-    shell::share(page, folder, "between us two").await
+    shell::share(page, folder, "between us two").await?;
+    embed(page, folder).await
+}
+
+/// The page on paper: all pictures, no controls, dark ink whatever the screen's colours are.
+async fn print(page: &Page) -> Result<()> {
+    page.script("window.print = () => { window.printed = [...document.images].every((image) => image.complete) }")
+        .await?;
+    page.script("document.querySelector('#print button').click()")
+        .await?;
+    page.until("the printer's dialog", Duration::from_secs(10), || async {
+        Ok(page.script("return window.printed").await? == true)
+    })
+    .await?;
+    let dark = json!([{ "name": "prefers-color-scheme", "value": "dark" }]);
+    let paper = json!({ "media": "print", "features": dark });
+    page.devtools("Emulation.setEmulatedMedia", paper).await?;
+    let found = page
+        .script(
+            "const shown = (selector) => getComputedStyle(document.querySelector(selector)).display !== 'none';
+            const body = getComputedStyle(document.body);
+            return [body.backgroundColor, shown('.keep'), shown('.pair'), shown('table')]",
+        )
+        .await?;
+    ensure!(
+        found == json!(["rgb(255, 255, 255)", false, true, true]),
+        "on paper: {found}"
+    );
+    let options = json!({ "printBackground": true, "preferCSSPageSize": true });
+    let printed = page.devtools("Page.printToPDF", options).await?;
+    page.devtools("Emulation.setEmulatedMedia", json!({ "media": "" }))
+        .await?;
+    let document = BASE64_STANDARD.decode(printed["data"].as_str().context("no document")?)?;
+    ensure!(document.starts_with(b"%PDF-"), "no document");
+    let file = pictures_folder().join("journey/shared-page.pdf");
+    Ok(fs::write(file, document)?)
+}
+
+/// What another site gets, and the page as its recipient sees it, without a visit of theirs.
+async fn embed(page: &Page, folder: &Path) -> Result<()> {
+    page.fill("share-password", "").await?;
+    page.fill("share-sites", "https://example.org/path").await?;
+    page.click("share-create").await?;
+    page.find("field-error").await?;
+    page.fill("share-sites", "https://example.org").await?;
+    page.click("share-create").await?;
+    let code = page.find("share-embed").await?.prop("value").await?;
+    let code = code.context("an element")?;
+    ensure!(
+        code.starts_with("<iframe src=\"http") && code.contains("/s/"),
+        "{code}"
+    );
+    page.script("document.querySelector('[data-test=share-preview] summary').click()")
+        .await?;
+    page.find("share-frame").await?;
+    page.until("the page in its frame", Duration::from_secs(10), || async {
+        let script = "const frame = document.querySelector('[data-test=share-frame]').contentDocument;\
+            return frame !== null && frame.querySelector('h1') !== null && frame.querySelectorAll('.pair').length > 0";
+        Ok(page.script(script).await? == true)
+    })
+    .await?;
+    page.look("gallery", "share-preview").await?;
+    shell::revoke(page, folder).await
 }

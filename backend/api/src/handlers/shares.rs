@@ -61,7 +61,13 @@ fn html(text: String, embed_origins: &[String]) -> Result<Response, Error> {
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, policy),
     ];
-    Ok(private((headers, text).into_response(), "no-store"))
+    let mut response = (headers, text).into_response();
+    if embed_origins.is_empty() {
+        // The older header knows the dashboard, and no list of sites.
+        let here = HeaderValue::from_static("SAMEORIGIN");
+        response.headers_mut().insert(header::X_FRAME_OPTIONS, here);
+    }
+    Ok(private(response, "no-store"))
 }
 
 fn png(bytes: Vec<u8>) -> Response {

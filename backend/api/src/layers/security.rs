@@ -53,7 +53,7 @@ pub(crate) async fn add_headers(State(app): State<App>, request: Request, next: 
         .headers()
         .get(header::CONTENT_SECURITY_POLICY)
         .and_then(|policy| policy.to_str().ok())
-        .is_some_and(|policy| policy.contains("frame-ancestors http"));
+        .is_some_and(|policy| policy.contains("frame-ancestors 'self' http"));
     for (name, value) in HEADERS {
         if framed && name == header::X_FRAME_OPTIONS {
             continue;

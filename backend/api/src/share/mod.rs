@@ -212,7 +212,7 @@ pub(crate) async fn still_open(app: &App, shared: &Shared) -> Result<(), Error> 
     link.map(|_| ()).ok_or(Error::NotFound)
 }
 
-/// Programs that draw previews of links say so.
+/// Programs that draw previews of links say so, and a browser says that the dashboard shows its owner a link.
 pub(crate) fn outcome(headers: &HeaderMap) -> ViewOutcome {
     const WORDS: [&str; 5] = ["bot", "preview", "crawler", "facebookexternalhit", "slack"];
     let agent = headers.get(header::USER_AGENT);
@@ -220,7 +220,9 @@ pub(crate) fn outcome(headers: &HeaderMap) -> ViewOutcome {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let agent = agent.to_ascii_lowercase();
-    if WORDS.iter().any(|word| agent.contains(word)) {
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|told| told == value);
+    let owner = says("sec-fetch-dest", "iframe") && says("sec-fetch-site", "same-origin");
+    if owner || WORDS.iter().any(|word| agent.contains(word)) {
         ViewOutcome::Preview
     } else {
         ViewOutcome::Shown
@@ -324,5 +326,13 @@ mod tests {
         };
         assert_eq!(agent("Slackbot-LinkExpanding 1.0"), ViewOutcome::Preview);
         assert_eq!(agent("Mozilla/5.0 Firefox/140.0"), ViewOutcome::Shown);
+        let framed = |site: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("sec-fetch-dest", "iframe".parse().unwrap());
+            headers.insert("sec-fetch-site", site.parse().unwrap());
+            outcome(&headers)
+        };
+        assert_eq!(framed("same-origin"), ViewOutcome::Preview);
+        assert_eq!(framed("cross-site"), ViewOutcome::Shown);
     }
 }

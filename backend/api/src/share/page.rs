@@ -1,4 +1,4 @@
-//! The HTML of shared pages: no script, one style of its own, and a policy that allows nothing else.
+//! The HTML of shared pages: one style and one line of script of their own, and a policy that allows nothing else.
 
 use std::sync::LazyLock;
 
@@ -12,20 +12,23 @@ use super::{Place, Shared, day, figure::Frame, grade};
 use crate::style;
 
 const STYLE: &str = include_str!("page.css");
+/// Shows the button that prints, which needs it.
+const SCRIPT: &str = include_str!("page.js");
 
 static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| style::source(STYLE));
+static SCRIPT_SOURCE: LazyLock<String> = LazyLock::new(|| style::source(SCRIPT));
 
 /// What such a page may do, and who may show it in a frame.
 pub(crate) fn policy(embed_origins: &[String]) -> String {
-    let framed = if embed_origins.is_empty() {
-        "'none'".to_owned()
-    } else {
-        embed_origins.join(" ")
-    };
+    // The dashboard shows the owner what the recipient sees.
+    let framed: String = embed_origins
+        .iter()
+        .flat_map(|origin| [" ", origin])
+        .collect();
     format!(
-        "default-src 'none'; img-src 'self'; style-src {}; form-action 'self'; base-uri 'none'; \
-         frame-ancestors {framed}",
-        *STYLE_SOURCE
+        "default-src 'none'; img-src 'self'; style-src {}; script-src {}; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'self'{framed}",
+        *STYLE_SOURCE, *SCRIPT_SOURCE
     )
 }
 
@@ -214,13 +217,16 @@ pub(crate) fn show(content: &Content<'_>) -> String {
                 }
             }
             (method(report))
-            @if link.download {
-                section aria-labelledby="save" {
-                    h2 #save { "To keep" }
+            // Without a script and a download there is nothing in it.
+            section.keep hidden[!link.download] aria-labelledby="save" {
+                h2 #save { "To keep" }
+                p #print hidden { button type="button" { "Print or save as PDF" } }
+                @if link.download {
                     p { a.button href=(path(shared, "archive")) download="" { "Save pictures and numbers" } }
                     p.small.soft { "A tar archive with the pictures as they stand here and the report as JSON." }
                 }
             }
+            script { (PreEscaped(SCRIPT)) }
         }
         footer.small.soft {
             p { "Every number has its sample and a 95 % interval. Generated pictures show what an attack makes of a model, "

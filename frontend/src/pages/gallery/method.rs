@@ -7,6 +7,7 @@ use shared::{
     release::{GateStatus, Release},
 };
 
+use super::collateral::collateral;
 use crate::{
     api,
     components::{
@@ -121,6 +122,7 @@ fn gates(release: Release) -> impl IntoView {
     } else {
         "The protected model can be looked at and not downloaded until every gate has passed."
     };
+    let effects = collateral(&release.gates);
     let rows = release
         .gates
         .into_iter()
@@ -137,6 +139,7 @@ fn gates(release: Release) -> impl IntoView {
         <section class="card" aria-labelledby="release" data-test="release">
             <h2 id="release">"Release"</h2>
             <p>{lead}</p>
+            {effects}
             <ul class="checks small" data-test="release-gates">{rows}</ul>
         </section>
     }

@@ -1,5 +1,10 @@
 //! The gallery: verdict and limits first, then every pair, then the numbers and the method.
 
+mod collateral;
+mod embed;
+mod filter;
+mod grid;
+mod inspect;
 mod method;
 mod numbers;
 mod pairs;
@@ -10,7 +15,10 @@ use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
 };
-use shared::{GalleryId, gallery::Gallery};
+use shared::{
+    GalleryId,
+    gallery::{Gallery, GalleryPair},
+};
 
 use crate::{
     api,
@@ -23,9 +31,11 @@ use crate::{
     state::{fetch::use_fetch, session::Session},
     text,
 };
+use filter::{Filter, Show};
+use grid::Grid;
 use method::{Download, Gates, Method, References};
 use numbers::Numbers;
-use pairs::{Grid, Scrubber, Selected};
+use pairs::{Scrubber, Selected};
 use share::Share;
 
 #[component]
@@ -77,13 +87,18 @@ fn GalleryView(id: GalleryId) -> impl IntoView {
     }
 }
 
-type Go = Box<dyn Fn(u32, Option<u64>)>;
+type Go = Box<dyn Fn(u32, Option<u64>, Show)>;
 
-/// Which step and seed are looked at; they live in the address, so a link shows the same.
+/// Which step, outcome and seed are looked at; they live in the address, so a link shows the same.
 #[derive(Clone, Copy)]
 pub(super) struct View {
     pub(super) gallery: StoredValue<Gallery>,
     pub(super) step: Memo<u32>,
+    pub(super) show: Memo<Show>,
+    /// The pairs of that step with that outcome.
+    pub(super) pairs: Memo<Vec<GalleryPair>>,
+    /// How many pairs that step has.
+    pub(super) count: Memo<usize>,
     pub(super) seed: Memo<Option<u64>>,
     go: StoredValue<Go, LocalStorage>,
 }
@@ -97,23 +112,43 @@ impl View {
             let asked = query.with(|query| query.get("step").and_then(|step| step.parse().ok()));
             gallery.with_value(|gallery| known_step(gallery, asked))
         });
+        let show = Memo::new(move |_| query.with(|query| Show::named(query.get_str("show"))));
+        let at_step = move |step: u32| move |pair: &&GalleryPair| pair.attack_step == step;
+        let pairs = Memo::new(move |_| {
+            let (step, show) = (step.get(), show.get());
+            gallery.with_value(|gallery| {
+                let pairs = gallery.pairs.iter().filter(at_step(step));
+                pairs.filter(|pair| show.takes(pair)).cloned().collect()
+            })
+        });
+        let count = Memo::new(move |_| {
+            let step = step.get();
+            gallery.with_value(|gallery| gallery.pairs.iter().filter(at_step(step)).count())
+        });
         let seed = Memo::new(move |_| {
             let asked = query.with(|query| query.get("seed").and_then(|seed| seed.parse().ok()));
-            gallery.with_value(|gallery| known_seed(gallery, step.get(), asked))
+            pairs.with(|pairs: &Vec<GalleryPair>| known_seed(pairs, asked))
         });
         let navigate = use_navigate();
-        let go: Go = Box::new(move |step, seed| {
+        let go: Go = Box::new(move |step, seed, show| {
             let seed = seed.map_or_else(String::new, |seed| format!("&seed={seed}"));
+            let show = match show {
+                Show::All => String::new(),
+                show => format!("&show={}", show.name()),
+            };
             let options = NavigateOptions {
                 replace: true,
                 scroll: false,
                 ..NavigateOptions::default()
             };
-            navigate(&format!("/galleries/{id}?step={step}{seed}"), options);
+            navigate(&format!("/galleries/{id}?step={step}{seed}{show}"), options);
         });
         Self {
             gallery,
             step,
+            show,
+            pairs,
+            count,
             seed,
             go: StoredValue::new_local(go),
         }
@@ -121,13 +156,20 @@ impl View {
 
     /// Looks at another attack step, the same seed.
     pub(super) fn show_step(self, step: u32) {
-        self.go.with_value(|go| go(step, self.seed.get_untracked()));
+        let (seed, show) = (self.seed.get_untracked(), self.show.get_untracked());
+        self.go.with_value(|go| go(step, seed, show));
     }
 
     /// Looks at another seed, the same step.
     pub(super) fn show_seed(self, seed: u64) {
-        self.go
-            .with_value(|go| go(self.step.get_untracked(), Some(seed)));
+        let (step, show) = (self.step.get_untracked(), self.show.get_untracked());
+        self.go.with_value(|go| go(step, Some(seed), show));
+    }
+
+    /// Looks at the pairs with one outcome.
+    pub(super) fn show_only(self, show: Show) {
+        let (step, seed) = (self.step.get_untracked(), self.seed.get_untracked());
+        self.go.with_value(|go| go(step, seed, show));
     }
 }
 
@@ -147,16 +189,12 @@ fn known_step(gallery: &Gallery, asked: Option<u32>) -> u32 {
         .unwrap_or(last)
 }
 
-fn known_seed(gallery: &Gallery, step: u32, asked: Option<u64>) -> Option<u64> {
-    let seeds: Vec<u64> = gallery
-        .pairs
-        .iter()
-        .filter(|pair| pair.attack_step == step)
-        .map(|pair| pair.seed)
-        .collect();
+fn known_seed(pairs: &[GalleryPair], asked: Option<u64>) -> Option<u64> {
+    let mut seeds = pairs.iter().map(|pair| pair.seed);
+    let first = seeds.clone().next();
     asked
-        .filter(|asked| seeds.contains(asked))
-        .or_else(|| seeds.first().copied())
+        .filter(|asked| seeds.any(|seed| seed == *asked))
+        .or(first)
 }
 
 #[component]
@@ -188,7 +226,10 @@ fn Content(gallery: Gallery) -> impl IntoView {
                     <Selected view=view />
                     <References urls=references />
                 </aside>
-                <Grid view=view />
+                <div class="stack">
+                    <Filter view=view />
+                    <Grid view=view />
+                </div>
             </div>
         </section>
         <Numbers report=report view=view />

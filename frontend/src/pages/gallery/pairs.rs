@@ -1,10 +1,9 @@
-//! Pairs of pictures at one attack step: a scrubber, a grid, and the chosen pair in full.
+//! Pairs of pictures at one attack step: a scrubber, and the chosen pair in full.
 
 use leptos::prelude::*;
-use shared::gallery::{GalleryImage, GalleryPair};
+use shared::gallery::GalleryPair;
 
-use super::View;
-use crate::components::compare::Compare;
+use super::{View, inspect::Inspect};
 
 #[component]
 pub(super) fn Scrubber(view: View) -> impl IntoView {
@@ -56,91 +55,30 @@ pub(super) fn Scrubber(view: View) -> impl IntoView {
     }
 }
 
-fn pairs_at(view: View) -> Vec<GalleryPair> {
-    let step = view.step.get();
-    view.gallery.with_value(|gallery| {
-        gallery
-            .pairs
-            .iter()
-            .filter(|pair| pair.attack_step == step)
-            .cloned()
-            .collect()
-    })
-}
-
-#[component]
-pub(super) fn Grid(view: View) -> impl IntoView {
-    view! {
-        <div class="pairs" role="group" aria-label="Pairs; choose one to compare" data-test="pairs">
-            <For each=move || pairs_at(view) key=|pair| (pair.attack_step, pair.seed) let:pair>
-                <Pair view=view pair=pair />
-            </For>
-        </div>
-    }
-}
-
-#[component]
-fn Pair(view: View, pair: GalleryPair) -> impl IntoView {
-    let seed = pair.seed;
-    let pressed = move || {
-        if view.seed.get() == Some(seed) {
-            "true"
-        } else {
-            "false"
-        }
-    };
-    view! {
-        <button type="button" class="pair" data-test="pair" aria-pressed=pressed on:click=move |_| view.show_seed(seed)>
-            <span class="pair-pictures">
-                <img src=pair.clean.url.clone() width="96" height="96" loading="lazy" alt=alt("Without protection", &pair.clean, &pair.prompt) />
-                <img src=pair.protected.url.clone() width="96" height="96" loading="lazy" alt=alt("With protection", &pair.protected, &pair.prompt) />
-            </span>
-            <span class="pair-words">
-                <span><span class="clean-ink strong">"Without"</span><br />{score(&pair.clean)}</span>
-                <span><span class="guarded-ink strong">"With"</span><br />{score(&pair.protected)}</span>
-            </span>
-        </button>
-    }
-}
-
-fn alt(arm: &str, image: &GalleryImage, prompt: &str) -> String {
-    let shows = if image.hit {
-        "shows the subject"
-    } else {
-        "does not show the subject"
-    };
-    format!("{arm}: {shows}; asked for {prompt}")
-}
-
-fn score(image: &GalleryImage) -> String {
-    let mark = if image.hit { "subject" } else { "not it" };
-    format!("{:.2} · {mark}", image.similarity)
-}
-
 /// The chosen pair with its slider, and the way to its neighbours.
 #[component]
 pub(super) fn Selected(view: View) -> impl IntoView {
     let pair = Memo::new(move |_| {
         let seed = view.seed.get();
-        pairs_at(view)
-            .into_iter()
-            .find(|pair| Some(pair.seed) == seed)
+        view.pairs
+            .with(|pairs| pairs.iter().find(|pair| Some(pair.seed) == seed).cloned())
     });
     let read = move |read: fn(&GalleryPair) -> String| {
         Signal::derive(move || pair.with(|pair| pair.as_ref().map(read).unwrap_or_default()))
     };
     let turn = move |forward: bool| {
-        let pairs = pairs_at(view);
-        let here = pairs
-            .iter()
-            .position(|pair| Some(pair.seed) == view.seed.get_untracked());
-        if let (Some(here), false) = (here, pairs.is_empty()) {
+        let seed = view.pairs.with_untracked(|pairs| {
+            let chosen = view.seed.get_untracked();
+            let here = pairs.iter().position(|pair| Some(pair.seed) == chosen)?;
             let offset = if forward { 1 } else { pairs.len() - 1 };
-            view.show_seed(pairs[(here + offset) % pairs.len()].seed);
+            Some(pairs[(here + offset) % pairs.len()].seed)
+        });
+        if let Some(seed) = seed {
+            view.show_seed(seed);
         }
     };
     view! {
-        <Compare clean_url=read(|pair| pair.clean.url.clone()) protected_url=read(|pair| pair.protected.url.clone()) prompt=read(|pair| pair.prompt.clone()) />
+        <Inspect clean_url=read(|pair| pair.clean.url.clone()) protected_url=read(|pair| pair.protected.url.clone()) prompt=read(|pair| pair.prompt.clone()) />
         <div class="row-between">
             <p class="small soft" data-test="selected">{read(|pair| format!("Seed {}, asked for “{}”", pair.seed, pair.prompt))}</p>
             <div class="row">

@@ -4,10 +4,15 @@ use leptos::{html::Dialog, prelude::*, task::spawn_local};
 use shared::{
     GalleryId, ShareLinkId,
     limits::DEFAULT_SHARE_DAYS,
-    share_link::{CreateShareLink, ShareLink, ShareLinkStatus, ShareView, ViewOutcome},
+    share_link::{
+        CreateShareLink, CreatedShareLink, ShareLink, ShareLinkStatus, ShareView, ViewOutcome,
+    },
 };
 
-use super::View;
+use super::{
+    View,
+    embed::{AsRecipient, Embed, embed_code},
+};
 use crate::{
     api::{self, curl::PASSWORD, share_links},
     components::{
@@ -35,6 +40,7 @@ struct Choice {
     download: RwSignal<bool>,
     references: RwSignal<bool>,
     this_step: RwSignal<bool>,
+    sites: RwSignal<String>,
 }
 
 impl Choice {
@@ -46,11 +52,14 @@ impl Choice {
             download: RwSignal::new(false),
             references: RwSignal::new(false),
             this_step: RwSignal::new(false),
+            sites: RwSignal::new(String::new()),
         }
     }
 
     fn request(self, id: GalleryId, view: View) -> CreateShareLink {
         let password = self.password.get();
+        let sites = self.sites.get();
+        let sites = sites.split([',', ' ']).filter(|site| !site.is_empty());
         CreateShareLink {
             recipient: self.recipient.get(),
             password: (!password.is_empty()).then_some(password),
@@ -58,6 +67,7 @@ impl Choice {
             download: self.download.get(),
             references: self.references.get(),
             pairs: self.this_step.get().then(|| of_step(view)),
+            embed_origins: sites.map(str::to_owned).collect(),
             ..CreateShareLink::new(id)
         }
     }
@@ -90,14 +100,14 @@ fn of_step(view: View) -> Vec<u32> {
 #[component]
 pub(super) fn Share(id: GalleryId, view: View) -> impl IntoView {
     let links = use_fetch(move || share_links::of_gallery(id));
-    let made = RwSignal::new(None::<String>);
+    let made = RwSignal::new(None::<CreatedShareLink>);
     view! {
         <section class="card" aria-labelledby="share" data-test="share">
             <h2 id="share">"Share"</h2>
             <p>
                 "Whoever has the link sees this page without an account: verdict, pairs and numbers, nothing else of yours. Every picture carries the recipient's name."
             </p>
-            {move || made.get().map(|url| view! { <Made url=url /> })}
+            {move || made.get().map(|link| view! { <Made link=link /> })}
             <Form id=id view=view made=made links=links />
             <Loaded
                 fetch=links
@@ -109,10 +119,15 @@ pub(super) fn Share(id: GalleryId, view: View) -> impl IntoView {
     }
 }
 
+const SITES: &str = "#/embed_origins";
+
 /// The address of a new link, which nobody can ask for again.
 #[component]
-fn Made(url: String) -> impl IntoView {
-    let (shown, copied, opened) = (url.clone(), url.clone(), url);
+fn Made(link: CreatedShareLink) -> impl IntoView {
+    let framed = (!link.share_link.embed_origins.is_empty())
+        .then(|| view! { <Embed code=embed_code(&link.url, &link.share_link.title) /> });
+    let url = link.url;
+    let (shown, copied, opened, seen) = (url.clone(), url.clone(), url.clone(), url);
     view! {
         <Notice tone=Tone::Good title="The link is ready">
             <p>"It is shown this once. Send it to its recipient."</p>
@@ -122,6 +137,8 @@ fn Made(url: String) -> impl IntoView {
                 <button type="button" class="button button-small" on:click=move |_| copy(&copied)>"Copy"</button>
                 <a class="button button-small" href=opened target="_blank" rel="external noopener" data-test="share-open">"See it as the recipient"</a>
             </div>
+            {framed}
+            <AsRecipient url=seen />
         </Notice>
     }
 }
@@ -130,7 +147,7 @@ fn Made(url: String) -> impl IntoView {
 fn Form(
     id: GalleryId,
     view: View,
-    made: RwSignal<Option<String>>,
+    made: RwSignal<Option<CreatedShareLink>>,
     links: Fetch<shared::page::Page<ShareLink>>,
 ) -> impl IntoView {
     let choice = Choice::new();
@@ -138,11 +155,16 @@ fn Form(
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let request = untrack(move || choice.request(id, view));
-        let errors = request.validate();
+        let mut errors = request.validate();
+        for error in &mut errors {
+            if error.pointer.starts_with(SITES) {
+                SITES.clone_into(&mut error.pointer);
+            }
+        }
         let key = random_key();
         let send = async move { share_links::create(&request, &key).await };
         form.submit(errors, send, move |link| {
-            made.try_set(Some(link.url));
+            made.try_set(Some(link));
             choice.password.try_set(String::new());
             links.reload();
         });
@@ -181,6 +203,14 @@ fn Form(
                         error=form.field("#/password")
                         hint="Optional. Send it another way than the link."
                         test="share-password"
+                    />
+                    <TextField
+                        label="Sites that may show it in a frame"
+                        pointer=SITES
+                        value=choice.sites
+                        error=form.field(SITES)
+                        hint="Optional, and not with a password. Such as https://example.org; several with commas."
+                        test="share-sites"
                     />
                     <CheckCard pointer="#/pairs" title="Only the pairs of the attack length shown above" detail="The page says that you chose, and counts all of them in its numbers." checked=choice.this_step error=form.field("#/pairs") test="share-step" />
                     <CheckCard pointer="#/download" title="Let them save everything as one archive" detail="What can be seen can be saved one by one in any case." checked=choice.download test="share-download" />
@@ -266,6 +296,7 @@ fn Link(link: ShareLink, fetch: Fetch<shared::page::Page<ShareLink>>) -> impl In
                 no="Keep it"
                 test="share-revoke-yes"
                 on_yes=Callback::new(move |()| revoke())
+                commands=Signal::derive(move || share_links::revoke(id).curl())
             />
         </li>
     }
@@ -305,7 +336,7 @@ fn visits(views: Vec<ShareView>) -> impl IntoView {
         .map(|view| {
             let how = match view.outcome {
                 ViewOutcome::Shown => "seen",
-                ViewOutcome::Preview => "previewed by a program",
+                ViewOutcome::Preview => "previewed",
                 ViewOutcome::Refused => "wrong password",
             };
             let words = format!("{}, {how}, from {}", text::moment(view.at), view.network);

@@ -1,0 +1,177 @@
+//! The chosen pair in full: with a movable edge, in turns, or as its difference; enlarged and moved, both pictures at
+//! once. What is chosen stays from pair to pair.
+
+use leptos::{ev::PointerEvent, html::Div, prelude::*};
+
+use crate::components::compare::Compare;
+
+/// How two pictures share one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Edge,
+    Blink,
+    Difference,
+}
+
+impl Mode {
+    const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Edge, "Edge", "mode-edge"),
+        (Self::Blink, "Blink", "mode-blink"),
+        (Self::Difference, "Difference", "mode-difference"),
+    ];
+
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Edge => "inspect-stage",
+            Self::Blink => "inspect-stage inspect-blink",
+            Self::Difference => "inspect-stage inspect-difference",
+        }
+    }
+}
+
+/// Enlargements.
+const ZOOMS: [u32; 4] = [1, 2, 4, 8];
+
+#[derive(Clone, Copy)]
+struct Pictures {
+    clean: Signal<String>,
+    protected: Signal<String>,
+    prompt: Signal<String>,
+}
+
+#[component]
+pub(super) fn Inspect(
+    clean_url: Signal<String>,
+    protected_url: Signal<String>,
+    prompt: Signal<String>,
+) -> impl IntoView {
+    let pictures = Pictures {
+        clean: clean_url,
+        protected: protected_url,
+        prompt,
+    };
+    let mode = RwSignal::new(Mode::Edge);
+    let zoom = RwSignal::new(ZOOMS[0]);
+    let modes = Mode::ALL
+        .map(|(own, words, mark)| {
+            let pressed = move || (mode.get() == own).to_string();
+            view! { <button type="button" aria-pressed=pressed data-test=mark on:click=move |_| mode.set(own)>{words}</button> }
+        })
+        .collect_view();
+    let zooms = ZOOMS
+        .map(|own| {
+            let pressed = move || (zoom.get() == own).to_string();
+            let mark = format!("zoom-{own}");
+            view! { <button type="button" aria-pressed=pressed data-test=mark on:click=move |_| zoom.set(own)>{format!("{own}×")}</button> }
+        })
+        .collect_view();
+    // The edge covers the whole picture only where nothing has to be moved below it.
+    let plain = Memo::new(move |_| mode.get() == Mode::Edge && zoom.get() == ZOOMS[0]);
+    let stage = move || {
+        if plain.get() {
+            view! { <Compare clean_url=pictures.clean protected_url=pictures.protected prompt=pictures.prompt /> }
+                .into_any()
+        } else {
+            view! { <Stage pictures=pictures mode=mode zoom=zoom /> }.into_any()
+        }
+    };
+    view! {
+        <div class="stack-tight" data-test="inspect">
+            <div class="row-between">
+                <div class="segments" role="group" aria-label="How to compare">{modes}</div>
+                <div class="segments" role="group" aria-label="Enlarged">{zooms}</div>
+            </div>
+            {stage}
+        </div>
+    }
+}
+
+#[component]
+fn Stage(pictures: Pictures, mode: RwSignal<Mode>, zoom: RwSignal<u32>) -> impl IntoView {
+    let split = RwSignal::new(50_u8);
+    let node = NodeRef::<Div>::new();
+    // Enlarged about the middle of what is seen.
+    Effect::new(move |before: Option<u32>| {
+        let now = zoom.get();
+        let Some(frame) = node.get() else {
+            return ZOOMS[0];
+        };
+        let factor = f64::from(now) / f64::from(before.unwrap_or(ZOOMS[0]));
+        let moved = |start: i32, length: i32| {
+            let half = f64::from(length) / 2.0;
+            ((f64::from(start) + half) * factor - half).round()
+        };
+        let (left, top) = (
+            moved(frame.scroll_left(), frame.client_width()),
+            moved(frame.scroll_top(), frame.client_height()),
+        );
+        request_animation_frame(move || frame.scroll_to_with_x_and_y(left, top));
+        now
+    });
+    let drag = move |event: PointerEvent| {
+        const MAIN_BUTTON: u16 = 1;
+        let held = event.buttons() & MAIN_BUTTON != 0 && event.pointer_type() == "mouse";
+        if let Some(frame) = node.get_untracked().filter(|_| held) {
+            frame.scroll_by_with_x_and_y(
+                -f64::from(event.movement_x()),
+                -f64::from(event.movement_y()),
+            );
+        }
+    };
+    let scale = move || format!("{}%", zoom.get() * 100);
+    let over = move |words: &'static str| {
+        Signal::derive(move || format!("{words}, asked for: {}", pictures.prompt.get()))
+    };
+    let (with, without) = (over("With protection"), over("Without protection"));
+    let held = RwSignal::new(None::<bool>);
+    view! {
+        <div class="inspect-frame" node_ref=node tabindex="0" role="group" aria-label="Both pictures; arrow keys move them when enlarged" data-test="inspect-frame" on:pointermove=drag>
+            <div class=move || mode.get().class() class:inspect-held=move || held.get().is_some() class:inspect-under=move || held.get() == Some(false) style=("--scale", scale) style=("--split", move || format!("{}%", split.get()))>
+                <img src=move || pictures.protected.get() alt=move || with.get() draggable="false" />
+                <img class="inspect-over" src=move || pictures.clean.get() alt=move || without.get() draggable="false" />
+            </div>
+        </div>
+        {move || match mode.get() {
+            Mode::Edge => view! { <Edge split=split /> }.into_any(),
+            Mode::Blink => view! { <Turns held=held /> }.into_any(),
+            Mode::Difference => view! { <p class="small soft">"Black where both pictures are the same."</p> }.into_any(),
+        }}
+    }
+}
+
+#[component]
+fn Edge(split: RwSignal<u8>) -> impl IntoView {
+    let moved = move |event| {
+        if let Ok(value) = event_target_value(&event).parse() {
+            split.set(value);
+        }
+    };
+    view! {
+        <input
+            type="range"
+            class="inspect-range"
+            min="0"
+            max="100"
+            step="1"
+            data-test="inspect-range"
+            aria-label="Edge between the picture without and with protection"
+            prop:value=move || split.get().to_string()
+            on:input=moved
+        />
+    }
+}
+
+/// Shows one of the two, in place of both in turns.
+#[component]
+fn Turns(held: RwSignal<Option<bool>>) -> impl IntoView {
+    let side = move |clean: bool, words: &'static str, mark: &'static str| {
+        let pressed = move || (held.get() == Some(clean)).to_string();
+        let hold = move |_| held.update(|held| *held = (*held != Some(clean)).then_some(clean));
+        view! { <button type="button" class="button button-small" aria-pressed=pressed data-test=mark on:click=hold>{words}</button> }
+    };
+    view! {
+        <div class="row" role="group" aria-label="Hold one picture">
+            {side(true, "Hold without", "hold-clean")} {side(false, "Hold with", "hold-protected")}
+        </div>
+    }
+}
