@@ -3,7 +3,10 @@
 use leptos::{prelude::*, task::spawn_local};
 use shared::problem::FieldError;
 
-use crate::{api::ApiError, state::browser::focus_first_of};
+use crate::{
+    api::ApiError,
+    state::{browser::focus_first_of, draft},
+};
 
 /// The fate of a form: its invalid fields, its refusal, and whether a request is under way.
 #[derive(Clone, Copy)]
@@ -48,11 +51,15 @@ impl FormState {
             return;
         }
         self.busy.set(true);
+        let page = draft::here();
         spawn_local(async move {
             let answer = request.await;
             self.busy.try_set(false);
             match answer {
-                Ok(value) => then(value),
+                Ok(value) => {
+                    draft::forget(&page);
+                    then(value);
+                }
                 Err(error) => self.refuse(error),
             }
         });

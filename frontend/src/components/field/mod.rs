@@ -7,7 +7,10 @@
 
 use leptos::prelude::*;
 
-use crate::{components::prose::prose, state::form::field_id};
+use crate::{
+    components::prose::prose,
+    state::{draft, form::field_id},
+};
 
 #[component]
 pub(crate) fn TextField(
@@ -31,6 +34,19 @@ pub(crate) fn TextField(
     let error_id = format!("{id}-error");
     let list_id = (!offers.is_empty()).then(|| format!("{id}-offers"));
     let described = format!("{hint_id} {error_id}");
+    let kept = draft::is_kept(&pointer, kind, autocomplete);
+    if let Some(text) = draft::of(&pointer).filter(|_| kept) {
+        value.set(text);
+    }
+    let followed = pointer.clone();
+    Effect::new(move || value.with(|text| draft::follow(&followed, text)));
+    let typed = move |event| {
+        let text = event_target_value(&event);
+        if kept {
+            draft::keep(&pointer, &text);
+        }
+        value.set(text);
+    };
     let offers = list_id.clone().map(|id| {
         let options = offers
             .into_iter()
@@ -53,7 +69,7 @@ pub(crate) fn TextField(
                 aria-describedby=described
                 aria-invalid=move || if error.with(Option::is_some) { "true" } else { "false" }
                 prop:value=move || value.get()
-                on:input=move |event| value.set(event_target_value(&event))
+                on:input=typed
             />
             {offers}
             <Hint id=hint_id hint=hint />

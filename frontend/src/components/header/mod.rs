@@ -8,6 +8,7 @@ use crate::{
     components::icon::{Glyph, Icon},
     state::{
         browser::{apply_theme, prefers_dark, recall, remember},
+        draft,
         session::Session,
     },
 };
@@ -111,6 +112,7 @@ fn AccountMenu() -> impl IntoView {
                 return;
             }
             session.leave();
+            draft::forget("");
             // A full load also drops everything that was fetched for this account.
             if let Some(window) = web_sys::window() {
                 let _ = window.location().assign("/");
