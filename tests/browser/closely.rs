@@ -132,7 +132,7 @@ async fn many(page: &Page) -> Result<()> {
           for (const pair of drawn) seen.add(pair.id);
           const grid = document.querySelector('[data-test=pairs]').getBoundingClientRect();
           if (grid.bottom < innerHeight || ++turns > 3000) { done([seen.size, most, slowest, turns]); return; }
-          scrollBy({ top: innerHeight * 0.8, behavior: 'instant' });
+          scrollBy({ top: innerHeight + 1000, behavior: 'instant' });
           requestAnimationFrame(() => requestAnimationFrame(next));
         };
         document.querySelector('[data-test=pairs]').scrollIntoView({ block: 'start', behavior: 'instant' });

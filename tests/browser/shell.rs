@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use fantoccini::key::Key;
 use serde_json::Value;
 
-use crate::page::Page;
+use crate::{journey::PASSWORD, page::Page};
 
 /// An API key of whoever is signed in.
 async fn key(page: &Page) -> Result<String> {
@@ -22,6 +22,23 @@ async fn key(page: &Page) -> Result<String> {
     let secret = made["secret"].as_str();
     Ok(secret
         .with_context(|| format!("no key: {made}"))?
+        .to_owned())
+}
+
+/// An access token of whoever is signed in, for what no key may do.
+async fn token(page: &Page) -> Result<String> {
+    let made = page
+        .script(&format!(
+            "return fetch('/v1/tokens', {{
+                method: 'POST',
+                headers: {{ 'content-type': 'application/json' }},
+                body: JSON.stringify({{ email: 'ada@example.org', password: '{PASSWORD}' }}),
+            }}).then((answer) => answer.json())"
+        ))
+        .await?;
+    let token = made["access_token"].as_str();
+    Ok(token
+        .with_context(|| format!("no token: {made}"))?
         .to_owned())
 }
 
@@ -44,6 +61,11 @@ async fn text(page: &Page, mark: &str) -> Result<String> {
 async fn run(page: &Page, mark: &str, folder: &Path, password: &str) -> Result<Value> {
     let commands = text(page, mark).await?;
     let key = key(page).await?;
+    let token = if commands.contains("PERSGUARD_ACCESS_TOKEN") {
+        token(page).await?
+    } else {
+        String::new()
+    };
     ensure!(
         !commands.contains("pgk_") && (password.is_empty() || !commands.contains(password)),
         "a secret is shown: {commands}"
@@ -52,6 +74,7 @@ async fn run(page: &Page, mark: &str, folder: &Path, password: &str) -> Result<V
         .args(["-euc", &commands])
         .current_dir(folder)
         .env("PERSGUARD_API_KEY", key)
+        .env("PERSGUARD_ACCESS_TOKEN", token)
         .env("SHARE_PASSWORD", password)
         .output()?;
     let (answer, errors) = (

@@ -19,7 +19,7 @@ pub(crate) fn command(origin: &str, plan: &Plan) -> String {
             plan.method.as_str(),
             quoted(&format!("{origin}{}", plan.path))
         ),
-        KEY.to_owned(),
+        if plan.by_person { TOKEN } else { KEY }.to_owned(),
     ];
     if let Some(key) = &plan.key {
         lines.push(format!("-H {}", quoted(&format!("Idempotency-Key: {key}"))));
@@ -36,6 +36,14 @@ pub(crate) fn command(origin: &str, plan: &Plan) -> String {
 
 /// Double quotes: the shell puts the key in.
 const KEY: &str = "-H \"Authorization: Bearer $PERSGUARD_API_KEY\"";
+
+/// The same where no key is enough.
+const TOKEN: &str = "-H \"Authorization: Bearer $PERSGUARD_ACCESS_TOKEN\"";
+
+/// Whether commands take an access token in place of an API key.
+pub(crate) fn by_person(commands: &str) -> bool {
+    commands.contains(TOKEN)
+}
 
 /// What stands for a password in a body that is shown; the shell puts it in.
 pub(crate) const PASSWORD: &str = "$SHARE_PASSWORD";
@@ -116,6 +124,7 @@ mod tests {
             path: "/v1/protected-sets".into(),
             body: Some("{\"name\":\"Ada's $HOME\"}".into()),
             key: Some("0af3".into()),
+            by_person: false,
         };
         assert_eq!(
             command(ORIGIN, &plan),
@@ -134,10 +143,15 @@ mod tests {
             path: "/v1/share-links".into(),
             body: Some(format!("{{\"password\":\"{PASSWORD}\"}}")),
             key: None,
+            by_person: true,
         };
         let text = command(ORIGIN, &plan);
         assert!(
             text.ends_with("-d '{\"password\":\"'\"$SHARE_PASSWORD\"'\"}'"),
+            "{text}"
+        );
+        assert!(
+            by_person(&text) && !text.contains("PERSGUARD_API_KEY"),
             "{text}"
         );
     }

@@ -77,6 +77,8 @@ pub(crate) struct Plan {
     pub(crate) body: Option<String>,
     /// The `Idempotency-Key`.
     pub(crate) key: Option<String>,
+    /// Whether it takes a person: API keys may not.
+    pub(crate) by_person: bool,
 }
 
 /// A request that changes something, and how its answer is read: awaited it is sent, as `curl` it is shown.
@@ -105,6 +107,7 @@ impl<T> Call<T> {
             path,
             body: None,
             key: None,
+            by_person: false,
         };
         Self { plan, read }
     }
@@ -117,6 +120,12 @@ impl<T> Call<T> {
     /// Sent twice with one key, it happens once.
     pub(crate) fn once(mut self, key: &str) -> Self {
         self.plan.key = Some(key.to_owned());
+        self
+    }
+
+    /// No API key may do it.
+    pub(crate) fn by_person(mut self) -> Self {
+        self.plan.by_person = true;
         self
     }
 

@@ -22,13 +22,18 @@ pub(crate) fn attempts(id: NodeId) -> Endpoint<Page<NodeAttempt>> {
 }
 
 pub(crate) fn create(body: &CreateNode, key: &str) -> Call<CreatedNode> {
-    Call::new(Method::Post, "/v1/nodes").json(body).once(key)
+    Call::new(Method::Post, "/v1/nodes")
+        .json(body)
+        .once(key)
+        .by_person()
 }
 
 pub(crate) fn update(id: NodeId, body: &UpdateNode) -> Call<TrainingNode> {
-    Call::new(Method::Patch, format!("/v1/nodes/{id}")).json(body)
+    Call::new(Method::Patch, format!("/v1/nodes/{id}"))
+        .json(body)
+        .by_person()
 }
 
 pub(crate) fn remove(id: NodeId) -> Call<()> {
-    Call::unread(Method::Delete, format!("/v1/nodes/{id}"))
+    Call::unread(Method::Delete, format!("/v1/nodes/{id}")).by_person()
 }

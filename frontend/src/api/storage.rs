@@ -13,7 +13,7 @@ use super::{
 
 /// Lets the server try its store.
 pub(crate) fn check() -> Call<StorageCheck> {
-    Call::new(Method::Post, "/v1/admin/storage-checks")
+    Call::new(Method::Post, "/v1/admin/storage-checks").by_person()
 }
 
 /// Sends the probe as a picture would be sent.

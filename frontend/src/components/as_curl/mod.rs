@@ -4,7 +4,10 @@ use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 
-use crate::state::browser::{can_copy, copy};
+use crate::{
+    api::curl::by_person,
+    state::browser::{can_copy, copy},
+};
 
 #[component]
 pub(crate) fn AsCurl(
@@ -25,6 +28,13 @@ pub(crate) fn AsCurl(
         opened.set(fold.is_some_and(|fold| fold.has_attribute("open")));
         copied.set(false);
     };
+    let hint = move || {
+        if commands.with(|commands| by_person(commands)) {
+            "With an access token of yours (POST /v1/tokens) in PERSGUARD_ACCESS_TOKEN: API keys may not do this."
+        } else {
+            "With an API key of yours in PERSGUARD_API_KEY."
+        }
+    };
     let take = move |_| {
         copy(&commands.get_untracked());
         copied.set(true);
@@ -38,7 +48,7 @@ pub(crate) fn AsCurl(
                     .then(|| {
                         view! {
                             <div class="stack-tight">
-                                <p class="field-hint">"With an API key of yours in PERSGUARD_API_KEY."</p>
+                                <p class="field-hint">{hint}</p>
                                 <pre class="code-block" tabindex="0" role="group" aria-label="Commands">{move || commands.get()}</pre>
                                 <div class="row" hidden=!can_copy()>
                                     <button type="button" class="button button-small" on:click=take>"Copy"</button>
