@@ -22,6 +22,7 @@ pub mod id;
 pub mod identity;
 pub mod image;
 pub mod job;
+pub mod language;
 pub mod limits;
 pub mod matrix;
 pub mod merkle;
