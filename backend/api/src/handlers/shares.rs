@@ -23,7 +23,7 @@ use crate::{
     },
     error::Error,
     layers::client::ClientAddress,
-    share::{self, Content, Look, Place, Shared},
+    share::{self, Content, Look, Place, Reader, Shared},
 };
 
 /// What a visitor typed.
@@ -41,6 +41,9 @@ pub(crate) struct Chosen {
     step: Option<u32>,
     /// Page of that step's pairs, from 1.
     page: Option<u32>,
+    /// The language to read in, which the browser remembers: `en` or `de`.
+    #[param(example = "de")]
+    language: Option<String>,
 }
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
@@ -53,7 +56,12 @@ fn private(mut response: Response, cache: &'static str) -> Response {
     response
 }
 
-fn html(text: String, embed_origins: &[String]) -> Result<Response, Error> {
+fn read(
+    app: &App,
+    reader: Reader,
+    text: String,
+    embed_origins: &[String],
+) -> Result<Response, Error> {
     let policy = share::policy(embed_origins);
     let policy = HeaderValue::from_str(&policy).map_err(Error::internal)?;
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
@@ -61,13 +69,17 @@ fn html(text: String, embed_origins: &[String]) -> Result<Response, Error> {
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, policy),
     ];
-    let mut response = (headers, text).into_response();
+    let mut response = private((headers, text).into_response(), "no-store");
     if embed_origins.is_empty() {
         // The older header knows the dashboard, and no list of sites.
         let here = HeaderValue::from_static("SAMEORIGIN");
         response.headers_mut().insert(header::X_FRAME_OPTIONS, here);
     }
-    Ok(private(response, "no-store"))
+    if let Some(cookie) = reader.cookie(app) {
+        let cookie = HeaderValue::from_str(&cookie).map_err(Error::internal)?;
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 fn png(bytes: Vec<u8>) -> Response {
@@ -96,8 +108,9 @@ pub(crate) async fn show_page(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let shared = share::open(&app, &token).await?;
+    let reader = Reader::new(&headers, chosen.language.as_deref());
     if !shared.is_open(&app, &headers) {
-        return html(share::locked(), &[]);
+        return read(&app, reader, share::locked(reader), &[]);
     }
     if method == Method::GET {
         share::note(&app, &shared, share::outcome(&headers), address).await;
@@ -112,8 +125,10 @@ pub(crate) async fn show_page(
             step: chosen.step,
             page: chosen.page.map_or(1, |page| page as usize),
         },
+        reader,
     };
-    html(share::show(&content), &shared.link.embed_origins)
+    let embed_origins = &shared.link.embed_origins;
+    read(&app, reader, share::show(&content), embed_origins)
 }
 
 /// Opens a page with its password, for twelve hours and this browser.
@@ -164,9 +179,11 @@ pub(crate) async fn unlock_page(
 pub(crate) async fn draw_preview(
     State(app): State<App>,
     Path(token): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let shared = share::open(&app, &token).await?;
-    share::preview::read(&app, &shared).await.map(png)
+    let reader = Reader::new(&headers, None);
+    share::preview::read(&app, &shared, reader).await.map(png)
 }
 
 /// A page and the number of something on it.

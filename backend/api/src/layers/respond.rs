@@ -14,7 +14,11 @@ use axum::{
 };
 use tracing::Instrument;
 
-use crate::{error::Error, secret, share};
+use crate::{
+    error::Error,
+    secret,
+    share::{self, Reader},
+};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -28,7 +32,8 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
     } else {
         request.uri().path().to_owned()
     };
-    let page = shared && share::wants_page(request.headers());
+    let page = (shared && share::wants_page(request.headers()))
+        .then(|| Reader::new(request.headers(), None));
     let span =
         tracing::info_span!("request", request.id = %id, http.method = %method, http.path = %path);
     let start = Instant::now();
@@ -60,7 +65,13 @@ pub(crate) fn panicked(cause: Box<dyn Any + Send>) -> Response {
     Error::Internal(format!("panic: {text}")).into_response()
 }
 
-fn problem(response: Response, method: &Method, path: &str, id: &str, page: bool) -> Response {
+fn problem(
+    response: Response,
+    method: &Method,
+    path: &str,
+    id: &str,
+    page: Option<Reader>,
+) -> Response {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
@@ -74,14 +85,14 @@ fn problem(response: Response, method: &Method, path: &str, id: &str, page: bool
         tracing::error!(cause, "request failed");
     }
     let problem = error.problem(path, id);
-    let (kind, body) = if page {
+    let (kind, body) = if let Some(reader) = page {
         if let Ok(policy) = HeaderValue::from_str(&share::policy(&[])) {
             let name = header::CONTENT_SECURITY_POLICY;
             parts.headers.insert(name, policy);
         }
         (
             "text/html; charset=utf-8",
-            share::refusal(&problem).into_bytes(),
+            share::refusal(&problem, reader).into_bytes(),
         )
     } else {
         let body = serde_json::to_vec(&problem).unwrap_or_default();

@@ -10,7 +10,6 @@ use hmac::{Hmac, Mac};
 use ipnet::IpNet;
 use sha2::Sha256;
 use shared::{
-    Timestamp,
     evaluation::{Grade, ScoredPair},
     share_link::ViewOutcome,
 };
@@ -22,8 +21,11 @@ mod figure;
 mod page;
 pub(crate) mod picture;
 pub(crate) mod preview;
+mod reader;
 
 pub(crate) use page::{Content, Look, locked, policy, refusal, show};
+pub(crate) use reader::Reader;
+use reader::say;
 
 /// What logs and problems call such a page: its own path is a secret.
 pub(crate) const PLACE: &str = "/s/{token}";
@@ -237,45 +239,13 @@ fn network(address: IpAddr) -> String {
 }
 
 /// The grade in words.
-const fn grade(grade: Grade) -> &'static str {
+fn grade(grade: Grade, reader: Reader) -> &'static str {
     match grade {
-        Grade::Resisted => "Resisted",
-        Grade::Weakened => "Weakened",
-        Grade::NotResisted => "Not resisted",
-        Grade::NoEvidence => "No evidence",
+        Grade::Resisted => say!(reader, "Resisted"),
+        Grade::Weakened => say!(reader, "Weakened"),
+        Grade::NotResisted => say!(reader, "Not resisted"),
+        Grade::NoEvidence => say!(reader, "No evidence"),
     }
-}
-
-/// `26 November 2026`, in UTC.
-fn day(at: Timestamp) -> String {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    let text = at.rfc3339();
-    let mut parts = text
-        .split(['-', 'T'])
-        .map(|part| part.parse::<usize>().unwrap_or(1));
-    let (year, month, day) = (
-        parts.next(),
-        parts.next().unwrap_or(1),
-        parts.next().unwrap_or(1),
-    );
-    let month = MONTHS
-        .get(month.saturating_sub(1))
-        .copied()
-        .unwrap_or_default();
-    format!("{day} {month} {}", year.unwrap_or(1970))
 }
 
 #[cfg(test)]
@@ -306,14 +276,6 @@ mod tests {
                 position: 2,
                 protected: true
             }
-        );
-    }
-
-    #[test]
-    fn days_are_written_out() {
-        assert_eq!(
-            day(Timestamp::from_milliseconds(1_798_761_600_123)),
-            "1 January 2027"
         );
     }
 

@@ -5,10 +5,11 @@ use std::fmt::Write;
 use shared::evaluation::{EvaluationReport, Grade};
 
 use super::{
-    Shared,
+    Reader, Shared,
     figure::Frame,
     grade,
     picture::{draw, escape},
+    reader::say,
 };
 use crate::{app::App, error::Error};
 
@@ -54,7 +55,7 @@ fn lines(text: &str, longest: usize, most: usize) -> Vec<String> {
     lines
 }
 
-fn curves(svg: &mut String, report: &EvaluationReport) {
+fn curves(svg: &mut String, report: &EvaluationReport, reader: Reader) {
     let plot = Frame {
         left: 700.0,
         top: 190.0,
@@ -66,14 +67,14 @@ fn curves(svg: &mut String, report: &EvaluationReport) {
             plot.line(&report.checkpoints, |result| &result.clean),
             "#a3470b",
             "10 7",
-            "without protection",
+            say!(reader, "without protection"),
             540,
         ),
         (
             plot.line(&report.checkpoints, |result| &result.protected),
             "#0d5f58",
             "none",
-            "with protection",
+            say!(reader, "with protection"),
             576,
         ),
     ];
@@ -108,13 +109,15 @@ fn curves(svg: &mut String, report: &EvaluationReport) {
             y + 8
         );
     }
-    svg.push_str(
-        "<text x=\"700\" y=\"160\" font-size=\"22\" fill=\"#545a56\">pictures that show the subject, by attack steps</text>",
+    let _ = write!(
+        svg,
+        "<text x=\"700\" y=\"160\" font-size=\"22\" fill=\"#545a56\">{}</text>",
+        say!(reader, "pictures that show the subject, by attack steps")
     );
 }
 
 /// The drawing; without a report it tells nothing.
-fn compose(title: &str, report: Option<&EvaluationReport>) -> String {
+fn compose(title: &str, report: Option<&EvaluationReport>, reader: Reader) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" font-family=\"sans-serif\">\
          <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#faf9f6\"/>\
@@ -130,12 +133,15 @@ fn compose(title: &str, report: Option<&EvaluationReport>) -> String {
         );
     }
     if let Some(report) = report {
-        let (word, colour) = (grade(report.grade), colour(report.grade));
+        let (word, colour) = (grade(report.grade, reader), colour(report.grade));
         let _ = write!(
             svg,
             "<text x=\"72\" y=\"330\" font-size=\"44\" fill=\"{colour}\" stroke=\"{colour}\">{word}</text>"
         );
-        for (index, line) in lines(&report.verdict, LINE, LINES).iter().enumerate() {
+        for (index, line) in lines(&reader.reply(&report.verdict), LINE, LINES)
+            .iter()
+            .enumerate()
+        {
             let _ = write!(
                 svg,
                 "<text x=\"72\" y=\"{}\" font-size=\"23\" fill=\"#1b1f1d\">{}</text>",
@@ -143,18 +149,22 @@ fn compose(title: &str, report: Option<&EvaluationReport>) -> String {
                 escape(line)
             );
         }
-        curves(&mut svg, report);
+        curves(&mut svg, report, reader);
     }
     svg.push_str("</svg>");
     svg
 }
 
 /// The preview of a page as PNG; behind a password it tells no more than the page does.
-pub(crate) async fn read(app: &App, shared: &Shared) -> Result<Vec<u8>, Error> {
+pub(crate) async fn read(app: &App, shared: &Shared, reader: Reader) -> Result<Vec<u8>, Error> {
     let svg = if shared.link.password_hash.is_some() {
-        compose("A shared page", None)
+        compose(say!(reader, "A shared page"), None, reader)
     } else {
-        compose(&shared.link.title, Some(&shared.gallery.output.report))
+        compose(
+            &shared.link.title,
+            Some(&shared.gallery.output.report),
+            reader,
+        )
     };
     let _permit = app.sharing().draw().await?;
     let drawn = tokio::task::spawn_blocking(move || {
@@ -167,6 +177,8 @@ pub(crate) async fn read(app: &App, shared: &Shared) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderMap;
+
     use super::*;
 
     #[test]
@@ -180,7 +192,7 @@ mod tests {
     #[test]
     fn hostile_titles_are_text() {
         for title in ["</text><script>", "&\"'<>", "\u{0}", "\u{5f31}\u{8005}"] {
-            let svg = compose(title, None);
+            let svg = compose(title, None, Reader::new(&HeaderMap::new(), None));
             let drawn = draw(&svg, WIDTH, HEIGHT).unwrap();
             assert_eq!((drawn.width(), drawn.height()), (WIDTH, HEIGHT));
         }
@@ -188,6 +200,7 @@ mod tests {
 
     #[test]
     fn nothing_is_told_without_a_report() {
-        assert!(!compose("A shared page", None).contains("polyline"));
+        let reader = Reader::new(&HeaderMap::new(), None);
+        assert!(!compose("A shared page", None, reader).contains("polyline"));
     }
 }

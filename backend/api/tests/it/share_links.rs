@@ -121,6 +121,60 @@ fn parts(url: &str) -> [String; 5] {
 }
 
 #[tokio::test]
+async fn page_is_in_the_language_of_its_reader() {
+    let server = Server::start().await;
+    let owner = server.confirmed("ada").await;
+    let gallery = gallery(&server, &owner).await;
+    let made = share(&owner, &gallery, &json!({ "title": TITLE })).await;
+    let client = browser();
+    let read = async |url: &str| {
+        let request = client
+            .get(url)
+            .header("accept", "text/html")
+            .header("accept-language", "de-AT,de;q=0.9,en;q=0.8");
+        let response = request.send().await.expect("an answer");
+        let cookie = response.headers().get("set-cookie").cloned();
+        let page = text(response, StatusCode::OK).await;
+        (page, cookie)
+    };
+    let (page, cookie) = read(&made.url).await;
+    for word in [
+        "<html lang=\"de\" dir=\"ltr\">",
+        "Was ein Angreifer bekommt",
+        "Ohne Schutz",
+        // What nobody has translated says which language it is in.
+        "<span lang=\"en\">Resisted in a test.</span>",
+    ] {
+        assert!(page.contains(word), "{word}: {page}");
+    }
+    assert!(cookie.is_none(), "nothing was chosen");
+    assert!(
+        page.len() <= 60 * 1024 && page.contains("Drucken oder als PDF speichern"),
+        "{} bytes",
+        page.len()
+    );
+    let (page, cookie) = read(&format!("{}?language=en", made.url)).await;
+    assert!(page.contains("<html lang=\"en\"") && page.contains("What an attacker gets"));
+    let cookie = cookie.expect("a cookie");
+    let cookie = cookie.to_str().expect("text");
+    assert!(
+        cookie.starts_with("persguard_language=en; ") && !cookie.contains("HttpOnly"),
+        "the dashboard's scripts read it, too: {cookie}"
+    );
+    let (page, _) = read(&made.url).await;
+    assert!(page.contains("<html lang=\"en\""), "the choice stays");
+    let (page, _) = read(&format!("{}?language=tlh", made.url)).await;
+    assert!(page.contains("<html lang=\"en\""), "no such language");
+    let gone = client
+        .get(server.url("/s/nothing"))
+        .header("accept", "text/html")
+        .header("cookie", "persguard_language=de");
+    let gone = gone.send().await.expect("an answer");
+    let page = text(gone, StatusCode::NOT_FOUND).await;
+    assert!(page.contains("Hier ist keine Seite"), "{page}");
+}
+
+#[tokio::test]
 async fn page_is_read_without_an_account_or_a_script() {
     let server = Server::start().await;
     let owner = server.confirmed("ada").await;
@@ -159,11 +213,13 @@ async fn page_is_read_without_an_account_or_a_script() {
             && page.contains("Atelier &lt;Nord&gt;")
     );
     for never in [
-        "<script", "<b>Rex", "onerror", "gal_", "art_", "job_", "set_", "org_", "usr_", "lnk_",
-        "00.png", "ada",
+        "<b>Rex", "onerror", "gal_", "art_", "job_", "set_", "org_", "usr_", "lnk_", "00.png",
+        "ada",
     ] {
         assert!(!page.contains(never), "{never}");
     }
+    let scripts = page.matches("<script").count();
+    assert_eq!(scripts, 1, "what prints it, and no other");
     let preview = format!("property=\"og:image\" content=\"{}/preview.png\"", made.url);
     assert!(
         page.contains(&preview)

@@ -1,0 +1,137 @@
+//! Who reads a page: the language that they chose, or the one that their browser asks for.
+
+use std::sync::LazyLock;
+
+use axum::http::{HeaderMap, header};
+use shared::language::{COOKIE, Catalogue, Language, fill};
+
+use crate::{app::App, extract::identity};
+
+/// A text in the reader's language; with values it is a `String`: `say!(reader, "{done} of {total}", done = 3, total = 9)`.
+macro_rules! say {
+    ($reader:expr, $english:literal) => {
+        $reader.say($english)
+    };
+    ($reader:expr, $english:literal, $($name:ident = $value:expr),+ $(,)?) => {
+        $crate::share::reader::filled($reader.say($english), &[$((stringify!($name), $value.to_string())),+])
+    };
+}
+pub(super) use say;
+
+static GERMAN: LazyLock<Catalogue> = LazyLock::new(|| {
+    let json = Language::German.catalogue().expect("it has one");
+    Catalogue::parse(json).expect("a test reads it")
+});
+
+/// The language of whoever reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reader {
+    pub(super) language: Language,
+    /// Whether the address names it: then the page's own links do, too.
+    pub(super) named: bool,
+}
+
+impl Reader {
+    /// What the address names goes before what the browser remembers, and that before what it asks for.
+    pub(crate) fn new(headers: &HeaderMap, named: Option<&str>) -> Self {
+        let named = named.and_then(Language::named);
+        let chosen = named.or_else(|| identity::cookies(headers, COOKIE).find_map(Language::named));
+        let asked = || {
+            let asked = headers.get(header::ACCEPT_LANGUAGE);
+            let asked = asked.and_then(|value| value.to_str().ok());
+            asked.map_or(Language::English, Language::accepted)
+        };
+        Self {
+            language: chosen.unwrap_or_else(asked),
+            named: named.is_some(),
+        }
+    }
+
+    /// Remembers what the address named, for the dashboard, too: its scripts read this cookie.
+    pub(crate) fn cookie(self, app: &App) -> Option<String> {
+        let secure = if app.public_url().starts_with("https://") {
+            "; Secure"
+        } else {
+            ""
+        };
+        let tag = self.language.tag();
+        self.named
+            .then(|| format!("{COOKIE}={tag}; SameSite=Lax; Path=/; Max-Age=31536000{secure}"))
+    }
+
+    fn catalogue(self) -> Option<&'static Catalogue> {
+        match self.language {
+            Language::English => None,
+            Language::German => Some(&GERMAN),
+        }
+    }
+
+    /// A text of ours.
+    pub(super) fn say(self, english: &'static str) -> &'static str {
+        let known = self.catalogue().and_then(|known| known.text(english));
+        known.unwrap_or(english)
+    }
+
+    /// A report's sentences, where each of them is known.
+    pub(super) fn known(self, english: &str) -> Option<String> {
+        match self.catalogue() {
+            Some(known) => known.answer(self.language, english),
+            None => Some(english.to_owned()),
+        }
+    }
+
+    /// The same, in English where it is not.
+    pub(super) fn reply(self, english: &str) -> String {
+        self.known(english).unwrap_or_else(|| english.to_owned())
+    }
+}
+
+/// Puts values in.
+pub(super) fn filled(template: &str, values: &[(&str, String)]) -> String {
+    fill(template, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let name = header::HeaderName::from_static(name);
+            (name, header::HeaderValue::from_static(value))
+        });
+        pairs.collect()
+    }
+
+    #[test]
+    fn a_choice_goes_before_what_the_browser_asks_for() {
+        let german = headers(&[("accept-language", "de-DE,de;q=0.9,en;q=0.8")]);
+        assert_eq!(Reader::new(&german, None).language, Language::German);
+        assert_eq!(Reader::new(&german, Some("en")).language, Language::English);
+        let chosen = headers(&[
+            ("accept-language", "de"),
+            ("cookie", "a=b; persguard_language=en"),
+        ]);
+        assert_eq!(Reader::new(&chosen, None).language, Language::English);
+        let named = Reader::new(&chosen, Some("de"));
+        assert!(named.language == Language::German && named.named);
+        assert_eq!(
+            Reader::new(&chosen, Some("tlh")).language,
+            Language::English
+        );
+        assert_eq!(
+            Reader::new(&HeaderMap::new(), None).language,
+            Language::English
+        );
+    }
+
+    #[test]
+    fn reports_are_told_in_german_where_each_sentence_is_known() {
+        let reader = Reader::new(&HeaderMap::new(), Some("de"));
+        assert_eq!(
+            reader.reply("Training the trigger"),
+            "Training des Ausl\u{f6}sers"
+        );
+        assert_eq!(reader.known("Nobody has written this sentence."), None);
+    }
+}
