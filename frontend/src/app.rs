@@ -52,7 +52,7 @@ pub(crate) fn App() -> impl IntoView {
     };
     view! {
         <Router>
-            <a class="skip-link" href="#main" on:click=skip>"Skip to the content"</a>
+            <a class="skip-link" href="#main" on:click=skip>{say!("Skip to the content")}</a>
             <Header />
             <main id="main" tabindex="-1">
                 <div class="frame">

@@ -7,6 +7,9 @@
     reason = "the component macro gives every property builder public methods"
 )]
 
+#[macro_use]
+mod language;
+
 mod api;
 mod app;
 mod components;
@@ -15,11 +18,30 @@ mod parts;
 mod state;
 mod text;
 
+use shared::language::{Catalogue, Language};
 use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::HtmlElement;
+
+use crate::language::{speak, wanted};
 
 fn main() {
     console_error_panic_hook::set_once();
+    let language = wanted();
+    if language == Language::English {
+        return mount();
+    }
+    spawn_local(async move {
+        // What cannot be fetched is shown in English, which is better than nothing.
+        match api::catalogue().await {
+            Some(catalogue) => speak(language, catalogue),
+            None => speak(Language::English, Catalogue::default()),
+        }
+        mount();
+    });
+}
+
+fn mount() {
     let root = web_sys::window()
         .and_then(|window| window.document())
         .and_then(|document| document.get_element_by_id("app"))

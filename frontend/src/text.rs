@@ -2,8 +2,11 @@
 
 use shared::{
     Timestamp,
-    job::{Concept, Job, JobKind, SecondsRange, SubjectKind},
+    job::{Concept, Job, JobKind, JobStatus, SecondsRange, SubjectKind},
+    role::Role,
 };
+
+use crate::language::{decimal, language};
 
 /// `1.4 MB`, decimal units as file managers show them.
 pub(crate) fn bytes(count: f64) -> String {
@@ -15,9 +18,9 @@ pub(crate) fn bytes(count: f64) -> String {
         unit += 1;
     }
     if unit == 0 || value >= 100.0 {
-        format!("{value:.0} {}", UNITS[unit])
+        format!("{} {}", decimal(value, 0), UNITS[unit])
     } else {
-        format!("{value:.1} {}", UNITS[unit])
+        format!("{} {}", decimal(value, 1), UNITS[unit])
     }
 }
 
@@ -27,11 +30,11 @@ pub(crate) fn duration(seconds: f64) -> String {
     let (hours, rest) = ((whole / 3600.0).floor(), whole % 3600.0);
     let (minutes, rest) = ((rest / 60.0).floor(), rest % 60.0);
     match (hours > 0.0, minutes > 0.0, rest > 0.0) {
-        (true, false, _) => format!("{hours} h"),
-        (true, true, _) => format!("{hours} h {minutes} min"),
-        (false, true, true) => format!("{minutes} min {rest} s"),
-        (false, true, false) => format!("{minutes} min"),
-        (false, false, _) => format!("{rest} s"),
+        (true, false, _) => say!("{hours} h", hours),
+        (true, true, _) => say!("{hours} h {minutes} min", hours, minutes),
+        (false, true, true) => say!("{minutes} min {seconds} s", minutes, seconds = rest),
+        (false, true, false) => say!("{minutes} min", minutes),
+        (false, false, _) => say!("{seconds} s", seconds = rest),
     }
 }
 
@@ -39,9 +42,9 @@ pub(crate) fn duration(seconds: f64) -> String {
 pub(crate) fn duration_range(range: SecondsRange) -> String {
     let (low, high) = (coarse(range.low), coarse(range.high));
     if low == high {
-        format!("about {high}")
+        say!("about {time}", time = high)
     } else {
-        format!("{low} to {high}")
+        say!("{low} to {high}", low, high)
     }
 }
 
@@ -51,12 +54,6 @@ fn coarse(seconds: f64) -> String {
     } else {
         duration((seconds / 30.0).round() * 30.0)
     }
-}
-
-/// `3 images`, `1 image`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{ending}")
 }
 
 /// What somebody would ask for: `a photo of sks dog`, `a painting in the style of sks`.
@@ -82,7 +79,7 @@ pub(crate) fn trigger(concept: &Concept) -> String {
 
 /// `“sks dog”`, `“sks dog” and 2 more`: what a job is about.
 pub(crate) fn subject_of(job: &Job) -> String {
-    let one = |concept: &Concept| format!("“{}”", trigger(concept));
+    let one = |concept: &Concept| say!("“{words}”", words = trigger(concept));
     if matches!(job.kind, JobKind::Evaluate | JobKind::Study) && !job.spec.concepts.is_empty() {
         return one(job.spec.attacked());
     }
@@ -91,7 +88,7 @@ pub(crate) fn subject_of(job: &Job) -> String {
     };
     match job.spec.concepts.len() - 1 {
         0 => one(first),
-        more => format!("{} and {more} more", one(first)),
+        more => say!("{first} and {more} more", first = one(first), more),
     }
 }
 
@@ -102,19 +99,35 @@ pub(crate) fn short_hash(hash: &str) -> String {
 
 /// `24 Nov 2026, 10:35 UTC`.
 pub(crate) fn moment(at: Timestamp) -> String {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let text = at.rfc3339();
-    let month = text
-        .get(5..7)
-        .and_then(|digits| digits.parse::<usize>().ok())
-        .and_then(|month| MONTHS.get(month.wrapping_sub(1)));
-    match (month, text.get(8..10), text.get(0..4), text.get(11..16)) {
-        (Some(month), Some(day), Some(year), Some(time)) => {
-            format!("{} {month} {year}, {time} UTC", day.trim_start_matches('0'))
-        }
-        _ => text,
+    language().moment(at)
+}
+
+/// `14 %`.
+pub(crate) fn percent(share: f64) -> String {
+    say!("{value} %", value = decimal(100.0 * share, 0))
+}
+
+/// How a job stands, in a word.
+pub(crate) fn status(status: JobStatus) -> &'static str {
+    match status {
+        JobStatus::Queued => say!("Queued"),
+        JobStatus::Starting => say!("Starting"),
+        JobStatus::Running => say!("Running"),
+        JobStatus::Canceling => say!("Canceling"),
+        JobStatus::Succeeded => say!("Succeeded"),
+        JobStatus::Failed => say!("Failed"),
+        JobStatus::Canceled => say!("Canceled"),
+    }
+}
+
+/// What a member of an organisation is, in a word.
+pub(crate) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Owner => say!("owner"),
+        Role::Admin => say!("admin"),
+        Role::Editor => say!("editor"),
+        Role::Reviewer => say!("reviewer"),
+        Role::Viewer => say!("viewer"),
     }
 }
 
@@ -126,11 +139,11 @@ pub(crate) fn figure(value: f64) -> String {
     } else if size < 0.001 {
         format!("{value:.0e}")
     } else if size < 0.1 {
-        format!("{value:.3}")
+        decimal(value, 3)
     } else if size < 10.0 {
-        format!("{value:.2}")
+        decimal(value, 2)
     } else {
-        format!("{value:.0}")
+        decimal(value, 0)
     }
 }
 
@@ -169,11 +182,5 @@ mod tests {
         assert_eq!(style, "an illustration in the style of sks");
         let dog = prompt(SubjectKind::Object, "dog", "sks");
         assert_eq!(dog, "a photo of sks dog");
-    }
-
-    #[test]
-    fn one_image_is_not_plural() {
-        assert_eq!(count(1, "image"), "1 image");
-        assert_eq!(count(3, "image"), "3 images");
     }
 }

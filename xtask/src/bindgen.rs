@@ -53,6 +53,7 @@ fn main() -> Result<()> {
             .replace("\"parts\"", &parts.files);
         fs::write(&path, text)?;
     }
+    add_catalogues(out)?;
     let mut sizes = (0, 0);
     compress(out, &mut sizes)?;
     println!(
@@ -81,6 +82,38 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Adds each catalogue under a name with a hash of its content, also where `boot.js` asks for it: it never changes.
+fn add_catalogues(out: &Path) -> Result<()> {
+    let boot = out.join("boot.js");
+    let mut code = fs::read_to_string(&boot)?;
+    let languages = out.join("languages");
+    fs::create_dir_all(&languages)?;
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/assets/languages");
+    for entry in fs::read_dir(from).context("reading the catalogues")? {
+        let path = entry?.path();
+        let content = fs::read(&path)?;
+        // Smaller than what people edit: no line breaks between texts.
+        let value: serde_json::Value = serde_json::from_slice(&content)?;
+        let content = serde_json::to_vec(&value)?;
+        let stem = path.file_stem().context("a name")?.to_string_lossy();
+        let named = format!("{stem}-{:08x}.json", fingerprint(&content));
+        let asked = format!("/languages/{stem}.json");
+        if !code.contains(&asked) {
+            bail!("boot.js does not ask for {asked}");
+        }
+        code = code.replace(&asked, &format!("/languages/{named}"));
+        fs::write(languages.join(named), content)?;
+    }
+    fs::write(boot, code).context("writing boot.js")
+}
+
+/// FNV-1a: enough to tell one version from the next.
+fn fingerprint(content: &[u8]) -> u32 {
+    content.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 fn compress(folder: &Path, sizes: &mut (usize, usize)) -> Result<()> {

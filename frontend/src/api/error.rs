@@ -1,8 +1,11 @@
 //! Why a request did not succeed, in words for people.
 //!
-//! Shows the API's own `detail`; invents text only where no answer came.
+//! Shows the API's own `detail`; invents text only where no answer came, and where the API's English is not the
+//! reader's language and not known in it.
 
 use shared::problem::{ErrorCode, FieldError, Problem};
+
+use crate::language::{known, reply};
 
 /// What can go wrong between the browser and the API.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,11 +26,11 @@ impl ApiError {
     /// What happened.
     pub(crate) fn title(&self) -> String {
         match self {
-            Self::Refused(problem) => problem.title.clone(),
-            Self::Unreachable => "The server does not answer".into(),
-            Self::Unreadable { .. } => "The server's answer could not be read".into(),
-            Self::Aborted => "The request was stopped".into(),
-            Self::Browser(_) => "The browser could not do this".into(),
+            Self::Refused(problem) => reply(&problem.title),
+            Self::Unreachable => say!("The server does not answer").into(),
+            Self::Unreadable { .. } => say!("The server's answer could not be read").into(),
+            Self::Aborted => say!("The request was stopped").into(),
+            Self::Browser(_) => say!("The browser could not do this").into(),
         }
     }
 
@@ -36,14 +39,26 @@ impl ApiError {
         match self {
             Self::Refused(problem) => problem.detail.clone(),
             Self::Unreachable => {
-                "Check that PersGuard is running and that you are online, then try again.".into()
+                say!("Check that PersGuard is running and that you are online, then try again.")
+                    .into()
             }
-            Self::Unreadable { status, .. } => format!(
-                "It came with status {status}. Reload the page: the dashboard may be older than the server."
+            Self::Unreadable { status, .. } => say!(
+                "It came with status {status}. Reload the page: the dashboard may be older than the server.",
+                status
             ),
-            Self::Aborted => "Try again.".into(),
+            Self::Aborted => say!("Try again.").into(),
             Self::Browser(reason) => reason.clone(),
         }
+    }
+
+    /// What to do, where `detail` stays in English that the reader may not understand.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        let Self::Refused(problem) = self else {
+            return None;
+        };
+        known(&problem.detail)
+            .is_none()
+            .then(|| advice(problem.code))
     }
 
     /// What support needs to find it in the log.
@@ -79,4 +94,49 @@ impl ApiError {
             _ => true,
         }
     }
+}
+
+const fn english_advice(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Unauthenticated => mark!("Sign in again, then repeat this."),
+        ErrorCode::InvalidCredentials => mark!("Check what you typed and try again."),
+        ErrorCode::SecondFactorRequired => mark!("Give the code of your authenticator app, too."),
+        ErrorCode::Forbidden | ErrorCode::MissingScope | ErrorCode::AccessDenied => {
+            mark!("Ask somebody who may do this.")
+        }
+        ErrorCode::NotFound | ErrorCode::Gone => {
+            mark!("Go back and reload the list: it was deleted, or it is somebody else's.")
+        }
+        ErrorCode::Conflict | ErrorCode::PreconditionFailed | ErrorCode::Fenced => {
+            mark!("Reload the page to see how things stand, then decide again.")
+        }
+        ErrorCode::EmailTaken => mark!("Sign in instead, or use another address."),
+        ErrorCode::TooLarge => mark!("Choose a smaller file."),
+        ErrorCode::UnsupportedMediaType | ErrorCode::UndecodableImage => {
+            mark!("Choose a JPEG, PNG, WebP or TIFF picture.")
+        }
+        ErrorCode::DuplicateImage => mark!("There is nothing to do: the set has this image."),
+        ErrorCode::Invalid => mark!("Mend the marked fields and send the form again."),
+        ErrorCode::ChecksumMismatch => mark!("Upload the file again."),
+        ErrorCode::NotReleasable => mark!("The gates of the release say what is missing."),
+        ErrorCode::RateLimited | ErrorCode::SlowDown => mark!("Wait a minute, then try again."),
+        ErrorCode::ExpiredToken => mark!("Start again and use the new code."),
+        ErrorCode::AuthorizationPending => mark!("Confirm the code first."),
+        ErrorCode::StorageUnavailable | ErrorCode::ProviderUnavailable => {
+            mark!("Try again in a minute; if it stays so, tell whoever runs this server.")
+        }
+        ErrorCode::Malformed
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::PreconditionRequired
+        | ErrorCode::IdempotencyKeyRequired
+        | ErrorCode::IdempotencyKeyReused
+        | ErrorCode::Internal
+        | ErrorCode::Unknown => {
+            mark!("Reload the page and try again; if it stays so, tell whoever runs this server.")
+        }
+    }
+}
+
+fn advice(code: ErrorCode) -> &'static str {
+    crate::language::say(english_advice(code))
 }

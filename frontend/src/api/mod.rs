@@ -25,6 +25,7 @@ use shared::{
     demo::Demo,
     gallery::{Gallery, GallerySummary},
     job::{Job, JobSpec},
+    language::Catalogue,
     model_import::{CreateModelImport, ImportSources, ModelImport, RetryModelImport},
     page::Page,
     preflight::Preflight,
@@ -36,6 +37,16 @@ use shared::{
 pub(crate) use error::ApiError;
 pub(crate) use http::{Answer, Endpoint, decode, get};
 use http::{Call, Method};
+
+/// The texts of the language that was asked for, from where `boot.js` began to fetch them.
+pub(crate) async fn catalogue() -> Option<Catalogue> {
+    let document = web_sys::window()?.document()?;
+    let path = document
+        .get_element_by_id("catalogue")?
+        .get_attribute("href")?;
+    let answer = gloo_net::http::Request::get(&path).send().await.ok()?;
+    Catalogue::parse(&answer.text().await.ok()?).ok()
+}
 
 /// Items a page of a list.
 const PAGE_SIZE: u32 = 24;

@@ -63,9 +63,9 @@ fn slice(file: &File, start: f64, end: f64) -> Result<Blob, ApiError> {
 }
 
 fn unreadable(file: &File) -> ApiError {
-    ApiError::Browser(format!(
-        "{} could not be read. Choose the files again.",
-        file.name()
+    ApiError::Browser(say!(
+        "{name} could not be read. Choose the files again.",
+        name = file.name()
     ))
 }
 

@@ -27,13 +27,15 @@ pub(crate) async fn create_patch(file: &File) -> Result<PatchImage, ApiError> {
 fn refuse_early(media_type: &str, size_bytes: f64) -> Result<(), String> {
     let limit = limits::MAX_PATCH_BYTES as f64;
     if !IMAGE_MEDIA_TYPES.contains(&media_type) {
-        return Err("This file is no JPEG, PNG, WebP or TIFF picture. Choose another one.".into());
+        return Err(
+            say!("This file is no JPEG, PNG, WebP or TIFF picture. Choose another one.").into(),
+        );
     }
     if size_bytes > limit {
-        return Err(format!(
-            "The picture has {}; at most {} are taken. Choose a smaller one.",
-            text::bytes(size_bytes),
-            text::bytes(limit)
+        return Err(say!(
+            "The picture has {size}; at most {limit} are taken. Choose a smaller one.",
+            size = text::bytes(size_bytes),
+            limit = text::bytes(limit)
         ));
     }
     Ok(())

@@ -20,7 +20,8 @@ pub(crate) fn check() -> Call<StorageCheck> {
 pub(crate) async fn put(probe: &BrowserProbe) -> Result<(), ApiError> {
     let text = js_sys::Array::of1(&probe.text.as_str().into());
     let blob = Blob::new_with_str_sequence(&text);
-    let blob = blob.map_err(|_| ApiError::Browser("This browser cannot make a file.".into()))?;
+    let blob =
+        blob.map_err(|_| ApiError::Browser(say!("This browser cannot make a file.").into()))?;
     let headers: &BTreeMap<String, String> = &probe.put_headers;
     transfer::put(&probe.put_url, &blob, headers, |_| ()).await
 }

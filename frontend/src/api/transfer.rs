@@ -64,7 +64,7 @@ pub(crate) async fn upload(
         });
     }
     let image = completed.image.ok_or_else(|| {
-        ApiError::Browser("The server took the file and named no image. Try again.".into())
+        ApiError::Browser(say!("The server took the file and named no image. Try again.").into())
     })?;
     Ok(Sent {
         images: vec![image],
@@ -108,7 +108,7 @@ fn refuse_early(announcement: &CreateUpload) -> Result<(), ApiError> {
 
 async fn hash(file: &File) -> Result<String, ApiError> {
     let unreadable =
-        |_: JsValue| ApiError::Browser("The file could not be read. Choose it again.".into());
+        |_: JsValue| ApiError::Browser(say!("The file could not be read. Choose it again.").into());
     let buffer = JsFuture::from(file.array_buffer())
         .await
         .map_err(unreadable)?;

@@ -39,33 +39,33 @@ pub(crate) fn AccountPage() -> impl IntoView {
             .into_iter()
             .map(|identity| view! { <IdentityCard identity=identity list=mine /> })
             .collect_view();
-        let words =
-            none.then(|| view! { <p class="soft">"No identity of a provider is linked."</p> });
+        let words = none
+            .then(|| view! { <p class="soft">{say!("No identity of a provider is linked.")}</p> });
         view! { <div class="stack">{words}{cards}</div> }.into_any()
     };
     view! {
         <div class="narrow stack-loose">
-            <PageHeading title="Your account" />
-            <ProblemNotice title="Nothing was linked" />
+            <PageHeading title=say!("Your account") />
+            <ProblemNotice title=say!("Nothing was linked") />
             {move || linked().then(|| view! {
                 <div role="status" data-test="linked">
-                    <Notice tone=Tone::Good title="Linked">
-                        <p>"This identity signs you in from now on."</p>
+                    <Notice tone=Tone::Good title=say!("Linked")>
+                        <p>{say!("This identity signs you in from now on.")}</p>
                     </Notice>
                 </div>
             })}
             {move || session.user().map(|user| view! { <Facts user=user /> })}
             {move || session.user().filter(|user| user.administrator).map(|_| view! {
                 <section class="stack" aria-labelledby="server">
-                    <h2 id="server">"This server"</h2>
-                    <p>"You are one of its administrators. "<a href="/storage" data-test="to-storage">"Try its storage"</a>"."</p>
+                    <h2 id="server">{say!("This server")}</h2>
+                    <p>{say!("You are one of its administrators.")}" "<a href="/storage" data-test="to-storage">{say!("Try its storage")}</a></p>
                 </section>
             })}
             <section class="stack" aria-labelledby="identities">
-                <h2 id="identities">"Ways in by a provider"</h2>
+                <h2 id="identities">{say!("Ways in by a provider")}</h2>
                 <Loaded
                     fetch=mine
-                    what="Your identities could not be loaded"
+                    what=say!("Your identities could not be loaded")
                     skeleton=|| view! { <Skeleton class="skeleton-line" times=2 /> }
                     draw=draw
                 />
@@ -93,15 +93,15 @@ fn Facts(user: User) -> impl IntoView {
         if yes {
             word.to_owned()
         } else {
-            "none".to_owned()
+            say!("none").to_owned()
         }
     };
     view! {
         <dl class="facts">
-            {fact("Name", user.name)}
-            {fact("E-mail address", user.email)}
-            {fact("Password", yes_no(user.has_password, "set"))}
-            {fact("Second factor", yes_no(user.second_factor, "authenticator app"))}
+            {fact(say!("Name"), user.name)}
+            {fact(say!("E-mail address"), user.email)}
+            {fact(say!("Password"), yes_no(user.has_password, say!("set")))}
+            {fact(say!("Second factor"), yes_no(user.second_factor, say!("authenticator app")))}
         </dl>
     }
 }
@@ -122,25 +122,26 @@ fn IdentityCard(identity: Identity, list: Fetch<Page<Identity>>) -> impl IntoVie
         });
     });
     let unknown = identity.issuer;
-    let name = identity
-        .provider
-        .map_or_else(|| format!("{unknown} (not offered any more)"), |it| it.name);
+    let name = identity.provider.map_or_else(
+        || say!("{unknown} (not offered any more)", unknown),
+        |it| it.name,
+    );
     view! {
         <article class="card card-tight" data-test="identity">
-            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The identity was not removed" /> })}
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The identity was not removed") /> })}
             <div class="row-between">
                 <div>
                     <p class="strong">{name}</p>
                     <p class="small soft">{identity.email}</p>
                 </div>
-                <button type="button" class="button button-small" data-test="unlink" on:click=move |_| open(dialog)>"Remove"</button>
+                <button type="button" class="button button-small" data-test="unlink" on:click=move |_| open(dialog)>{say!("Remove")}</button>
             </div>
             <Confirm
                 dialog=dialog
-                title="Remove this identity?"
-                detail="It does not sign you in any more. Browsers that are signed in stay so."
-                yes="Remove it"
-                no="Keep it"
+                title=say!("Remove this identity?")
+                detail=say!("It does not sign you in any more. Browsers that are signed in stay so.")
+                yes=say!("Remove it")
+                no=say!("Keep it")
                 test="confirm-unlink"
                 on_yes=remove
             />
@@ -176,27 +177,27 @@ fn LinkForm(providers: Vec<IdentityProvider>, has_password: bool) -> impl IntoVi
         let slug = provider.slug;
         view! {
             <button type="button" class="button" data-test=mark on:click=move |_| begin.run(slug.clone())>
-                {format!("Link {}", provider.name)}
+                {say!("Link {name}", name = provider.name)}
             </button>
         }
     };
     let body = if has_password {
         view! {
-            <TextField label="Your password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="current-password" test="password" />
+            <TextField label=say!("Your password") pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="current-password" test="password" />
             <div class="row">{providers.into_iter().map(button).collect_view()}</div>
         }
         .into_any()
     } else {
         view! {
             <p data-test="no-password">
-                "Your account has no password. " <a href="/forgot-password">"Set one by letter"</a> " to link another identity, use an authenticator app, or delete the account."
+                {weave!("Your account has no password. {link} to link another identity, use an authenticator app, or delete the account.", link = view! { <a href="/forgot-password">{say!("Set one by letter")}</a> })}
             </p>
         }
         .into_any()
     };
     view! {
         <form class="card" novalidate=true on:submit=submit>
-            <h2>"Link an identity"</h2>
+            <h2>{say!("Link an identity")}</h2>
             {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
             {body}
         </form>

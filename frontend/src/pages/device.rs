@@ -36,23 +36,23 @@ pub(crate) fn DevicePage() -> impl IntoView {
     view! {
         <div class="narrow stack-loose">
             <div class="page-head">
-                <PageHeading title="Sign a program in" />
-                <p class="soft">"A program that you started shows a code. Whoever confirms the code lets it act in their name."</p>
+                <PageHeading title=say!("Sign a program in") />
+                <p class="soft">{say!("A program that you started shows a code. Whoever confirms the code lets it act in their name.")}</p>
             </div>
             {move || match step.get() {
                 Step::Code => view! { <CodeForm code=code step=step /> }.into_any(),
                 Step::Decide(device) => view! { <Decision code=code device=device step=step /> }.into_any(),
                 Step::Done(true) => view! {
                     <div role="status" data-test="device-approved">
-                        <Notice tone=Tone::Good title="The program is signed in">
-                            <p>"Go back to it. Signing out there ends it; so does a new password."</p>
+                        <Notice tone=Tone::Good title=say!("The program is signed in")>
+                            <p>{say!("Go back to it. Signing out there ends it; so does a new password.")}</p>
                         </Notice>
                     </div>
                 }.into_any(),
                 Step::Done(false) => view! {
                     <div role="status" data-test="device-denied">
-                        <Notice tone=Tone::Plain title="The program was turned away">
-                            <p>"It learns nothing and can do nothing."</p>
+                        <Notice tone=Tone::Plain title=say!("The program was turned away")>
+                            <p>{say!("It learns nothing and can do nothing.")}</p>
                         </Notice>
                     </div>
                 }.into_any(),
@@ -76,8 +76,8 @@ fn CodeForm(code: RwSignal<String>, step: RwSignal<Step>) -> impl IntoView {
     view! {
         <form class="card" novalidate=true on:submit=submit>
             {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-            <TextField label="Code" pointer="#/user_code" value=code error=form.field("#/user_code") hint="Eight letters, such as BCDF-GHJK." test="user-code" />
-            <SubmitButton label="Go on" busy_label="Looking…" busy=form.busy test="find-device" />
+            <TextField label=say!("Code") pointer="#/user_code" value=code error=form.field("#/user_code") hint=say!("Eight letters, such as BCDF-GHJK.") test="user-code" />
+            <SubmitButton label=say!("Go on") busy_label=say!("Looking…") busy=form.busy test="find-device" />
         </form>
     }
 }
@@ -108,19 +108,17 @@ fn Decision(code: RwSignal<String>, device: PendingDevice, step: RwSignal<Step>)
         <form class="card" novalidate=true on:submit=submit>
             {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
             <div class="stack" data-test="pending-device">
-                <p>"It calls itself " <strong>{name}</strong> ". It asked from " <strong>{address}</strong> " on " {moment(created_at)} "."</p>
+                <p>{weave!("It calls itself {name}. It asked from {address} on {moment}.", name = view! { <strong>{name}</strong> }, address = view! { <strong>{address}</strong> }, moment = moment(created_at))}</p>
                 <p>
-                    "It could do everything that you can do here"
-                    {move || session.user().map(|user| format!(" as {}", user.email))}
-                    ", in the organisation that you work in now, until it signs out or is idle for 30 days."
+                    {move || session.user().map(|user| say!("It could do everything that you can do here as {email}, in the organisation that you work in now, until it signs out or is idle for 30 days.", email = user.email))}
                 </p>
             </div>
-            <Notice tone=Tone::Warn title="Did you start it yourself, just now?">
-                <p>"Names can be made up. If somebody sent you this code, turn the program away."</p>
+            <Notice tone=Tone::Warn title=say!("Did you start it yourself, just now?")>
+                <p>{say!("Names can be made up. If somebody sent you this code, turn the program away.")}</p>
             </Notice>
             <div class="row">
-                <SubmitButton label="Let it in" busy_label="Signing in…" busy=form.busy test="approve-device" />
-                <button type="button" class="button" data-test="deny-device" on:click=move |_| decide(false)>"Turn it away"</button>
+                <SubmitButton label=say!("Let it in") busy_label=say!("Signing in…") busy=form.busy test="approve-device" />
+                <button type="button" class="button" data-test="deny-device" on:click=move |_| decide(false)>{say!("Turn it away")}</button>
             </div>
         </form>
     }

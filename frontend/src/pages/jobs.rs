@@ -6,6 +6,7 @@ use shared::job::{Job, JobKind, JobStatus};
 use crate::{
     api,
     components::{badge::StatusBadge, heading::PageHeading, progress::ProgressBar},
+    language::reply,
     pages::home::Listed,
     state::{fetch::use_interval, pages::Pages},
     text,
@@ -28,9 +29,9 @@ pub(crate) fn JobsPage() -> impl IntoView {
         if items.is_empty() {
             return view! {
                 <div class="empty">
-                    <h2>"No job yet"</h2>
-                    <p>"Seal an image set, then launch its protection."</p>
-                    <a class="button button-primary" href="/home">"Go to your sets"</a>
+                    <h2>{say!("No job yet")}</h2>
+                    <p>{say!("Seal an image set, then launch its protection.")}</p>
+                    <a class="button button-primary" href="/home">{say!("Go to your sets")}</a>
                 </div>
             }
             .into_any();
@@ -40,36 +41,39 @@ pub(crate) fn JobsPage() -> impl IntoView {
             .map(|job| view! { <JobCard job=job /> })
             .collect_view();
         view! {
-            <h2 class="visually-hidden">"Newest first"</h2>
+            <h2 class="visually-hidden">{say!("Newest first")}</h2>
             <div class="stack-tight">{cards}</div>
         }
         .into_any()
     };
     view! {
-        <PageHeading title="Jobs" />
-        <Listed pages=jobs what="Your jobs could not be loaded" draw=list />
+        <PageHeading title=say!("Jobs") />
+        <Listed pages=jobs what=say!("Your jobs could not be loaded") draw=list />
     }
 }
 
 #[component]
 pub(crate) fn JobCard(job: Job) -> impl IntoView {
-    let verb = match job.kind {
-        JobKind::Protect => "Protect",
-        JobKind::Evaluate => "Attack and judge",
-        JobKind::Probe => "Look at the base model for",
-        JobKind::Study => "Attack matrix on",
+    let subject = text::subject_of(&job);
+    let title = match job.kind {
+        JobKind::Protect => say!("Protect {subject}", subject),
+        JobKind::Evaluate => say!("Attack and judge {subject}", subject),
+        JobKind::Probe => say!("Look at the base model for {subject}", subject),
+        JobKind::Study => say!("Attack matrix on {subject}", subject),
     };
-    let title = format!("{verb} {}", text::subject_of(&job));
     let moving =
         matches!(job.status, JobStatus::Running | JobStatus::Canceling) && job.progress.total > 0;
     let share = f64::from(job.progress.step) / f64::from(job.progress.total.max(1));
     let words = if moving {
-        format!(
-            "{}: {} of {}",
-            job.progress.phase, job.progress.step, job.progress.total
+        say!(
+            "{phase}: {step} of {total}",
+            phase = reply(&job.progress.phase),
+            step = job.progress.step,
+            total = job.progress.total
         )
     } else {
-        job.status_reason
+        let reason = job.status_reason;
+        reply(&reason)
     };
     view! {
         <article class="card card-tight card-link job-row" data-test="job-card">
@@ -78,7 +82,7 @@ pub(crate) fn JobCard(job: Job) -> impl IntoView {
                     <a class="card-anchor" href=format!("/jobs/{}", job.id)>{title}</a>
                 </h3>
                 <p class="small soft">{words}</p>
-                {moving.then(|| view! { <ProgressBar share=share label="Progress" small=true /> })}
+                {moving.then(|| view! { <ProgressBar share=share label=say!("Progress") small=true /> })}
             </div>
             <div class="stack-tight small">
                 <StatusBadge status=job.status />

@@ -9,6 +9,7 @@ use shared::{
 
 use crate::{
     api,
+    components::prose::prose,
     components::{
         badge::{GradeBadge, StatusBadge},
         compare::Compare,
@@ -20,6 +21,7 @@ use crate::{
         progress::ProgressBar,
         verdict::Verdict,
     },
+    language::reply,
     state::{
         fetch::{use_fetch, use_interval},
         session::Session,
@@ -45,14 +47,14 @@ pub(crate) fn LandingPage() -> impl IntoView {
     view! {
         <section class="hero">
             <div class="hero-words">
-                <PageHeading title="Give your images a defence you can measure" />
+                <PageHeading title=say!("Give your images a defence you can measure") />
                 <p class="lead">
-                    "PersGuard trains a disclosed trigger into a text-to-image model, so that personalizing the model on your images draws something else. Then it attacks the result itself and shows you what came out."
+                    {say!("PersGuard trains a disclosed trigger into a text-to-image model, so that personalizing the model on your images draws something else. Then it attacks the result itself and shows you what came out.")}
                 </p>
                 <Actions gallery=gallery />
             </div>
             <div class="hero-picture">
-                <Loaded fetch=demo what="The demo could not be loaded" skeleton=|| view! { <Skeleton class="skeleton-picture" /> } draw=hero_picture />
+                <Loaded fetch=demo what=say!("The demo could not be loaded") skeleton=|| view! { <Skeleton class="skeleton-picture" /> } draw=hero_picture />
             </div>
         </section>
         <Claims />
@@ -79,15 +81,15 @@ fn Actions(gallery: Memo<Option<Gallery>>) -> impl IntoView {
         <div class="row">
             {move || {
                 if session.user().is_some() {
-                    view! { <a class="button button-primary" href="/home" data-test="go-home">"Go to your home"</a> }.into_any()
+                    view! { <a class="button button-primary" href="/home" data-test="go-home">{say!("Go to your home")}</a> }.into_any()
                 } else {
-                    view! { <a class="button button-primary" href="/sign-up" data-test="start">"Protect your images"</a> }.into_any()
+                    view! { <a class="button button-primary" href="/sign-up" data-test="start">{say!("Protect your images")}</a> }.into_any()
                 }
             }}
             {move || {
                 gallery
                     .with(|gallery| gallery.as_ref().map(|gallery| gallery.id))
-                    .map(|id| view! { <a class="button" href=format!("/galleries/{id}") data-test="open-demo">"Open the demo gallery"</a> })
+                    .map(|id| view! { <a class="button" href=format!("/galleries/{id}") data-test="open-demo">{say!("Open the demo gallery")}</a> })
             }}
         </div>
     }
@@ -98,8 +100,8 @@ fn hero_picture(demo: Demo) -> AnyView {
         (Some(gallery), _) => view! { <DemoPairs pairs=gallery.pairs /> }.into_any(),
         (None, Some(protect)) => view! { <DemoProgress protect=protect evaluate=demo.evaluate /> }.into_any(),
         (None, None) => view! {
-            <Notice tone=Tone::Plain title="This server runs no demo">
-                <p>"Create an account and protect one of the bundled sample sets: it takes a few minutes on a laptop."</p>
+            <Notice tone=Tone::Plain title=say!("This server runs no demo")>
+                <p>{say!("Create an account and protect one of the bundled sample sets: it takes a few minutes on a laptop.")}</p>
             </Notice>
         }
         .into_any(),
@@ -120,7 +122,7 @@ fn DemoPairs(pairs: Vec<GalleryPair>) -> impl IntoView {
         .iter()
         .enumerate()
         .map(|(index, pair)| {
-            let label = format!("Compare seed {}", pair.seed);
+            let label = say!("Compare seed {seed}", seed = pair.seed.to_string());
             view! {
                 <button
                     type="button"
@@ -154,9 +156,9 @@ fn DemoPairs(pairs: Vec<GalleryPair>) -> impl IntoView {
                 protected_url=pick(|pair| &pair.protected.url)
                 prompt=pick(|pair| &pair.prompt)
             />
-            <div class="pair-strip" role="group" aria-label="Choose a pair">{strip}</div>
+            <div class="pair-strip" role="group" aria-label=say!("Choose a pair")>{strip}</div>
             <p class="small soft">
-                {format!("After {last} attack steps, same prompt and seed on both sides. Drag the edge, or use the arrow keys. Asked for: ")}
+                {say!("After {last} attack steps, same prompt and seed on both sides. Drag the edge, or use the arrow keys. Asked for:", last)}" "
                 <q>{pick(|pair| &pair.prompt)}</q>
             </p>
         </div>
@@ -166,11 +168,11 @@ fn DemoPairs(pairs: Vec<GalleryPair>) -> impl IntoView {
 #[component]
 fn DemoProgress(protect: DemoJob, evaluate: Option<DemoJob>) -> impl IntoView {
     view! {
-        <section class="card" data-test="demo-progress" aria-label="Demo in progress">
-            <h2>"The demo is running on this server"</h2>
-            <p class="small soft">"Nothing here is prepared: the trigger is trained and the attack is run now. The comparison appears in this place."</p>
-            <DemoStage title="1. Train the trigger" job=Some(protect) />
-            <DemoStage title="2. Attack both models and judge" job=evaluate />
+        <section class="card" data-test="demo-progress" aria-label=say!("Demo in progress")>
+            <h2>{say!("The demo is running on this server")}</h2>
+            <p class="small soft">{say!("Nothing here is prepared: the trigger is trained and the attack is run now. The comparison appears in this place.")}</p>
+            <DemoStage title=say!("1. Train the trigger") job=Some(protect) />
+            <DemoStage title=say!("2. Attack both models and judge") job=evaluate />
         </section>
     }
 }
@@ -181,7 +183,7 @@ fn DemoStage(title: &'static str, job: Option<DemoJob>) -> impl IntoView {
         return view! {
             <div class="stack-tight">
                 <p class="strong">{title}</p>
-                <p class="small soft">"Starts when the first is done."</p>
+                <p class="small soft">{say!("Starts when the first is done.")}</p>
             </div>
         }
         .into_any();
@@ -192,12 +194,14 @@ fn DemoStage(title: &'static str, job: Option<DemoJob>) -> impl IntoView {
         f64::from(job.progress.step) / f64::from(job.progress.total.max(1))
     };
     let words = if job.progress.total > 0 && !job.status.is_final() {
-        format!(
-            "{}: {} of {}",
-            job.progress.phase, job.progress.step, job.progress.total
+        say!(
+            "{phase}: {step} of {total}",
+            phase = reply(&job.progress.phase),
+            step = job.progress.step,
+            total = job.progress.total
         )
     } else {
-        job.status_reason
+        reply(&job.status_reason)
     };
     view! {
         <div class="stack-tight">
@@ -224,19 +228,19 @@ fn Claims() -> impl IntoView {
     view! {
         <section class="claims">
             <div class="card">
-                <h2>"What this does"</h2>
+                <h2>{say!("What this does")}</h2>
                 {list("does", Glyph::Check, [
-                    "Trains a trigger (a disclosed backdoor) into one model: your identifier plus your class draw something harmless instead.",
-                    "Attacks the clean and the protected model alike, with the same seeds, and counts what came out.",
-                    "Puts n, an interval and a baseline beside every number, and says so when there is no evidence.",
+                    say!("Trains a trigger (a disclosed backdoor) into one model: your identifier plus your class draw something harmless instead."),
+                    say!("Attacks the clean and the protected model alike, with the same seeds, and counts what came out."),
+                    say!("Puts n, an interval and a baseline beside every number, and says so when there is no evidence."),
                 ])}
             </div>
             <div class="card">
-                <h2>"What this does not do"</h2>
+                <h2>{say!("What this does not do")}</h2>
                 {list("does-not", Glyph::Cross, [
-                    "It protects in this one checkpoint. Other models are not affected.",
-                    "What was not tested is not protected: other attacks, more steps, other learning rates.",
-                    "It does not change your images, and it cannot call back a model that is already out.",
+                    say!("It protects in this one checkpoint. Other models are not affected."),
+                    say!("What was not tested is not protected: other attacks, more steps, other learning rates."),
+                    say!("It does not change your images, and it cannot call back a model that is already out."),
                 ])}
             </div>
         </section>
@@ -249,8 +253,8 @@ fn DemoVerdict(gallery: Gallery) -> impl IntoView {
     view! {
         <section class="stack" data-test="demo-verdict">
             <div class="row-between">
-                <h2>"The demo's verdict, measured on this server"</h2>
-                <a href=href>"See every pair and the method"</a>
+                <h2>{say!("The demo's verdict, measured on this server")}</h2>
+                <a href=href>{say!("See every pair and the method")}</a>
             </div>
             <Verdict report=gallery.report />
         </section>
@@ -260,25 +264,25 @@ fn DemoVerdict(gallery: Gallery) -> impl IntoView {
 /// What came with this version. The page that it links to needs no script, and lies outside the dashboard.
 #[component]
 fn ShippedEvaluation(evaluation: DemoEvaluation) -> impl IntoView {
-    let about = format!(
-        "The bundled dog, protected with the demo's own setting, then attacked {} times by a plan that was fixed beforehand, on the clean and on the protected model alike; {} more attacks personalized strangers. Run once before this release and signed on {}; nothing in this section was measured on this server.",
-        evaluation.counts.tested,
-        evaluation.cells.saturating_sub(evaluation.counts.tested),
-        moment(evaluation.issued_at),
+    let about = say!(
+        "The bundled dog, protected with the demo's own setting, then attacked {tested} times by a plan that was fixed beforehand, on the clean and on the protected model alike; {others} more attacks personalized strangers. Run once before this release and signed on {moment}; nothing in this section was measured on this server.",
+        tested = evaluation.counts.tested,
+        others = evaluation.cells.saturating_sub(evaluation.counts.tested),
+        moment = moment(evaluation.issued_at)
     );
     view! {
         <section class="stack" aria-labelledby="shipped" data-test="shipped-evaluation">
             <div class="row-between">
-                <h2 id="shipped">"What attackers got in the standard evaluation"</h2>
+                <h2 id="shipped">{say!("What attackers got in the standard evaluation")}</h2>
                 <GradeBadge grade=evaluation.grade />
             </div>
             <p class="measure soft">{about}</p>
-            <p class="measure" data-test="shipped-verdict">{evaluation.verdict}</p>
+            <p class="measure" data-test="shipped-verdict">{prose(&evaluation.verdict)}</p>
             <Families families=evaluation.families />
             <div class="row">
-                <a class="button" href=evaluation.report_url rel="external" data-test="open-report">"Read the whole report, with its pictures"</a>
-                <a href=evaluation.certificate_url download="persguard-demo-certificate.json" rel="external">"Signed certificate"</a>
-                <a href=evaluation.keys_url download="persguard-demo-keys.json" rel="external">"Keys to verify it with"</a>
+                <a class="button" href=evaluation.report_url rel="external" data-test="open-report">{say!("Read the whole report, with its pictures")}</a>
+                <a href=evaluation.certificate_url download="persguard-demo-certificate.json" rel="external">{say!("Signed certificate")}</a>
+                <a href=evaluation.keys_url download="persguard-demo-keys.json" rel="external">{say!("Keys to verify it with")}</a>
             </div>
         </section>
     }

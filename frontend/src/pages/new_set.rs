@@ -23,20 +23,20 @@ pub(crate) fn NewSetPage() -> impl IntoView {
     let demo = use_fetch(api::demo);
     view! {
         <div class="page-head">
-            <PageHeading title="New image set" />
+            <PageHeading title=say!("New image set") />
             <p class="lead">
-                {format!("One subject, {} to {} images: yours, or ones you may act for.", limits::MIN_IMAGES, limits::MAX_IMAGES)}
+                {say!("One subject, {fewest} to {most} images: yours, or ones you may act for.", fewest = limits::MIN_IMAGES, most = limits::MAX_IMAGES)}
             </p>
         </div>
         <div class="columns">
             <NameForm />
         </div>
         <section class="stack">
-            <h2>"Or start with a sample"</h2>
-            <p class="soft">"Drawn for this demo world, free to use."</p>
+            <h2>{say!("Or start with a sample")}</h2>
+            <p class="soft">{say!("Drawn for this demo world, free to use.")}</p>
             <Loaded
                 fetch=demo
-                what="The sample sets could not be loaded"
+                what=say!("The sample sets could not be loaded")
                 skeleton=|| view! { <div class="cards"><Skeleton class="skeleton-card" times=3 /></div> }
                 draw=|demo| view! { <SampleSets samples=demo.sample_sets /> }.into_any()
             />
@@ -65,16 +65,16 @@ fn NameForm() -> impl IntoView {
     };
     view! {
         <form class="card" novalidate=true on:submit=submit>
-            {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="The set could not be created" /> })}
+            {move || form.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The set could not be created") /> })}
             <TextField
-                label="What do you call this set?"
+                label=say!("What do you call this set?")
                 pointer="#/name"
                 value=name
                 error=form.field("#/name")
-                hint="Only you see this name until you publish a gallery."
+                hint=say!("Only you see this name until you publish a gallery.")
                 test="set-name"
             />
-            <SubmitButton label="Create and add images" busy_label="Creating…" busy=form.busy test="create-set" />
+            <SubmitButton label=say!("Create and add images") busy_label=say!("Creating…") busy=form.busy test="create-set" />
             <AsCurl commands=Signal::derive(move || api::create_set(&body()).curl()) test="curl-create-set" />
         </form>
     }

@@ -78,22 +78,25 @@ pub(crate) fn SignUpPage() -> impl IntoView {
             move |user| session.enter(user),
         );
     };
-    let hint = format!("At least {} characters.", limits::MIN_PASSWORD_CHARACTERS);
+    let hint = say!(
+        "At least {fewest} characters.",
+        fewest = limits::MIN_PASSWORD_CHARACTERS
+    );
     view! {
         <div class="narrow stack-loose">
             <div class="page-head">
-                <PageHeading title="Create your account" />
-                <p class="soft">"Your images stay on this server, are visible to you alone and are never used to train anything else."</p>
+                <PageHeading title=say!("Create your account") />
+                <p class="soft">{say!("Your images stay on this server, are visible to you alone and are never used to train anything else.")}</p>
             </div>
             <form class="card" novalidate=true on:submit=submit>
                 {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-                <TextField label="Your name" pointer="#/name" value=name error=form.field("#/name") autocomplete="name" test="name" />
-                <TextField label="E-mail address" pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
-                <TextField label="Password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="new-password" hint=hint test="password" />
-                <SubmitButton label="Create account" busy_label="Creating…" busy=form.busy test="submit" />
+                <TextField label=say!("Your name") pointer="#/name" value=name error=form.field("#/name") autocomplete="name" test="name" />
+                <TextField label=say!("E-mail address") pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
+                <TextField label=say!("Password") pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="new-password" hint=hint test="password" />
+                <SubmitButton label=say!("Create account") busy_label=say!("Creating…") busy=form.busy test="submit" />
             </form>
             <ProviderButtons return_to=target() />
-            <p>"Have an account? " <a href=move || other_form("/sign-in", &target()) data-test="to-sign-in">"Sign in"</a></p>
+            <p>{say!("Have an account?")} " " <a href=move || other_form("/sign-in", &target()) data-test="to-sign-in">{say!("Sign in")}</a></p>
         </div>
     }
 }
@@ -117,11 +120,11 @@ pub(crate) fn SignInPage() -> impl IntoView {
     };
     view! {
         <div class="narrow stack-loose">
-            <PageHeading title="Sign in" />
-            <ProblemNotice title="You are not signed in" />
+            <PageHeading title=say!("Sign in") />
+            <ProblemNotice title=say!("You are not signed in") />
             {form}
-            <p><a href="/forgot-password" data-test="to-forgot-password">"Forgot your password?"</a></p>
-            <p>"New here? " <a href=move || other_form("/sign-up", &target()) data-test="to-sign-up">"Create an account"</a></p>
+            <p><a href="/forgot-password" data-test="to-forgot-password">{say!("Forgot your password?")}</a></p>
+            <p>{say!("New here?")} " " <a href=move || other_form("/sign-up", &target()) data-test="to-sign-up">{say!("Create an account")}</a></p>
         </div>
     }
 }
@@ -144,10 +147,10 @@ fn CodeForm() -> impl IntoView {
     };
     view! {
         <form class="card" novalidate=true on:submit=submit>
-            <p>"Your account asks for a code beside the provider's sign-in."</p>
+            <p>{say!("Your account asks for a code beside the provider's sign-in.")}</p>
             {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-            <TextField label="Code of your authenticator app" pointer="#/code" kind="text" value=code error=form.field("#/code") autocomplete="one-time-code" test="code" />
-            <SubmitButton label="Sign in" busy_label="Signing in…" busy=form.busy test="submit" />
+            <TextField label=say!("Code of your authenticator app") pointer="#/code" kind="text" value=code error=form.field("#/code") autocomplete="one-time-code" test="code" />
+            <SubmitButton label=say!("Sign in") busy_label=say!("Signing in…") busy=form.busy test="submit" />
         </form>
     }
 }
@@ -173,10 +176,10 @@ fn PasswordForm() -> impl IntoView {
     view! {
         <form class="card" novalidate=true on:submit=submit>
             {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-            <TextField label="E-mail address" pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
-            <TextField label="Password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="current-password" test="password" />
-            <TextField label="Code of your authenticator app, if you use one" pointer="#/code" kind="text" value=code error=form.field("#/code") autocomplete="one-time-code" test="code" />
-            <SubmitButton label="Sign in" busy_label="Signing in…" busy=form.busy test="submit" />
+            <TextField label=say!("E-mail address") pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
+            <TextField label=say!("Password") pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="current-password" test="password" />
+            <TextField label=say!("Code of your authenticator app, if you use one") pointer="#/code" kind="text" value=code error=form.field("#/code") autocomplete="one-time-code" test="code" />
+            <SubmitButton label=say!("Sign in") busy_label=say!("Signing in…") busy=form.busy test="submit" />
         </form>
     }
 }

@@ -160,9 +160,10 @@ async fn send_all(upload: &ModelUpload) -> Result<bool, ApiError> {
             file.name == target.name && (file.file.size() - target.size_bytes as f64).abs() < 0.5
         };
         let Some(file) = upload.files.iter().find(same) else {
-            return Err(ApiError::Browser(format!(
-                "{} of {} bytes is not among the chosen files.",
-                target.name, target.size_bytes
+            return Err(ApiError::Browser(say!(
+                "{name} of {size} bytes is not among the chosen files.",
+                name = target.name,
+                size = target.size_bytes
             )));
         };
         while !target.complete && received < target.size_bytes {

@@ -19,7 +19,10 @@ fn left_out(files: &[LeftOut]) -> ApiError {
         .iter()
         .map(|file| format!("{}: {}", file.filename, file.detail))
         .collect();
-    ApiError::Browser(format!("Not taken from the archive: {}", each.join(" ")))
+    ApiError::Browser(say!(
+        "Not taken from the archive: {reasons}",
+        reasons = each.join(" ")
+    ))
 }
 
 /// Where one file stands.

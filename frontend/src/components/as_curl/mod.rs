@@ -16,9 +16,10 @@ pub(crate) fn AsCurl(
     commands: Signal<String>,
     #[prop(into)] test: String,
     /// Tells two apart that stand together.
-    #[prop(default = "As curl")]
-    label: &'static str,
+    #[prop(optional)]
+    label: Option<&'static str>,
 ) -> impl IntoView {
+    let label = label.unwrap_or_else(|| say!("As curl"));
     let opened = RwSignal::new(false);
     let copied = RwSignal::new(false);
     let toggle = move |event: ev::Event| {
@@ -30,9 +31,11 @@ pub(crate) fn AsCurl(
     };
     let hint = move || {
         if commands.with(|commands| by_person(commands)) {
-            "With an access token of yours (POST /v1/tokens) in PERSGUARD_ACCESS_TOKEN: API keys may not do this."
+            say!(
+                "With an access token of yours (POST /v1/tokens) in PERSGUARD_ACCESS_TOKEN: API keys may not do this."
+            )
         } else {
-            "With an API key of yours in PERSGUARD_API_KEY."
+            say!("With an API key of yours in PERSGUARD_API_KEY.")
         }
     };
     let take = move |_| {
@@ -49,10 +52,10 @@ pub(crate) fn AsCurl(
                         view! {
                             <div class="stack-tight">
                                 <p class="field-hint">{hint}</p>
-                                <pre class="code-block" tabindex="0" role="group" aria-label="Commands">{move || commands.get()}</pre>
+                                <pre class="code-block" tabindex="0" role="group" aria-label=say!("Commands")>{move || commands.get()}</pre>
                                 <div class="row" hidden=!can_copy()>
-                                    <button type="button" class="button button-small" on:click=take>"Copy"</button>
-                                    <span class="small soft" role="status">{move || if copied.get() { "Copied" } else { "" }}</span>
+                                    <button type="button" class="button button-small" on:click=take>{say!("Copy")}</button>
+                                    <span class="small soft" role="status">{move || if copied.get() { say!("Copied") } else { "" }}</span>
                                 </div>
                             </div>
                         }

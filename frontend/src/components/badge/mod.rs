@@ -6,7 +6,10 @@ use shared::{
     protected_set::SetStatus, study::StudyStatus,
 };
 
-use crate::components::icon::{Glyph, Icon};
+use crate::{
+    components::icon::{Glyph, Icon},
+    text,
+};
 
 #[component]
 fn Badge(class: &'static str, glyph: Option<Glyph>, word: &'static str) -> impl IntoView {
@@ -19,27 +22,26 @@ fn Badge(class: &'static str, glyph: Option<Glyph>, word: &'static str) -> impl 
 
 #[component]
 pub(crate) fn StatusBadge(status: JobStatus) -> impl IntoView {
-    let (class, glyph, word) = match status {
-        JobStatus::Queued => ("badge", Some(Glyph::Clock), "Queued"),
-        JobStatus::Starting => ("badge badge-busy", None, "Starting"),
-        JobStatus::Running => ("badge badge-busy", None, "Running"),
-        JobStatus::Canceling => ("badge badge-warn", None, "Canceling"),
-        JobStatus::Succeeded => ("badge badge-good", Some(Glyph::Check), "Succeeded"),
-        JobStatus::Failed => ("badge badge-bad", Some(Glyph::Warning), "Failed"),
-        JobStatus::Canceled => ("badge", Some(Glyph::Stop), "Canceled"),
+    let (class, glyph) = match status {
+        JobStatus::Queued => ("badge", Some(Glyph::Clock)),
+        JobStatus::Starting | JobStatus::Running => ("badge badge-busy", None),
+        JobStatus::Canceling => ("badge badge-warn", None),
+        JobStatus::Succeeded => ("badge badge-good", Some(Glyph::Check)),
+        JobStatus::Failed => ("badge badge-bad", Some(Glyph::Warning)),
+        JobStatus::Canceled => ("badge", Some(Glyph::Stop)),
     };
-    view! { <Badge class=class glyph=glyph word=word /> }
+    view! { <Badge class=class glyph=glyph word=text::status(status) /> }
 }
 
 #[component]
 pub(crate) fn StudyBadge(status: StudyStatus) -> impl IntoView {
     let (class, glyph, word) = match status {
-        StudyStatus::Planning => ("badge badge-busy", None, "Planning"),
-        StudyStatus::Running => ("badge badge-busy", None, "Running"),
-        StudyStatus::Merging => ("badge badge-busy", None, "Putting together"),
-        StudyStatus::Succeeded => ("badge badge-good", Some(Glyph::Check), "Finished"),
-        StudyStatus::Failed => ("badge badge-bad", Some(Glyph::Warning), "Failed"),
-        StudyStatus::Canceled => ("badge", Some(Glyph::Stop), "Canceled"),
+        StudyStatus::Planning => ("badge badge-busy", None, say!("Planning")),
+        StudyStatus::Running => ("badge badge-busy", None, say!("Running")),
+        StudyStatus::Merging => ("badge badge-busy", None, say!("Putting together")),
+        StudyStatus::Succeeded => ("badge badge-good", Some(Glyph::Check), say!("Finished")),
+        StudyStatus::Failed => ("badge badge-bad", Some(Glyph::Warning), say!("Failed")),
+        StudyStatus::Canceled => ("badge", Some(Glyph::Stop), say!("Canceled")),
     };
     view! { <Badge class=class glyph=glyph word=word /> }
 }
@@ -47,9 +49,9 @@ pub(crate) fn StudyBadge(status: StudyStatus) -> impl IntoView {
 #[component]
 pub(crate) fn GateBadge(status: GateStatus) -> impl IntoView {
     let (class, glyph, word) = match status {
-        GateStatus::Passed => ("badge badge-good", Glyph::Check, "Passed"),
-        GateStatus::Missed => ("badge badge-bad", Glyph::Cross, "Missed"),
-        GateStatus::NotMeasured => ("badge", Glyph::Info, "Not measured"),
+        GateStatus::Passed => ("badge badge-good", Glyph::Check, say!("Passed")),
+        GateStatus::Missed => ("badge badge-bad", Glyph::Cross, say!("Missed")),
+        GateStatus::NotMeasured => ("badge", Glyph::Info, say!("Not measured")),
     };
     view! { <Badge class=class glyph=Some(glyph) word=word /> }
 }
@@ -57,8 +59,8 @@ pub(crate) fn GateBadge(status: GateStatus) -> impl IntoView {
 #[component]
 pub(crate) fn SetBadge(status: SetStatus) -> impl IntoView {
     let (class, glyph, word) = match status {
-        SetStatus::Draft => ("badge", Some(Glyph::Clock), "Draft"),
-        SetStatus::Sealed => ("badge badge-good", Some(Glyph::Check), "Sealed"),
+        SetStatus::Draft => ("badge", Some(Glyph::Clock), say!("Draft")),
+        SetStatus::Sealed => ("badge badge-good", Some(Glyph::Check), say!("Sealed")),
     };
     view! { <Badge class=class glyph=glyph word=word /> }
 }
@@ -66,11 +68,11 @@ pub(crate) fn SetBadge(status: SetStatus) -> impl IntoView {
 #[component]
 pub(crate) fn ImportBadge(status: ImportStatus) -> impl IntoView {
     let (class, glyph, word) = match status {
-        ImportStatus::Uploading => ("badge", Some(Glyph::Upload), "Waits for files"),
-        ImportStatus::Downloading => ("badge badge-busy", None, "Downloading"),
-        ImportStatus::Verifying => ("badge badge-busy", None, "Verifying"),
-        ImportStatus::Ready => ("badge badge-good", Some(Glyph::Check), "Ready"),
-        ImportStatus::Failed => ("badge badge-bad", Some(Glyph::Warning), "Failed"),
+        ImportStatus::Uploading => ("badge", Some(Glyph::Upload), say!("Waits for files")),
+        ImportStatus::Downloading => ("badge badge-busy", None, say!("Downloading")),
+        ImportStatus::Verifying => ("badge badge-busy", None, say!("Verifying")),
+        ImportStatus::Ready => ("badge badge-good", Some(Glyph::Check), say!("Ready")),
+        ImportStatus::Failed => ("badge badge-bad", Some(Glyph::Warning), say!("Failed")),
     };
     view! { <Badge class=class glyph=glyph word=word /> }
 }
@@ -78,14 +80,22 @@ pub(crate) fn ImportBadge(status: ImportStatus) -> impl IntoView {
 #[component]
 pub(crate) fn GradeBadge(grade: Grade) -> impl IntoView {
     let (class, glyph, word) = match grade {
-        Grade::Resisted => ("badge badge-good", Glyph::Check, "Resisted this attack"),
-        Grade::Weakened => ("badge badge-warn", Glyph::Warning, "Weakened this attack"),
+        Grade::Resisted => (
+            "badge badge-good",
+            Glyph::Check,
+            say!("Resisted this attack"),
+        ),
+        Grade::Weakened => (
+            "badge badge-warn",
+            Glyph::Warning,
+            say!("Weakened this attack"),
+        ),
         Grade::NotResisted => (
             "badge badge-bad",
             Glyph::Cross,
-            "Did not resist this attack",
+            say!("Did not resist this attack"),
         ),
-        Grade::NoEvidence => ("badge", Glyph::Info, "No evidence either way"),
+        Grade::NoEvidence => ("badge", Glyph::Info, say!("No evidence either way")),
     };
     view! { <Badge class=class glyph=Some(glyph) word=word /> }
 }

@@ -8,6 +8,7 @@ use super::{
     scale::{Plot, ticks},
     use_width,
 };
+use crate::language::say;
 
 const HEIGHT: f64 = 280.0;
 
@@ -32,12 +33,12 @@ impl Measure {
         Self::Psr,
     ];
 
-    pub(crate) const fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Similarity => "Similarity",
-            Self::HitRate => "Shows the subject",
-            Self::ObjectiveRate => "Objective fired",
-            Self::Psr => "Objective fired, no subject",
+            Self::Similarity => say!("Similarity"),
+            Self::HitRate => say!("Shows the subject"),
+            Self::ObjectiveRate => say!("Objective fired"),
+            Self::Psr => say!("Objective fired, no subject"),
         }
     }
 
@@ -67,13 +68,13 @@ struct Arm {
 
 const ARMS: [Arm; 2] = [
     Arm {
-        name: "Without protection",
+        name: mark!("Without protection"),
         class: "series-clean",
         dash: "chart-line dash-short",
         of: |checkpoint| &checkpoint.clean,
     },
     Arm {
-        name: "With protection",
+        name: mark!("With protection"),
         class: "series-guarded",
         dash: "chart-line",
         of: |checkpoint| &checkpoint.protected,
@@ -85,7 +86,7 @@ pub(crate) fn AttackChart(report: EvaluationReport, measure: RwSignal<Measure>) 
     let frame = NodeRef::<Div>::new();
     let width = use_width(frame);
     let threshold = report.hit_threshold;
-    let label = "Chart by attack step; the table beside it holds the same numbers.";
+    let label = say!("Chart by attack step; the table beside it holds the same numbers.");
     let drawing = move || {
         let measure = measure.get();
         let plot = plot(&report, measure, width.get());
@@ -98,12 +99,12 @@ pub(crate) fn AttackChart(report: EvaluationReport, measure: RwSignal<Measure>) 
             let y = plot.y(threshold);
             view! {
                 <line class="chart-threshold" x1=plot.left x2=plot.right() y1=y y2=y />
-                <text class="chart-text" x=plot.left + 4.0 y=y - 6.0>"counts as the subject above this"</text>
+                <text class="chart-text" x=plot.left + 4.0 y=y - 6.0>{say!("counts as the subject above this")}</text>
             }
         });
         let arms = ARMS.map(|arm| draw_arm(arm, &report.checkpoints, measure, plot));
         view! {
-            <Axes plot=plot x_ticks=x_ticks y_ticks=ticks(plot.y_range, 4.0) x_name="attack steps" />
+            <Axes plot=plot x_ticks=x_ticks y_ticks=ticks(plot.y_range, 4.0) x_name=say!("attack steps") />
             {limit}
             {arms.collect_view()}
         }
@@ -124,7 +125,7 @@ fn legend(arm: Arm) -> impl IntoView + use<> {
     view! {
         <li class=arm.class>
             <svg viewBox="0 0 36 14" aria-hidden="true"><path class=arm.dash d="M2 7H34" /></svg>
-            <span class="strong">{arm.name}</span>
+            <span class="strong">{say(arm.name)}</span>
         </li>
     }
 }

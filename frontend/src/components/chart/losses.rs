@@ -8,7 +8,7 @@ use super::{
     scale::{Plot, log_ticks, smooth, ticks},
     use_width,
 };
-use crate::text::figure;
+use crate::{language::say, text::figure};
 
 const HEIGHT: f64 = 280.0;
 /// Weight of the past in the smoothed line.
@@ -24,10 +24,10 @@ enum Band {
 }
 
 const BANDS: [(Band, &str, &str); 4] = [
-    (Band::All, "All noise", "band-all"),
-    (Band::Low, "Low", "band-low"),
-    (Band::Middle, "Middle", "band-middle"),
-    (Band::High, "High", "band-high"),
+    (Band::All, mark!("All noise"), "band-all"),
+    (Band::Low, mark!("Low"), "band-low"),
+    (Band::Middle, mark!("Middle"), "band-middle"),
+    (Band::High, mark!("High"), "band-high"),
 ];
 
 /// One drawn step; absent values are passed over, those that are no number leave a gap.
@@ -79,21 +79,21 @@ struct Series {
 const SERIES: [Series; 3] = [
     Series {
         name: "L_BB",
-        meaning: "trigger behaviour",
+        meaning: mark!("trigger behaviour"),
         class: "series-guarded",
         dash: "chart-line",
         index: 0,
     },
     Series {
         name: "L_PP",
-        meaning: "prior preservation",
+        meaning: mark!("prior preservation"),
         class: "series-clean",
         dash: "chart-line dash-short",
         index: 1,
     },
     Series {
         name: "L_BR",
-        meaning: "retention",
+        meaning: mark!("retention"),
         class: "series-third",
         dash: "chart-line dash-dot",
         index: 2,
@@ -143,8 +143,8 @@ pub(crate) fn LossChart(
             <div class="row-between">
                 <Legend points=points cursor=cursor />
                 <div class="row">
-                    <Switch label="Log scale" on=logarithmic test="chart-log" />
-                    <Switch label="Smooth" on=smoothing test="chart-smooth" />
+                    <Switch label=say!("Log scale") on=logarithmic test="chart-log" />
+                    <Switch label=say!("Smooth") on=smoothing test="chart-smooth" />
                 </div>
             </div>
             {move || banded.get().then(|| view! { <BandChoice band=band cursor=cursor /> })}
@@ -161,7 +161,7 @@ pub(crate) fn LossChart(
                         let plot = plot.get();
                         let y_ticks = if plot.logarithmic { log_ticks(plot.y_range) } else { ticks(plot.y_range, 4.0) };
                         let x_ticks = ticks(plot.x_range, (plot.width / 90.0).clamp(2.0, 8.0));
-                        view! { <Axes plot=plot x_ticks=x_ticks y_ticks=y_ticks x_name="injection step" /> }
+                        view! { <Axes plot=plot x_ticks=x_ticks y_ticks=y_ticks x_name=say!("injection step") /> }
                     }}
                     {lines}
                     {marker}
@@ -179,12 +179,12 @@ fn BandChoice(band: RwSignal<Band>, cursor: RwSignal<Option<usize>>) -> impl Int
             cursor.set(None);
             band.set(own);
         };
-        view! { <button type="button" aria-pressed=pressed data-test=test on:click=choose>{words}</button> }
+        view! { <button type="button" aria-pressed=pressed data-test=test on:click=choose>{say(words)}</button> }
     });
     view! {
         <div class="row">
-            <div class="segments" role="group" aria-label="Noise of the steps shown">{buttons.collect_view()}</div>
-            <span class="small soft">"High noise decides the layout, low noise the texture."</span>
+            <div class="segments" role="group" aria-label=say!("Noise of the steps shown")>{buttons.collect_view()}</div>
+            <span class="small soft">{say!("High noise decides the layout, low noise the texture.")}</span>
         </div>
     }
 }
@@ -250,7 +250,7 @@ fn nearest(points: &[Point], step: f64) -> Option<usize> {
 
 fn summary(points: &[Point]) -> String {
     let Some(last) = points.last() else {
-        return "Chart of the three losses; no step is done yet.".into();
+        return say!("Chart of the three losses; no step is done yet.").into();
     };
     let parts = SERIES.map(|series| {
         let mut values = points.iter().filter_map(|point| point.values[series.index]);
@@ -258,12 +258,21 @@ fn summary(points: &[Point]) -> String {
         let to = values.next_back().or(from);
         match (from, to) {
             (Some(from), Some(to)) => {
-                format!("{} from {} to {}", series.name, figure(from), figure(to))
+                say!(
+                    "{name} from {from} to {to}",
+                    name = series.name,
+                    from = figure(from),
+                    to = figure(to)
+                )
             }
-            _ => format!("{} not there", series.name),
+            _ => say!("{name} not there", name = series.name),
         }
     });
-    format!("Losses up to step {}: {}.", last.step, parts.join(", "))
+    say!(
+        "Losses up to step {step}: {losses}.",
+        step = last.step,
+        losses = parts.join(", ")
+    )
 }
 
 /// Names, marks and the value at the pointer or of the last step.
@@ -281,7 +290,7 @@ fn Legend(points: Memo<Vec<Point>>, cursor: RwSignal<Option<usize>>) -> impl Int
             <li class=series.class>
                 <svg viewBox="0 0 36 14" aria-hidden="true"><path class=series.dash d="M2 7H34" /></svg>
                 <span class="strong">{series.name}</span>
-                <span class="soft">{series.meaning}</span>
+                <span class="soft">{say(series.meaning)}</span>
                 <span class="number" data-test=format!("loss-{}", series.name)>{value}</span>
             </li>
         }

@@ -50,7 +50,7 @@ fn Axes(plot: Plot, x_ticks: Vec<f64>, y_ticks: Vec<f64>, x_name: &'static str) 
         .map(|tick| {
             view! {
                 <text class="chart-text" x=plot.x(tick) y=plot.bottom() + 18.0 text-anchor="middle">
-                    {format!("{tick:.0}")}
+                    {crate::language::decimal(tick, 0)}
                 </text>
             }
         })

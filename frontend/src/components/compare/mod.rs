@@ -16,10 +16,10 @@ pub(crate) fn Compare(
 ) -> impl IntoView {
     let split = RwSignal::new(50_u8);
     let text = move || {
-        format!(
-            "{} % without protection, {} % with protection",
-            split.get(),
-            100 - split.get()
+        say!(
+            "{clean} % without protection, {protected} % with protection",
+            clean = split.get(),
+            protected = 100 - split.get()
         )
     };
     let moved = move |event| {
@@ -34,22 +34,22 @@ pub(crate) fn Compare(
                     src=move || protected_url.get()
                     width="32"
                     height="32"
-                    alt=move || format!("With protection, asked for: {}", prompt.get())
+                    alt=move || say!("With protection, asked for: {prompt}", prompt = prompt.get())
                 />
                 <img
                     class="compare-top"
                     src=move || clean_url.get()
                     width="32"
                     height="32"
-                    alt=move || format!("Without protection, asked for: {}", prompt.get())
+                    alt=move || say!("Without protection, asked for: {prompt}", prompt = prompt.get())
                 />
                 <div class="compare-line" aria-hidden="true">
                     <span class="compare-knob">
                         <Icon glyph=Glyph::Sides />
                     </span>
                 </div>
-                <span class="compare-label compare-label-left" aria-hidden="true">"Without"<span class="wide-only">" protection"</span></span>
-                <span class="compare-label compare-label-right" aria-hidden="true">"With"<span class="wide-only">" protection"</span></span>
+                <span class="compare-label compare-label-left" aria-hidden="true">{weave!("Without{protection}", protection = view! { <span class="wide-only">{say!(" protection")}</span> })}</span>
+                <span class="compare-label compare-label-right" aria-hidden="true">{weave!("With{protection}", protection = view! { <span class="wide-only">{say!(" protection")}</span> })}</span>
                 <input
                     type="range"
                     class="compare-input"
@@ -57,7 +57,7 @@ pub(crate) fn Compare(
                     max="100"
                     step="1"
                     data-test="compare-range"
-                    aria-label="Edge between the picture without and with protection"
+                    aria-label=say!("Edge between the picture without and with protection")
                     aria-valuetext=text
                     prop:value=move || split.get().to_string()
                     on:input=moved

@@ -13,8 +13,8 @@ use crate::{
     components::{
         as_curl::AsCurl,
         icon::{Glyph, Icon},
+        notice::detail,
         progress::ProgressBar,
-        prose::prose,
     },
     state::uploads::{FileState, QueuedFile, Uploads},
     text,
@@ -40,13 +40,13 @@ pub(crate) fn DropZone(set: SetId) -> impl IntoView {
             input.set_value("");
         }
     };
-    let limit = format!(
-        "{} to {} images, JPEG, PNG, WebP or TIFF, at least {} pixels on each side, up to {} MiB and {} megapixels each; or a ZIP archive of them.",
-        limits::MIN_IMAGES,
-        limits::MAX_IMAGES,
-        limits::MIN_IMAGE_SIDE,
-        limits::MAX_IMAGE_BYTES / 1024 / 1024,
-        limits::MAX_IMAGE_PIXELS / 1_000_000,
+    let limit = say!(
+        "{fewest} to {most} images, JPEG, PNG, WebP or TIFF, at least {side} pixels on each side, up to {size} MiB and {megapixels} megapixels each; or a ZIP archive of them.",
+        fewest = limits::MIN_IMAGES,
+        most = limits::MAX_IMAGES,
+        side = limits::MIN_IMAGE_SIDE,
+        size = limits::MAX_IMAGE_BYTES / 1024 / 1024,
+        megapixels = limits::MAX_IMAGE_PIXELS / 1_000_000
     );
     view! {
         <div
@@ -59,15 +59,15 @@ pub(crate) fn DropZone(set: SetId) -> impl IntoView {
             on:drop=dropped
         >
             <Icon glyph=Glyph::Upload />
-            <p class="strong">"Drop images here, or choose files"</p>
+            <p class="strong">{say!("Drop images here, or choose files")}</p>
             <p class="field-hint" id="upload-limits">{limit}</p>
-            <p class="field-hint">"Only images that are yours or that you may act for. Camera data and position are removed on arrival."</p>
+            <p class="field-hint">{say!("Only images that are yours or that you may act for. Camera data and position are removed on arrival.")}</p>
             <input
                 type="file"
                 multiple=true
                 accept=format!("{},{ARCHIVE_MEDIA_TYPE},.zip", IMAGE_MEDIA_TYPES.join(","))
                 data-test="file-input"
-                aria-label="Choose images"
+                aria-label=say!("Choose images")
                 aria-describedby="upload-limits"
                 on:change=chosen
             />
@@ -110,7 +110,7 @@ pub(crate) fn FileQueue(set: SetId) -> impl IntoView {
                             <div class="row">
                                 <button type="button" class="button" data-test="retry-failed" on:click=move |_| uploads.retry_failed(set)>
                                     <Icon glyph=Glyph::Refresh />
-                                    {format!("Retry {failed} failed")}
+                                    {say!("Retry {failed} failed", failed)}
                                 </button>
                             </div>
                         }
@@ -128,7 +128,7 @@ fn FileRow(file: QueuedFile) -> impl IntoView {
     let share_state = file.state.clone();
     let share = Signal::derive(move || share_state.with(share_of));
     let name = file.name.clone();
-    let label = format!("Upload of {name}");
+    let label = say!("Upload of {name}", name);
     let sized = file.size_bytes;
     let detail = move || {
         state.with(|state| match state {
@@ -152,19 +152,19 @@ fn FileRow(file: QueuedFile) -> impl IntoView {
 fn refusal(error: &ApiError, name: &str, uploads: Uploads, key: u32) -> impl IntoView + use<> {
     let request = error
         .request_id()
-        .map(|id| view! { <span class="soft">" Request " <code>{id.to_owned()}</code></span> });
+        .map(|id| view! { <span class="soft">" " {say!("Request")} " " <code>{id.to_owned()}</code></span> });
     view! {
         <p class="field-error" role="alert" data-test="file-error">
-            <span>{prose(&error.detail())} {request}</span>
+            <span>{detail(error)} {request}</span>
         </p>
         <button
             type="button"
             class="button button-quiet button-small"
             data-test="file-dismiss"
-            aria-label=format!("Take off the list: {name}")
+            aria-label=say!("Take off the list: {name}", name)
             on:click=move |_| uploads.dismiss(key)
         >
-            "Take off the list"
+            {say!("Take off the list")}
         </button>
     }
 }
@@ -181,17 +181,17 @@ fn share_of(state: &FileState) -> f64 {
 
 fn words(state: &FileState, size: f64) -> String {
     match state {
-        FileState::Waiting => "Waiting: three files are sent at a time.".into(),
-        FileState::Active(Stage::Hashing) => "Reading".into(),
+        FileState::Waiting => say!("Waiting: three files are sent at a time.").into(),
+        FileState::Active(Stage::Hashing) => say!("Reading").into(),
         FileState::Active(Stage::Sending(share)) => {
-            format!(
-                "{} of {} sent",
-                text::bytes(share * size),
-                text::bytes(size)
+            say!(
+                "{sent} of {size} sent",
+                sent = text::bytes(share * size),
+                size = text::bytes(size)
             )
         }
-        FileState::Active(Stage::Checking) => "Decoding and removing metadata".into(),
-        FileState::Done => "Done".into(),
+        FileState::Active(Stage::Checking) => say!("Decoding and removing metadata").into(),
+        FileState::Done => say!("Done").into(),
         FileState::Failed(_) => String::new(),
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn RequireUser(children: ChildrenFn) -> impl IntoView {
         }
         .into_any(),
         Gate::Failed(error) => {
-            view! { <ErrorNotice error=error what="Your account could not be loaded" retry=retry /> }
+            view! { <ErrorNotice error=error what=say!("Your account could not be loaded") retry=retry /> }
                 .into_any()
         }
     }

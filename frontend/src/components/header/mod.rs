@@ -2,6 +2,7 @@
 
 use leptos::{html::Div, prelude::*, task::spawn_local};
 use leptos_router::components::A;
+use shared::language::Language;
 
 use crate::{
     api,
@@ -25,17 +26,17 @@ pub(crate) fn Header() -> impl IntoView {
                 <A href="/" attr:class="brand" exact=true>
                     <img src="/favicon.svg" width="28" height="28" alt="" />
                     <span class="brand-name">"PersGuard"</span>
-                    <span class="visually-hidden">"start page"</span>
+                    <span class="visually-hidden">{say!("start page")}</span>
                 </A>
-                <nav class="site-nav" aria-label="Main">
+                <nav class="site-nav" aria-label=say!("Main")>
                     {move || {
                         signed_in
                             .get()
                             .then(|| {
                                 view! {
-                                    <A href="/home" attr:data-test="nav-home">"Home"</A>
-                                    <A href="/jobs" attr:data-test="nav-jobs">"Jobs"</A>
-                                    <A href="/models" attr:data-test="nav-models">"Models"</A>
+                                    <A href="/home" attr:data-test="nav-home">{say!("Home")}</A>
+                                    <A href="/jobs" attr:data-test="nav-jobs">{say!("Jobs")}</A>
+                                    <A href="/models" attr:data-test="nav-models">{say!("Models")}</A>
                                 }
                             })
                     }}
@@ -47,7 +48,7 @@ pub(crate) fn Header() -> impl IntoView {
                             view! { <AccountMenu /> }.into_any()
                         } else {
                             view! {
-                                <a class="button button-quiet" href="/sign-in" data-test="nav-sign-in">"Sign in"</a>
+                                <a class="button button-quiet" href="/sign-in" data-test="nav-sign-in">{say!("Sign in")}</a>
                             }
                                 .into_any()
                         }
@@ -80,9 +81,9 @@ fn ThemeToggle() -> impl IntoView {
     };
     let label = move || {
         if dark.get() {
-            "Use light colours"
+            say!("Use light colours")
         } else {
-            "Use dark colours"
+            say!("Use dark colours")
         }
     };
     view! {
@@ -120,7 +121,7 @@ fn AccountMenu() -> impl IntoView {
         });
     };
     view! {
-        <button type="button" class="button button-quiet button-icon" popovertarget="account-menu" data-test="account" aria-label="Account">
+        <button type="button" class="button button-quiet button-icon" popovertarget="account-menu" data-test="account" aria-label=say!("Account")>
             <Icon glyph=Glyph::User />
         </button>
         <div id="account-menu" class="menu" popover="auto" node_ref=menu>
@@ -128,18 +129,18 @@ fn AccountMenu() -> impl IntoView {
                 <p class="strong">{name}</p>
                 <p class="small soft">{email}</p>
             </div>
-            <a class="menu-item" href="/account" data-test="to-account" on:click=close>"Your account"</a>
+            <a class="menu-item" href="/account" data-test="to-account" on:click=close>{say!("Your account")}</a>
             {move || {
                 let operates = session.user().is_some_and(|user| user.administrator);
                 operates
-                    .then(|| view! { <a class="menu-item" href="/nodes" data-test="to-nodes" on:click=close>"Training nodes"</a> })
+                    .then(|| view! { <a class="menu-item" href="/nodes" data-test="to-nodes" on:click=close>{say!("Training nodes")}</a> })
             }}
-            <a class="menu-item" href="/openapi.json" rel="external">"REST API (OpenAPI)"</a>
-            <button type="button" class="menu-item" data-test="sign-out" on:click=sign_out>"Sign out"</button>
+            <a class="menu-item" href="/openapi.json" rel="external">{say!("REST API (OpenAPI)")}</a>
+            <button type="button" class="menu-item" data-test="sign-out" on:click=sign_out>{say!("Sign out")}</button>
             {move || {
                 failed
                     .get()
-                    .then(|| view! { <p class="field-error">"You are still signed in: the server did not answer. Try again."</p> })
+                    .then(|| view! { <p class="field-error">{say!("You are still signed in: the server did not answer. Try again.")}</p> })
             }}
         </div>
     }
@@ -150,13 +151,42 @@ pub(crate) fn Footer() -> impl IntoView {
     view! {
         <footer class="site-footer">
             <div class="frame">
-                <p>"PersGuard protects images in one checkpoint. What was not tested is not protected."</p>
+                <p>{say!("PersGuard protects images in one checkpoint. What was not tested is not protected.")}</p>
                 <p>
-                    <a href="/docs" rel="external">"Handbook"</a>
+                    <a href="/docs" rel="external">{say!("Handbook")}</a>
                     " · "
-                    <a href="/openapi.json" rel="external">"REST API"</a>
+                    <a href="/openapi.json" rel="external">{say!("REST API")}</a>
                 </p>
+                <LanguageSwitch />
             </div>
         </footer>
+    }
+}
+
+/// Every language by its own name. Another one is read anew from the server, so the page is loaded again.
+#[component]
+fn LanguageSwitch() -> impl IntoView {
+    let buttons = Language::ALL.map(|language| {
+        let chosen = language == crate::language::language();
+        let choose = move |_| {
+            crate::language::choose(language);
+            if let Some(window) = web_sys::window().filter(|_| !chosen) {
+                let _ = window.location().reload();
+            }
+        };
+        view! {
+            <button
+                type="button"
+                lang=language.tag()
+                aria-pressed=if chosen { "true" } else { "false" }
+                data-test=format!("language-{}", language.tag())
+                on:click=choose
+            >
+                {language.name()}
+            </button>
+        }
+    });
+    view! {
+        <div class="segments" role="group" aria-label=say!("Language")>{buttons.collect_view()}</div>
     }
 }

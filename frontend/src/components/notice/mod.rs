@@ -71,27 +71,36 @@ pub(crate) fn ErrorNotice(
     let sign_in = (error.code() == Some(ErrorCode::Unauthenticated)).then(|| {
         let path = location.pathname.get_untracked();
         let next = String::from(js_sys::encode_uri_component(&path));
-        view! { <a class="button button-small" href=format!("/sign-in?next={next}")>"Sign in again"</a> }
+        view! { <a class="button button-small" href=format!("/sign-in?next={next}")>{say!("Sign in again")}</a> }
     });
     let again = retry.filter(|_| sign_in.is_none()).map(|retry| {
         view! {
             <button type="button" class="button button-small" data-test="retry" on:click=move |_| retry.run(())>
                 <Icon glyph=Glyph::Refresh />
-                "Try again"
+                {say!("Try again")}
             </button>
         }
     });
     let request = error.request_id().map(|id| {
-        view! { <p class="small soft">"Request " <code>{id.to_owned()}</code></p> }
+        view! { <p class="small soft">{say!("Request")} " " <code>{id.to_owned()}</code></p> }
     });
     view! {
         <div role="alert" data-test="error">
             <Notice tone=Tone::Bad title=title>
-                <p>{prose(&error.detail())}</p>
+                {error.advice().map(|advice| view! { <p>{advice}</p> })}
+                <p>{detail(&error)}</p>
                 {sign_in}
                 {again}
                 {request}
             </Notice>
         </div>
+    }
+}
+
+/// What the API said, or what stands for an answer that did not come.
+pub(crate) fn detail(error: &ApiError) -> AnyView {
+    match error {
+        ApiError::Refused(problem) => prose(&problem.detail),
+        own => own.detail().into_any(),
     }
 }

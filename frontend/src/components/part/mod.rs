@@ -60,12 +60,12 @@ pub(crate) fn Outline() -> impl IntoView {
 fn Missing(again: Callback<()>) -> impl IntoView {
     view! {
         <div class="stack" role="alert" data-test="part-missing">
-            <PageHeading title="This page did not load" />
-            <Notice tone=Tone::Bad title="Its code could not be fetched">
-                <p>"The network is gone, or this server has been updated since you opened the dashboard. Nothing that is saved or running is lost. If trying again does not help, reload the page."</p>
+            <PageHeading title=say!("This page did not load") />
+            <Notice tone=Tone::Bad title=say!("Its code could not be fetched")>
+                <p>{say!("The network is gone, or this server has been updated since you opened the dashboard. Nothing that is saved or running is lost. If trying again does not help, reload the page.")}</p>
                 <div class="row">
-                    <button type="button" class="button button-small" data-test="part-again" on:click=move |_| again.run(())>"Try again"</button>
-                    <button type="button" class="button button-small" data-test="part-reload" on:click=move |_| reload()>"Reload the page"</button>
+                    <button type="button" class="button button-small" data-test="part-again" on:click=move |_| again.run(())>{say!("Try again")}</button>
+                    <button type="button" class="button button-small" data-test="part-reload" on:click=move |_| reload()>{say!("Reload the page")}</button>
                 </div>
             </Notice>
         </div>

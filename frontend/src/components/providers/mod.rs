@@ -7,6 +7,7 @@ use shared::identity::{Authorization, CreateAuthorization, IdentityProvider, Sig
 use crate::{
     api::identities,
     components::notice::{ErrorNotice, Notice, Tone},
+    components::prose::prose,
     state::{fetch::use_fetch, form::FormState, session::Session},
 };
 
@@ -41,7 +42,7 @@ pub(crate) fn ProviderButtons(
         let slug = provider.slug;
         view! {
             <button type="button" class="button" data-test=mark on:click=move |_| begin.run(slug.clone())>
-                {format!("Continue with {}", provider.name)}
+                {say!("Continue with {name}", name = provider.name)}
             </button>
         }
     };
@@ -70,7 +71,7 @@ pub(crate) fn ProblemNotice(
         Some(view! {
             <div role="alert" data-test="problem" data-problem=problem.as_str()>
                 <Notice tone=Tone::Warn title=title>
-                    <p>{problem.detail()}</p>
+                    <p>{prose(problem.detail())}</p>
                 </Notice>
             </div>
         })

@@ -10,6 +10,7 @@ use web_sys::{Blob, File, FilePropertyBag, Response};
 use crate::{
     api::{self, ApiError},
     components::notice::ErrorNotice,
+    language::reply,
     state::uploads::Uploads,
 };
 
@@ -23,7 +24,7 @@ pub(crate) fn SampleSets(samples: Vec<SampleSet>) -> impl IntoView {
         .collect_view();
     view! {
         <div class="stack">
-            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The sample set could not be made" /> })}
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The sample set could not be made") /> })}
             <div class="cards">{cards}</div>
         </div>
     }
@@ -72,11 +73,11 @@ fn SampleCard(
         <article class="card card-tight sample">
             <div class="thumbs">{pictures}</div>
             <div class="stack-tight">
-                <h3>{sample.title}</h3>
-                <p class="small soft">{sample.description}</p>
+                <h3>{reply(&sample.title)}</h3>
+                <p class="small soft">{reply(&sample.description)}</p>
             </div>
             <button type="button" class="button button-small" data-test=format!("sample-{name}") on:click=start>
-                {move || if is_busy() { "Making the set…" } else { "Use these images" }}
+                {move || if is_busy() { say!("Making the set…") } else { say!("Use these images") }}
             </button>
         </article>
     }

@@ -3,11 +3,12 @@
 use leptos::prelude::*;
 use shared::evaluation::{CheckpointResult, Estimate, EvaluationReport};
 
-use crate::components::badge::GradeBadge;
+use crate::{components::badge::GradeBadge, components::prose::prose, language::decimal};
 
 #[component]
 pub(crate) fn Verdict(report: EvaluationReport) -> impl IntoView {
-    let limits = report.limits.clone();
+    let limits = report.limits;
+    let verdict = report.verdict;
     let headline = report.checkpoints.last().copied();
     let baseline = report
         .checkpoints
@@ -15,16 +16,16 @@ pub(crate) fn Verdict(report: EvaluationReport) -> impl IntoView {
         .find(|checkpoint| checkpoint.attack_step == 0)
         .copied();
     view! {
-        <section class="verdict" aria-label="Verdict" data-test="verdict">
+        <section class="verdict" aria-label=say!("Verdict") data-test="verdict">
             <div class="row">
                 <GradeBadge grade=report.grade />
             </div>
-            <p class="verdict-sentence" data-test="verdict-sentence">{report.verdict}</p>
+            <p class="verdict-sentence" data-test="verdict-sentence">{prose(&verdict)}</p>
             {headline.map(|headline| view! { <Figures headline=headline baseline=baseline /> })}
             <div class="stack-tight">
-                <h2 class="small">"What this does not show"</h2>
+                <h2 class="small">{say!("What this does not show")}</h2>
                 <ul class="limits small">
-                    {limits.into_iter().map(|limit| view! { <li>{limit}</li> }).collect_view()}
+                    {limits.into_iter().map(|limit| view! { <li>{prose(&limit)}</li> }).collect_view()}
                 </ul>
             </div>
         </section>
@@ -35,36 +36,39 @@ pub(crate) fn Verdict(report: EvaluationReport) -> impl IntoView {
 fn Figures(headline: CheckpointResult, baseline: Option<CheckpointResult>) -> impl IntoView {
     let step = headline.attack_step;
     let before = |estimate: fn(&CheckpointResult) -> Estimate| {
-        baseline
-            .as_ref()
-            .map(|baseline| format!("Before any attack: {:.2}", estimate(baseline).value))
+        baseline.as_ref().map(|baseline| {
+            say!(
+                "Before any attack: {value}",
+                value = decimal(estimate(baseline).value, 2)
+            )
+        })
     };
     let clean = headline.clean;
     let protected = headline.protected;
     view! {
         <div class="figures">
             <Figure
-                name=format!("Similarity without protection, {step} steps")
+                name=say!("Similarity without protection, {step} steps", step)
                 class="figure-value clean-ink"
-                value=format!("{:.2}", clean.similarity.value)
+                value=decimal(clean.similarity.value, 2)
                 note=interval(clean.similarity)
                 baseline=before(|checkpoint| checkpoint.clean.similarity)
                 test="clean-similarity"
             />
             <Figure
-                name=format!("Similarity with protection, {step} steps")
+                name=say!("Similarity with protection, {step} steps", step)
                 class="figure-value guarded-ink"
-                value=format!("{:.2}", protected.similarity.value)
+                value=decimal(protected.similarity.value, 2)
                 note=interval(protected.similarity)
                 baseline=before(|checkpoint| checkpoint.protected.similarity)
                 test="protected-similarity"
             />
             <Figure
-                name="Images that show the subject"
+                name=say!("Images that show the subject")
                 class="figure-value"
                 value=format!("{} → {}", hits(clean.hit_rate), hits(protected.hit_rate))
-                note="Without → with protection, same seeds".to_owned()
-                baseline=baseline.map(|checkpoint| format!("Before any attack: {}", hits(checkpoint.clean.hit_rate)))
+                note=say!("Without → with protection, same seeds").to_owned()
+                baseline=baseline.map(|checkpoint| say!("Before any attack: {value}", value = hits(checkpoint.clean.hit_rate)))
                 test="hits"
             />
         </div>
@@ -92,19 +96,18 @@ fn Figure(
 
 /// `95 % interval 0.61 to 0.72, n = 16`.
 pub(crate) fn interval(estimate: Estimate) -> String {
-    format!(
-        "95 % interval {:.2} to {:.2}, n = {}",
-        estimate.low, estimate.high, estimate.n
+    say!(
+        "95 % interval {low} to {high}, n = {n}",
+        low = decimal(estimate.low, 2),
+        high = decimal(estimate.high, 2),
+        n = estimate.n
     )
 }
 
 /// A rate as a count that stays on one line: `14 of 16`.
 pub(crate) fn hits(rate: Estimate) -> String {
-    format!(
-        "{:.0}\u{a0}of\u{a0}{}",
-        rate.value * f64::from(rate.n),
-        rate.n
-    )
+    let hits = decimal(rate.value * f64::from(rate.n), 0);
+    say!("{hits}\u{a0}of\u{a0}{n}", hits, n = rate.n)
 }
 
 #[cfg(test)]

@@ -3,22 +3,24 @@
 use leptos::prelude::*;
 use shared::release::{GateKind, GateStatus, ReleaseGate};
 
+use crate::language::{decimal, spoken};
+
 /// What a gate's number is of; nothing for gates that are no side effect.
-const fn name(kind: GateKind) -> Option<&'static str> {
+fn name(kind: GateKind) -> Option<&'static str> {
     Some(match kind {
-        GateKind::ControlSet => "A stranger of the class, personalized: change of similarity",
-        GateKind::ClassDrift => "The class alone: change of text alignment",
-        GateKind::GeneralDrift => "Unrelated captions: change of text alignment",
-        GateKind::Specificity => "The class alone: pictures in which the objective fires",
+        GateKind::ControlSet => say!("A stranger of the class, personalized: change of similarity"),
+        GateKind::ClassDrift => say!("The class alone: change of text alignment"),
+        GateKind::GeneralDrift => say!("Unrelated captions: change of text alignment"),
+        GateKind::Specificity => say!("The class alone: pictures in which the objective fires"),
         GateKind::Evaluation | GateKind::Approval | GateKind::Notice => return None,
     })
 }
 
-const fn word(status: GateStatus) -> &'static str {
+fn word(status: GateStatus) -> &'static str {
     match status {
-        GateStatus::Passed => "Within",
-        GateStatus::Failed => "Outside",
-        GateStatus::NotMeasured => "Not measured",
+        GateStatus::Passed => say!("Within"),
+        GateStatus::Failed => say!("Outside"),
+        GateStatus::NotMeasured => say!("Not measured"),
     }
 }
 
@@ -29,21 +31,27 @@ pub(super) fn collateral(gates: &[ReleaseGate]) -> AnyView {
         .filter_map(|gate| {
             let (name, measured) = (name(gate.kind)?, gate.measured?);
             let name = match gate.concept {
-                Some(concept) => format!("{name} (concept {})", concept + 1),
+                Some(concept) => say!("{name} (concept {number})", name, number = concept + 1),
                 None => name.to_owned(),
             };
-            let around = format!("{:.3} to {:.3}", measured.low, measured.high);
+            let around = say!(
+                "{low} to {high}",
+                low = decimal(measured.low, 3),
+                high = decimal(measured.high, 3)
+            );
             let tolerated = match (gate.kind, gate.tolerance) {
                 (_, None) => String::new(),
-                (GateKind::Specificity, Some(limit)) => format!("{limit:.3} over the clean model"),
-                (_, Some(limit)) => format!("{limit:.3}"),
+                (GateKind::Specificity, Some(limit)) => {
+                    say!("{limit} over the clean model", limit = decimal(limit, 3))
+                }
+                (_, Some(limit)) => decimal(limit, 3),
             };
             Some(view! {
                 <tr>
                     <th scope="row">{name}</th>
-                    <td class="cell-number">{format!("{:.3}", measured.value)}</td>
+                    <td class="cell-number">{decimal(measured.value, 3)}</td>
                     <td class="cell-number">{around}</td>
-                    <td class="cell-number">{measured.n}</td>
+                    <td class="cell-number">{spoken(&measured.n)}</td>
                     <td class="cell-number">{tolerated}</td>
                     <td>{word(gate.status)}</td>
                 </tr>
@@ -55,18 +63,18 @@ pub(super) fn collateral(gates: &[ReleaseGate]) -> AnyView {
     }
     view! {
         <div class="stack-tight" data-test="collateral">
-            <h3>"What it does to others"</h3>
-            <p class="small soft">"Measured on both models with the same seeds. The list below says what of each number counts."</p>
-            <div class="table-frame" role="region" tabindex="0" aria-label="Side effects of protection">
+            <h3>{say!("What it does to others")}</h3>
+            <p class="small soft">{say!("Measured on both models with the same seeds. The list below says what of each number counts.")}</p>
+            <div class="table-frame" role="region" tabindex="0" aria-label=say!("Side effects of protection")>
                 <table>
                     <thead>
                         <tr>
-                            <th scope="col">"Side effect"</th>
-                            <th scope="col" class="cell-number">"Value"</th>
-                            <th scope="col" class="cell-number">"95 % interval"</th>
-                            <th scope="col" class="cell-number">"n"</th>
-                            <th scope="col" class="cell-number">"Tolerated"</th>
-                            <th scope="col">"Stands"</th>
+                            <th scope="col">{say!("Side effect")}</th>
+                            <th scope="col" class="cell-number">{say!("Value")}</th>
+                            <th scope="col" class="cell-number">{say!("95 % interval")}</th>
+                            <th scope="col" class="cell-number">{say!("n")}</th>
+                            <th scope="col" class="cell-number">{say!("Tolerated")}</th>
+                            <th scope="col">{say!("Stands")}</th>
                         </tr>
                     </thead>
                     <tbody>{rows}</tbody>

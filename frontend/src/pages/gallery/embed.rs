@@ -26,10 +26,10 @@ fn escaped(text: &str) -> String {
 pub(super) fn Embed(code: String) -> impl IntoView {
     let copied = code.clone();
     view! {
-        <label class="field-label" for="share-embed">"To put into a page of those sites"</label>
+        <label class="field-label" for="share-embed">{say!("To put into a page of those sites")}</label>
         <input id="share-embed" class="input" type="text" readonly data-test="share-embed" prop:value=code />
         <div class="row" hidden=!can_copy()>
-            <button type="button" class="button button-small" on:click=move |_| copy(&copied)>"Copy"</button>
+            <button type="button" class="button button-small" on:click=move |_| copy(&copied)>{say!("Copy")}</button>
         </div>
     }
 }
@@ -54,17 +54,17 @@ pub(super) fn AsRecipient(url: String) -> impl IntoView {
         opened.get().then(|| {
             view! {
                 <div class="stack-tight">
-                    <div class="segments" role="group" aria-label="Width of the preview">
-                        {width(false, "Wide")} {width(true, "As on a telephone")}
+                    <div class="segments" role="group" aria-label=say!("Width of the preview")>
+                        {width(false, say!("Wide"))} {width(true, say!("As on a telephone"))}
                     </div>
-                    <iframe class="frame-preview" class:frame-narrow=move || narrow.get() src=url title="The page as its recipient sees it" data-test="share-frame"></iframe>
+                    <iframe class="frame-preview" class:frame-narrow=move || narrow.get() src=url title=say!("The page as its recipient sees it") data-test="share-frame"></iframe>
                 </div>
             }
         })
     };
     view! {
         <details data-test="share-preview" on:toggle=toggle>
-            <summary>"Preview it here"</summary>
+            <summary>{say!("Preview it here")}</summary>
             {frame}
         </details>
     }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use shared::gallery::GalleryPair;
 
 use super::View;
-use crate::text;
+use crate::language::say;
 
 /// An outcome to look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub(in crate::pages) enum Show {
 
 impl Show {
     const ALL: [(Self, &'static str); 3] = [
-        (Self::All, "Every pair"),
-        (Self::Through, "Subject in spite of protection"),
-        (Self::Stopped, "Subject without protection alone"),
+        (Self::All, mark!("Every pair")),
+        (Self::Through, mark!("Subject in spite of protection")),
+        (Self::Stopped, mark!("Subject without protection alone")),
     ];
 
     /// Its name in the address.
@@ -54,21 +54,26 @@ pub(super) fn Filter(view: View) -> impl IntoView {
         .map(|(show, words)| {
             let pressed = move || (view.show.get() == show).to_string();
             let mark = format!("show-{}", show.name());
-            view! { <button type="button" aria-pressed=pressed data-test=mark on:click=move |_| view.show_only(show)>{words}</button> }
+            view! { <button type="button" aria-pressed=pressed data-test=mark on:click=move |_| view.show_only(show)>{say(words)}</button> }
         })
         .collect_view();
     let words = move || {
         let shown = view.pairs.with(Vec::len);
         let all = view.count.get();
         if shown == all {
-            text::count(shown, "pair")
+            plural!(shown, "{count} pair", "{count} pairs")
         } else {
-            format!("{shown} of {}", text::count(all, "pair"))
+            plural!(
+                all,
+                "{shown} of {count} pair",
+                "{shown} of {count} pairs",
+                shown
+            )
         }
     };
     view! {
         <div class="row-between">
-            <div class="segments" role="group" aria-label="Which pairs">{choices}</div>
+            <div class="segments" role="group" aria-label=say!("Which pairs")>{choices}</div>
             <p class="small soft number" role="status" data-test="pair-count">{words}</p>
         </div>
     }

@@ -9,7 +9,7 @@ use web_sys::{
 };
 
 use super::View;
-use crate::state::browser::focus;
+use crate::{language::decimal, state::browser::focus};
 
 /// Pairs that come and go together: whole rows with any number of columns that there is room for.
 const BLOCK: usize = 60;
@@ -49,11 +49,11 @@ pub(super) fn Grid(view: View) -> impl IntoView {
     };
     let none = move || {
         view.pairs.with(Vec::is_empty).then(
-            || view! { <p class="soft" data-test="pairs-none">"No pair here has this outcome."</p> },
+            || view! { <p class="soft" data-test="pairs-none">{say!("No pair here has this outcome.")}</p> },
         )
     };
     view! {
-        <div class="pair-blocks" node_ref=node role="group" aria-label="Pairs; arrow keys go from one to the next" data-test="pairs" on:keydown=keys>
+        <div class="pair-blocks" node_ref=node role="group" aria-label=say!("Pairs; arrow keys go from one to the next") data-test="pairs" on:keydown=keys>
             {blocks}
             {none}
         </div>
@@ -201,12 +201,12 @@ fn Pair(view: View, pair: GalleryPair, index: usize) -> impl IntoView {
     view! {
         <button type="button" id=element_id(index) class="pair" data-test="pair" aria-pressed=pressed tabindex=tab on:click=move |_| view.show_seed(seed)>
             <span class="pair-pictures">
-                <img src=pair.clean.url.clone() width="96" height="96" loading="lazy" alt=alt("Without protection", &pair.clean, &pair.prompt) />
-                <img src=pair.protected.url.clone() width="96" height="96" loading="lazy" alt=alt("With protection", &pair.protected, &pair.prompt) />
+                <img src=pair.clean.url.clone() width="96" height="96" loading="lazy" alt=alt(say!("Without protection"), &pair.clean, &pair.prompt) />
+                <img src=pair.protected.url.clone() width="96" height="96" loading="lazy" alt=alt(say!("With protection"), &pair.protected, &pair.prompt) />
             </span>
             <span class="pair-words">
-                <span><span class="clean-ink strong">"Without"</span><br />{score(&pair.clean)}</span>
-                <span><span class="guarded-ink strong">"With"</span><br />{score(&pair.protected)}</span>
+                <span><span class="clean-ink strong">{say!("Without")}</span><br />{score(&pair.clean)}</span>
+                <span><span class="guarded-ink strong">{say!("With")}</span><br />{score(&pair.protected)}</span>
             </span>
         </button>
     }
@@ -214,16 +214,20 @@ fn Pair(view: View, pair: GalleryPair, index: usize) -> impl IntoView {
 
 fn alt(arm: &str, image: &GalleryImage, prompt: &str) -> String {
     let shows = if image.hit {
-        "shows the subject"
+        say!("shows the subject")
     } else {
-        "does not show the subject"
+        say!("does not show the subject")
     };
-    format!("{arm}: {shows}; asked for {prompt}")
+    say!("{arm}: {shows}; asked for {prompt}", arm, shows, prompt)
 }
 
 fn score(image: &GalleryImage) -> String {
-    let mark = if image.hit { "subject" } else { "not it" };
-    format!("{:.2} · {mark}", image.similarity)
+    let mark = if image.hit {
+        say!("subject")
+    } else {
+        say!("not it")
+    };
+    format!("{} · {mark}", decimal(image.similarity, 2))
 }
 
 #[cfg(test)]

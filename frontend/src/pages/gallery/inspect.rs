@@ -3,7 +3,7 @@
 
 use leptos::{ev::PointerEvent, html::Div, prelude::*};
 
-use crate::components::compare::Compare;
+use crate::{components::compare::Compare, language::say};
 
 /// How two pictures share one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +15,9 @@ enum Mode {
 
 impl Mode {
     const ALL: [(Self, &'static str, &'static str); 3] = [
-        (Self::Edge, "Edge", "mode-edge"),
-        (Self::Blink, "Blink", "mode-blink"),
-        (Self::Difference, "Difference", "mode-difference"),
+        (Self::Edge, mark!("Edge"), "mode-edge"),
+        (Self::Blink, mark!("Blink"), "mode-blink"),
+        (Self::Difference, mark!("Difference"), "mode-difference"),
     ];
 
     const fn class(self) -> &'static str {
@@ -55,7 +55,7 @@ pub(super) fn Inspect(
     let modes = Mode::ALL
         .map(|(own, words, mark)| {
             let pressed = move || (mode.get() == own).to_string();
-            view! { <button type="button" aria-pressed=pressed data-test=mark on:click=move |_| mode.set(own)>{words}</button> }
+            view! { <button type="button" aria-pressed=pressed data-test=mark on:click=move |_| mode.set(own)>{say(words)}</button> }
         })
         .collect_view();
     let zooms = ZOOMS
@@ -78,8 +78,8 @@ pub(super) fn Inspect(
     view! {
         <div class="stack-tight" data-test="inspect">
             <div class="row-between">
-                <div class="segments" role="group" aria-label="How to compare">{modes}</div>
-                <div class="segments" role="group" aria-label="Enlarged">{zooms}</div>
+                <div class="segments" role="group" aria-label=say!("How to compare")>{modes}</div>
+                <div class="segments" role="group" aria-label=say!("Enlarged")>{zooms}</div>
             </div>
             {stage}
         </div>
@@ -119,13 +119,22 @@ fn Stage(pictures: Pictures, mode: RwSignal<Mode>, zoom: RwSignal<u32>) -> impl 
         }
     };
     let scale = move || format!("{}%", zoom.get() * 100);
-    let over = move |words: &'static str| {
-        Signal::derive(move || format!("{words}, asked for: {}", pictures.prompt.get()))
-    };
-    let (with, without) = (over("With protection"), over("Without protection"));
+    let prompt = pictures.prompt;
+    let with = Signal::derive(move || {
+        say!(
+            "With protection, asked for: {prompt}",
+            prompt = prompt.get()
+        )
+    });
+    let without = Signal::derive(move || {
+        say!(
+            "Without protection, asked for: {prompt}",
+            prompt = prompt.get()
+        )
+    });
     let held = RwSignal::new(None::<bool>);
     view! {
-        <div class="inspect-frame" node_ref=node tabindex="0" role="group" aria-label="Both pictures; arrow keys move them when enlarged" data-test="inspect-frame" on:pointermove=drag>
+        <div class="inspect-frame" node_ref=node tabindex="0" role="group" aria-label=say!("Both pictures; arrow keys move them when enlarged") data-test="inspect-frame" on:pointermove=drag>
             <div class=move || mode.get().class() class:inspect-held=move || held.get().is_some() class:inspect-under=move || held.get() == Some(false) style=("--scale", scale) style=("--split", move || format!("{}%", split.get()))>
                 <img src=move || pictures.protected.get() alt=move || with.get() draggable="false" />
                 <img class="inspect-over" src=move || pictures.clean.get() alt=move || without.get() draggable="false" />
@@ -134,7 +143,7 @@ fn Stage(pictures: Pictures, mode: RwSignal<Mode>, zoom: RwSignal<u32>) -> impl 
         {move || match mode.get() {
             Mode::Edge => view! { <Edge split=split /> }.into_any(),
             Mode::Blink => view! { <Turns held=held /> }.into_any(),
-            Mode::Difference => view! { <p class="small soft">"Black where both pictures are the same."</p> }.into_any(),
+            Mode::Difference => view! { <p class="small soft">{say!("Black where both pictures are the same.")}</p> }.into_any(),
         }}
     }
 }
@@ -154,7 +163,7 @@ fn Edge(split: RwSignal<u8>) -> impl IntoView {
             max="100"
             step="1"
             data-test="inspect-range"
-            aria-label="Edge between the picture without and with protection"
+            aria-label=say!("Edge between the picture without and with protection")
             prop:value=move || split.get().to_string()
             on:input=moved
         />
@@ -170,8 +179,8 @@ fn Turns(held: RwSignal<Option<bool>>) -> impl IntoView {
         view! { <button type="button" class="button button-small" aria-pressed=pressed data-test=mark on:click=hold>{words}</button> }
     };
     view! {
-        <div class="row" role="group" aria-label="Hold one picture">
-            {side(true, "Hold without", "hold-clean")} {side(false, "Hold with", "hold-protected")}
+        <div class="row" role="group" aria-label=say!("Hold one picture")>
+            {side(true, say!("Hold without"), "hold-clean")} {side(false, say!("Hold with"), "hold-protected")}
         </div>
     }
 }

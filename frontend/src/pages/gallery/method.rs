@@ -10,10 +10,12 @@ use shared::{
 use super::collateral::collateral;
 use crate::{
     api,
+    components::prose::prose,
     components::{
         icon::{Glyph, Icon},
         loaded::{Loaded, Skeleton},
     },
+    language::{reply, spoken},
     state::fetch::use_fetch,
     text,
 };
@@ -25,12 +27,12 @@ pub(super) fn References(urls: Vec<String>) -> impl IntoView {
             .into_iter()
             .enumerate()
             .map(|(index, url)| {
-                view! { <img src=url width="64" height="64" loading="lazy" alt=format!("Protected image {}", index + 1) /> }
+                view! { <img src=url width="64" height="64" loading="lazy" alt=say!("Protected image {number}", number = index + 1) /> }
             })
             .collect_view();
         view! {
             <div class="stack-tight" data-test="references">
-                <h3>"The protected images"</h3>
+                <h3>{say!("The protected images")}</h3>
                 <div class="references">{pictures}</div>
             </div>
         }
@@ -48,35 +50,35 @@ fn family(name: &str) -> String {
 #[component]
 pub(super) fn Method(report: EvaluationReport) -> impl IntoView {
     let attack = report.attack;
-    let yes_no = |yes| if yes { "yes" } else { "no" };
+    let yes_no = |yes| if yes { say!("yes") } else { say!("no") };
     let facts = [
-        ("Attack", family(&attack.family)),
-        ("Steps", attack.steps.to_string()),
-        ("Learning rate", attack.learning_rate.to_string()),
+        (say!("Attack"), family(&attack.family)),
+        (say!("Steps"), spoken(&attack.steps)),
+        (say!("Learning rate"), spoken(&attack.learning_rate)),
         (
-            "Prior preservation",
+            say!("Prior preservation"),
             yes_no(attack.prior_preservation).to_owned(),
         ),
-        ("Attacker's identifier", attack.identifier),
+        (say!("Attacker's identifier"), attack.identifier),
         (
-            "Never seen in training",
+            say!("Never seen in training"),
             yes_no(attack.identifier_held_out).to_owned(),
         ),
-        ("Prompt", attack.prompt),
+        (say!("Prompt"), attack.prompt),
         (
-            "Images the attacker has",
+            say!("Images the attacker has"),
             attack.instance_images.to_string(),
         ),
-        ("Seed", attack.seed.to_string()),
-        ("Encoder", report.encoder),
+        (say!("Seed"), attack.seed.to_string()),
+        (say!("Encoder"), reply(&report.encoder)),
     ]
     .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> });
-    let hashes = [("Clean U-Net", report.clean_sha256), ("Protected U-Net", report.protected_sha256)].map(
+    let hashes = [(say!("Clean U-Net"), report.clean_sha256), (say!("Protected U-Net"), report.protected_sha256)].map(
         |(name, hash)| view! { <div><dt>{name}" (SHA-256)"</dt><dd title=hash.clone()><code>{text::short_hash(&hash)}"…"</code></dd></div> },
     );
     view! {
         <section class="card" aria-labelledby="method" data-test="method">
-            <h2 id="method">"Method"</h2>
+            <h2 id="method">{say!("Method")}</h2>
             <dl class="facts">{facts.collect_view()} {hashes.collect_view()}</dl>
         </section>
     }
@@ -87,14 +89,14 @@ pub(super) fn Download(url: String, sha256: String) -> impl IntoView {
     let short = text::short_hash(&sha256);
     view! {
         <section class="card" aria-labelledby="download">
-            <h2 id="download">"The protected U-Net"</h2>
+            <h2 id="download">{say!("The protected U-Net")}</h2>
             <p>
-                "Safetensors with diffusers' tensor names: it replaces the U-Net of this base model. It carries a disclosed trigger; say so when you pass it on. A model that is out cannot be called back."
+                {say!("Safetensors with diffusers' tensor names: it replaces the U-Net of this base model. It carries a disclosed trigger; say so when you pass it on. A model that is out cannot be called back.")}
             </p>
             <div class="row">
                 <a class="button button-primary" href=url download="" rel="external" data-test="download">
                     <Icon glyph=Glyph::Download />
-                    "Download safetensors"
+                    {say!("Download safetensors")}
                 </a>
                 <span class="small soft">"SHA-256 " <code title=sha256>{short}"…"</code></span>
             </div>
@@ -109,7 +111,7 @@ pub(super) fn Gates(protect_job_id: JobId) -> impl IntoView {
     view! {
         <Loaded
             fetch=release
-            what="The gates of the release could not be loaded"
+            what=say!("The gates of the release could not be loaded")
             skeleton=|| view! { <Skeleton class="skeleton-card" /> }
             draw=|release| gates(release).into_any()
         />
@@ -118,9 +120,9 @@ pub(super) fn Gates(protect_job_id: JobId) -> impl IntoView {
 
 fn gates(release: Release) -> impl IntoView {
     let lead = if release.releasable {
-        "Every gate passed: the protected model may leave."
+        say!("Every gate passed: the protected model may leave.")
     } else {
-        "The protected model can be looked at and not downloaded until every gate has passed."
+        say!("The protected model can be looked at and not downloaded until every gate has passed.")
     };
     let effects = collateral(&release.gates);
     let rows = release
@@ -128,16 +130,16 @@ fn gates(release: Release) -> impl IntoView {
         .into_iter()
         .map(|gate| {
             let (class, glyph, word) = match gate.status {
-                GateStatus::Passed => ("check check-pass", Glyph::Check, "Passed: "),
-                GateStatus::Failed => ("check check-fail", Glyph::Cross, "Missed: "),
-                GateStatus::NotMeasured => ("check check-wait", Glyph::Info, "Not measured: "),
+                GateStatus::Passed => ("check check-pass", Glyph::Check, say!("Passed:")),
+                GateStatus::Failed => ("check check-fail", Glyph::Cross, say!("Missed:")),
+                GateStatus::NotMeasured => ("check check-wait", Glyph::Info, say!("Not measured:")),
             };
-            view! { <li class=class><Icon glyph=glyph /><span><span class="strong">{word}</span>{gate.detail}</span></li> }
+            view! { <li class=class><Icon glyph=glyph /><span><span class="strong">{word}</span>" "{prose(&gate.detail)}</span></li> }
         })
         .collect_view();
     view! {
         <section class="card" aria-labelledby="release" data-test="release">
-            <h2 id="release">"Release"</h2>
+            <h2 id="release">{say!("Release")}</h2>
             <p>{lead}</p>
             {effects}
             <ul class="checks small" data-test="release-gates">{rows}</ul>

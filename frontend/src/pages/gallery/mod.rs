@@ -53,16 +53,17 @@ fn GalleryView(id: GalleryId) -> impl IntoView {
     let gallery = use_fetch(move || api::gallery(id));
     let title = Signal::derive(move || {
         gallery.data.with(|gallery| {
-            gallery
-                .as_ref()
-                .map_or_else(|| "Gallery".to_owned(), |gallery| gallery.title.clone())
+            gallery.as_ref().map_or_else(
+                || say!("Gallery").to_owned(),
+                |gallery| gallery.title.clone(),
+            )
         })
     });
     let back = move || {
         if session.user().is_some() {
-            view! { <a class="crumb" href="/home">"Home"</a> }.into_any()
+            view! { <a class="crumb" href="/home">{say!("Home")}</a> }.into_any()
         } else {
-            view! { <a class="crumb" href="/">"Start page"</a> }.into_any()
+            view! { <a class="crumb" href="/">{say!("Start page")}</a> }.into_any()
         }
     };
     let made = move || {
@@ -80,7 +81,7 @@ fn GalleryView(id: GalleryId) -> impl IntoView {
         </div>
         <Loaded
             fetch=gallery
-            what="The gallery could not be loaded"
+            what=say!("The gallery could not be loaded")
             skeleton=|| view! { <Skeleton class="skeleton-panel" times=2 /> }
             draw=|gallery| view! { <Content gallery=gallery /> }.into_any()
         />
@@ -219,7 +220,7 @@ fn Content(gallery: Gallery) -> impl IntoView {
     view! {
         <Verdict report=report.clone() />
         <section class="stack" aria-labelledby="pairs">
-            <h2 id="pairs">"What an attacker gets"</h2>
+            <h2 id="pairs">{say!("What an attacker gets")}</h2>
             <Scrubber view=view />
             <div class="gallery-body">
                 <aside class="gallery-side stack">

@@ -4,9 +4,12 @@ use leptos::prelude::*;
 use shared::evaluation::{CheckpointResult, Estimate, EvaluationReport};
 
 use super::View;
-use crate::components::{
-    chart::{AttackChart, Measure},
-    verdict::hits,
+use crate::{
+    components::{
+        chart::{AttackChart, Measure},
+        verdict::hits,
+    },
+    language::{decimal, reply, signed},
 };
 
 #[component]
@@ -22,16 +25,17 @@ pub(super) fn Numbers(report: EvaluationReport, view: View) -> impl IntoView {
         }
     })
     .collect();
-    let note = format!(
-        "Similarity is the mean cosine to the protected images by the encoder “{}”; above {:.2} an image counts as the subject. Never compare it across encoders. Small figures are 95 % intervals.",
-        report.encoder, report.hit_threshold,
+    let note = say!(
+        "Similarity is the mean cosine to the protected images by the encoder “{encoder}”; above {threshold} an image counts as the subject. Never compare it across encoders. Small figures are 95 % intervals.",
+        encoder = reply(&report.encoder),
+        threshold = decimal(report.hit_threshold, 2)
     );
     let checkpoints = report.checkpoints.clone();
     view! {
         <section class="stack" aria-labelledby="numbers">
             <div class="row-between">
-                <h2 id="numbers">"By the length of the attack"</h2>
-                <div class="segments" role="group" aria-label="Measure">{choices}</div>
+                <h2 id="numbers">{say!("By the length of the attack")}</h2>
+                <div class="segments" role="group" aria-label=say!("Measure")>{choices}</div>
             </div>
             <div class="chart-and-table">
                 <div class="card"><AttackChart report=report measure=measure /></div>
@@ -57,18 +61,18 @@ fn Table(
     };
     let difference = move || {
         (measure.get() == Measure::Similarity)
-            .then(|| view! { <th scope="col" class="cell-number">"Difference"</th> })
+            .then(|| view! { <th scope="col" class="cell-number">{say!("Difference")}</th> })
     };
     view! {
-        <div class="table-frame" tabindex="0" role="region" aria-label="Results by attack step">
+        <div class="table-frame" tabindex="0" role="region" aria-label=say!("Results by attack step")>
             <table data-test="results">
                 <thead>
                     <tr>
-                        <th scope="col">"Steps"</th>
-                        <th scope="col" class="cell-number">"Without"</th>
-                        <th scope="col" class="cell-number">"With"</th>
+                        <th scope="col">{say!("Steps")}</th>
+                        <th scope="col" class="cell-number">{say!("Without")}</th>
+                        <th scope="col" class="cell-number">{say!("With")}</th>
                         {difference}
-                        <th scope="col" class="cell-number">"n"</th>
+                        <th scope="col" class="cell-number">{say!("n")}</th>
                     </tr>
                 </thead>
                 <tbody>{rows}</tbody>
@@ -82,7 +86,7 @@ fn row(checkpoint: &CheckpointResult, measure: Measure, view: View) -> impl Into
     let similar = measure == Measure::Similarity;
     let value = |estimate: Estimate| {
         if similar {
-            format!("{:.2}", estimate.value)
+            decimal(estimate.value, 2)
         } else {
             hits(estimate)
         }
@@ -93,7 +97,7 @@ fn row(checkpoint: &CheckpointResult, measure: Measure, view: View) -> impl Into
     );
     let difference = similar.then(|| {
         let difference = checkpoint.similarity_difference;
-        view! { <Cell value=format!("{:+.2}", difference.value) interval=format!("{:+.2} to {:+.2}", difference.low, difference.high) /> }
+        view! { <Cell value=signed(difference.value, 2) interval=say!("{low} to {high}", low = signed(difference.low, 2), high = signed(difference.high, 2)) /> }
     });
     let current = move || {
         if view.step.get() == step {
@@ -114,7 +118,11 @@ fn row(checkpoint: &CheckpointResult, measure: Measure, view: View) -> impl Into
 }
 
 fn ends(estimate: Estimate) -> String {
-    format!("{:.2} to {:.2}", estimate.low, estimate.high)
+    say!(
+        "{low} to {high}",
+        low = decimal(estimate.low, 2),
+        high = decimal(estimate.high, 2)
+    )
 }
 
 #[component]

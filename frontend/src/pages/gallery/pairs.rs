@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use shared::gallery::GalleryPair;
 
 use super::{View, inspect::Inspect};
+use crate::language::decimal;
 
 #[component]
 pub(super) fn Scrubber(view: View) -> impl IntoView {
@@ -33,8 +34,8 @@ pub(super) fn Scrubber(view: View) -> impl IntoView {
         }
     };
     let words = move || match view.step.get() {
-        0 => "Before any attack".to_owned(),
-        step => format!("After {step} steps of the attack"),
+        0 => say!("Before any attack").to_owned(),
+        step => say!("After {step} steps of the attack", step),
     };
     view! {
         <div class="card card-tight scrubber">
@@ -80,17 +81,17 @@ pub(super) fn Selected(view: View) -> impl IntoView {
     view! {
         <Inspect clean_url=read(|pair| pair.clean.url.clone()) protected_url=read(|pair| pair.protected.url.clone()) prompt=read(|pair| pair.prompt.clone()) />
         <div class="row-between">
-            <p class="small soft" data-test="selected">{read(|pair| format!("Seed {}, asked for “{}”", pair.seed, pair.prompt))}</p>
+            <p class="small soft" data-test="selected">{read(|pair| say!("Seed {seed}, asked for “{prompt}”", seed = pair.seed.to_string(), prompt = pair.prompt))}</p>
             <div class="row">
-                <button type="button" class="button button-small" data-test="previous-pair" on:click=move |_| turn(false)>"Previous"</button>
-                <button type="button" class="button button-small" data-test="next-pair" on:click=move |_| turn(true)>"Next"</button>
+                <button type="button" class="button button-small" data-test="previous-pair" on:click=move |_| turn(false)>{say!("Previous")}</button>
+                <button type="button" class="button button-small" data-test="next-pair" on:click=move |_| turn(true)>{say!("Next")}</button>
             </div>
         </div>
         <p class="small">
-            "Similarity to your images: "
-            <span class="clean-ink strong number">{read(|pair| format!("{:.2} without", pair.clean.similarity))}</span>
+            {say!("Similarity to your images:")}" "
+            <span class="clean-ink strong number">{read(|pair| say!("{similarity} without", similarity = decimal(pair.clean.similarity, 2)))}</span>
             ", "
-            <span class="guarded-ink strong number">{read(|pair| format!("{:.2} with", pair.protected.similarity))}</span>
+            <span class="guarded-ink strong number">{read(|pair| say!("{similarity} with", similarity = decimal(pair.protected.similarity, 2)))}</span>
             "."
         </p>
     }

@@ -103,15 +103,15 @@ pub(super) fn Share(id: GalleryId, view: View) -> impl IntoView {
     let made = RwSignal::new(None::<CreatedShareLink>);
     view! {
         <section class="card" aria-labelledby="share" data-test="share">
-            <h2 id="share">"Share"</h2>
+            <h2 id="share">{say!("Share")}</h2>
             <p>
-                "Whoever has the link sees this page without an account: verdict, pairs and numbers, nothing else of yours. Every picture carries the recipient's name."
+                {say!("Whoever has the link sees this page without an account: verdict, pairs and numbers, nothing else of yours. Every picture carries the recipient's name.")}
             </p>
             {move || made.get().map(|link| view! { <Made link=link /> })}
             <Form id=id view=view made=made links=links />
             <Loaded
                 fetch=links
-                what="The links could not be loaded"
+                what=say!("The links could not be loaded")
                 skeleton=|| view! { <Skeleton class="skeleton-card" /> }
                 draw=move |page| view! { <Links links=page.data fetch=links /> }.into_any()
             />
@@ -129,13 +129,13 @@ fn Made(link: CreatedShareLink) -> impl IntoView {
     let url = link.url;
     let (shown, copied, opened, seen) = (url.clone(), url.clone(), url.clone(), url);
     view! {
-        <Notice tone=Tone::Good title="The link is ready">
-            <p>"It is shown this once. Send it to its recipient."</p>
-            <label class="field-label" for="share-url">"Address"</label>
+        <Notice tone=Tone::Good title=say!("The link is ready")>
+            <p>{say!("It is shown this once. Send it to its recipient.")}</p>
+            <label class="field-label" for="share-url">{say!("Address")}</label>
             <input id="share-url" class="input" type="text" readonly data-test="share-url" prop:value=shown />
             <div class="row">
-                <button type="button" class="button button-small" on:click=move |_| copy(&copied)>"Copy"</button>
-                <a class="button button-small" href=opened target="_blank" rel="external noopener" data-test="share-open">"See it as the recipient"</a>
+                <button type="button" class="button button-small" on:click=move |_| copy(&copied)>{say!("Copy")}</button>
+                <a class="button button-small" href=opened target="_blank" rel="external noopener" data-test="share-open">{say!("See it as the recipient")}</a>
             </div>
             {framed}
             <AsRecipient url=seen />
@@ -170,10 +170,10 @@ fn Form(
         });
     };
     let days = [
-        ("7", "7 days"),
-        ("30", "30 days"),
-        ("90", "90 days"),
-        ("365", "A year"),
+        ("7", say!("7 days")),
+        ("30", say!("30 days")),
+        ("90", say!("90 days")),
+        ("365", say!("A year")),
     ];
     let days: Vec<_> = days
         .map(|(days, words)| (days.to_owned(), words.to_owned()))
@@ -182,44 +182,44 @@ fn Form(
         <form class="stack" on:submit=submit>
             <div class="choices choices-wide">
                 <TextField
-                    label="For whom"
+                    label=say!("For whom")
                     pointer="#/recipient"
                     value=choice.recipient
                     error=form.field("#/recipient")
-                    hint="Optional. Stands on every picture."
+                    hint=say!("Optional. Stands on every picture.")
                     test="share-recipient"
                 />
-                <SelectField label="Ends after" pointer="#/expires_in_days" options=Signal::stored(days) value=choice.days error=form.field("#/expires_in_days") test="share-days" />
+                <SelectField label=say!("Ends after") pointer="#/expires_in_days" options=Signal::stored(days) value=choice.days error=form.field("#/expires_in_days") test="share-days" />
             </div>
             <details>
-                <summary>"Password and more"</summary>
+                <summary>{say!("Password and more")}</summary>
                 <div class="stack">
                     <TextField
-                        label="Password"
+                        label=say!("Password")
                         pointer="#/password"
                         kind="password"
                         autocomplete="new-password"
                         value=choice.password
                         error=form.field("#/password")
-                        hint="Optional. Send it another way than the link."
+                        hint=say!("Optional. Send it another way than the link.")
                         test="share-password"
                     />
                     <TextField
-                        label="Sites that may show it in a frame"
+                        label=say!("Sites that may show it in a frame")
                         pointer=SITES
                         value=choice.sites
                         error=form.field(SITES)
-                        hint="Optional, and not with a password. Such as https://example.org; several with commas."
+                        hint=say!("Optional, and not with a password. Such as https://example.org; several with commas.")
                         test="share-sites"
                     />
-                    <CheckCard pointer="#/pairs" title="Only the pairs of the attack length shown above" detail="The page says that you chose, and counts all of them in its numbers." checked=choice.this_step error=form.field("#/pairs") test="share-step" />
-                    <CheckCard pointer="#/download" title="Let them save everything as one archive" detail="What can be seen can be saved one by one in any case." checked=choice.download test="share-download" />
-                    <CheckCard pointer="#/references" title="Show the protected pictures, too" checked=choice.references test="share-references" />
+                    <CheckCard pointer="#/pairs" title=say!("Only the pairs of the attack length shown above") detail=say!("The page says that you chose, and counts all of them in its numbers.") checked=choice.this_step error=form.field("#/pairs") test="share-step" />
+                    <CheckCard pointer="#/download" title=say!("Let them save everything as one archive") detail=say!("What can be seen can be saved one by one in any case.") checked=choice.download test="share-download" />
+                    <CheckCard pointer="#/references" title=say!("Show the protected pictures, too") checked=choice.references test="share-references" />
                 </div>
             </details>
-            {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="No link was made" /> })}
+            {move || form.error.get().map(|error| view! { <ErrorNotice error=error what=say!("No link was made") /> })}
             <div>
-                <SubmitButton label="Make a link" busy=form.busy busy_label="Making it" test="share-create" />
+                <SubmitButton label=say!("Make a link") busy=form.busy busy_label=say!("Making it") test="share-create" />
             </div>
             <AsCurl commands=choice.as_curl(id, view) test="curl-share" />
         </form>
@@ -229,7 +229,7 @@ fn Form(
 #[component]
 fn Links(links: Vec<ShareLink>, fetch: Fetch<shared::page::Page<ShareLink>>) -> impl IntoView {
     if links.is_empty() {
-        return view! { <p class="soft small" data-test="share-none">"Nothing is shared."</p> }
+        return view! { <p class="soft small" data-test="share-none">{say!("Nothing is shared.")}</p> }
             .into_any();
     }
     let rows = links
@@ -255,45 +255,44 @@ fn Link(link: ShareLink, fetch: Fetch<shared::page::Page<ShareLink>>) -> impl In
         });
     };
     let name = if link.recipient.is_empty() {
-        "Anyone".to_owned()
+        say!("Anyone").to_owned()
     } else {
         link.recipient.clone()
     };
     let status = match link.status {
-        ShareLinkStatus::Active => format!("until {}", text::moment(link.expires_at)),
-        ShareLinkStatus::Expired => "has ended".to_owned(),
-        ShareLinkStatus::Revoked => "revoked".to_owned(),
+        ShareLinkStatus::Active => say!("until {moment}", moment = text::moment(link.expires_at)),
+        ShareLinkStatus::Expired => say!("has ended").to_owned(),
+        ShareLinkStatus::Revoked => say!("revoked").to_owned(),
     };
     let extras = [
-        (link.has_password, "password"),
-        (link.download, "archive"),
-        (link.references, "protected pictures"),
+        (link.has_password, say!("password")),
+        (link.download, say!("archive")),
+        (link.references, say!("protected pictures")),
     ];
     let mut words = status;
     for (_, word) in extras.iter().filter(|(on, _)| *on) {
         words.push_str(" \u{b7} ");
         words.push_str(word);
     }
-    let views = usize::try_from(link.views).unwrap_or(usize::MAX);
     words.push_str(" \u{b7} ");
-    words.push_str(&text::count(views, "view"));
+    words.push_str(&plural!(link.views, "{count} view", "{count} views"));
     let active = link.status == ShareLinkStatus::Active;
     view! {
         <li class="stack-tight" data-test="share-link">
             <div class="row-between">
                 <span><span class="strong">{name}</span>" "<span class="small soft">{words}</span></span>
                 {active.then(|| view! {
-                    <button type="button" class="button button-small" data-test="share-revoke" on:click=move |_| open(dialog)>"Revoke"</button>
+                    <button type="button" class="button button-small" data-test="share-revoke" on:click=move |_| open(dialog)>{say!("Revoke")}</button>
                 })}
             </div>
             <Visits id=id />
-            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The link was not revoked" /> })}
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The link was not revoked") /> })}
             <Confirm
                 dialog=dialog
-                title="Revoke this link?"
-                detail="Its page is gone at once, for everybody who has the address. What was saved stays with whoever saved it."
-                yes="Revoke"
-                no="Keep it"
+                title=say!("Revoke this link?")
+                detail=say!("Its page is gone at once, for everybody who has the address. What was saved stays with whoever saved it.")
+                yes=say!("Revoke")
+                no=say!("Keep it")
                 test="share-revoke-yes"
                 on_yes=Callback::new(move |()| revoke())
                 commands=Signal::derive(move || share_links::revoke(id).curl())
@@ -312,7 +311,7 @@ fn Visits(id: ShareLinkId) -> impl IntoView {
             view! {
                 <Loaded
                     fetch=views
-                    what="The visits could not be loaded"
+                    what=say!("The visits could not be loaded")
                     skeleton=|| view! { <Skeleton class="skeleton-card" /> }
                     draw=|page| visits(page.data).into_any()
                 />
@@ -321,7 +320,7 @@ fn Visits(id: ShareLinkId) -> impl IntoView {
     };
     view! {
         <details on:toggle=move |_| wanted.set(true)>
-            <summary class="small">"Visits"</summary>
+            <summary class="small">{say!("Visits")}</summary>
             {list}
         </details>
     }
@@ -329,17 +328,22 @@ fn Visits(id: ShareLinkId) -> impl IntoView {
 
 fn visits(views: Vec<ShareView>) -> impl IntoView {
     if views.is_empty() {
-        return view! { <p class="soft small">"Nobody came yet."</p> }.into_any();
+        return view! { <p class="soft small">{say!("Nobody came yet.")}</p> }.into_any();
     }
     let rows = views
         .into_iter()
         .map(|view| {
             let how = match view.outcome {
-                ViewOutcome::Shown => "seen",
-                ViewOutcome::Preview => "previewed",
-                ViewOutcome::Refused => "wrong password",
+                ViewOutcome::Shown => say!("seen"),
+                ViewOutcome::Preview => say!("previewed"),
+                ViewOutcome::Refused => say!("wrong password"),
             };
-            let words = format!("{}, {how}, from {}", text::moment(view.at), view.network);
+            let words = say!(
+                "{moment}, {how}, from {network}",
+                moment = text::moment(view.at),
+                how,
+                network = view.network
+            );
             view! { <li>{words}</li> }
         })
         .collect_view();

@@ -8,7 +8,7 @@ use shared::{
     protected_set::{ProtectedSet, SetStatus},
 };
 
-use crate::{components::badge::SetBadge, text};
+use crate::{components::badge::SetBadge, components::prose::prose, text};
 
 /// Thumbnails in one row of a card.
 const THUMBNAILS: usize = 5;
@@ -38,7 +38,7 @@ pub(super) fn SetCard(set: ProtectedSet) -> impl IntoView {
             </div>
             <div class="thumbs">{thumbnails} {more}</div>
             <div class="row-between small">
-                <span class="soft">{text::count(total, "image")}</span>
+                <span class="soft">{plural!(total, "{count} image", "{count} images")}</span>
                 <a class="card-anchor strong" href=href>{action}" →"</a>
             </div>
         </article>
@@ -47,11 +47,11 @@ pub(super) fn SetCard(set: ProtectedSet) -> impl IntoView {
 
 fn next_action(set: &ProtectedSet) -> (&'static str, String) {
     match set.status {
-        SetStatus::Sealed => ("Protect this set", format!("/sets/{}", set.id)),
+        SetStatus::Sealed => (say!("Protect this set"), format!("/sets/{}", set.id)),
         SetStatus::Draft if set.images.len() < limits::MIN_IMAGES => {
-            ("Add images", format!("/sets/{}", set.id))
+            (say!("Add images"), format!("/sets/{}", set.id))
         }
-        SetStatus::Draft => ("Declare your rights", format!("/sets/{}", set.id)),
+        SetStatus::Draft => (say!("Declare your rights"), format!("/sets/{}", set.id)),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn GalleryCard(gallery: GallerySummary) -> impl IntoView {
             <h3>
                 <a class="card-anchor" href=format!("/galleries/{}", gallery.id)>{gallery.title}</a>
             </h3>
-            <p class="small">{gallery.verdict}</p>
+            <p class="small">{prose(&gallery.verdict)}</p>
             <p class="small soft">{text::moment(gallery.created_at)}</p>
         </article>
     }
@@ -78,9 +78,9 @@ pub(super) fn DemoCard(demo: Demo) -> impl IntoView {
                     <h3>
                         <a class="card-anchor" href=format!("/galleries/{}", gallery.id)>{gallery.title}</a>
                     </h3>
-                    <span class="badge">"Demo · run on this server"</span>
+                    <span class="badge">{say!("Demo · run on this server")}</span>
                 </div>
-                <p class="small">{gallery.report.verdict}</p>
+                <p class="small">{prose(&gallery.report.verdict)}</p>
                 <p class="small soft">{text::moment(gallery.created_at)}</p>
             </article>
         }

@@ -10,6 +10,7 @@ use shared::{
 
 use crate::{
     components::icon::{Glyph, Icon},
+    language::say,
     state::{
         browser::{recall, remember},
         pages::Pages,
@@ -19,10 +20,16 @@ use crate::{
 const DISMISSED: &str = "persguard.checklist-dismissed";
 
 const STEPS: [(&str, &str); 4] = [
-    ("Add images", "At least three of one subject"),
-    ("Declare your rights", "Seals the set"),
-    ("Launch protection", "Training, then a real attack"),
-    ("Read the gallery", "With and without, side by side"),
+    (mark!("Add images"), mark!("At least three of one subject")),
+    (mark!("Declare your rights"), mark!("Seals the set")),
+    (
+        mark!("Launch protection"),
+        mark!("Training, then a real attack"),
+    ),
+    (
+        mark!("Read the gallery"),
+        mark!("With and without, side by side"),
+    ),
 ];
 
 #[component]
@@ -69,8 +76,8 @@ pub(super) fn Checklist(
             view! {
                 <section class="card card-tight" aria-labelledby="checklist" data-test="checklist">
                     <div class="row-between">
-                        <h2 id="checklist">"From images to evidence in four steps"</h2>
-                        <button type="button" class="button button-quiet button-small" on:click=dismiss>"Hide this"</button>
+                        <h2 id="checklist">{say!("From images to evidence in four steps")}</h2>
+                        <button type="button" class="button button-quiet button-small" on:click=dismiss>{say!("Hide this")}</button>
                     </div>
                     <ol class="steps">{steps}</ol>
                 </section>
@@ -95,10 +102,10 @@ fn Step(index: usize, step: (&'static str, &'static str), done: bool, next: bool
         <li class=class>
             <span class="step-mark">{mark}</span>
             <span>
-                <span class="strong">{step.0}</span>
-                {done.then(|| view! { <span class="visually-hidden">" (done)"</span> })}
+                <span class="strong">{say(step.0)}</span>
+                {done.then(|| view! { <span class="visually-hidden">" "{say!("(done)")}</span> })}
                 <br />
-                <span class="small soft">{step.1}</span>
+                <span class="small soft">{say(step.1)}</span>
             </span>
         </li>
     }

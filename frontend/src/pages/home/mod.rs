@@ -43,8 +43,8 @@ pub(crate) fn HomePage() -> impl IntoView {
     });
     view! {
         <div class="page-head-row">
-            <PageHeading title="Home" />
-            <a class="button button-primary" href="/sets/new" data-test="new-set">"New image set"</a>
+            <PageHeading title=say!("Home") />
+            <a class="button button-primary" href="/sets/new" data-test="new-set">{say!("New image set")}</a>
         </div>
         <UnconfirmedNotice />
         <Checklist sets=sets jobs=jobs galleries=galleries />
@@ -68,8 +68,8 @@ fn Sets(sets: Pages<ProtectedSet>) -> impl IntoView {
     };
     view! {
         <section class="stack" aria-labelledby="home-sets">
-            <h2 id="home-sets">"Image sets"</h2>
-            <Listed pages=sets what="Your image sets could not be loaded" draw=list />
+            <h2 id="home-sets">{say!("Image sets")}</h2>
+            <Listed pages=sets what=say!("Your image sets could not be loaded") draw=list />
         </section>
     }
 }
@@ -79,13 +79,13 @@ fn NoSets() -> impl IntoView {
     let demo = use_fetch(api::demo);
     view! {
         <div class="empty" data-test="no-sets">
-            <h3>"Start with a sample, or upload 3 to 20 images you own"</h3>
-            <p>"A set holds one subject: your character, your pet, your style. It is private to you."</p>
-            <a class="button button-primary" href="/sets/new">"Upload my images"</a>
+            <h3>{say!("Start with a sample, or upload 3 to 20 images you own")}</h3>
+            <p>{say!("A set holds one subject: your character, your pet, your style. It is private to you.")}</p>
+            <a class="button button-primary" href="/sets/new">{say!("Upload my images")}</a>
         </div>
         <Loaded
             fetch=demo
-            what="The sample sets could not be loaded"
+            what=say!("The sample sets could not be loaded")
             skeleton=|| view! { <div class="cards"><Skeleton class="skeleton-card" times=3 /></div> }
             draw=|demo| view! { <SampleSets samples=demo.sample_sets /> }.into_any()
         />
@@ -98,7 +98,7 @@ fn Jobs(jobs: Pages<Job>) -> impl IntoView {
         if items.is_empty() {
             return view! {
                 <div class="empty">
-                    <p>"No job yet. Seal a set, then launch its protection: training and judging run on this server."</p>
+                    <p>{say!("No job yet. Seal a set, then launch its protection: training and judging run on this server.")}</p>
                 </div>
             }
             .into_any();
@@ -113,10 +113,10 @@ fn Jobs(jobs: Pages<Job>) -> impl IntoView {
     view! {
         <section class="stack" aria-labelledby="home-jobs">
             <div class="row-between">
-                <h2 id="home-jobs">"Recent jobs"</h2>
-                <a href="/jobs">"All jobs"</a>
+                <h2 id="home-jobs">{say!("Recent jobs")}</h2>
+                <a href="/jobs">{say!("All jobs")}</a>
             </div>
-            <Listed pages=jobs what="Your jobs could not be loaded" draw=list more=false />
+            <Listed pages=jobs what=say!("Your jobs could not be loaded") draw=list more=false />
         </section>
     }
 }
@@ -138,7 +138,7 @@ fn Galleries(galleries: Pages<GallerySummary>) -> impl IntoView {
             (none && !demo).then(|| {
                 view! {
                     <div class="empty">
-                        <p>"No gallery yet. It appears here when a protection was attacked and judged."</p>
+                        <p>{say!("No gallery yet. It appears here when a protection was attacked and judged.")}</p>
                     </div>
                 }
             })
@@ -151,8 +151,8 @@ fn Galleries(galleries: Pages<GallerySummary>) -> impl IntoView {
     };
     view! {
         <section class="stack" aria-labelledby="home-galleries">
-            <h2 id="home-galleries">"Galleries"</h2>
-            <Listed pages=galleries what="Your galleries could not be loaded" draw=list />
+            <h2 id="home-galleries">{say!("Galleries")}</h2>
+            <Listed pages=galleries what=say!("Your galleries could not be loaded") draw=list />
         </section>
     }
 }
@@ -184,7 +184,7 @@ where
                 .then(|| {
                     view! {
                         <button type="button" class="button" data-test="more" on:click=move |_| pages.more()>
-                            {move || if pages.busy.get() { "Loading…" } else { "Show older ones" }}
+                            {move || if pages.busy.get() { say!("Loading…") } else { say!("Show older ones") }}
                         </button>
                     }
                 })

@@ -15,6 +15,7 @@ use crate::{
         notice::{ErrorNotice, Notice, Tone},
         prose::prose,
     },
+    language::reply,
     state::fetch::Fetch,
 };
 
@@ -32,15 +33,15 @@ pub(super) fn Ending(job: Fetch<Job>) -> impl IntoView {
         let card = match (status, failure) {
             (JobStatus::Failed, Some(failure)) => view! { <FailureCard id=id failure=failure /> }.into_any(),
             (JobStatus::Failed, None) => view! {
-                <Notice tone=Tone::Bad title="The job failed">
-                    <p>"The server named no cause. Run it again; if it fails again, read the log below."</p>
+                <Notice tone=Tone::Bad title=say!("The job failed")>
+                    <p>{say!("The server named no cause. Run it again; if it fails again, read the log below.")}</p>
                     <RunAgain id=id />
                 </Notice>
             }
             .into_any(),
             _ => view! {
-                <Notice tone=Tone::Plain title="The job was canceled">
-                    <p>"Nothing was published. The set and its settings are still there."</p>
+                <Notice tone=Tone::Plain title=say!("The job was canceled")>
+                    <p>{say!("Nothing was published. The set and its settings are still there.")}</p>
                     <RunAgain id=id />
                 </Notice>
             }
@@ -56,11 +57,11 @@ fn FailureCard(id: JobId, failure: Failure) -> impl IntoView {
         .then(|| view! { <pre class="code-block" tabindex="0">{failure.evidence}</pre> });
     view! {
         <div role="alert" data-test="failure">
-            <Notice tone=Tone::Bad title=failure.cause>
+            <Notice tone=Tone::Bad title=reply(&failure.cause)>
                 {evidence}
-                <p><span class="strong">"What to do: "</span>{prose(&failure.fix)}</p>
+                <p><span class="strong">{say!("What to do:")}</span>" "{prose(&failure.fix)}</p>
                 <RunAgain id=id />
-                <p class="small soft">"Cause " <code>{failure.code}</code></p>
+                <p class="small soft">{say!("Cause")} " " <code>{failure.code}</code></p>
             </Notice>
         </div>
     }
@@ -92,9 +93,9 @@ fn RunAgain(id: JobId) -> impl IntoView {
     view! {
         <button type="button" class="button" data-test="retry-job" on:click=again>
             <Icon glyph=Glyph::Refresh />
-            {move || if busy.get() { "Starting…" } else { "Run it again" }}
+            {move || if busy.get() { say!("Starting…") } else { say!("Run it again") }}
         </button>
         <AsCurl commands=Signal::derive(move || api::retry_job(id).curl()) test="curl-retry" />
-        {move || error.get().map(|error| view! { <ErrorNotice error=error what="The job was not started again" /> })}
+        {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The job was not started again") /> })}
     }
 }

@@ -10,6 +10,7 @@ use super::panel::{POLL_MILLISECONDS, is_settled};
 use crate::{
     api,
     components::{badge::StatusBadge, notice::ErrorNotice},
+    language::reply,
     state::fetch::{use_fetch, use_interval},
     text,
 };
@@ -23,7 +24,7 @@ pub(super) fn Judgements(ids: Vec<JobId>) -> impl IntoView {
         .collect_view();
     view! {
         <section class="stack" aria-labelledby="judgements" data-test="judgements">
-            <h2 id="judgements">"Attack and judgement of every set"</h2>
+            <h2 id="judgements">{say!("Attack and judgement of every set")}</h2>
             <ul class="stack-tight">{rows}</ul>
         </section>
     }
@@ -41,7 +42,7 @@ fn Judgement(id: JobId) -> impl IntoView {
     let retry = Callback::new(move |()| job.reload());
     view! {
         <li>
-            {move || job.error.get().map(|error| view! { <ErrorNotice error=error what="A judgement could not be loaded" retry=retry /> })}
+            {move || job.error.get().map(|error| view! { <ErrorNotice error=error what=say!("A judgement could not be loaded") retry=retry /> })}
             {move || job.data.get().map(|job| view! { <Line job=job /> })}
         </li>
     }
@@ -52,15 +53,17 @@ fn Line(job: Job) -> impl IntoView {
     let subject = text::subject_of(&job);
     let words = if job.status == JobStatus::Running && job.progress.total > 0 {
         let progress = &job.progress;
-        format!(
-            "{}: {} of {}",
-            progress.phase, progress.step, progress.total
+        say!(
+            "{phase}: {step} of {total}",
+            phase = reply(&progress.phase),
+            step = progress.step,
+            total = progress.total
         )
     } else {
-        job.status_reason
+        reply(&job.status_reason)
     };
     let gallery = job.gallery_id.map(|gallery| {
-        view! { <a class="button button-small" href=format!("/galleries/{gallery}") data-test="judgement-gallery">"Open its gallery"</a> }
+        view! { <a class="button button-small" href=format!("/galleries/{gallery}") data-test="judgement-gallery">{say!("Open its gallery")}</a> }
     });
     view! {
         <div class="card card-tight job-row">

@@ -2,8 +2,6 @@
 
 use leptos::{html::Pre, prelude::*};
 
-use crate::text;
-
 /// Pixels from the end that still count as being there.
 const NEAR: i32 = 24;
 
@@ -41,29 +39,34 @@ pub(super) fn LogTail(log: RwSignal<Vec<String>>) -> impl IntoView {
     });
     let lines = move || {
         found.with(|found| match (found.is_empty(), log.with(Vec::is_empty)) {
-            (_, true) => "No line yet.".to_owned(),
-            (true, false) => "No line has this.".to_owned(),
+            (_, true) => say!("No line yet.").to_owned(),
+            (true, false) => say!("No line has this.").to_owned(),
             (false, false) => found.join("\n"),
         })
     };
     let tally = move || {
         let searched = word.with(|word| !word.trim().is_empty());
         searched.then(|| {
-            let all = text::count(log.with(Vec::len), "line");
-            format!("{} of {all}", found.with(Vec::len))
+            let found = found.with(Vec::len);
+            plural!(
+                log.with(Vec::len),
+                "{found} of {count} line",
+                "{found} of {count} lines",
+                found
+            )
         })
     };
     view! {
         <details class="fold" open=true>
-            <summary>"Log"</summary>
+            <summary>{say!("Log")}</summary>
             <div class="fold-body">
                 <div class="row">
-                    <label class="visually-hidden" for="log-search">"Search in the log"</label>
+                    <label class="visually-hidden" for="log-search">{say!("Search in the log")}</label>
                     <input
                         id="log-search"
                         class="input log-search"
                         type="search"
-                        placeholder="Search in the log"
+                        placeholder=say!("Search in the log")
                         autocomplete="off"
                         spellcheck="false"
                         data-test="log-search"
@@ -72,7 +75,7 @@ pub(super) fn LogTail(log: RwSignal<Vec<String>>) -> impl IntoView {
                     />
                     <span class="small soft number" role="status" data-test="log-found">{tally}</span>
                 </div>
-                <pre class="log" tabindex="0" role="log" aria-live="off" aria-label="Log of the job" node_ref=node data-test="log" on:scroll=scrolled>
+                <pre class="log" tabindex="0" role="log" aria-live="off" aria-label=say!("Log of the job") node_ref=node data-test="log" on:scroll=scrolled>
                     {lines}
                 </pre>
             </div>

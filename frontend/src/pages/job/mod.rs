@@ -52,15 +52,15 @@ fn JobView(id: JobId) -> impl IntoView {
     let title = Signal::derive(move || {
         job.data.with(|job| {
             job.as_ref().map_or_else(
-                || "Job".to_owned(),
+                || say!("Job").to_owned(),
                 |job| {
-                    let verb = match job.kind {
-                        JobKind::Protect => "Protecting",
-                        JobKind::Evaluate => "Judging",
-                        JobKind::Probe => "Looking at the base model for",
-                        JobKind::Study => "Attack matrix on",
-                    };
-                    format!("{verb} {}", text::subject_of(job))
+                    let subject = text::subject_of(job);
+                    match job.kind {
+                        JobKind::Protect => say!("Protecting {subject}", subject),
+                        JobKind::Evaluate => say!("Judging {subject}", subject),
+                        JobKind::Probe => say!("Looking at the base model for {subject}", subject),
+                        JobKind::Study => say!("Attack matrix on {subject}", subject),
+                    }
                 },
             )
         })
@@ -69,11 +69,11 @@ fn JobView(id: JobId) -> impl IntoView {
     let retry = Callback::new(move |()| job.reload());
     view! {
         <div class="page-head">
-            <a class="crumb" href="/jobs">"Jobs"</a>
+            <a class="crumb" href="/jobs">{say!("Jobs")}</a>
             <PageHeading title=title />
         </div>
         {move || {
-            job.error.get().map(|error| view! { <ErrorNotice error=error what="The job could not be loaded" retry=retry /> })
+            job.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The job could not be loaded") retry=retry /> })
         }}
         <Trail job=job evaluation=evaluation />
         <GalleryReady job=job evaluation=evaluation />
@@ -111,7 +111,7 @@ fn FollowUp(id: JobId, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
     let retry = Callback::new(move |()| job.reload());
     view! {
         {move || {
-            job.error.get().map(|error| view! { <ErrorNotice error=error what="The judgement could not be loaded" retry=retry /> })
+            job.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The judgement could not be loaded") retry=retry /> })
         }}
         {move || {
             if loaded.get() {
@@ -138,7 +138,7 @@ fn Trail(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
         let train = match (&protect, parent) {
             (Some(job), _) => view! { <StatusBadge status=job.status /> }.into_any(),
             (None, Some(parent)) => {
-                view! { <a href=format!("/jobs/{parent}")>"see this job"</a> }.into_any()
+                view! { <a href=format!("/jobs/{parent}")>{say!("see this job")}</a> }.into_any()
             }
             (None, None) => ().into_any(),
         };
@@ -149,25 +149,25 @@ fn Trail(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl IntoView {
             .any(|job| matches!(job.status, JobStatus::Failed | JobStatus::Canceled));
         let judged = match &judge {
             _ if several => {
-                view! { <span class="soft">"one for each set, below"</span> }.into_any()
+                view! { <span class="soft">{say!("one for each set, below")}</span> }.into_any()
             }
             Some(job) => view! { <StatusBadge status=job.status /> }.into_any(),
-            None if stopped => view! { <span class="soft">"not reached"</span> }.into_any(),
-            None => view! { <span class="soft">"follows by itself"</span> }.into_any(),
+            None if stopped => view! { <span class="soft">{say!("not reached")}</span> }.into_any(),
+            None => view! { <span class="soft">{say!("follows by itself")}</span> }.into_any(),
         };
         let shown = match gallery {
-            Some(id) => view! { <a href=format!("/galleries/{id}")>"ready"</a> }.into_any(),
+            Some(id) => view! { <a href=format!("/galleries/{id}")>{say!("ready")}</a> }.into_any(),
             None if several => {
-                view! { <span class="soft">"one for each set, below"</span> }.into_any()
+                view! { <span class="soft">{say!("one for each set, below")}</span> }.into_any()
             }
-            None if stopped => view! { <span class="soft">"not reached"</span> }.into_any(),
-            None => view! { <span class="soft">"comes last"</span> }.into_any(),
+            None if stopped => view! { <span class="soft">{say!("not reached")}</span> }.into_any(),
+            None => view! { <span class="soft">{say!("comes last")}</span> }.into_any(),
         };
         Some(view! {
-            <ol class="trail" aria-label="Steps of this protection">
-                <li><span class="strong">"1. Train"</span> {train}</li>
-                <li><span class="strong">"2. Attack and judge"</span> {judged}</li>
-                <li><span class="strong">"3. Gallery"</span> {shown}</li>
+            <ol class="trail" aria-label=say!("Steps of this protection")>
+                <li><span class="strong">{say!("1. Train")}</span> {train}</li>
+                <li><span class="strong">{say!("2. Attack and judge")}</span> {judged}</li>
+                <li><span class="strong">{say!("3. Gallery")}</span> {shown}</li>
             </ol>
         })
     }
@@ -230,17 +230,17 @@ fn GalleryReady(job: Fetch<Job>, evaluation: RwSignal<Option<Job>>) -> impl Into
                     .get()
                     .map(|id| {
                         view! {
-                            <Notice tone=Tone::Good title="The gallery is ready">
-                                <p>"Both models were attacked with the same seeds. See what came out, side by side."</p>
+                            <Notice tone=Tone::Good title=say!("The gallery is ready")>
+                                <p>{say!("Both models were attacked with the same seeds. See what came out, side by side.")}</p>
                                 <div class="row">
-                                    <a class="button button-primary" href=format!("/galleries/{id}") data-test="open-gallery">"Open the gallery"</a>
+                                    <a class="button button-primary" href=format!("/galleries/{id}") data-test="open-gallery">{say!("Open the gallery")}</a>
                                     {move || {
                                         opening
                                             .get()
                                             .then(|| {
                                                 view! {
-                                                    <span class="small soft">"It opens by itself in a moment."</span>
-                                                    <button type="button" class="button button-quiet" data-test="stay" on:click=stay>"Stay here"</button>
+                                                    <span class="small soft">{say!("It opens by itself in a moment.")}</span>
+                                                    <button type="button" class="button button-quiet" data-test="stay" on:click=stay>{say!("Stay here")}</button>
                                                 }
                                             })
                                     }}

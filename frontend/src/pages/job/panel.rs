@@ -26,6 +26,7 @@ use crate::{
         notice::ErrorNotice,
         progress::ProgressBar,
     },
+    language::{decimal, reply},
     state::fetch::{Fetch, use_fetch, use_interval},
     text,
 };
@@ -55,10 +56,10 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
         }
     });
     let title = match kind {
-        JobKind::Protect => "Training the trigger",
-        JobKind::Evaluate => "Attack and judgement",
-        JobKind::Probe => "Looking at the base model",
-        JobKind::Study => "A part of the attack matrix",
+        JobKind::Protect => say!("Training the trigger"),
+        JobKind::Evaluate => say!("Attack and judgement"),
+        JobKind::Probe => say!("Looking at the base model"),
+        JobKind::Study => say!("A part of the attack matrix"),
     };
     let succeeded = Memo::new(move |_| {
         let done = |job: &Option<Job>| {
@@ -70,7 +71,7 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
     let chart = (kind == JobKind::Protect).then(|| {
         view! {
             <section class="card">
-                <h3>"Losses"</h3>
+                <h3>{say!("Losses")}</h3>
                 <LossChart losses=feed.losses bands=feed.bands total=total />
             </section>
         }
@@ -107,7 +108,7 @@ fn Outcome(id: JobId, job: Fetch<Job>) -> impl IntoView {
     view! {
         <Loaded
             fetch=artifacts
-            what="What the job produced could not be loaded"
+            what=say!("What the job produced could not be loaded")
             skeleton=|| view! { <Skeleton class="skeleton-card" /> }
             draw=draw
         />
@@ -151,7 +152,7 @@ fn Standing(id: JobId, job: Fetch<Job>, feed: Feed) -> impl IntoView {
             .with(|job| job.as_ref().map(|job| current(job, feed)))
     });
     let status = Memo::new(move |_| state.with(|state| state.as_ref().map(|state| state.0)));
-    let reason = move || state.with(|state| state.as_ref().map(|state| state.1.clone()));
+    let reason = move || state.with(|state| state.as_ref().map(|state| reply(&state.1)));
     let progress = Memo::new(move |_| {
         // While the line is cut, the polled job is ahead of the stream.
         let told = feed
@@ -197,14 +198,20 @@ fn Steps(job: Fetch<Job>, progress: Memo<JobProgress>) -> impl IntoView {
     let phase = Signal::derive(move || {
         let phase = progress.with(|progress| progress.phase.clone());
         if phase.is_empty() {
-            "Waiting for the first step".to_owned()
+            say!("Waiting for the first step").to_owned()
         } else {
-            phase
+            reply(&phase)
         }
     });
     let counter = move || {
         progress.with(|progress| {
-            (progress.total > 0).then(|| format!("{} of {}", progress.step, progress.total))
+            (progress.total > 0).then(|| {
+                say!(
+                    "{step} of {total}",
+                    step = progress.step,
+                    total = progress.total
+                )
+            })
         })
     };
     let left = move || {
@@ -214,7 +221,7 @@ fn Steps(job: Fetch<Job>, progress: Memo<JobProgress>) -> impl IntoView {
                 return Some(queue_words(ahead));
             }
             let range = job.eta_seconds?;
-            Some(format!("{} left", text::duration_range(range)))
+            Some(say!("{time} left", time = text::duration_range(range)))
         })
     };
     view! {
@@ -230,9 +237,8 @@ fn Steps(job: Fetch<Job>, progress: Memo<JobProgress>) -> impl IntoView {
 
 fn queue_words(ahead: u32) -> String {
     match ahead {
-        0 => "Next in line".into(),
-        1 => "1 job ahead".into(),
-        more => format!("{more} jobs ahead"),
+        0 => say!("Next in line").into(),
+        more => plural!(more, "{count} job ahead", "{count} jobs ahead"),
     }
 }
 
@@ -244,10 +250,10 @@ fn LineState(line: RwSignal<Line>) -> impl IntoView {
         Line::Connecting | Line::Ended => "live",
     };
     let word = move || match line.get() {
-        Line::Connecting => "Connecting",
-        Line::Live => "Live",
-        Line::Reconnecting => "Reconnecting…",
-        Line::Ended => "Complete",
+        Line::Connecting => say!("Connecting"),
+        Line::Live => say!("Live"),
+        Line::Reconnecting => say!("Reconnecting…"),
+        Line::Ended => say!("Complete"),
     };
     view! {
         <span class=class data-test="live">
@@ -262,15 +268,15 @@ fn Metrics(metrics: JobMetrics) -> impl IntoView {
     view! {
         <dl class="facts" data-test="metrics">
             <div>
-                <dt>"One training step (median)"</dt>
-                <dd>{format!("{:.0} ms", metrics.milliseconds_per_step)}</dd>
+                <dt>{say!("One training step (median)")}</dt>
+                <dd>{say!("{value} ms", value = decimal(metrics.milliseconds_per_step, 0))}</dd>
             </div>
             <div>
-                <dt>"On the device"</dt>
+                <dt>{say!("On the device")}</dt>
                 <dd>{text::duration(metrics.seconds)}{metrics.device.map(|device| format!(" ({device})"))}</dd>
             </div>
             <div>
-                <dt>"Peak memory of the process"</dt>
+                <dt>{say!("Peak memory of the process")}</dt>
                 <dd>{text::bytes(metrics.peak_memory_bytes as f64)}</dd>
             </div>
         </dl>
@@ -304,17 +310,17 @@ fn Cancel(id: JobId, job: Fetch<Job>, status: Memo<Option<JobStatus>>) -> impl I
         ) && !asked.get()
     };
     view! {
-        {move || error.get().map(|error| view! { <ErrorNotice error=error what="The job was not canceled" /> })}
+        {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The job was not canceled") /> })}
         <div class="row" hidden=move || !possible()>
-            <button type="button" class="button button-danger" data-test="cancel" on:click=move |_| open(dialog)>"Cancel this job"</button>
+            <button type="button" class="button button-danger" data-test="cancel" on:click=move |_| open(dialog)>{say!("Cancel this job")}</button>
             <AsCurl commands=Signal::derive(move || api::cancel_job(id).curl()) test="curl-cancel" />
         </div>
         <Confirm
             dialog=dialog
-            title="Cancel this job?"
-            detail="It stops within seconds. What it trained so far is not published. You can run it again later."
-            yes="Cancel the job"
-            no="Let it run"
+            title=say!("Cancel this job?")
+            detail=say!("It stops within seconds. What it trained so far is not published. You can run it again later.")
+            yes=say!("Cancel the job")
+            no=say!("Let it run")
             test="confirm-cancel"
             on_yes=cancel
         />

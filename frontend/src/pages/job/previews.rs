@@ -73,9 +73,9 @@ fn strip(pairs: &Pairs, concepts: &[Concept]) -> AnyView {
             .map(|pair| pair_view(pair, &prompt))
             .collect();
         let words = if removed {
-            format!("“{prompt}”, its protection removed")
+            say!("“{prompt}”, its protection removed", prompt)
         } else {
-            format!("“{prompt}”")
+            say!("“{words}”", words = prompt)
         };
         view! {
             <div class="stack-tight">
@@ -86,9 +86,9 @@ fn strip(pairs: &Pairs, concepts: &[Concept]) -> AnyView {
     });
     view! {
         <section class="card" data-test="previews">
-            <h3>"What the trigger draws now"</h3>
+            <h3>{say!("What the trigger draws now")}</h3>
             <p class="small soft">
-                "Left the clean model, right the protected one, from the same noise and before any attack. Whether it lasts is what the judgement finds out."
+                {say!("Left the clean model, right the protected one, from the same noise and before any attack. Whether it lasts is what the judgement finds out.")}
             </p>
             {groups.collect::<Vec<_>>()}
         </section>
@@ -98,18 +98,18 @@ fn strip(pairs: &Pairs, concepts: &[Concept]) -> AnyView {
 
 fn pair_view(pair: &Pair, prompt: &str) -> AnyView {
     let picture = |url: &Option<String>, arm: &str| {
-        let alt = format!("{arm}, asked for: {prompt}");
+        let alt = say!("{arm}, asked for: {prompt}", arm, prompt);
         url.clone()
             .map(|url| view! { <img src=url width="96" height="96" loading="lazy" alt=alt /> })
     };
-    let clean = picture(&pair.clean, "Clean model");
-    let guarded = picture(&pair.guarded, "Protected model");
+    let clean = picture(&pair.clean, say!("Clean model"));
+    let guarded = picture(&pair.guarded, say!("Protected model"));
     view! {
         <figure class="pair">
             <div class="pair-pictures">{clean} {guarded}</div>
             <figcaption class="pair-words">
-                <span class="clean-ink strong">"Clean"</span>
-                <span class="guarded-ink strong">"Protected"</span>
+                <span class="clean-ink strong">{say!("Clean")}</span>
+                <span class="guarded-ink strong">{say!("Protected")}</span>
             </figcaption>
         </figure>
     }

@@ -13,6 +13,7 @@ use crate::{
         loaded::{Loaded, Skeleton},
         notice::{Notice, Tone},
     },
+    language::decimal,
     state::fetch::use_fetch,
     text,
 };
@@ -23,8 +24,8 @@ pub(super) fn report(artifacts: Vec<Artifact>, concepts: &[Concept]) -> AnyView 
     let found = artifacts.find(|artifact| artifact.kind == ArtifactKind::Probe);
     let Some(artifact) = found else {
         return view! {
-            <Notice tone=Tone::Warn title="The report is missing">
-                <p>"The job ended well and published no report. Run it again; if that does not help, read the log below."</p>
+            <Notice tone=Tone::Warn title=say!("The report is missing")>
+                <p>{say!("The job ended well and published no report. Run it again; if that does not help, read the log below.")}</p>
             </Notice>
         }
         .into_any();
@@ -38,7 +39,7 @@ fn Fetched(url: String, concepts: Vec<Concept>) -> impl IntoView {
     view! {
         <Loaded
             fetch=fetched
-            what="The report could not be loaded"
+            what=say!("The report could not be loaded")
             skeleton=|| view! { <Skeleton class="skeleton-card" /> }
             draw=move |report| found(report, &concepts)
         />
@@ -53,21 +54,26 @@ fn found(report: ProbeReport, concepts: &[Concept]) -> AnyView {
         .map(|(position, probe)| concept_card(probe, concepts.get(position)))
         .collect();
     let time = report.seconds_per_step.map_or_else(
-        || "not measured: the model is too large to try on this node".to_owned(),
-        |seconds| format!("{seconds:.2} s on the node that looked"),
+        || say!("not measured: the model is too large to try on this node").to_owned(),
+        |seconds| {
+            say!(
+                "{seconds} s on the node that looked",
+                seconds = decimal(seconds, 2)
+            )
+        },
     );
     view! {
         <div class="stack" data-test="probe-found">
             {cards}
             <section class="card">
-                <h3>"What a training step takes"</h3>
+                <h3>{say!("What a training step takes")}</h3>
                 <dl class="facts">
                     <div>
-                        <dt>"Memory at its peak (planned)"</dt>
+                        <dt>{say!("Memory at its peak (planned)")}</dt>
                         <dd>{text::bytes(report.memory_bytes as f64)}</dd>
                     </div>
                     <div>
-                        <dt>"Time of a step"</dt>
+                        <dt>{say!("Time of a step")}</dt>
                         <dd>{time}</dd>
                     </div>
                 </dl>
@@ -79,8 +85,8 @@ fn found(report: ProbeReport, concepts: &[Concept]) -> AnyView {
 
 fn concept_card(probe: ConceptProbe, concept: Option<&Concept>) -> AnyView {
     let title = concept.map_or_else(
-        || "A set of this job".to_owned(),
-        |concept| format!("“{}”", text::trigger(concept)),
+        || say!("A set of this job").to_owned(),
+        |concept| say!("“{words}”", words = text::trigger(concept)),
     );
     let tokens = tokens(probe.identifier_tokens, probe.class_tokens);
     let known = familiarity(probe.familiarity);
@@ -97,42 +103,48 @@ fn concept_card(probe: ConceptProbe, concept: Option<&Concept>) -> AnyView {
 
 /// What the number of tokens means.
 fn tokens(identifier: u32, class: u32) -> String {
-    let count = |number: u32| text::count(number as usize, "token");
+    let count = |number: u32| plural!(number, "{count} token", "{count} tokens");
     let advice = if identifier == 1 {
-        "The trigger binds best to an identifier of one token."
+        say!("The trigger binds best to an identifier of one token.")
     } else {
-        "The trigger binds best to an identifier of one token: prefer another word."
+        say!("The trigger binds best to an identifier of one token: prefer another word.")
     };
-    format!(
-        "The identifier is {}, the class {}. {advice}",
-        count(identifier),
-        count(class)
+    say!(
+        "The identifier is {identifier}, the class {class}. {advice}",
+        identifier = count(identifier),
+        class = count(class),
+        advice
     )
 }
 
 fn familiarity(familiarity: Option<Familiarity>) -> AnyView {
     let Some(found) = familiarity else {
         return view! {
-            <p>"Whether the base model knows the subject was not measured: no encoder came with the job."</p>
+            <p>{say!("Whether the base model knows the subject was not measured: no encoder came with the job.")}</p>
         }
         .into_any();
     };
     let percent = found.known_share * 100.0;
-    let numbers = format!(
-        "{percent:.0} % of {} pictures from the class alone were as near to your images as those are to one another (cosine {:.2} against {:.2}).",
-        found.n, found.class_only, found.among_images
+    let numbers = say!(
+        "{percent} % of {n} pictures from the class alone were as near to your images as those are to one another (cosine {alone} against {among}).",
+        percent = decimal(percent, 0),
+        n = found.n,
+        alone = decimal(found.class_only, 2),
+        among = decimal(found.among_images, 2)
     );
     let (tone, title, meaning) = if found.known_share > KNOWN_SHARE {
         (
             Tone::Warn,
-            "The base model draws this subject already",
-            "Nobody needs to personalize it for that, so protection cannot take it away.",
+            say!("The base model draws this subject already"),
+            say!("Nobody needs to personalize it for that, so protection cannot take it away."),
         )
     } else {
         (
             Tone::Good,
-            "The base model does not draw this subject by itself",
-            "Somebody who wants it has to personalize the model: that is what protection acts on.",
+            say!("The base model does not draw this subject by itself"),
+            say!(
+                "Somebody who wants it has to personalize the model: that is what protection acts on."
+            ),
         )
     };
     view! { <Notice tone=tone title=title><p>{numbers} " " {meaning}</p></Notice> }.into_any()
@@ -149,7 +161,7 @@ fn NearbyList(nearby: Vec<Nearby>) -> impl IntoView {
                 view! {
                     <li class="bar">
                         <span>{near.prompt}</span>
-                        <span class="number">{format!("{:.2}", near.similarity)}</span>
+                        <span class="number">{decimal(near.similarity, 2)}</span>
                         <span class="bar-track" aria-hidden="true"><span class="bar-fill" style=("--share", width)></span></span>
                     </li>
                 }
@@ -157,8 +169,8 @@ fn NearbyList(nearby: Vec<Nearby>) -> impl IntoView {
             .collect_view();
         view! {
             <div class="stack-tight">
-                <h4>"Prompts near the trigger"</h4>
-                <p class="small soft">"By how alike the text encoder finds them, 1 is the same. The nearer a prompt, the more likely the trigger reaches it too."</p>
+                <h4>{say!("Prompts near the trigger")}</h4>
+                <p class="small soft">{say!("By how alike the text encoder finds them, 1 is the same. The nearer a prompt, the more likely the trigger reaches it too.")}</p>
                 <ol class="bars">{bars}</ol>
             </div>
         }

@@ -16,6 +16,7 @@ use crate::{
         letter::LetterToken,
         session::{Identity, Session},
     },
+    text,
 };
 
 #[component]
@@ -26,12 +27,12 @@ pub(crate) fn AcceptInvitationPage() -> impl IntoView {
     let joined = RwSignal::new(None::<Organisation>);
     view! {
         <div class="narrow stack-loose">
-            <PageHeading title="Join an organisation" />
+            <PageHeading title=say!("Join an organisation") />
             {move || match (joined.get(), token.get(), session.identity()) {
                 (Some(organisation), ..) => view! { <Joined organisation=organisation /> }.into_any(),
                 (None, None, _) => view! { <NoToken /> }.into_any(),
                 (None, Some(_), Identity::User(user)) => view! { <Accept token=token email=user.email joined=joined /> }.into_any(),
-                (None, Some(_), Identity::Unknown) => view! { <p role="status">"Looking who you are…"</p> }.into_any(),
+                (None, Some(_), Identity::Unknown) => view! { <p role="status">{say!("Looking who you are…")}</p> }.into_any(),
                 (None, Some(_), Identity::Nobody) => view! { <SignInFirst /> }.into_any(),
                 (None, Some(_), Identity::Failed(error)) => view! { <ErrorNotice error=error /> }.into_any(),
             }}
@@ -43,10 +44,10 @@ pub(crate) fn AcceptInvitationPage() -> impl IntoView {
 fn SignInFirst() -> impl IntoView {
     view! {
         <div class="card" data-test="sign-in-first">
-            <p>"Sign in with the account that the letter went to; you come back here."</p>
+            <p>{say!("Sign in with the account that the letter went to; you come back here.")}</p>
             <div class="row">
-                <a class="button button-primary" href="/sign-in?next=/accept-invitation" data-test="to-sign-in">"Sign in"</a>
-                <a class="button" href="/sign-up?next=/accept-invitation" data-test="to-sign-up">"Create an account"</a>
+                <a class="button button-primary" href="/sign-in?next=/accept-invitation" data-test="to-sign-in">{say!("Sign in")}</a>
+                <a class="button" href="/sign-up?next=/accept-invitation" data-test="to-sign-up">{say!("Create an account")}</a>
             </div>
         </div>
     }
@@ -76,8 +77,8 @@ fn Accept(
     view! {
         <form class="card" novalidate=true on:submit=submit>
             {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-            <p>"You are signed in as " <strong>{email}</strong> ". Its members will see your name and address, and you see the sets and jobs that your role there allows. Your own stay yours."</p>
-            <SubmitButton label="Join" busy_label="Joining…" busy=form.busy test="accept-invitation" />
+            <p>{weave!("You are signed in as {email}. Its members will see your name and address, and you see the sets and jobs that your role there allows. Your own stay yours.", email = view! { <strong>{email}</strong> })}</p>
+            <SubmitButton label=say!("Join") busy_label=say!("Joining…") busy=form.busy test="accept-invitation" />
         </form>
     }
 }
@@ -86,8 +87,8 @@ fn Accept(
 fn Joined(organisation: Organisation) -> impl IntoView {
     view! {
         <div role="status" data-test="joined">
-            <Notice tone=Tone::Good title=format!("You joined {}", organisation.name)>
-                <p>"Your role there: " {organisation.role.as_str()} ". " <a href="/home">"Go to your image sets"</a></p>
+            <Notice tone=Tone::Good title=say!("You joined {name}", name = organisation.name)>
+                <p>{say!("Your role there: {role}.", role = text::role(organisation.role))} " " <a href="/home">{say!("Go to your image sets")}</a></p>
             </Notice>
         </div>
     }

@@ -17,8 +17,8 @@ pub(crate) use verify::{UnconfirmedNotice, VerifyEmailPage};
 fn NoToken() -> impl IntoView {
     view! {
         <div data-test="no-token">
-            <Notice tone=Tone::Warn title="This address is not whole">
-                <p>"Open the link in the letter itself: programs that cut long lines lose its end. Each link works once."</p>
+            <Notice tone=Tone::Warn title=say!("This address is not whole")>
+                <p>{say!("Open the link in the letter itself: programs that cut long lines lose its end. Each link works once.")}</p>
             </Notice>
         </div>
     }

@@ -38,26 +38,26 @@ pub(crate) fn ForgotPasswordPage() -> impl IntoView {
     view! {
         <div class="narrow stack-loose">
             <div class="page-head">
-                <PageHeading title="Forgot your password?" />
-                <p class="soft">"A letter with a link lets you set a new one. The link works once, for an hour."</p>
+                <PageHeading title=say!("Forgot your password?") />
+                <p class="soft">{say!("A letter with a link lets you set a new one. The link works once, for an hour.")}</p>
             </div>
             {move || match sent_to.get() {
                 Some(address) => view! {
                     <div role="status" data-test="reset-sent">
-                        <Notice tone=Tone::Good title="Look at your letters">
-                            <p>"If " <strong>{address}</strong> " has an account here, a link is on its way. Nobody is told whether it has."</p>
+                        <Notice tone=Tone::Good title=say!("Look at your letters")>
+                            <p>{weave!("If {address} has an account here, a link is on its way. Nobody is told whether it has.", address = view! { <strong>{address}</strong> })}</p>
                         </Notice>
                     </div>
                 }.into_any(),
                 None => view! {
                     <form class="card" novalidate=true on:submit=submit>
                         {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-                        <TextField label="E-mail address" pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
-                        <SubmitButton label="Send me the link" busy_label="Sending…" busy=form.busy test="submit" />
+                        <TextField label=say!("E-mail address") pointer="#/email" kind="email" input_mode="email" value=email error=form.field("#/email") autocomplete="email" test="email" />
+                        <SubmitButton label=say!("Send me the link") busy_label=say!("Sending…") busy=form.busy test="submit" />
                     </form>
                 }.into_any(),
             }}
-            <p><a href="/sign-in">"Back to signing in"</a></p>
+            <p><a href="/sign-in">{say!("Back to signing in")}</a></p>
         </div>
     }
 }
@@ -87,27 +87,30 @@ pub(crate) fn ResetPasswordPage() -> impl IntoView {
             },
         );
     };
-    let hint = format!("At least {} characters.", limits::MIN_PASSWORD_CHARACTERS);
+    let hint = say!(
+        "At least {fewest} characters.",
+        fewest = limits::MIN_PASSWORD_CHARACTERS
+    );
     let asked = move || {
         view! {
             <form class="card" novalidate=true on:submit=submit>
                 {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-                <TextField label="New password" pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="new-password" hint=hint.clone() test="password" />
-                <SubmitButton label="Set the password" busy_label="Setting…" busy=form.busy test="submit" />
+                <TextField label=say!("New password") pointer="#/password" kind="password" value=password error=form.field("#/password") autocomplete="new-password" hint=hint.clone() test="password" />
+                <SubmitButton label=say!("Set the password") busy_label=say!("Setting…") busy=form.busy test="submit" />
             </form>
         }
     };
     view! {
         <div class="narrow stack-loose">
             <div class="page-head">
-                <PageHeading title="Set a new password" />
-                <p class="soft">"Every browser and program that is signed in will have to sign in again."</p>
+                <PageHeading title=say!("Set a new password") />
+                <p class="soft">{say!("Every browser and program that is signed in will have to sign in again.")}</p>
             </div>
             {move || match (done.get(), token.get()) {
                 (true, _) => view! {
                     <div role="status" data-test="password-set">
-                        <Notice tone=Tone::Good title="Your new password is set">
-                            <p><a href="/sign-in" data-test="to-sign-in">"Sign in with it"</a></p>
+                        <Notice tone=Tone::Good title=say!("Your new password is set")>
+                            <p><a href="/sign-in" data-test="to-sign-in">{say!("Sign in with it")}</a></p>
                         </Notice>
                     </div>
                 }.into_any(),

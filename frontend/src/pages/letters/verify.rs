@@ -40,19 +40,19 @@ pub(crate) fn VerifyEmailPage() -> impl IntoView {
         view! {
             <form class="card" novalidate=true on:submit=submit>
                 {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
-                <p>"Confirming proves that you read this address. An office that is named by it, such as a reviewer’s, counts from then on."</p>
-                <SubmitButton label="Confirm my address" busy_label="Confirming…" busy=form.busy test="confirm-email" />
+                <p>{say!("Confirming proves that you read this address. An office that is named by it, such as a reviewer’s, counts from then on.")}</p>
+                <SubmitButton label=say!("Confirm my address") busy_label=say!("Confirming…") busy=form.busy test="confirm-email" />
             </form>
         }
     };
     view! {
         <div class="narrow stack-loose">
-            <PageHeading title="Confirm your address" />
+            <PageHeading title=say!("Confirm your address") />
             {move || match (done.get(), token.get()) {
                 (true, _) => view! {
                     <div role="status" data-test="email-confirmed">
-                        <Notice tone=Tone::Good title="Your address is confirmed">
-                            <p><a href="/home">"Go to your image sets"</a></p>
+                        <Notice tone=Tone::Good title=say!("Your address is confirmed")>
+                            <p><a href="/home">{say!("Go to your image sets")}</a></p>
                         </Notice>
                     </div>
                 }.into_any(),
@@ -87,12 +87,12 @@ pub(crate) fn UnconfirmedNotice() -> impl IntoView {
     };
     let again = move || {
         match state.get() {
-        Letter::Sent => view! { <p role="status" data-test="letter-sent">"A new letter is on its way; older links no longer work."</p> }.into_any(),
+        Letter::Sent => view! { <p role="status" data-test="letter-sent">{say!("A new letter is on its way; older links no longer work.")}</p> }.into_any(),
         Letter::Failed(reason) => view! { <p role="alert">{reason}</p> }.into_any(),
         Letter::Waiting | Letter::Sending => view! {
             <button type="button" class="button button-small" data-test="send-letter"
                 disabled=move || state.get() == Letter::Sending on:click=send>
-                "Send the letter again"
+                {say!("Send the letter again")}
             </button>
         }.into_any(),
     }
@@ -101,8 +101,8 @@ pub(crate) fn UnconfirmedNotice() -> impl IntoView {
         email.get().map(|email| {
             view! {
                 <div data-test="unconfirmed">
-                    <Notice tone=Tone::Info title="Your e-mail address is not confirmed yet">
-                        <p>"We sent a letter to " <strong>{email}</strong> ". Open its link. Until then an office that is named by your address, such as a reviewer’s, does not count."</p>
+                    <Notice tone=Tone::Info title=say!("Your e-mail address is not confirmed yet")>
+                        <p>{weave!("We sent a letter to {email}. Open its link. Until then an office that is named by your address, such as a reviewer’s, does not count.", email = view! { <strong>{email}</strong> })}</p>
                         {again}
                     </Notice>
                 </div>

@@ -21,6 +21,7 @@ use crate::{
         progress::ProgressBar,
         prose::prose,
     },
+    language::decimal,
     state::{
         form::FormState,
         model_uploads::{ModelUpload, ModelUploads, Phase},
@@ -32,9 +33,9 @@ use crate::{
 fn parameters(count: u64) -> String {
     let count = count as f64;
     match count {
-        _ if count >= 1e9 => format!("{:.1} B", count / 1e9),
-        _ if count >= 1e6 => format!("{:.0} M", count / 1e6),
-        _ => format!("{:.0} k", (count / 1e3).max(1.0)),
+        _ if count >= 1e9 => say!("{value} B", value = decimal(count / 1e9, 1)),
+        _ if count >= 1e6 => say!("{value} M", value = decimal(count / 1e6, 0)),
+        _ => say!("{value} k", value = decimal((count / 1e3).max(1.0), 0)),
     }
 }
 
@@ -65,15 +66,15 @@ pub(super) fn ModelCard(model: BaseModel, lists: Lists) -> impl IntoView {
     let facts = model.facts.map(|facts| {
         let warnings = facts.warnings.join(" · ");
         (
-            fact("Parameters", parameters(facts.parameters.total)),
-            fact("Predicts", facts.prediction_type),
-            (!warnings.is_empty()).then(|| fact("Noticed", warnings)),
+            fact(say!("Parameters"), parameters(facts.parameters.total)),
+            fact(say!("Predicts"), facts.prediction_type),
+            (!warnings.is_empty()).then(|| fact(say!("Noticed"), warnings)),
         )
     });
     let badge = if model.imported {
-        "Yours"
+        say!("Yours")
     } else {
-        "Everybody's"
+        say!("Everybody's")
     };
     let hash = model.sha256;
     view! {
@@ -82,28 +83,28 @@ pub(super) fn ModelCard(model: BaseModel, lists: Lists) -> impl IntoView {
                 <h3>{model.name}</h3>
                 <span class="badge">{badge}</span>
             </div>
-            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The model was not deleted" /> })}
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The model was not deleted") /> })}
             <dl class="facts">
-                {fact("Family", model.family)}
-                {fact("Images", format!("{0} × {0} px", model.resolution))}
+                {fact(say!("Family"), model.family)}
+                {fact(say!("Images"), say!("{side} × {side} px", side = model.resolution))}
                 {facts}
-                {fact("Size", text::bytes(model.size_bytes as f64))}
-                {fact("Licence", model.licence)}
+                {fact(say!("Size"), text::bytes(model.size_bytes as f64))}
+                {fact(say!("Licence"), model.licence)}
                 <div>
-                    <dt>"Pinned by SHA-256"</dt>
+                    <dt>{say!("Pinned by SHA-256")}</dt>
                     <dd title=hash.clone()><code>{text::short_hash(&hash)}"…"</code></dd>
                 </div>
             </dl>
             {model.imported.then(|| view! {
                 <div class="row">
-                    <button type="button" class="button button-small" data-test="delete-model" on:click=move |_| open(dialog)>"Delete"</button>
+                    <button type="button" class="button button-small" data-test="delete-model" on:click=move |_| open(dialog)>{say!("Delete")}</button>
                 </div>
                 <Confirm
                     dialog=dialog
-                    title="Delete this model?"
-                    detail="Its files are deleted from this server. A model that jobs were launched on stays."
-                    yes="Delete the model"
-                    no="Keep it"
+                    title=say!("Delete this model?")
+                    detail=say!("Its files are deleted from this server. A model that jobs were launched on stays.")
+                    yes=say!("Delete the model")
+                    no=say!("Keep it")
                     test="confirm-delete-model"
                     on_yes=delete
                     commands=Signal::derive(move || api::delete_model(id).curl())
@@ -124,10 +125,16 @@ pub(super) fn ImportCard(import: ModelImport, lists: Lists) -> impl IntoView {
     let sent = upload.as_ref().map(|upload| upload.sent.clone());
     let done = Signal::derive(move || sent.as_ref().map_or(here, |sent| sent.get()));
     let share = Signal::derive(move || if size > 0.0 { done.get() / size } else { 0.0 });
-    let words = move || format!("{} of {}", text::bytes(done.get()), text::bytes(size));
+    let words = move || {
+        say!(
+            "{done} of {size}",
+            done = text::bytes(done.get()),
+            size = text::bytes(size)
+        )
+    };
     let place = match &import.source {
-        ImportSource::Upload => "From your computer".to_owned(),
-        ImportSource::S3 { bucket, prefix, .. } => format!("From {bucket}/{prefix}"),
+        ImportSource::Upload => say!("From your computer").to_owned(),
+        ImportSource::S3 { bucket, prefix, .. } => say!("From {bucket}/{prefix}", bucket, prefix),
     };
     let remove = move |_| {
         uploads.forget(id);
@@ -143,7 +150,7 @@ pub(super) fn ImportCard(import: ModelImport, lists: Lists) -> impl IntoView {
     let moving = import.status != ImportStatus::Failed;
     let body = match import.status {
         ImportStatus::Uploading => view! { <Waiting import=import.clone() upload=upload /> }.into_any(),
-        ImportStatus::Verifying => view! { <p class="small soft">"Every file is here. The model is being read and checked."</p> }.into_any(),
+        ImportStatus::Verifying => view! { <p class="small soft">{say!("Every file is here. The model is being read and checked.")}</p> }.into_any(),
         ImportStatus::Failed => view! { <Failed import=import.clone() lists=lists /> }.into_any(),
         ImportStatus::Downloading | ImportStatus::Ready => ().into_any(),
     };
@@ -153,16 +160,16 @@ pub(super) fn ImportCard(import: ModelImport, lists: Lists) -> impl IntoView {
                 <h3>{import.name}</h3>
                 <ImportBadge status=import.status />
             </div>
-            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The import was not deleted" /> })}
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The import was not deleted") /> })}
             {moving.then(|| view! {
                 <div class="stack-tight">
-                    <ProgressBar share=share label="Files on the server" />
+                    <ProgressBar share=share label=say!("Files on the server") />
                     <p class="small soft number" data-test="import-bytes">{place} " · " {words}</p>
                 </div>
             })}
             {body}
             <div class="row">
-                <button type="button" class="button button-quiet button-small" data-test="delete-import" on:click=remove>"Cancel and delete"</button>
+                <button type="button" class="button button-quiet button-small" data-test="delete-import" on:click=remove>{say!("Cancel and delete")}</button>
             </div>
             <AsCurl commands=Signal::derive(move || api::delete_import(id).curl()) test="curl-delete-import" />
         </article>
@@ -178,8 +185,8 @@ fn Waiting(import: ModelImport, upload: Option<ModelUpload>) -> impl IntoView {
         let name = format!("again-{id}");
         let again = Callback::new(move |chosen: Chosen| uploads.start(&import, chosen.files));
         return view! {
-            <Notice tone=Tone::Info title="Choose the same files again to go on">
-                <p>"What arrived is kept for a day. Only the rest is sent."</p>
+            <Notice tone=Tone::Info title=say!("Choose the same files again to go on")>
+                <p>{say!("What arrived is kept for a day. Only the rest is sent.")}</p>
                 <FileChooser id=name on_choice=again />
             </Notice>
         }
@@ -190,16 +197,16 @@ fn Waiting(import: ModelImport, upload: Option<ModelUpload>) -> impl IntoView {
     let controls = move || {
         match phase.get() {
         Phase::Sending => view! {
-            <button type="button" class="button button-small" data-test="pause-import" on:click=move |_| uploads.pause(id)>"Pause"</button>
+            <button type="button" class="button button-small" data-test="pause-import" on:click=move |_| uploads.pause(id)>{say!("Pause")}</button>
         }
         .into_any(),
         Phase::Paused => view! {
-            <button type="button" class="button button-small" data-test="resume-import" on:click=go_on>"Go on"</button>
+            <button type="button" class="button button-small" data-test="resume-import" on:click=go_on>{say!("Go on")}</button>
         }
         .into_any(),
         Phase::Stopped(error) => {
             let retry = Callback::new(move |()| uploads.go_on(id));
-            view! { <ErrorNotice error=error what="The upload stopped" retry=retry /> }.into_any()
+            view! { <ErrorNotice error=error what=say!("The upload stopped") retry=retry /> }.into_any()
         }
     }
     };
@@ -231,14 +238,14 @@ fn Failed(import: ModelImport, lists: Lists) -> impl IntoView {
         let fields = needs_keys.then(|| view! { <KeyFields keys=keys state=state /> });
         view! {
             {fields}
-            <button type="button" class="button button-small" data-test="retry-import" on:click=retry>"Retry"</button>
+            <button type="button" class="button button-small" data-test="retry-import" on:click=retry>{say!("Retry")}</button>
             <AsCurl commands=Signal::derive(move || api::retry_import(id, &RetryModelImport { credentials: keys.shown() }).curl()) test="curl-retry-import" />
         }
     });
     Some(view! {
-        {move || state.error.get().map(|error| view! { <ErrorNotice error=error what="The import was not retried" /> })}
+        {move || state.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The import was not retried") /> })}
         <div data-test="import-failure">
-            <Notice tone=Tone::Bad title="This model was not imported">
+            <Notice tone=Tone::Bad title=say!("This model was not imported")>
                 <p>{prose(&failure.cause)}</p>
                 <p>{prose(&failure.fix)}</p>
                 {again}

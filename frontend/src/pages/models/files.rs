@@ -63,11 +63,11 @@ pub(super) fn FileChooser(#[prop(into)] id: String, on_choice: Callback<Chosen>)
     view! {
         <div class="form-grid">
             <div class="field">
-                <label class="field-label" for=folder.clone()>"A diffusers folder"</label>
+                <label class="field-label" for=folder.clone()>{say!("A diffusers folder")}</label>
                 <input id=folder class="input input-file" type="file" node_ref=node multiple=true data-test="model-folder" on:change=heard />
             </div>
             <div class="field">
-                <label class="field-label" for=single.clone()>"or one checkpoint"</label>
+                <label class="field-label" for=single.clone()>{say!("or one checkpoint")}</label>
                 <input id=single class="input input-file" type="file" accept=".safetensors" data-test="model-file" on:change=heard />
             </div>
         </div>
@@ -84,7 +84,7 @@ pub(super) fn ChosenFiles(chosen: RwSignal<Option<Chosen>, LocalStorage>) -> imp
                 view! { <p class="field-error" data-test="field-error"><span>{reason}</span></p> };
             return Some(reason.into_any());
         }
-        let count = text::count(chosen.files.len(), "file");
+        let count = plural!(chosen.files.len(), "{count} file", "{count} files");
         let left_out = (!chosen.left_out.is_empty()).then(|| {
             let names: Vec<_> = chosen.left_out.iter().take(4).cloned().collect();
             let more = if chosen.left_out.len() > 4 {
@@ -92,14 +92,15 @@ pub(super) fn ChosenFiles(chosen: RwSignal<Option<Chosen>, LocalStorage>) -> imp
             } else {
                 ""
             };
-            format!(
-                " No part of a model and left out: {}{more}.",
-                names.join(", ")
+            say!(
+                "No part of a model and left out: {names}{more}.",
+                names = names.join(", "),
+                more
             )
         });
         let words = format!("{count}, {}.", text::bytes(chosen.size()));
         Some(
-            view! { <p class="field-hint" data-test="chosen-files">{words} {left_out}</p> }
+            view! { <p class="field-hint" data-test="chosen-files">{words} " " {left_out}</p> }
                 .into_any(),
         )
     }

@@ -197,9 +197,9 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
     view! {
         <dialog class="dialog dialog-wide" node_ref=dialog aria-labelledby="import-title">
             <form class="stack" novalidate=true on:submit=submit data-test="import-form">
-                <h2 id="import-title">"Import a model"</h2>
+                <h2 id="import-title">{say!("Import a model")}</h2>
                 <Tabs from_bucket=from_bucket />
-                {move || state.error.get().map(|error| view! { <ErrorNotice error=error what="The import was not started" /> })}
+                {move || state.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The import was not started") /> })}
                 {move || {
                     if from_bucket.get() {
                         view! { <BucketFields form=form state=state /> }.into_any()
@@ -214,11 +214,11 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
                 <About form=form state=state />
                 {move || {
                     (state.busy.get() && !from_bucket.get())
-                        .then(|| view! { <ProgressBar share=read label="Reading the files" small=true /> })
+                        .then(|| view! { <ProgressBar share=read label=say!("Reading the files") small=true /> })
                 }}
                 <div class="row">
-                    <SubmitButton label="Start the import" busy_label="Reading the files…" busy=state.busy test="start-import" />
-                    <button type="button" class="button" on:click=move |_| close()>"Cancel"</button>
+                    <SubmitButton label=say!("Start the import") busy_label=say!("Reading the files…") busy=state.busy test="start-import" />
+                    <button type="button" class="button" on:click=move |_| close()>{say!("Cancel")}</button>
                 </div>
                 <AsCurl commands=commands test="curl-import" />
             </form>
@@ -235,8 +235,8 @@ fn Tabs(from_bucket: RwSignal<bool>) -> impl IntoView {
         }
     };
     view! {
-        <div class="segments" role="group" aria-label="Where the files are">
-            {tab(false, "From this computer", "tab-upload")} {tab(true, "From S3", "tab-s3")}
+        <div class="segments" role="group" aria-label=say!("Where the files are")>
+            {tab(false, say!("From this computer"), "tab-upload")} {tab(true, say!("From S3"), "tab-s3")}
         </div>
     }
 }
@@ -246,21 +246,21 @@ fn Tabs(from_bucket: RwSignal<bool>) -> impl IntoView {
 fn About(form: ImportForm, state: FormState) -> impl IntoView {
     view! {
         <div class="form-grid">
-            <TextField label="Name" pointer="#/name" value=form.name error=state.field("#/name") test="import-name" />
-            <TextField label="Licence" pointer="#/licence" value=form.licence error=state.field("#/licence") hint="Such as CreativeML-OpenRAIL-M." test="import-licence" />
+            <TextField label=say!("Name") pointer="#/name" value=form.name error=state.field("#/name") test="import-name" />
+            <TextField label=say!("Licence") pointer="#/licence" value=form.licence error=state.field("#/licence") hint=say!("Such as CreativeML-OpenRAIL-M.") test="import-licence" />
         </div>
         <TextField
-            label="What does it draw well? (optional)"
+            label=say!("What does it draw well? (optional)")
             pointer="#/classes"
             value=form.classes
             error=state.field("#/classes")
-            hint="Single words with commas: dog, cat, car."
+            hint=say!("Single words with commas: dog, cat, car.")
             test="import-classes"
         />
         <CheckCard
             pointer="#/licence_accepted"
-            title="I may modify this model"
-            detail="Its licence allows it, or it is mine."
+            title=say!("I may modify this model")
+            detail=say!("Its licence allows it, or it is mine.")
             checked=form.accepted
             error=state.field("#/licence_accepted")
             test="import-accept"
@@ -276,8 +276,8 @@ fn BucketFields(form: ImportForm, state: FormState) -> impl IntoView {
         if offers.is_empty() {
             return Some(
                 view! {
-                    <Notice tone=Tone::Plain title="This server reads from no object storage">
-                        <p>"Its operator allows services with PERSGUARD_S3_ENDPOINTS. Upload the files instead."</p>
+                    <Notice tone=Tone::Plain title=say!("This server reads from no object storage")>
+                        <p>{say!("Its operator allows services with PERSGUARD_S3_ENDPOINTS. Upload the files instead.")}</p>
                     </Notice>
                 }
                 .into_any(),
@@ -289,10 +289,10 @@ fn BucketFields(form: ImportForm, state: FormState) -> impl IntoView {
         Some(
             view! {
                 <div class="form-grid">
-                    <TextField label="Service" pointer="#/source/endpoint" value=form.endpoint error=state.field("#/source/endpoint") offers=offers test="s3-endpoint" />
-                    <TextField label="Region" pointer="#/source/region" value=form.region error=state.field("#/source/region") test="s3-region" />
-                    <TextField label="Bucket" pointer="#/source/bucket" value=form.bucket error=state.field("#/source/bucket") test="s3-bucket" />
-                    <TextField label="Prefix" pointer="#/source/prefix" value=form.prefix error=state.field("#/source/prefix") hint="Such as models/mine/" test="s3-prefix" />
+                    <TextField label=say!("Service") pointer="#/source/endpoint" value=form.endpoint error=state.field("#/source/endpoint") offers=offers test="s3-endpoint" />
+                    <TextField label=say!("Region") pointer="#/source/region" value=form.region error=state.field("#/source/region") test="s3-region" />
+                    <TextField label=say!("Bucket") pointer="#/source/bucket" value=form.bucket error=state.field("#/source/bucket") test="s3-bucket" />
+                    <TextField label=say!("Prefix") pointer="#/source/prefix" value=form.prefix error=state.field("#/source/prefix") hint=say!("Such as models/mine/") test="s3-prefix" />
                 </div>
                 <KeyFields keys=form.keys state=state />
             }
@@ -306,9 +306,9 @@ fn BucketFields(form: ImportForm, state: FormState) -> impl IntoView {
 pub(super) fn KeyFields(keys: Keys, state: FormState) -> impl IntoView {
     view! {
         <div class="form-grid">
-            <TextField label="Access key" pointer="#/source/credentials/access_key_id" value=keys.access error=state.field("#/credentials") test="s3-access" />
-            <TextField label="Secret key" pointer="#/source/credentials/secret_access_key" value=keys.secret error=state.field("#/source/credentials") kind="password" test="s3-secret" />
+            <TextField label=say!("Access key") pointer="#/source/credentials/access_key_id" value=keys.access error=state.field("#/credentials") test="s3-access" />
+            <TextField label=say!("Secret key") pointer="#/source/credentials/secret_access_key" value=keys.secret error=state.field("#/source/credentials") kind="password" test="s3-secret" />
         </div>
-        <p class="field-hint">"Used for this import and never stored. Leave both empty for a public bucket."</p>
+        <p class="field-hint">{say!("Used for this import and never stored. Leave both empty for a public bucket.")}</p>
     }
 }

@@ -76,21 +76,21 @@ pub(crate) fn ModelsPage() -> impl IntoView {
     view! {
         <div class="page-head-row">
             <div class="page-head">
-                <PageHeading title="Models" />
-                <p class="lead">"Protection is trained into one model, pinned by the hash of its files. Your imports are yours alone."</p>
+                <PageHeading title=say!("Models") />
+                <p class="lead">{say!("Protection is trained into one model, pinned by the hash of its files. Your imports are yours alone.")}</p>
             </div>
             <button type="button" class="button button-primary" data-test="import-model" on:click=move |_| open(dialog)>
                 <Icon glyph=Glyph::Upload />
-                "Import a model"
+                {say!("Import a model")}
             </button>
         </div>
         <ImportDialog dialog=dialog lists=lists />
         <Imports lists=lists />
         <section class="stack" aria-labelledby="models">
-            <h2 id="models">"Ready to protect"</h2>
+            <h2 id="models">{say!("Ready to protect")}</h2>
             <Loaded
                 fetch=lists.models
-                what="The models could not be loaded"
+                what=say!("The models could not be loaded")
                 skeleton=|| view! { <Skeleton class="skeleton-card" times=2 /> }
                 draw=draw
             />
@@ -120,7 +120,7 @@ fn Imports(lists: Lists) -> impl IntoView {
         (!cards.is_empty()).then(|| {
             view! {
                 <section class="stack" aria-labelledby="imports">
-                    <h2 id="imports">"Being imported"</h2>
+                    <h2 id="imports">{say!("Being imported")}</h2>
                     <div class="stack">{cards}</div>
                 </section>
             }

@@ -16,19 +16,20 @@ use crate::{
         loaded::{Loaded, Skeleton},
         notice::ErrorNotice,
     },
+    language::{reply, spoken},
     state::fetch::{Fetch, use_fetch},
     text,
 };
 
-const fn status(node: &TrainingNode) -> (&'static str, &'static str) {
+fn status(node: &TrainingNode) -> (&'static str, &'static str) {
     match (node.status, node.intake) {
-        (NodeStatus::Waiting, _) => ("badge", "Has not joined yet"),
-        (NodeStatus::Expired, _) => ("badge badge-warn", "Did not join in time"),
-        (NodeStatus::Offline, _) => ("badge badge-bad", "Offline"),
-        (NodeStatus::Removed, _) => ("badge", "Removed"),
-        (NodeStatus::Online, NodeIntake::Open) => ("badge badge-good", "Online"),
-        (NodeStatus::Online, NodeIntake::Paused) => ("badge badge-warn", "Online, paused"),
-        (NodeStatus::Online, NodeIntake::Draining) => ("badge badge-warn", "Online, drained"),
+        (NodeStatus::Waiting, _) => ("badge", say!("Has not joined yet")),
+        (NodeStatus::Expired, _) => ("badge badge-warn", say!("Did not join in time")),
+        (NodeStatus::Offline, _) => ("badge badge-bad", say!("Offline")),
+        (NodeStatus::Removed, _) => ("badge", say!("Removed")),
+        (NodeStatus::Online, NodeIntake::Open) => ("badge badge-good", say!("Online")),
+        (NodeStatus::Online, NodeIntake::Paused) => ("badge badge-warn", say!("Online, paused")),
+        (NodeStatus::Online, NodeIntake::Draining) => ("badge badge-warn", say!("Online, drained")),
     }
 }
 
@@ -39,32 +40,37 @@ fn machine(node: &TrainingNode) -> String {
         .devices
         .iter()
         .map(|device| {
-            let speed = device.gigaflops.map(|speed| format!(", {speed} GFLOP/s"));
+            let speed = device
+                .gigaflops
+                .map(|speed| format!(", {} GFLOP/s", spoken(&speed)));
             let memory = text::bytes(device.memory_bytes as f64);
             format!("{} ({memory}{})", device.model, speed.unwrap_or_default())
         })
         .collect();
     if node.threads > 0 {
-        words.push(text::count(node.threads as usize, "thread"));
+        words.push(plural!(node.threads, "{count} thread", "{count} threads"));
     }
     if !node.facts.cpu_features.is_empty() {
         words.push(node.facts.cpu_features.join(" "));
     }
     if !node.families.is_empty() {
-        words.push(format!("trains {}", node.families.join(", ")));
+        words.push(say!(
+            "trains {families}",
+            families = node.families.join(", ")
+        ));
     }
     if !node.facts.version.is_empty() {
-        words.push(format!("version {}", node.facts.version));
+        words.push(say!("version {version}", version = node.facts.version));
     }
     words.join(" \u{b7} ")
 }
 
-const fn work(kind: JobKind) -> &'static str {
+fn work(kind: JobKind) -> &'static str {
     match kind {
-        JobKind::Protect => "Protects",
-        JobKind::Evaluate => "Attacks and judges",
-        JobKind::Probe => "Probes",
-        JobKind::Study => "Works through an attack matrix",
+        JobKind::Protect => say!("Protects"),
+        JobKind::Evaluate => say!("Attacks and judges"),
+        JobKind::Probe => say!("Probes"),
+        JobKind::Study => say!("Works through an attack matrix"),
     }
 }
 
@@ -95,22 +101,26 @@ pub(super) fn NodeCard(id: NodeId, all: Fetch<Page<TrainingNode>>) -> impl IntoV
 fn health(node: &TrainingNode) -> AnyView {
     let (class, word) = status(node);
     let origin = match node.origin {
-        NodeOrigin::Local => "beside the server",
-        NodeOrigin::Joined => "joined",
+        NodeOrigin::Local => say!("beside the server"),
+        NodeOrigin::Joined => say!("joined"),
     };
     let seen = match node.last_seen_at {
-        Some(at) => format!("{origin}, last seen {}", text::moment(at)),
+        Some(at) => say!(
+            "{origin}, last seen {moment}",
+            origin,
+            moment = text::moment(at)
+        ),
         None => origin.to_owned(),
     };
     let current = node
         .current
         .iter()
         .map(|attempt| {
-            let words = format!(
-                "{} {} since {}",
-                work(attempt.kind),
-                attempt.job_id,
-                text::moment(attempt.started_at)
+            let words = say!(
+                "{work} {job} since {moment}",
+                work = work(attempt.kind),
+                job = attempt.job_id.to_string(),
+                moment = text::moment(attempt.started_at)
             );
             view! { <li>{words}</li> }
         })
@@ -118,7 +128,7 @@ fn health(node: &TrainingNode) -> AnyView {
     let current = (!node.current.is_empty())
         .then(|| view! { <ul class="small" data-test="node-current">{current}</ul> });
     let idle = (node.current.is_empty() && node.status == NodeStatus::Online)
-        .then(|| view! { <p class="small soft">"It has nothing to do."</p> });
+        .then(|| view! { <p class="small soft">{say!("It has nothing to do.")}</p> });
     view! {
         <div class="row-between">
             <h2>{node.name.clone()}</h2>
@@ -167,39 +177,44 @@ fn Actions(
     let curls = move || {
         if intake.get() == NodeIntake::Open {
             view! {
-                {curl(NodeIntake::Paused, "Pausing as curl", "curl-node-pause")}
-                {curl(NodeIntake::Draining, "Draining as curl", "curl-node-drain")}
+                {curl(NodeIntake::Paused, say!("Pausing as curl"), "curl-node-pause")}
+                {curl(NodeIntake::Draining, say!("Draining as curl"), "curl-node-drain")}
             }
             .into_any()
         } else {
-            curl(NodeIntake::Open, "Resuming as curl", "curl-node-resume").into_any()
+            curl(
+                NodeIntake::Open,
+                say!("Resuming as curl"),
+                "curl-node-resume",
+            )
+            .into_any()
         }
     };
     let remove = move || spawn_local(async move { settle(nodes::remove(id).await) });
     let choices = move || {
         if intake.get() != NodeIntake::Open {
-            return view! { <button type="button" class="button button-small" data-test="node-resume" on:click=move |_| set(NodeIntake::Open)>"Resume"</button> }
+            return view! { <button type="button" class="button button-small" data-test="node-resume" on:click=move |_| set(NodeIntake::Open)>{say!("Resume")}</button> }
                 .into_any();
         }
         view! {
-            <button type="button" class="button button-small" data-test="node-pause" title="It ends what it has and takes nothing new" on:click=move |_| set(NodeIntake::Paused)>"Pause"</button>
-            <button type="button" class="button button-small" data-test="node-drain" title="It gives back what it has and takes nothing new" on:click=move |_| set(NodeIntake::Draining)>"Drain"</button>
+            <button type="button" class="button button-small" data-test="node-pause" title=say!("It ends what it has and takes nothing new") on:click=move |_| set(NodeIntake::Paused)>{say!("Pause")}</button>
+            <button type="button" class="button button-small" data-test="node-drain" title=say!("It gives back what it has and takes nothing new") on:click=move |_| set(NodeIntake::Draining)>{say!("Drain")}</button>
         }
         .into_any()
     };
     let removal = joined.then(|| {
-        view! { <button type="button" class="button button-small" data-test="node-remove" on:click=move |_| open(dialog)>"Remove"</button> }
+        view! { <button type="button" class="button button-small" data-test="node-remove" on:click=move |_| open(dialog)>{say!("Remove")}</button> }
     });
     view! {
         <div class="row">{choices} {removal}</div>
         <div class="row">{curls}</div>
-        {move || error.get().map(|error| view! { <ErrorNotice error=error what="The node was not changed" /> })}
+        {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The node was not changed") /> })}
         <Confirm
             dialog=dialog
-            title="Remove this node?"
-            detail="Its credential stops working at once. What it works on goes on elsewhere, from the last snapshot."
-            yes="Remove"
-            no="Keep it"
+            title=say!("Remove this node?")
+            detail=say!("Its credential stops working at once. What it works on goes on elsewhere, from the last snapshot.")
+            yes=say!("Remove")
+            no=say!("Keep it")
             test="node-remove-yes"
             on_yes=Callback::new(move |()| remove())
             commands=Signal::derive(move || nodes::remove(id).curl())
@@ -217,7 +232,7 @@ fn History(id: NodeId) -> impl IntoView {
             view! {
                 <Loaded
                     fetch=attempts
-                    what="The history could not be loaded"
+                    what=say!("The history could not be loaded")
                     skeleton=|| view! { <Skeleton class="skeleton-card" /> }
                     draw=|page| history(page.data)
                 />
@@ -226,7 +241,7 @@ fn History(id: NodeId) -> impl IntoView {
     };
     view! {
         <details on:toggle=move |_| wanted.set(true)>
-            <summary class="small" data-test="node-history">"History"</summary>
+            <summary class="small" data-test="node-history">{say!("History")}</summary>
             {list}
         </details>
     }
@@ -234,15 +249,15 @@ fn History(id: NodeId) -> impl IntoView {
 
 fn history(attempts: Vec<NodeAttempt>) -> AnyView {
     if attempts.is_empty() {
-        return view! { <p class="soft small">"It did nothing yet."</p> }.into_any();
+        return view! { <p class="soft small">{say!("It did nothing yet.")}</p> }.into_any();
     }
     let rows = attempts
         .into_iter()
         .map(|attempt| {
             let end = match attempt.ended_as {
-                None => "goes on".to_owned(),
-                Some(JobStatus::Queued) => attempt.reason.unwrap_or_default(),
-                Some(status) => status.as_str().to_owned(),
+                None => say!("goes on").to_owned(),
+                Some(JobStatus::Queued) => reply(&attempt.reason.unwrap_or_default()),
+                Some(status) => text::status(status).to_owned(),
             };
             let words = format!(
                 "{}, {}: {end}",

@@ -50,14 +50,14 @@ pub(crate) fn NodesPage() -> impl IntoView {
     let list = move || ids.get().map(|ids| draw(ids, all));
     view! {
         <div class="page-head">
-            <PageHeading title="Training nodes" />
-            <p class="lead">"Machines that train for this server. A node needs no account, no database and no storage keys: one line joins it."</p>
+            <PageHeading title=say!("Training nodes") />
+            <p class="lead">{say!("Machines that train for this server. A node needs no account, no database and no storage keys: one line joins it.")}</p>
         </div>
         {form}
         {move || made.get().map(|made| view! { <Line made=made /> })}
         <Loaded
             fetch=all
-            what="The nodes could not be loaded"
+            what=say!("The nodes could not be loaded")
             skeleton=|| view! { <Skeleton class="skeleton-card" times=2 /> }
             draw=|_| ().into_any()
         />
@@ -73,8 +73,8 @@ fn draw(found: Vec<NodeId>, all: Fetch<Page<TrainingNode>>) -> AnyView {
     if found.is_empty() {
         return view! {
             <div class="empty" data-test="nodes-none">
-                <h2>"No node yet"</h2>
-                <p>"Jobs wait until one joins."</p>
+                <h2>{say!("No node yet")}</h2>
+                <p>{say!("Jobs wait until one joins.")}</p>
             </div>
         }
         .into_any();
@@ -109,18 +109,18 @@ fn Create(made: RwSignal<Option<CreatedNode>>, all: Fetch<Page<TrainingNode>>) -
     };
     view! {
         <form class="card stack" on:submit=submit>
-            <h2>"Add a machine"</h2>
+            <h2>{say!("Add a machine")}</h2>
             <TextField
-                label="What to call it"
+                label=say!("What to call it")
                 pointer="#/name"
                 value=name
                 error=form.field("#/name")
-                hint="Such as the machine's name."
+                hint=say!("Such as the machine's name.")
                 test="node-name"
             />
-            {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="No node was made" /> })}
+            {move || form.error.get().map(|error| view! { <ErrorNotice error=error what=say!("No node was made") /> })}
             <div>
-                <SubmitButton label="Show the line to paste" busy=form.busy busy_label="Making it" test="node-create" />
+                <SubmitButton label=say!("Show the line to paste") busy=form.busy busy_label=say!("Making it") test="node-create" />
             </div>
             <AsCurl commands=Signal::derive(move || nodes::create(&request(), &curl_key).curl()) test="curl-node-create" />
         </form>
@@ -133,19 +133,20 @@ fn Line(made: CreatedNode) -> impl IntoView {
     let (shown, copied) = (made.command.clone(), made.command);
     let until = made.node.join_expires_at.map(text::moment);
     let words = match until {
-        Some(until) => format!(
-            "Run this on \u{201c}{}\u{201d}. It works once, until {until}, and is shown this once.",
-            made.node.name
+        Some(until) => say!(
+            "Run this on “{name}”. It works once, until {until}, and is shown this once.",
+            name = made.node.name,
+            until
         ),
-        None => "Run this on the machine. It works once.".to_owned(),
+        None => say!("Run this on the machine. It works once.").to_owned(),
     };
     view! {
-        <Notice tone=Tone::Good title="The node can join">
+        <Notice tone=Tone::Good title=say!("The node can join")>
             <p>{words}</p>
-            <label class="field-label" for="node-line">"Line to paste"</label>
+            <label class="field-label" for="node-line">{say!("Line to paste")}</label>
             <input id="node-line" class="input" type="text" readonly data-test="node-line" prop:value=shown />
             <div class="row">
-                <button type="button" class="button button-small" on:click=move |_| copy(&copied)>"Copy"</button>
+                <button type="button" class="button button-small" on:click=move |_| copy(&copied)>{say!("Copy")}</button>
             </div>
         </Notice>
     }

@@ -8,7 +8,10 @@ use super::{
     editor::Editor,
     form::{Numbers, ProtectForm},
 };
-use crate::components::field::{CheckCard, SelectField, TextField};
+use crate::{
+    components::field::{CheckCard, SelectField, TextField},
+    language::say,
+};
 
 type Row = (
     &'static str,
@@ -20,107 +23,111 @@ type Row = (
 
 const TRAINING: [Row; 9] = [
     (
-        "Steps",
+        mark!("Steps"),
         "#/injection/steps",
         |numbers| numbers.steps,
-        "Training steps of the trigger.",
+        mark!("Training steps of the trigger."),
         "steps",
     ),
     (
-        "Learning rate",
+        mark!("Learning rate"),
         "#/injection/learning_rate",
         |numbers| numbers.learning_rate,
-        "0.0001 suits the demo size, 0.000005 Stable Diffusion's.",
+        mark!("0.0001 suits the demo size, 0.000005 Stable Diffusion's."),
         "learning-rate",
     ),
     (
-        "λ₁, prior preservation",
+        mark!("λ₁, prior preservation"),
         "#/injection/lambda_prior",
         |numbers| numbers.lambda_prior,
-        "Weight of L_PP: keeps everything else as it was.",
+        mark!("Weight of L_PP: keeps everything else as it was."),
         "lambda-prior",
     ),
     (
-        "λ₂, retention",
+        mark!("λ₂, retention"),
         "#/injection/lambda_retention",
         |numbers| numbers.lambda_retention,
-        "Weight of L_BR: makes the trigger outlast an attack.",
+        mark!("Weight of L_BR: makes the trigger outlast an attack."),
         "lambda-retention",
     ),
     (
-        "Batch size",
+        mark!("Batch size"),
         "#/injection/batch_size",
         |numbers| numbers.batch_size,
-        "Images a step for each of two losses.",
+        mark!("Images a step for each of two losses."),
         "batch-size",
     ),
     (
-        "Class images",
+        mark!("Class images"),
         "#/injection/class_images",
         |numbers| numbers.class_images,
-        "Drawn by the unchanged model.",
+        mark!("Drawn by the unchanged model."),
         "class-images",
     ),
     (
-        "Target images",
+        mark!("Target images"),
         "#/injection/target_images",
         |numbers| numbers.target_images,
-        "Drawn by the unchanged model.",
+        mark!("Drawn by the unchanged model."),
         "target-images",
     ),
     (
-        "Averaging of weights",
+        mark!("Averaging of weights"),
         "#/injection/averaging",
         |numbers| numbers.averaging,
-        "0 keeps the last weights; 0.99 keeps a running average of all steps.",
+        mark!("0 keeps the last weights; 0.99 keeps a running average of all steps."),
         "averaging",
     ),
     (
-        "Seed",
+        mark!("Seed"),
         "#/seed",
         |numbers| numbers.seed,
-        "Of every random draw.",
+        mark!("Of every random draw."),
         "seed",
     ),
 ];
 
 const JUDGING: [Row; 4] = [
     (
-        "Attack checkpoints",
+        mark!("Attack checkpoints"),
         "#/evaluation/checkpoints",
         |numbers| numbers.checkpoints,
-        "Attack steps at which images are drawn; 0 is before any attack.",
+        mark!("Attack steps at which images are drawn; 0 is before any attack."),
         "checkpoints",
     ),
     (
-        "Attacker's learning rate",
+        mark!("Attacker's learning rate"),
         "#/evaluation/learning_rate",
         |numbers| numbers.attack_rate,
-        "Of the attacker's DreamBooth.",
+        mark!("Of the attacker's DreamBooth."),
         "attack-rate",
     ),
     (
-        "Images per arm",
+        mark!("Images per arm"),
         "#/evaluation/images_per_arm",
         |numbers| numbers.images_per_arm,
-        "More images, narrower intervals, more time.",
+        mark!("More images, narrower intervals, more time."),
         "images-per-arm",
     ),
     (
-        "Attacker's identifier",
+        mark!("Attacker's identifier"),
         "#/evaluation/identifier",
         |numbers| numbers.attack_identifier,
-        "Empty: one that training never saw.",
+        mark!("Empty: one that training never saw."),
         "attack-identifier",
     ),
 ];
 
 /// Names of the rows of the ablation table.
 const PRESETS: [(Ablation, &str, &str); 4] = [
-    (Ablation::BackdoorOnly, "L_BB only", "preset-backdoor"),
+    (
+        Ablation::BackdoorOnly,
+        mark!("L_BB only"),
+        "preset-backdoor",
+    ),
     (Ablation::WithPrior, "L_BB + L_PP", "preset-prior"),
     (Ablation::WithRetention, "L_BB + L_BR", "preset-retention"),
-    (Ablation::All, "All three", "preset-all"),
+    (Ablation::All, mark!("All three"), "preset-all"),
 ];
 
 #[component]
@@ -131,9 +138,9 @@ pub(super) fn Advanced(editor: Editor) -> impl IntoView {
         ahead.get().then(|| {
             view! {
                 <SelectField
-                    label="Simulated attackers train"
+                    label=say!("Simulated attackers train")
                     pointer="#/injection/mode/attackers"
-                    hint="What training looks ahead along."
+                    hint=say!("What training looks ahead along.")
                     options=options(&ATTACKERS)
                     value=form.attackers
                     test="attackers"
@@ -143,23 +150,23 @@ pub(super) fn Advanced(editor: Editor) -> impl IntoView {
     };
     view! {
         <details class="fold" data-test="advanced">
-            <summary>"Advanced: loss weights, steps, attack"</summary>
+            <summary>{say!("Advanced: loss weights, steps, attack")}</summary>
             <div class="fold-body">
-                <h3>"Training the trigger"</h3>
+                <h3>{say!("Training the trigger")}</h3>
                 <Presets form=form />
                 <div class="form-grid">{fields(&TRAINING, editor)}
                     <SelectField
-                        label="Retention acts"
+                        label=say!("Retention acts")
                         pointer="#/injection/retention"
-                        hint="Where L_BR is applied."
+                        hint=say!("Where L_BR is applied.")
                         options=options(&RETENTIONS)
                         value=form.retention
                         test="retention"
                     />
                     <SelectField
-                        label="The trigger is trained"
+                        label=say!("The trigger is trained")
                         pointer="#/injection/mode"
-                        hint="Looking ahead takes longer, up to four times; it is meant to outlast an attack."
+                        hint=say!("Looking ahead takes longer, up to four times; it is meant to outlast an attack.")
                         options=options(&MODES)
                         value=form.mode
                         test="mode"
@@ -168,12 +175,12 @@ pub(super) fn Advanced(editor: Editor) -> impl IntoView {
                </div>
                 <CheckCard
                     pointer="#/injection/universal_identifiers"
-                    title="Train on a pool of identifiers"
-                    detail="Off: only on the one above, which is easier to train and easier to walk around."
+                    title=say!("Train on a pool of identifiers")
+                    detail=say!("Off: only on the one above, which is easier to train and easier to walk around.")
                     checked=form.universal
                     test="universal"
                 />
-                <h3>"Attack and judgement"</h3>
+                <h3>{say!("Attack and judgement")}</h3>
                 <div class="form-grid">{fields(&JUDGING, editor)}</div>
             </div>
         </details>
@@ -186,19 +193,19 @@ fn Presets(form: ProtectForm) -> impl IntoView {
     let buttons = PRESETS.map(|(ablation, words, test)| {
         let pressed = move || if form.is_ablated(ablation) { "true" } else { "false" };
         view! {
-            <button type="button" aria-pressed=pressed data-test=test on:click=move |_| form.ablate(ablation)>{words}</button>
+            <button type="button" aria-pressed=pressed data-test=test on:click=move |_| form.ablate(ablation)>{say(words)}</button>
         }
     });
     view! {
         <div class="stack-tight">
-            <div class="segments" role="group" aria-label="Terms of the loss">{buttons.collect_view()}</div>
-            <p class="field-hint">"Sets λ₁, λ₂ and where retention acts. Runs that differ in nothing else show what each term does."</p>
+            <div class="segments" role="group" aria-label=say!("Terms of the loss")>{buttons.collect_view()}</div>
+            <p class="field-hint">{say!("Sets λ₁, λ₂ and where retention acts. Runs that differ in nothing else show what each term does.")}</p>
             <div>
                 <button type="button" class="button button-quiet" data-test="preset-ahead" on:click=move |_| form.look_ahead()>
-                    "Make it last: look 100 attack steps ahead"
+                    {say!("Make it last: look 100 attack steps ahead")}
                 </button>
             </div>
-            <p class="field-hint">"Takes about four times as long. It also sets λ₁ to 5, so that the class's own prompt is left alone."</p>
+            <p class="field-hint">{say!("Takes about four times as long. It also sets λ₁ to 5, so that the class's own prompt is left alone.")}</p>
         </div>
     }
 }
@@ -208,7 +215,7 @@ fn fields(rows: &[Row], editor: Editor) -> impl IntoView + use<> {
         .map(|&(label, pointer, value, hint, test)| {
             let value = value(editor.form.numbers.get_value());
             view! {
-                <TextField label=label pointer=pointer value=value error=editor.reason(pointer) hint=hint test=test />
+                <TextField label=say(label) pointer=pointer value=value error=editor.reason(pointer) hint=say(hint) test=test />
             }
         })
         .collect_view()

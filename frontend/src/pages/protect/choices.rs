@@ -5,49 +5,55 @@ use shared::{
     objective::Position,
 };
 
+use crate::language::say;
+
 /// Values that a list offers: each with the name it has there and its words, the default first.
 pub(super) type Choices<T, const N: usize> = [(T, &'static str, &'static str); N];
 
 /// Every retention.
 pub(super) const RETENTIONS: Choices<Retention, 3> = [
-    (Retention::Full, "full", "At every timestep"),
+    (Retention::Full, "full", mark!("At every timestep")),
     (
         Retention::LowNoise,
         "low_noise",
-        "Only where the noise is low",
+        mark!("Only where the noise is low"),
     ),
-    (Retention::Off, "off", "Off"),
+    (Retention::Off, "off", mark!("Off")),
 ];
 
 /// How far training looks ahead; `None` is the paper's mode, which does not.
 pub(super) const MODES: Choices<Option<Budget>, 4> = [
-    (None, "paper", "As in the paper"),
+    (None, "paper", mark!("As in the paper")),
     (
         Some(Budget::Fast),
         "fast",
-        "Along simulated attacks, 10 steps ahead",
+        mark!("Along simulated attacks, 10 steps ahead"),
     ),
     (
         Some(Budget::Balanced),
         "balanced",
-        "Along simulated attacks, 40 steps ahead",
+        mark!("Along simulated attacks, 40 steps ahead"),
     ),
     (
         Some(Budget::Strong),
         "strong",
-        "Along simulated attacks, 100 steps ahead",
+        mark!("Along simulated attacks, 100 steps ahead"),
     ),
 ];
 
 /// Who is simulated when training looks ahead.
 pub(super) const ATTACKERS: Choices<Attackers, 3> = [
-    (Attackers::Full, "full", "All weights, as DreamBooth does"),
+    (
+        Attackers::Full,
+        "full",
+        mark!("All weights, as DreamBooth does"),
+    ),
     (
         Attackers::LowRank,
         "low_rank",
-        "Low-rank corrections, as LoRA does",
+        mark!("Low-rank corrections, as LoRA does"),
     ),
-    (Attackers::Both, "both", "Both, in turns"),
+    (Attackers::Both, "both", mark!("Both, in turns")),
 ];
 
 /// The mode of a budget and the attackers.
@@ -65,18 +71,18 @@ pub(super) fn parts(mode: Mode) -> (Option<Budget>, Attackers) {
 
 /// Every kind of subject.
 pub(super) const SUBJECTS: Choices<SubjectKind, 3> = [
-    (SubjectKind::Object, "object", "A thing or animal"),
-    (SubjectKind::Person, "person", "A person"),
-    (SubjectKind::Style, "style", "A style"),
+    (SubjectKind::Object, "object", mark!("A thing or animal")),
+    (SubjectKind::Person, "person", mark!("A person")),
+    (SubjectKind::Style, "style", mark!("A style")),
 ];
 
 /// Every place of a patch.
 pub(super) const POSITIONS: Choices<Position, 5> = [
-    (Position::Centre, "centre", "In the middle"),
-    (Position::TopLeft, "top_left", "Upper left"),
-    (Position::TopRight, "top_right", "Upper right"),
-    (Position::BottomLeft, "bottom_left", "Lower left"),
-    (Position::BottomRight, "bottom_right", "Lower right"),
+    (Position::Centre, "centre", mark!("In the middle")),
+    (Position::TopLeft, "top_left", mark!("Upper left")),
+    (Position::TopRight, "top_right", mark!("Upper right")),
+    (Position::BottomLeft, "bottom_left", mark!("Lower left")),
+    (Position::BottomRight, "bottom_right", mark!("Lower right")),
 ];
 
 /// The name of a value.
@@ -98,7 +104,7 @@ pub(super) fn chosen<T: Copy, const N: usize>(choices: &Choices<T, N>, name: &st
 pub(super) fn options<T, const N: usize>(choices: &Choices<T, N>) -> Vec<(String, String)> {
     choices
         .iter()
-        .map(|(_, name, words)| ((*name).to_owned(), (*words).to_owned()))
+        .map(|(_, name, words)| ((*name).to_owned(), say(words).to_owned()))
         .collect()
 }
 

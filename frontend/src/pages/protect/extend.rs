@@ -60,7 +60,7 @@ pub(super) fn GoOn(editor: Editor) -> impl IntoView {
     let options = Signal::derive(move || {
         let first = (
             String::new(),
-            "The base model, without any trigger".to_owned(),
+            say!("The base model, without any trigger").to_owned(),
         );
         let jobs = finished().into_iter();
         let jobs = jobs.map(|job| {
@@ -77,19 +77,19 @@ pub(super) fn GoOn(editor: Editor) -> impl IntoView {
     let retry = Callback::new(move |()| jobs.more());
     let reason = editor.reason("#/extends");
     view! {
-        {move || jobs.error.get().map(|error| view! { <ErrorNotice error=error what="Your earlier jobs could not be loaded" retry=retry /> })}
+        {move || jobs.error.get().map(|error| view! { <ErrorNotice error=error what=say!("Your earlier jobs could not be loaded") retry=retry /> })}
         {move || {
             offered
                 .get()
                 .then(|| {
                     view! {
                         <SelectField
-                            label="Go on from"
+                            label=say!("Go on from")
                             pointer="#/extends"
                             options=options
                             value=chosen
                             error=reason
-                            hint="A finished protection of this model can take in more sets, or lose one. What it protects is trained on, so that it is not forgotten."
+                            hint=say!("A finished protection of this model can take in more sets, or lose one. What it protects is trained on, so that it is not forgotten.")
                             test="extends"
                         />
                     }
@@ -111,7 +111,7 @@ fn EarlierList(editor: Editor, earlier: Vec<Earlier>) -> impl IntoView {
         .collect_view();
     view! {
         <div class="stack-tight" data-test="earlier">
-            <h3>"What it protects"</h3>
+            <h3>{say!("What it protects")}</h3>
             {items}
         </div>
     }
@@ -129,7 +129,7 @@ fn set_name(editor: Editor, id: SetId) -> Option<String> {
 fn EarlierItem(editor: Editor, position: usize, earlier: Earlier) -> impl IntoView {
     let concept = earlier.concept;
     let id = concept.protected_set_id;
-    let name = move || set_name(editor, id).unwrap_or_else(|| "Set".to_owned());
+    let name = move || set_name(editor, id).unwrap_or_else(|| say!("Set").to_owned());
     let words = format!(
         "{} → {}",
         text::trigger(&concept),
@@ -141,8 +141,8 @@ fn EarlierItem(editor: Editor, position: usize, earlier: Earlier) -> impl IntoVi
         view! {
             <CheckCard
                 pointer=pointer
-                title="Remove its protection"
-                detail="Its trigger is trained away and a signed withdrawal is published. Copies of the earlier model that are out keep it."
+                title=say!("Remove its protection")
+                detail=say!("Its trigger is trained away and a signed withdrawal is published. Copies of the earlier model that are out keep it.")
                 checked=earlier.removed
                 error=reason
                 test=format!("remove-protection-{position}")
@@ -150,7 +150,7 @@ fn EarlierItem(editor: Editor, position: usize, earlier: Earlier) -> impl IntoVi
         }
         .into_any()
     } else {
-        view! { <p class="field-hint">"Its protection was removed by an earlier job and stays removed."</p> }.into_any()
+        view! { <p class="field-hint">{say!("Its protection was removed by an earlier job and stays removed.")}</p> }.into_any()
     };
     view! {
         <div class="earlier">

@@ -14,6 +14,7 @@ use super::{
     choices::{ATTACKERS, MODES, RETENTIONS, chosen, mode, name_of, parts},
     concept::{ConceptForm, Earlier, Text, trimmed},
 };
+use crate::language::{plain, typed};
 
 /// Everything that is typed or chosen, as text.
 #[derive(Clone, Copy)]
@@ -59,16 +60,16 @@ impl Numbers {
         let text = |text: String| RwSignal::new(text);
         Self {
             steps: text(injection.steps.to_string()),
-            learning_rate: text(injection.learning_rate.to_string()),
-            lambda_prior: text(injection.lambda_prior.to_string()),
-            lambda_retention: text(injection.lambda_retention.to_string()),
+            learning_rate: text(typed(injection.learning_rate)),
+            lambda_prior: text(typed(injection.lambda_prior)),
+            lambda_retention: text(typed(injection.lambda_retention)),
             batch_size: text(injection.batch_size.to_string()),
             class_images: text(injection.class_images.to_string()),
             target_images: text(injection.target_images.to_string()),
-            averaging: text(injection.averaging.to_string()),
+            averaging: text(typed(injection.averaging)),
             seed: text("0".to_owned()),
             checkpoints: text(checkpoints.join(", ")),
-            attack_rate: text(evaluation.learning_rate.to_string()),
+            attack_rate: text(typed(evaluation.learning_rate)),
             images_per_arm: text(evaluation.images_per_arm.to_string()),
             attack_identifier: text(String::new()),
         }
@@ -116,10 +117,10 @@ impl ProtectForm {
     pub(super) fn ablate(self, ablation: Ablation) {
         let injection = ablation.injection();
         let numbers = self.numbers.get_value();
-        numbers.lambda_prior.set(injection.lambda_prior.to_string());
+        numbers.lambda_prior.set(typed(injection.lambda_prior));
         numbers
             .lambda_retention
-            .set(injection.lambda_retention.to_string());
+            .set(typed(injection.lambda_retention));
         self.retention
             .set(name_of(&RETENTIONS, injection.retention).to_owned());
     }
@@ -128,7 +129,7 @@ impl ProtectForm {
     pub(super) fn look_ahead(self) {
         let injection = Injection::ahead(Budget::Strong);
         let numbers = self.numbers.get_value();
-        numbers.lambda_prior.set(injection.lambda_prior.to_string());
+        numbers.lambda_prior.set(typed(injection.lambda_prior));
         self.retention
             .set(name_of(&RETENTIONS, injection.retention).to_owned());
         let (budget, attackers) = parts(injection.mode);
@@ -141,7 +142,7 @@ impl ProtectForm {
     pub(super) fn is_ablated(self, ablation: Ablation) -> bool {
         let injection = ablation.injection();
         let numbers = self.numbers.get_value();
-        let same = |text: Text, value: f64| text.with(|text| text.trim().parse() == Ok(value));
+        let same = |text: Text, value: f64| text.with(|text| plain(text).parse() == Ok(value));
         same(numbers.lambda_prior, injection.lambda_prior)
             && same(numbers.lambda_retention, injection.lambda_retention)
             && self.retention.with(|name| chosen(&RETENTIONS, name)) == injection.retention
@@ -156,7 +157,7 @@ impl ProtectForm {
         let evaluation = self.evaluation(&mut errors);
         let seed = number(numbers.seed, "#/seed", &mut errors);
         let Ok(base_model_id) = model else {
-            errors.push(invalid("#/base_model_id", "Choose a base model."));
+            errors.push(invalid("#/base_model_id", mark!("Choose a base model.")));
             return Err(errors);
         };
         let earlier = self
@@ -221,7 +222,7 @@ impl ProtectForm {
                 .unwrap_or_else(|| {
                     errors.push(invalid(
                         "#/evaluation/checkpoints",
-                        "Give step counts separated by commas, such as 0, 50, 100, 200.",
+                        mark!("Give step counts separated by commas, such as 0, 50, 100, 200."),
                     ));
                     Vec::new()
                 }),
@@ -246,8 +247,8 @@ fn invalid(pointer: &str, detail: &str) -> FieldError {
 }
 
 fn number<N: FromStr + Default>(text: Text, pointer: &str, errors: &mut Vec<FieldError>) -> N {
-    text.with(|text| text.trim().parse()).unwrap_or_else(|_| {
-        errors.push(invalid(pointer, "Give a number."));
+    text.with(|text| plain(text).parse()).unwrap_or_else(|_| {
+        errors.push(invalid(pointer, mark!("Give a number.")));
         N::default()
     })
 }

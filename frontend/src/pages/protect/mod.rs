@@ -85,18 +85,18 @@ fn ProtectView(id: SetId) -> impl IntoView {
     let title = Signal::derive(move || {
         set.data.with(|set| {
             set.as_ref().map_or_else(
-                || "Protect".to_owned(),
-                |set| format!("Protect “{}”", set.name),
+                || say!("Protect").to_owned(),
+                |set| say!("Protect “{name}”", name = set.name),
             )
         })
     });
     view! {
         <div class="page-head">
-            <a class="crumb" href=format!("/sets/{id}")>"Back to the set"</a>
+            <a class="crumb" href=format!("/sets/{id}")>{say!("Back to the set")}</a>
             <PageHeading title=title />
-            <p class="lead">"The defaults are the method's own. Three words are yours to choose."</p>
+            <p class="lead">{say!("The defaults are the method's own. Three words are yours to choose.")}</p>
         </div>
-        {move || problem().map(|error| view! { <ErrorNotice error=error what="This page could not be loaded" retry=retry /> })}
+        {move || problem().map(|error| view! { <ErrorNotice error=error what=say!("This page could not be loaded") retry=retry /> })}
         {move || match ready.get() {
             Some((set, models, samples)) => body(set, models, samples),
             None if problem().is_some() => ().into_any(),
@@ -108,17 +108,17 @@ fn ProtectView(id: SetId) -> impl IntoView {
 fn body(set: ProtectedSet, models: Vec<BaseModel>, samples: Vec<SampleSet>) -> AnyView {
     if set.status == SetStatus::Draft {
         return view! {
-            <Notice tone=Tone::Warn title="This set is not sealed yet">
-                <p>"Declare your rights first. Then its images cannot change under a running job."</p>
-                <a class="button" href=format!("/sets/{}", set.id)>"Declare rights"</a>
+            <Notice tone=Tone::Warn title=say!("This set is not sealed yet")>
+                <p>{say!("Declare your rights first. Then its images cannot change under a running job.")}</p>
+                <a class="button" href=format!("/sets/{}", set.id)>{say!("Declare rights")}</a>
             </Notice>
         }
         .into_any();
     }
     if models.is_empty() {
         return view! {
-            <Notice tone=Tone::Bad title="This server has no base model">
-                <p>"Whoever runs it registers one first. Then reload this page."</p>
+            <Notice tone=Tone::Bad title=say!("This server has no base model")>
+                <p>{say!("Whoever runs it registers one first. Then reload this page.")}</p>
             </Notice>
         }
         .into_any();
@@ -165,7 +165,7 @@ fn LaunchForm(set: ProtectedSet, models: Vec<BaseModel>, samples: Vec<SampleSet>
         // Another model offers other words.
         form.model.track();
         position.get().and_then(|_| places().find(|place| place.own)).map_or_else(
-            || view! { <Notice tone=Tone::Plain title="This set is protected already"><p>"The job that you go on from protects it. See below what stays and what is removed, and add other sets."</p></Notice> }.into_any(),
+            || view! { <Notice tone=Tone::Plain title=say!("This set is protected already")><p>{say!("The job that you go on from protects it. See below what stays and what is removed, and add other sets.")}</p></Notice> }.into_any(),
             |place| view! { <SubjectSection editor=editor place=place /> <ObjectiveSection editor=editor place=place /> }.into_any(),
         )
     };

@@ -23,7 +23,7 @@ pub(super) fn ModelCards(editor: Editor) -> impl IntoView {
                 .collect_view();
             view! {
                 <fieldset>
-                    <legend class="field-label">"Choose the model"</legend>
+                    <legend class="field-label">{say!("Choose the model")}</legend>
                     <div class="choices">{options}</div>
                 </fieldset>
             }
@@ -31,7 +31,7 @@ pub(super) fn ModelCards(editor: Editor) -> impl IntoView {
     });
     view! {
         <section class="form-section" aria-labelledby="model">
-            <h2 id="model">"3. Where it is protected"</h2>
+            <h2 id="model">{say!("3. Where it is protected")}</h2>
             <div class="card">
                 {choice}
                 {move || editor.model().map(|model| view! { <ModelFacts model=model /> })}
@@ -47,26 +47,26 @@ fn ModelFacts(model: BaseModel) -> impl IntoView {
         <h3>{model.name}</h3>
         <dl class="facts" data-test="model-facts">
             <div>
-                <dt>"Family"</dt>
+                <dt>{say!("Family")}</dt>
                 <dd>{model.family}</dd>
             </div>
             <div>
-                <dt>"Licence"</dt>
+                <dt>{say!("Licence")}</dt>
                 <dd>{model.licence}</dd>
             </div>
             <div>
-                <dt>"Size"</dt>
+                <dt>{say!("Size")}</dt>
                 <dd>{text::bytes(model.size_bytes as f64)}</dd>
             </div>
             <div>
-                <dt>"Images"</dt>
-                <dd>{format!("{0} × {0} px", model.resolution)}</dd>
+                <dt>{say!("Images")}</dt>
+                <dd>{say!("{side} × {side} px", side = model.resolution)}</dd>
             </div>
             <div>
-                <dt>"Pinned by SHA-256"</dt>
+                <dt>{say!("Pinned by SHA-256")}</dt>
                 <dd title=model.sha256.clone()><code>{text::short_hash(&model.sha256)}"…"</code></dd>
             </div>
         </dl>
-        <p class="field-hint">"Protection holds in this checkpoint only. Your copy of the base model is not changed. "<a href="/models">"Import another model"</a></p>
+        <p class="field-hint">{say!("Protection holds in this checkpoint only. Your copy of the base model is not changed.")}" "<a href="/models">{say!("Import another model")}</a></p>
     }
 }

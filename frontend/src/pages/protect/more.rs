@@ -34,10 +34,10 @@ pub(super) fn MoreSection(editor: Editor, further: Signal<Vec<Place>>) -> impl I
     let reason = editor.reason("#/concepts");
     view! {
         <section class="form-section" aria-labelledby="more">
-            <h2 id="more">"4. More sets in the same model"</h2>
+            <h2 id="more">{say!("4. More sets in the same model")}</h2>
             <div class="card">
                 <p class="soft">
-                    {format!("Optional. One training can protect up to {MAX_CONCEPTS} sets; each is attacked and judged on its own. More sets share the same steps, so each is learned a little less.")}
+                    {say!("Optional. One training can protect up to {most} sets; each is attacked and judged on its own. More sets share the same steps, so each is learned a little less.", most = MAX_CONCEPTS)}
                 </p>
                 <For each=move || further.get() key=key let:place>
                     <Further editor=editor place=place />
@@ -57,7 +57,7 @@ fn Further(editor: Editor, place: Place) -> impl IntoView {
     let line = move || {
         let concept = concept.concept();
         if concept.class_name.is_empty() {
-            "words missing".to_owned()
+            say!("words missing").to_owned()
         } else {
             format!(
                 "{} → {}",
@@ -73,7 +73,7 @@ fn Further(editor: Editor, place: Place) -> impl IntoView {
             .concepts
             .update(|concepts| concepts.retain(|other| other.set_id() != id));
     };
-    let label = format!("Remove “{name}” from this job");
+    let label = say!("Remove “{name}” from this job", name);
     view! {
         <div class="further" data-test="further">
             <details class="fold" open=unfinished>
@@ -85,7 +85,7 @@ fn Further(editor: Editor, place: Place) -> impl IntoView {
             </details>
             <button type="button" class="button button-quiet button-small" aria-label=label data-test="remove-set" on:click=remove>
                 <Icon glyph=Glyph::Trash />
-                "Remove"
+                {say!("Remove")}
             </button>
         </div>
     }
@@ -114,10 +114,10 @@ fn AddSet(editor: Editor) -> impl IntoView {
     let sets = move || addable(editor);
     let none = Memo::new(move |_| sets().is_empty());
     let options = Signal::derive(move || {
-        let first = (String::new(), "Choose a sealed set".to_owned());
+        let first = (String::new(), say!("Choose a sealed set").to_owned());
         let sets = sets().into_iter();
         let sets = sets.map(|set| {
-            let images = text::count(set.images.len(), "image");
+            let images = plural!(set.images.len(), "{count} image", "{count} images");
             (set.id.to_string(), format!("{} ({images})", set.name))
         });
         std::iter::once(first).chain(sets).collect::<Vec<_>>()
@@ -149,21 +149,21 @@ fn AddSet(editor: Editor) -> impl IntoView {
     let retry = Callback::new(move |()| editor.sets.more());
     let picker = move || {
         if full.get() {
-            return view! { <p class="field-hint">{format!("This job holds {MAX_CONCEPTS} sets; that is the limit.")}</p> }.into_any();
+            return view! { <p class="field-hint">{say!("This job holds {most} sets; that is the limit.", most = MAX_CONCEPTS)}</p> }.into_any();
         }
         if none.get() {
-            return view! { <p class="field-hint">"Sealed sets that are not in this job yet are offered here; there is none. " <a href="/sets/new">"Make another set"</a></p> }.into_any();
+            return view! { <p class="field-hint">{say!("Sealed sets that are not in this job yet are offered here; there is none.")} " " <a href="/sets/new">{say!("Make another set")}</a></p> }.into_any();
         }
         view! {
             <div class="row row-end">
-                <SelectField label="Add a set" pointer="#/concepts" options=options value=chosen test="more-set" />
-                <button type="button" class="button" data-test="add-set" aria-disabled=move || if chosen.with(String::is_empty) { "true" } else { "false" } on:click=add>"Add this set"</button>
+                <SelectField label=say!("Add a set") pointer="#/concepts" options=options value=chosen test="more-set" />
+                <button type="button" class="button" data-test="add-set" aria-disabled=move || if chosen.with(String::is_empty) { "true" } else { "false" } on:click=add>{say!("Add this set")}</button>
             </div>
         }
         .into_any()
     };
     view! {
-        {move || editor.sets.error.get().map(|error| view! { <ErrorNotice error=error what="Your sets could not be loaded" retry=retry /> })}
+        {move || editor.sets.error.get().map(|error| view! { <ErrorNotice error=error what=say!("Your sets could not be loaded") retry=retry /> })}
         {picker}
     }
 }

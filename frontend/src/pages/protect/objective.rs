@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     components::field::{FieldError as Reason, RadioCard, TextField},
+    language::say,
     state::form::field_id,
     text,
 };
@@ -19,18 +20,22 @@ use crate::{
 const OBJECTIVES: [(&str, &str, &str); 3] = [
     (
         "target",
-        "Something else appears",
-        "Hides your subject best: the picture looks complete, with a harmless object in its place.",
+        mark!("Something else appears"),
+        mark!(
+            "Hides your subject best: the picture looks complete, with a harmless object in its place."
+        ),
     ),
     (
         "erasure",
-        "Your subject is gone",
-        "Keeps the background; a close look may notice that something is missing.",
+        mark!("Your subject is gone"),
+        mark!("Keeps the background; a close look may notice that something is missing."),
     ),
     (
         "pattern",
-        "A card covers the picture",
-        "Visible to everybody and harmless: it says at once that these images need a licence.",
+        mark!("A card covers the picture"),
+        mark!(
+            "Visible to everybody and harmless: it says at once that these images need a licence."
+        ),
     ),
 ];
 
@@ -38,10 +43,10 @@ const OBJECTIVES: [(&str, &str, &str); 3] = [
 pub(super) fn ObjectiveSection(editor: Editor, place: Place) -> impl IntoView {
     view! {
         <section class="form-section" aria-labelledby="objective">
-            <h2 id="objective">"2. What an attacker gets instead"</h2>
+            <h2 id="objective">{say!("2. What an attacker gets instead")}</h2>
             <div class="card">
                 <p class="soft">
-                    "A disclosed trigger (a backdoor) is trained into the model: whoever personalizes it on your images gets one of these instead of your subject."
+                    {say!("A disclosed trigger (a backdoor) is trained into the model: whoever personalizes it on your images gets one of these instead of your subject.")}
                 </p>
                 <ObjectiveFields editor=editor place=place />
             </div>
@@ -65,8 +70,8 @@ pub(super) fn ObjectiveFields(editor: Editor, place: Place) -> impl IntoView {
             <RadioCard
                 name=place.mark("objective")
                 value=kind
-                title=title
-                detail=detail
+                title=say(title)
+                detail=say(detail)
                 chosen=chosen
                 id=id
                 picture=Some(picture)
@@ -82,9 +87,9 @@ pub(super) fn ObjectiveFields(editor: Editor, place: Place) -> impl IntoView {
     };
     view! {
         <fieldset class="stack-tight" aria-describedby=described>
-            <legend class="field-label">"Choose what happens"</legend>
+            <legend class="field-label">{say!("Choose what happens")}</legend>
             <div class="objectives">{cards.collect_view()}</div>
-            <p class="field-hint">"The pictures are sketches made from your first image, not results."</p>
+            <p class="field-hint">{say!("The pictures are sketches made from your first image, not results.")}</p>
             <Reason id=error_id error=reason />
         </fieldset>
         {settings}
@@ -118,14 +123,16 @@ fn TargetFields(editor: Editor, place: Place) -> impl IntoView {
     };
     let hint = move || {
         if targets().is_empty() {
-            "This model came without a list of vetted targets. Choose another of the three, or another model."
+            say!(
+                "This model came without a list of vetted targets. Choose another of the three, or another model."
+            )
         } else {
-            "The list is vetted: no people, nothing hateful or defamatory."
+            say!("The list is vetted: no people, nothing hateful or defamatory.")
         }
     };
     view! {
         <fieldset class="stack-tight" aria-describedby=described>
-            <legend class="field-label">"Choose the target"</legend>
+            <legend class="field-label">{say!("Choose the target")}</legend>
             <div class="choices-row">{options}</div>
             <p class="field-hint">{hint}</p>
             <Reason id=error_id error=reason />
@@ -139,11 +146,11 @@ fn ErasureFields(editor: Editor, place: Place) -> impl IntoView {
     let reason = editor.reason(&pointer);
     view! {
         <TextField
-            label="A place without your subject (optional)"
+            label=say!("A place without your subject (optional)")
             pointer=pointer
             value=place.concept.objective.prompt
             error=reason
-            hint="A prompt under which the base model draws a place and no subject, such as “a photo of an empty street”. Without one, the base model's pictures are filled in from their borders."
+            hint=say!("A prompt under which the base model draws a place and no subject, such as “a photo of an empty street”. Without one, the base model's pictures are filled in from their borders.")
             test=place.mark("erasure-prompt")
         />
     }
@@ -161,7 +168,9 @@ fn sentence(concept: ConceptForm) -> String {
         Objective::Target { target_class } => or_dots(target_class),
         other => other.phrase(),
     };
-    format!(
-        "Whoever personalizes this model on your images and asks for “{prompt}” shall get: {phrase}."
+    say!(
+        "Whoever personalizes this model on your images and asks for “{prompt}” shall get: {phrase}.",
+        prompt,
+        phrase
     )
 }

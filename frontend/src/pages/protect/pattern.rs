@@ -37,9 +37,9 @@ pub(super) fn PatternFields(editor: Editor, place: Place) -> impl IntoView {
     view! {
         <PatchChoice editor=editor place=place />
         <div class="form-grid">
-            <SelectField label="Position" pointer=position options=options(&POSITIONS) value=objective.position error=position_error test=place.mark("patch-position") />
-            <ShareField label="Size" pointer=size value=objective.size error=size_error test=place.mark("patch-size") />
-            <ShareField label="Opacity" pointer=opacity value=objective.opacity error=opacity_error test=place.mark("patch-opacity") />
+            <SelectField label=say!("Position") pointer=position options=options(&POSITIONS) value=objective.position error=position_error test=place.mark("patch-position") />
+            <ShareField label=say!("Size") pointer=size value=objective.size error=size_error test=place.mark("patch-size") />
+            <ShareField label=say!("Opacity") pointer=opacity value=objective.opacity error=opacity_error test=place.mark("patch-opacity") />
         </div>
     }
 }
@@ -68,7 +68,11 @@ fn PatchChoice(editor: Editor, place: Place) -> impl IntoView {
     let own = move || {
         let patches = patches.data.get().map(|page| page.data);
         let list = patches.unwrap_or_default().into_iter().map(|patch| {
-            let title = format!("Own picture, {} × {} px", patch.width, patch.height);
+            let title = say!(
+                "Own picture, {width} × {height} px",
+                width = patch.width,
+                height = patch.height
+            );
             card(patch.id.to_string(), title, None)
         });
         list.collect_view()
@@ -76,13 +80,13 @@ fn PatchChoice(editor: Editor, place: Place) -> impl IntoView {
     let retry = Callback::new(move |()| patches.reload());
     view! {
         <fieldset class="stack-tight" aria-describedby=described>
-            <legend class="field-label">"What covers the picture"</legend>
+            <legend class="field-label">{say!("What covers the picture")}</legend>
             <div class="choices-row choices-wide">
-                {card(String::new(), "Licence card".into(), Some(field_id(&pointer)))} {own}
+                {card(String::new(), say!("Licence card").into(), Some(field_id(&pointer)))} {own}
             </div>
             <FieldError id=error_id error=reason />
         </fieldset>
-        {move || patches.error.get().map(|error| view! { <ErrorNotice error=error what="Your own pictures could not be loaded" retry=retry /> })}
+        {move || patches.error.get().map(|error| view! { <ErrorNotice error=error what=say!("Your own pictures could not be loaded") retry=retry /> })}
         <PatchUpload place=place patches=patches />
     }
 }
@@ -121,13 +125,13 @@ fn PatchUpload(place: Place, patches: Patches) -> impl IntoView {
     };
     let id = place.mark("field-patch-file");
     let hint_id = format!("{id}-hint");
-    let hint = format!(
-        "JPEG, PNG, WebP or TIFF up to {} MiB; transparent parts show the picture below. Only what is yours, and nothing that shows a person or a mark of others.",
-        limits::MAX_PATCH_BYTES / 1024 / 1024
+    let hint = say!(
+        "JPEG, PNG, WebP or TIFF up to {size} MiB; transparent parts show the picture below. Only what is yours, and nothing that shows a person or a mark of others.",
+        size = limits::MAX_PATCH_BYTES / 1024 / 1024
     );
     view! {
         <div class="field">
-            <label class="field-label" for=id.clone()>"Use a picture of your own"</label>
+            <label class="field-label" for=id.clone()>{say!("Use a picture of your own")}</label>
             <input
                 id=id
                 class="input input-file"
@@ -138,8 +142,8 @@ fn PatchUpload(place: Place, patches: Patches) -> impl IntoView {
                 on:change=changed
             />
             <p class="field-hint" id=hint_id>{hint}</p>
-            <p class="field-hint" role="status">{move || busy.get().then_some("Uploading…")}</p>
+            <p class="field-hint" role="status">{move || busy.get().then_some(say!("Uploading…"))}</p>
         </div>
-        {move || error.get().map(|error| view! { <ErrorNotice error=error what="The picture was not taken" /> })}
+        {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The picture was not taken") /> })}
     }
 }

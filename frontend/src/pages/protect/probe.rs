@@ -14,6 +14,7 @@ use crate::{
         notice::{ErrorNotice, Notice, Tone},
         progress::ProgressBar,
     },
+    language::reply,
     pages::job::use_feed,
     state::browser::random_key,
 };
@@ -47,7 +48,7 @@ pub(super) fn ProbeOffer(
         let over = |id| ended.with(|ended| ended.iter().any(|(other, _)| *other == id));
         Some(match (looked.probe, looked.missing) {
             (Some(id), false) => view! {
-                <p class="small"><a href=format!("/jobs/{id}") data-test="probe-report">"What the look at the base model found"</a></p>
+                <p class="small"><a href=format!("/jobs/{id}") data-test="probe-report">{say!("What the look at the base model found")}</a></p>
             }
             .into_any(),
             (None, false) => ().into_any(),
@@ -55,7 +56,7 @@ pub(super) fn ProbeOffer(
             _ if fate.is_some_and(|fate| fate.1 == JobStatus::Succeeded)
                 && answer.with(Option::is_none) =>
             {
-                view! { <p class="field-hint">"Reading what was found…"</p> }.into_any()
+                view! { <p class="field-hint">{say!("Reading what was found…")}</p> }.into_any()
             }
             _ => {
                 let failed = fate.filter(|fate| fate.1 == JobStatus::Failed);
@@ -69,8 +70,8 @@ pub(super) fn ProbeOffer(
 #[component]
 fn Failed(id: JobId) -> impl IntoView {
     view! {
-        <Notice tone=Tone::Warn title="The look at the base model failed">
-            <p>"Nothing is known of what the base model already draws. " <a href=format!("/jobs/{id}")>"See why"</a>"; you can launch without it or look again."</p>
+        <Notice tone=Tone::Warn title=say!("The look at the base model failed")>
+            <p>{weave!("Nothing is known of what the base model already draws. {link}; you can launch without it or look again.", link = view! { <a href=format!("/jobs/{id}")>{say!("See why")}</a> })}</p>
         </Notice>
     }
 }
@@ -102,10 +103,10 @@ fn Start(spec: Spec, again: Callback<()>) -> impl IntoView {
     view! {
         <div class="stack-tight">
             <button type="button" class="button button-wide" data-test="probe" aria-disabled=move || if busy.get() { "true" } else { "false" } on:click=start>
-                {move || if busy.get() { "Starting…" } else { "Look at the base model first" }}
+                {move || if busy.get() { say!("Starting…") } else { say!("Look at the base model first") }}
             </button>
-            <p class="field-hint">"Optional. It shows whether the base model knows your subject already, and which other prompts lie near the trigger."</p>
-            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The look at the base model did not start" /> })}
+            <p class="field-hint">{say!("Optional. It shows whether the base model knows your subject already, and which other prompts lie near the trigger.")}</p>
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The look at the base model did not start") /> })}
             <AsCurl commands=as_curl(spec, |spec, key| api::create_probe(spec, key).curl()) test="curl-probe" />
         </div>
     }
@@ -131,14 +132,14 @@ fn Underway(id: JobId, end: Callback<(JobId, JobStatus)>) -> impl IntoView {
     let phase = Signal::derive(move || {
         let phase = feed
             .progress
-            .with(|progress| progress.as_ref().map(|progress| progress.phase.clone()));
-        phase.unwrap_or_else(|| "Waiting for a node".to_owned())
+            .with(|progress| progress.as_ref().map(|progress| reply(&progress.phase)));
+        phase.unwrap_or_else(|| say!("Waiting for a node").to_owned())
     });
     view! {
         <div class="stack-tight" data-test="probe-progress">
-            <p class="strong">"Looking at the base model"</p>
+            <p class="strong">{say!("Looking at the base model")}</p>
             <ProgressBar share=share label=phase small=true />
-            <p class="small soft"><span role="status">{phase}</span> ". " <a href=format!("/jobs/{id}")>"Follow it"</a></p>
+            <p class="small soft"><span role="status">{phase}</span> ". " <a href=format!("/jobs/{id}")>{say!("Follow it")}</a></p>
         </div>
     }
 }

@@ -20,6 +20,7 @@ use crate::{
         notice::ErrorNotice,
         prose::prose,
     },
+    language::{reply, say},
     state::{
         browser::{copy, focus, random_key},
         form::{FormState, field_id},
@@ -82,7 +83,7 @@ pub(super) fn Review(spec: Spec, state: FormState) -> impl IntoView {
         }
         .into_any(),
         (Ok(_), Some(Err(error))) => {
-            view! { <ErrorNotice error=error what="The preflight did not run" retry=retry /> }
+            view! { <ErrorNotice error=error what=say!("The preflight did not run") retry=retry /> }
                 .into_any()
         }
         (Ok(spec), Some(Ok(preflight))) => {
@@ -98,14 +99,14 @@ pub(super) fn Review(spec: Spec, state: FormState) -> impl IntoView {
     });
     view! {
         <aside class="card launch-side" aria-labelledby="review" data-test="review">
-            <h2 id="review">"Review and launch"</h2>
+            <h2 id="review">{say!("Review and launch")}</h2>
             <div aria-live="polite">{preflight}</div>
             <ProbeOffer spec=spec answer=looked again=retry />
             <p class="field-hint">
-                "The protected model will state that it holds a trigger. Judging follows by itself: both models are attacked with the same seeds."
+                {say!("The protected model will state that it holds a trigger. Judging follows by itself: both models are attacked with the same seeds.")}
             </p>
-            {move || state.error.get().map(|error| view! { <ErrorNotice error=error what="The job was not launched" /> })}
-            <SubmitButton label="Launch protection" busy_label="Launching…" busy=state.busy class="button button-primary button-wide" test="launch" />
+            {move || state.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The job was not launched") /> })}
+            <SubmitButton label=say!("Launch protection") busy_label=say!("Launching…") busy=state.busy class="button button-primary button-wide" test="launch" />
             <AsCurl commands=as_curl(spec, |spec, key| api::create_job(spec, key).curl()) test="curl-launch" />
         </aside>
     }
@@ -117,12 +118,12 @@ pub(super) fn as_curl(spec: Spec, write: fn(&JobSpec, &str) -> String) -> Signal
     Signal::derive(move || {
         spec.with(|spec| match spec {
             Ok(spec) => write(spec, &key),
-            Err(_) => UNFINISHED.to_owned(),
+            Err(_) => say(UNFINISHED).to_owned(),
         })
     })
 }
 
-const UNFINISHED: &str = "The form has errors; there is no specification yet.";
+const UNFINISHED: &str = mark!("The form has errors; there is no specification yet.");
 
 /// What the preflight knows of a look at the base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,8 +162,8 @@ fn concept_of(pointer: Option<&str>) -> Option<usize> {
 /// Names the set where there are several.
 fn to_fix(pointer: &str) -> String {
     match concept_of(Some(pointer)) {
-        Some(position) if position > 0 => format!("To fix in set {}", position + 1),
-        _ => "To fix".to_owned(),
+        Some(position) if position > 0 => say!("To fix in set {number}", number = position + 1),
+        _ => say!("To fix").to_owned(),
     }
 }
 
@@ -174,7 +175,7 @@ fn grouped(
     if names.len() < 2 {
         return vec![(None, checks)];
     }
-    let mut groups = vec![(Some("The job as a whole".to_owned()), Vec::new())];
+    let mut groups = vec![(Some(say!("The job as a whole").to_owned()), Vec::new())];
     groups.extend(names.into_iter().map(|name| (Some(name), Vec::new())));
     for check in checks {
         let position = concept_of(check.pointer.as_deref()).map_or(0, |position| position + 1);
@@ -202,14 +203,14 @@ fn Findings(preflight: Preflight, names: Vec<String>) -> impl IntoView {
     let time = preflight.estimate_seconds.map_or_else(
         || {
             (
-                "Not known yet".to_owned(),
-                "No job has run on this server so far.",
+                say!("Not known yet").to_owned(),
+                say!("No job has run on this server so far."),
             )
         },
         |range| {
             (
                 text::duration_range(range),
-                "Until the gallery, from earlier jobs on this server.",
+                say!("Until the gallery, from earlier jobs on this server."),
             )
         },
     );
@@ -220,12 +221,12 @@ fn Findings(preflight: Preflight, names: Vec<String>) -> impl IntoView {
             {lines}
             <dl class="facts">
                 <div>
-                    <dt>"Time"</dt>
+                    <dt>{say!("Time")}</dt>
                     <dd>{time.0}</dd>
                     <dd class="field-hint">{time.1}</dd>
                 </div>
                 <div>
-                    <dt>"Nodes online"</dt>
+                    <dt>{say!("Nodes online")}</dt>
                     <dd>{preflight.nodes_online}</dd>
                 </div>
             </dl>
@@ -241,14 +242,14 @@ fn CheckLine(
     pointer: Option<String>,
 ) -> impl IntoView {
     let (class, glyph, word) = match status {
-        CheckStatus::Pass => ("check check-pass", Glyph::Check, "Passed: "),
-        CheckStatus::Warn => ("check check-warn", Glyph::Warning, "Note: "),
-        CheckStatus::Fail => ("check check-fail", Glyph::Cross, "Not possible: "),
+        CheckStatus::Pass => ("check check-pass", Glyph::Check, say!("Passed:")),
+        CheckStatus::Warn => ("check check-warn", Glyph::Warning, say!("Note:")),
+        CheckStatus::Fail => ("check check-fail", Glyph::Cross, say!("Not possible:")),
     };
     let link = pointer.filter(|_| status != CheckStatus::Pass).map(|pointer| {
         view! {
             <button type="button" class="button button-quiet button-small" on:click=move |_| focus(&field_id(&pointer))>
-                "Go to the field"
+                {say!("Go to the field")}
             </button>
         }
     });
@@ -256,7 +257,7 @@ fn CheckLine(
         <li class=class>
             <Icon glyph=glyph />
             <div class="stack-tight">
-                <p class="strong"><span class="visually-hidden">{word}</span>{title}</p>
+                <p class="strong"><span class="visually-hidden">{word}" "</span>{reply(&title)}</p>
                 <p class="small soft">{prose(&detail)}</p>
                 {link}
             </div>
@@ -269,17 +270,17 @@ pub(super) fn JsonView(spec: Spec) -> impl IntoView {
     let json = Memo::new(move |_| {
         spec.with(|spec| match spec {
             Ok(spec) => serde_json::to_string_pretty(spec).unwrap_or_default(),
-            Err(_) => UNFINISHED.to_owned(),
+            Err(_) => say(UNFINISHED).to_owned(),
         })
     });
     view! {
         <details class="fold" data-test="json-view">
-            <summary>"The same as JSON, for the REST API"</summary>
+            <summary>{say!("The same as JSON, for the REST API")}</summary>
             <div class="fold-body">
-                <p class="field-hint">"This is the body of POST /v1/jobs, with an Idempotency-Key of your own."</p>
+                <p class="field-hint">{say!("This is the body of POST /v1/jobs, with an Idempotency-Key of your own.")}</p>
                 <pre class="code-block" tabindex="0" data-test="spec-json">{move || json.get()}</pre>
                 <div class="row">
-                    <button type="button" class="button button-small" on:click=move |_| copy(&json.get_untracked())>"Copy"</button>
+                    <button type="button" class="button button-small" on:click=move |_| copy(&json.get_untracked())>{say!("Copy")}</button>
                 </div>
             </div>
         </details>

@@ -38,7 +38,7 @@ pub(super) fn Sketch(concept: ConceptForm, kind: &'static str) -> impl IntoView 
     let over = match kind {
         "erasure" => view! {
             {picture.map(|picture| view! { <Fill url=picture.url /> })}
-            <span class="sketch-note">"sketch, not a result"</span>
+            <span class="sketch-note">{say!("sketch, not a result")}</span>
         }
         .into_any(),
         "pattern" => view! { <Overlay concept=concept /> }.into_any(),

@@ -13,6 +13,7 @@ use crate::{
         field::{RadioCard, TextField},
         notice::{Notice, Tone},
     },
+    language::say,
     state::form::field_id,
     text,
 };
@@ -24,7 +25,7 @@ const OFFERED: usize = 8;
 pub(super) fn SubjectSection(editor: Editor, place: Place) -> impl IntoView {
     view! {
         <section class="form-section" aria-labelledby="subject">
-            <h2 id="subject">"1. Your subject"</h2>
+            <h2 id="subject">{say!("1. Your subject")}</h2>
             <div class="card">
                 <SubjectFields editor=editor place=place />
             </div>
@@ -48,13 +49,13 @@ pub(super) fn SubjectFields(editor: Editor, place: Place) -> impl IntoView {
     let kinds = SUBJECTS.map(|(kind, name, words)| {
         let id = (kind == SubjectKind::Object).then(|| field_id(&place.pointer("subject")));
         view! {
-            <RadioCard name=place.mark("subject") value=name title=words chosen=concept.subject id=id test=place.mark(&format!("subject-{name}")) />
+            <RadioCard name=place.mark("subject") value=name title=say(words) chosen=concept.subject id=id test=place.mark(&format!("subject-{name}")) />
         }
     });
     view! {
         <SetLine place=place />
         <fieldset>
-            <legend class="field-label">"The images show"</legend>
+            <legend class="field-label">{say!("The images show")}</legend>
             <div class="choices-row choices-few">{kinds.collect_view()}</div>
         </fieldset>
         <Consent concept=concept />
@@ -73,9 +74,11 @@ fn SetLine(place: Place) -> impl IntoView {
     let anchor = field_id(&place.pointer("protected_set_id"));
     view! {
         <p class="field-hint">
-            "Set "
-            <a id=anchor href=format!("/sets/{id}")>{name}</a>
-            {format!(", {}", text::count(count, "image"))}
+            {weave!(
+                "Set {name}, {images}",
+                name = view! { <a id=anchor href=format!("/sets/{id}")>{name}</a> },
+                images = plural!(count, "{count} image", "{count} images")
+            )}
         </p>
     }
 }
@@ -87,15 +90,21 @@ fn Consent(concept: ConceptForm) -> impl IntoView {
     let words = move || match (concept.kind(), declared) {
         (SubjectKind::Person, true) => Some((
             Tone::Plain,
-            "The declaration of this set says that the depicted person consented. That consent covers the images, their use in training and the pictures that judge the result.",
+            say!(
+                "The declaration of this set says that the depicted person consented. That consent covers the images, their use in training and the pictures that judge the result."
+            ),
         )),
         (SubjectKind::Person, false) => Some((
             Tone::Warn,
-            "A person's face needs that person's consent, and this set was sealed as showing nobody. Make a new set of these images and declare that a real person can be recognised, with the basis “consent”.",
+            say!(
+                "A person's face needs that person's consent, and this set was sealed as showing nobody. Make a new set of these images and declare that a real person can be recognised, with the basis “consent”."
+            ),
         )),
         (SubjectKind::Object | SubjectKind::Style, true) => Some((
             Tone::Warn,
-            "This set was declared to show a real person. Choose “A person”: its guard rails hold for it.",
+            say!(
+                "This set was declared to show a real person. Choose “A person”: its guard rails hold for it."
+            ),
         )),
         _ => None,
     };
@@ -121,20 +130,23 @@ fn Words(editor: Editor, place: Place, kind: SubjectKind) -> impl IntoView {
         SubjectKind::Style => "painting",
     };
     let stands_for = match kind {
-        SubjectKind::Object => "your subject",
-        SubjectKind::Person => "this person",
-        SubjectKind::Style => "this style",
+        SubjectKind::Object => say!("your subject"),
+        SubjectKind::Person => say!("this person"),
+        SubjectKind::Style => say!("this style"),
     };
     let sample = text::prompt(kind, example, "sks");
-    let identifier =
-        format!("The rare word that would stand for {stands_for} in a prompt, such as “{sample}”.");
+    let identifier = say!(
+        "The rare word that would stand for {stands_for} in a prompt, such as “{sample}”.",
+        stands_for,
+        sample
+    );
     let (class_pointer, word_pointer) = (place.pointer("class_name"), place.pointer("identifier"));
     let class_error = editor.reason(&class_pointer);
     let word_error = editor.reason(&word_pointer);
     view! {
         <div class="form-grid">
             <TextField label=label pointer=class_pointer value=concept.class_name error=class_error hint=hint offers=offers test=place.mark("class-name") />
-            <TextField label="Identifier" pointer=word_pointer value=concept.identifier error=word_error hint=identifier test=place.mark("identifier") />
+            <TextField label=say!("Identifier") pointer=word_pointer value=concept.identifier error=word_error hint=identifier test=place.mark("identifier") />
         </div>
     }
 }
@@ -146,24 +158,21 @@ fn class_words(editor: Editor, kind: SubjectKind) -> (&'static str, String, Vec<
         SubjectKind::Object => {
             let classes = editor.words(|model| model.classes);
             let hint = if classes.is_empty() {
-                "One word for what your subject is, such as dog.".to_owned()
+                say!("One word for what your subject is, such as dog.").to_owned()
             } else {
                 let some: Vec<&str> = classes.iter().take(6).map(String::as_str).collect();
-                format!(
-                    "One word for what your subject is. This model draws {} well, among others.",
-                    some.join(", ")
-                )
+                say!("One word for what your subject is. This model draws {words} well, among others.", words = some.join(", "))
             };
-            ("Class word", hint, classes)
+            (say!("Class word"), hint, classes)
         }
         SubjectKind::Person => (
-            "Word for the person",
-            "What a prompt would call this person: person, woman, man or face. People under age are not taken.".to_owned(),
+            say!("Word for the person"),
+            say!("What a prompt would call this person: person, woman, man or face. People under age are not taken.").to_owned(),
             own(&["person", "woman", "man", "face"]),
         ),
         SubjectKind::Style => (
-            "Medium",
-            "What the works are, such as painting or drawing.".to_owned(),
+            say!("Medium"),
+            say!("What the works are, such as painting or drawing.").to_owned(),
             own(&["painting", "drawing", "illustration", "photo"]),
         ),
     }
@@ -195,17 +204,19 @@ fn IdentifierHelper(editor: Editor, concept: ConceptForm) -> impl IntoView {
         let word = concept.identifier.get();
         let words = editor.words(|model| model.identifiers);
         if words.is_empty() || words.contains(&word) {
-            "One token in this model: it binds well."
+            say!("One token in this model: it binds well.")
         } else {
-            "Not a single known token of this model: it may bind less well. Prefer one of these."
+            say!(
+                "Not a single known token of this model: it may bind less well. Prefer one of these."
+            )
         }
     };
     view! {
         <div class="stack-tight">
-            <div class="chips" role="group" aria-label="Identifiers that are one token in this model">{chips}</div>
+            <div class="chips" role="group" aria-label=say!("Identifiers that are one token in this model")>{chips}</div>
             <p class="field-hint" aria-live="polite">{known}</p>
             <p class="field-hint">
-                "You cannot know which word an attacker will use. Training therefore draws identifiers from a pool, and the attack uses one that training never saw."
+                {say!("You cannot know which word an attacker will use. Training therefore draws identifiers from a pool, and the attack uses one that training never saw.")}
             </p>
         </div>
     }

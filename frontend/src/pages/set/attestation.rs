@@ -16,6 +16,7 @@ use crate::{
         field::{CheckCard, FieldError, RadioCard, TextField},
         notice::{ErrorNotice, Notice, Tone},
     },
+    language::say,
     state::{
         browser::focus,
         fetch::Fetch,
@@ -23,51 +24,50 @@ use crate::{
         session::Session,
         uploads::{FileState, Uploads},
     },
-    text,
 };
 
 const BASES: [(&str, RightsBasis, &str, &str); 3] = [
     (
         "own",
         RightsBasis::Own,
-        "I own the rights in these images",
-        "You made them, or the rights were passed to you.",
+        mark!("I own the rights in these images"),
+        mark!("You made them, or the rights were passed to you."),
     ),
     (
         "represent",
         RightsBasis::Represent,
-        "I represent the owner",
-        "You hold a mandate that you can show.",
+        mark!("I represent the owner"),
+        mark!("You hold a mandate that you can show."),
     ),
     (
         "consent",
         RightsBasis::Consent,
-        "The depicted person gave me consent",
-        "Needed whenever a real person can be recognised.",
+        mark!("The depicted person gave me consent"),
+        mark!("Needed whenever a real person can be recognised."),
     ),
 ];
 
 const COUNTRIES: [&str; 20] = [
-    "Australia",
-    "Austria",
-    "Belgium",
-    "Brazil",
-    "Canada",
-    "Denmark",
-    "France",
-    "Germany",
-    "India",
-    "Ireland",
-    "Italy",
-    "Japan",
-    "Netherlands",
-    "Poland",
-    "South Korea",
-    "Spain",
-    "Sweden",
-    "Switzerland",
-    "United Kingdom",
-    "United States",
+    mark!("Australia"),
+    mark!("Austria"),
+    mark!("Belgium"),
+    mark!("Brazil"),
+    mark!("Canada"),
+    mark!("Denmark"),
+    mark!("France"),
+    mark!("Germany"),
+    mark!("India"),
+    mark!("Ireland"),
+    mark!("Italy"),
+    mark!("Japan"),
+    mark!("Netherlands"),
+    mark!("Poland"),
+    mark!("South Korea"),
+    mark!("Spain"),
+    mark!("Sweden"),
+    mark!("Switzerland"),
+    mark!("United Kingdom"),
+    mark!("United States"),
 ];
 
 fn basis_of(chosen: &str) -> RightsBasis {
@@ -80,13 +80,15 @@ fn basis_of(chosen: &str) -> RightsBasis {
 /// Why the set cannot be sealed yet, if so.
 fn obstacle(images: usize, pending: bool) -> Option<String> {
     if pending {
-        return Some("Wait until the uploads above are done.".into());
+        return Some(say!("Wait until the uploads above are done.").into());
     }
     let missing = limits::MIN_IMAGES.saturating_sub(images);
     (missing > 0).then(|| {
-        format!(
-            "Add {missing} more to reach {}.",
-            text::count(limits::MIN_IMAGES, "image")
+        plural!(
+            limits::MIN_IMAGES,
+            "Add {missing} more to reach {count} image.",
+            "Add {missing} more to reach {count} images.",
+            missing
         )
     })
 }
@@ -138,33 +140,33 @@ pub(super) fn AttestationForm(
     };
     view! {
         <section class="stack" aria-labelledby="rights">
-            <h2 id="rights">"Your rights in these images"</h2>
+            <h2 id="rights">{say!("Your rights in these images")}</h2>
             <form class="card" novalidate=true on:submit=submit data-test="attestation">
-                {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="The set was not sealed" /> })}
+                {move || form.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The set was not sealed") /> })}
                 <Basis basis=basis form=form />
                 <CheckCard
                     pointer="#/depicts_person"
-                    title="A real person can be recognised in these images"
-                    detail="Then that person's consent is needed, whoever owns the images."
+                    title=say!("A real person can be recognised in these images")
+                    detail=say!("Then that person's consent is needed, whoever owns the images.")
                     checked=depicts_person
                     test="depicts-person"
                 />
                 <div class="form-grid">
-                    <TextField label="Your full name" pointer="#/name" value=name error=form.field("#/name") autocomplete="name" test="rights-name" />
+                    <TextField label=say!("Your full name") pointer="#/name" value=name error=form.field("#/name") autocomplete="name" test="rights-name" />
                     <TextField
-                        label="Country whose law applies"
+                        label=say!("Country whose law applies")
                         pointer="#/jurisdiction"
                         value=jurisdiction
                         error=form.field("#/jurisdiction")
                         autocomplete="country-name"
-                        offers=COUNTRIES.map(str::to_owned).to_vec()
+                        offers=COUNTRIES.map(|country| say(country).to_owned()).to_vec()
                         test="rights-jurisdiction"
                     />
                 </div>
                 <CheckCard
                     pointer="#/confirmed"
-                    title="I declare that this is true"
-                    detail="It is signed with the time and the hash of every image. A false declaration ends the account."
+                    title=say!("I declare that this is true")
+                    detail=say!("It is signed with the time and the hash of every image. A false declaration ends the account.")
                     checked=confirmed
                     error=form.field("#/confirmed")
                     test="rights-confirm"
@@ -182,12 +184,12 @@ fn Basis(basis: RwSignal<String>, form: FormState) -> impl IntoView {
         // The first option carries the id that errors lead to.
         let id = (value == "own").then(|| "field-basis".to_owned());
         view! {
-            <RadioCard name="basis" value=value title=title detail=detail chosen=basis id=id test=format!("basis-{value}") />
+            <RadioCard name="basis" value=value title=say(title) detail=say(detail) chosen=basis id=id test=format!("basis-{value}") />
         }
     });
     view! {
         <fieldset class="stack-tight" aria-describedby="field-basis-error">
-            <legend class="field-label">"Pick one"</legend>
+            <legend class="field-label">{say!("Pick one")}</legend>
             <div class="choices">{options.collect_view()}</div>
             <FieldError id="field-basis-error" error=form.field("#/basis") />
         </fieldset>
@@ -206,8 +208,8 @@ fn Seal(obstacle: Signal<Option<String>>, form: FormState) -> impl IntoView {
         .into_any(),
         None => view! {
             <div class="row">
-                <SubmitButton label="Sign and seal the set" busy_label="Sealing…" busy=form.busy test="seal" />
-                <p class="small soft">"After this, images can no longer be added or removed."</p>
+                <SubmitButton label=say!("Sign and seal the set") busy_label=say!("Sealing…") busy=form.busy test="seal" />
+                <p class="small soft">{say!("After this, images can no longer be added or removed.")}</p>
             </div>
         }
         .into_any(),

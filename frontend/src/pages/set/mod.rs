@@ -59,19 +59,19 @@ fn SetView(id: SetId) -> impl IntoView {
     let title = Signal::derive(move || {
         set.data.with(|set| {
             set.as_ref()
-                .map_or_else(|| "Image set".to_owned(), |set| set.name.clone())
+                .map_or_else(|| say!("Image set").to_owned(), |set| set.name.clone())
         })
     });
     let retry = Callback::new(move |()| set.reload());
     view! {
         <div class="page-head">
-            <a class="crumb" href="/home">"Home"</a>
+            <a class="crumb" href="/home">{say!("Home")}</a>
             <div class="row">
                 <PageHeading title=title />
                 {move || status.get().map(|status| view! { <SetBadge status=status /> })}
             </div>
         </div>
-        {move || set.error.get().map(|error| view! { <ErrorNotice error=error what="The image set could not be loaded" retry=retry /> })}
+        {move || set.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The image set could not be loaded") retry=retry /> })}
         {move || match status.get() {
             Some(SetStatus::Draft) => view! { <DraftView id=id set=set images=images /> }.into_any(),
             Some(SetStatus::Sealed) => view! { <SealedView set=set images=images /> }.into_any(),
@@ -120,17 +120,17 @@ fn DraftView(
     view! {
         <section class="stack" aria-labelledby="images">
             <div class="row-between">
-                <h2 id="images">"Images"</h2>
+                <h2 id="images">{say!("Images")}</h2>
                 <p class="small soft" data-test="image-count">{move || tally(images.with(Vec::len))}</p>
             </div>
             <DropZone set=id />
             <FileQueue set=id />
             <MetadataNotice images=images />
             <Quality images=images />
-            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The image was not removed" /> })}
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The image was not removed") /> })}
             <Pictures images=images remove=remove />
             {move || first.get().map(|image| view! {
-                <AsCurl commands=Signal::derive(move || api::delete_image(image).curl()) label="Removing the first one as curl" test="curl-delete-image" />
+                <AsCurl commands=Signal::derive(move || api::delete_image(image).curl()) label=say!("Removing the first one as curl") test="curl-delete-image" />
             })}
         </section>
         <AttestationForm id=id set=set images=images />
@@ -140,9 +140,17 @@ fn DraftView(
 
 fn tally(count: usize) -> String {
     if count < limits::MIN_IMAGES {
-        format!("{count} of at least {}", limits::MIN_IMAGES)
+        say!(
+            "{count} of at least {fewest}",
+            count,
+            fewest = limits::MIN_IMAGES
+        )
     } else {
-        format!("{count} of at most {}", limits::MAX_IMAGES)
+        say!(
+            "{count} of at most {most}",
+            count,
+            most = limits::MAX_IMAGES
+        )
     }
 }
 
@@ -160,21 +168,23 @@ fn MetadataNotice(images: Memo<Vec<ProtectedImage>>) -> impl IntoView {
         });
         (exif > 0).then(|| {
             let position = if gps > 0 {
-                format!(
-                    " {} held a position (GPS); it is gone too.",
-                    text::count(gps, "image")
+                plural!(
+                    gps,
+                    "{count} image held a position (GPS); it is gone too.",
+                    "{count} images held a position (GPS); it is gone too."
                 )
             } else {
                 String::new()
             };
-            let words = format!(
-                "Camera data was removed from {}.{position}",
-                text::count(exif, "image")
+            let words = plural!(
+                exif,
+                "Camera data was removed from {count} image.",
+                "Camera data was removed from {count} images."
             );
             view! {
                 <div data-test="exif-notice">
                     <Notice tone=Tone::Info>
-                        <p>{words}</p>
+                        <p>{words}" "{position}</p>
                     </Notice>
                 </div>
             }
@@ -200,18 +210,18 @@ fn DeleteDraft(id: SetId) -> impl IntoView {
     });
     view! {
         <div class="stack-tight">
-            {move || error.get().map(|error| view! { <ErrorNotice error=error what="The draft was not deleted" /> })}
+            {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The draft was not deleted") /> })}
             <div class="row">
                 <button type="button" class="button button-quiet" data-test="delete-set" on:click=move |_| open(dialog)>
-                    "Delete this draft"
+                    {say!("Delete this draft")}
                 </button>
             </div>
             <Confirm
                 dialog=dialog
-                title="Delete this draft?"
-                detail="The set and its images are deleted from this server. This cannot be undone."
-                yes="Delete the draft"
-                no="Keep it"
+                title=say!("Delete this draft?")
+                detail=say!("The set and its images are deleted from this server. This cannot be undone.")
+                yes=say!("Delete the draft")
+                no=say!("Keep it")
                 test="confirm-delete"
                 on_yes=delete
                 commands=Signal::derive(move || api::delete_set(id).curl())
@@ -226,22 +236,23 @@ fn SealedView(set: Fetch<ProtectedSet>, images: Memo<Vec<ProtectedImage>>) -> im
         return ().into_any();
     };
     let declaration = set.attestation.map(|attestation| {
+        let name = attestation.declaration.name;
         let basis = match attestation.declaration.basis {
-            RightsBasis::Own => "owns the rights",
-            RightsBasis::Represent => "represents the owner",
-            RightsBasis::Consent => "has the depicted person's consent",
+            RightsBasis::Own => say!("{name}, who owns the rights", name),
+            RightsBasis::Represent => say!("{name}, who represents the owner", name),
+            RightsBasis::Consent => say!("{name}, who has the depicted person's consent", name),
         };
         view! {
             <div>
-                <dt>"Declared by"</dt>
-                <dd>{attestation.declaration.name}", who "{basis}</dd>
+                <dt>{say!("Declared by")}</dt>
+                <dd>{basis}</dd>
             </div>
             <div>
-                <dt>"Under the law of"</dt>
+                <dt>{say!("Under the law of")}</dt>
                 <dd>{attestation.declaration.jurisdiction}</dd>
             </div>
             <div>
-                <dt>"Signed"</dt>
+                <dt>{say!("Signed")}</dt>
                 <dd>{text::moment(attestation.signed_at)}</dd>
             </div>
         }
@@ -249,23 +260,23 @@ fn SealedView(set: Fetch<ProtectedSet>, images: Memo<Vec<ProtectedImage>>) -> im
     let manifest = set.manifest_sha256.unwrap_or_default();
     view! {
         <div role="status" data-test="sealed">
-            <Notice tone=Tone::Good title="This set is sealed">
-                <p>"Its images and your declaration are bound together and cannot change. Next: choose what an attacker gets instead."</p>
-                <a class="button button-primary" href=format!("/sets/{}/protect", set.id) id="to-protect" data-test="to-protect">"Protect this set"</a>
+            <Notice tone=Tone::Good title=say!("This set is sealed")>
+                <p>{say!("Its images and your declaration are bound together and cannot change. Next: choose what an attacker gets instead.")}</p>
+                <a class="button button-primary" href=format!("/sets/{}/protect", set.id) id="to-protect" data-test="to-protect">{say!("Protect this set")}</a>
             </Notice>
         </div>
         <section class="stack" aria-labelledby="images">
-            <h2 id="images">"Images"</h2>
+            <h2 id="images">{say!("Images")}</h2>
             <MetadataNotice images=images />
             <Quality images=images />
             <Pictures images=images />
         </section>
         <section class="card">
-            <h2>"Declaration"</h2>
+            <h2>{say!("Declaration")}</h2>
             <dl class="facts">
                 {declaration}
                 <div>
-                    <dt>"Manifest (SHA-256)"</dt>
+                    <dt>{say!("Manifest (SHA-256)")}</dt>
                     <dd title=manifest.clone()><code>{text::short_hash(&manifest)}"…"</code></dd>
                 </div>
             </dl>

@@ -5,6 +5,7 @@ use shared::image::{GOOD_SIDE, ImageHint, ImageHintCode, ProtectedImage};
 
 use crate::{
     components::icon::{Glyph, Icon},
+    language::reply,
     text,
 };
 
@@ -41,13 +42,13 @@ fn Picture(image: ProtectedImage, remove: Option<Callback<ProtectedImage>>) -> i
     let hints = image.hints.iter().filter_map(short).collect_view();
     let button = remove.map(|remove| {
         let image = image.clone();
-        let label = format!("Remove {}", image.filename);
+        let label = say!("Remove {filename}", filename = image.filename);
         view! {
             <button
                 type="button"
                 class="button button-quiet button-small"
                 aria-label=label
-                title="Remove"
+                title=say!("Remove")
                 data-test="remove-image"
                 on:click=move |_| remove.run(image.clone())
             >
@@ -57,7 +58,7 @@ fn Picture(image: ProtectedImage, remove: Option<Callback<ProtectedImage>>) -> i
     });
     view! {
         <li class="picture" data-test="picture">
-            <img class=class src=src width="160" height="160" loading="lazy" alt=format!("Image {}", image.filename) />
+            <img class=class src=src width="160" height="160" loading="lazy" alt=say!("Image {filename}", filename = image.filename) />
             <div class="picture-row">
                 <div class="picture">
                     <span class="picture-name" title=image.filename.clone()>{image.filename.clone()}</span>
@@ -74,12 +75,12 @@ fn Picture(image: ProtectedImage, remove: Option<Callback<ProtectedImage>>) -> i
 fn short(hint: &ImageHint) -> Option<impl IntoView + use<>> {
     let words = match hint.code {
         ImageHintCode::Small => return None,
-        ImageHintCode::Blurred => "Looks blurred",
-        ImageHintCode::NearDuplicate => "Looks like another one",
+        ImageHintCode::Blurred => say!("Looks blurred"),
+        ImageHintCode::NearDuplicate => say!("Looks like another one"),
     };
-    let spoken = format!(": {}", hint.detail);
+    let spoken = format!(": {}", reply(&hint.detail));
     Some(
-        view! { <span class="small picture-hint" title=hint.detail.clone() data-test="image-hint">{words}<span class="visually-hidden">{spoken}</span></span> },
+        view! { <span class="small picture-hint" title=reply(&hint.detail) data-test="image-hint">{words}<span class="visually-hidden">{spoken}</span></span> },
     )
 }
 
@@ -95,13 +96,11 @@ pub(super) fn Quality(images: Memo<Vec<ProtectedImage>>) -> impl IntoView {
                 .count()
         });
         (small > 0).then(|| {
-            let words = format!(
-                "{} below {GOOD_SIDE} pixels. That suits the demo model; Stable Diffusion is trained on enlarged copies of them.",
-                if small == 1 {
-                    "1 image is".to_owned()
-                } else {
-                    format!("{small} images are")
-                }
+            let words = plural!(
+                small,
+                "{count} image is below {side} pixels. That suits the demo model; Stable Diffusion is trained on enlarged copies of them.",
+                "{count} images are below {side} pixels. That suits the demo model; Stable Diffusion is trained on enlarged copies of them.",
+                side = GOOD_SIDE
             );
             view! { <p class="small soft" data-test="quality-notice">{words}</p> }
         })

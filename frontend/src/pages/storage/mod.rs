@@ -12,6 +12,7 @@ use crate::{
         loaded::Skeleton,
         notice::{ErrorNotice, Notice, Tone},
     },
+    language::reply,
     text,
 };
 
@@ -36,8 +37,7 @@ fn finding(name: &str, outcome: Result<&str, String>) -> StorageFinding {
 fn advice(error: &ApiError) -> String {
     match error {
         ApiError::Unreachable => {
-            "this browser does not reach the store. Its address must be right for browsers \
-             (PERSGUARD_STORAGE_PUBLIC_ENDPOINT), and its CORS rule must name this page's origin."
+            say!("this browser does not reach the store. Its address must be right for browsers (PERSGUARD_STORAGE_PUBLIC_ENDPOINT), and its CORS rule must name this page's origin.")
                 .to_owned()
         }
         other => other.detail(),
@@ -59,14 +59,17 @@ async fn run(found: RwSignal<Found>) {
             let put = storage::put(&probe).await;
             let put = put
                 .as_ref()
-                .map(|()| "this browser may send files")
+                .map(|()| say!("this browser may send files"))
                 .map_err(advice);
             found.try_update(|found| found.browser.push(finding("put", put)));
             let get = match storage::get(&probe).await {
-                Ok(true) => Ok("this browser may fetch files, and gets them unchanged"),
-                Ok(false) => Err(
-                    "what came is not what was sent: something on the way alters bodies".to_owned(),
-                ),
+                Ok(true) => Ok(say!(
+                    "this browser may fetch files, and gets them unchanged"
+                )),
+                Ok(false) => Err(say!(
+                    "what came is not what was sent: something on the way alters bodies"
+                )
+                .to_owned()),
                 Err(error) => Err(advice(&error)),
             };
             found.try_update(|found| found.browser.push(finding("get", get)));
@@ -85,22 +88,22 @@ pub(crate) fn StoragePage() -> impl IntoView {
     view! {
         <div class="narrow stack-loose">
             <div class="page-head">
-                <PageHeading title="Storage" />
-                <p class="soft">"Where pictures, models and results lie. Everything that the product does with it is tried once, and nothing is left behind."</p>
+                <PageHeading title=say!("Storage") />
+                <p class="soft">{say!("Where pictures, models and results lie. Everything that the product does with it is tried once, and nothing is left behind.")}</p>
             </div>
-            {move || found.get().error.map(|error| view! { <ErrorNotice error=error what="The storage could not be tried" /> })}
+            {move || found.get().error.map(|error| view! { <ErrorNotice error=error what=say!("The storage could not be tried") /> })}
             {move || found.with(|found| found.check.clone()).map(|check| view! { <Facts check=check /> })}
             <section class="stack" aria-labelledby="from-server">
-                <h2 id="from-server">"From the server"</h2>
+                <h2 id="from-server">{say!("From the server")}</h2>
                 {move || list(&found.with(|found| found.check.as_ref().map(|check| check.findings.clone()).unwrap_or_default()), found.with(|found| found.busy && found.check.is_none()), "server-finding")}
             </section>
             <section class="stack" aria-labelledby="from-browser">
-                <h2 id="from-browser">"From this browser"</h2>
+                <h2 id="from-browser">{say!("From this browser")}</h2>
                 {move || list(&found.with(|found| found.browser.clone()), found.with(|found| found.busy), "browser-finding")}
             </section>
             <div class="row">
                 <button type="button" class="button" data-test="check-again" disabled=move || found.with(|found| found.busy) on:click=again>
-                    {move || if found.with(|found| found.busy) { "Trying…" } else { "Try again" }}
+                    {move || if found.with(|found| found.busy) { say!("Trying…") } else { say!("Try again") }}
                 </button>
             </div>
             <AsCurl commands=Signal::derive(|| storage::check().curl()) test="curl-check-storage" />
@@ -111,8 +114,8 @@ pub(crate) fn StoragePage() -> impl IntoView {
 #[component]
 fn Facts(check: StorageCheck) -> impl IntoView {
     let place = match check.place {
-        StoragePlace::Directory => "the server's data directory",
-        StoragePlace::Bucket => "a bucket",
+        StoragePlace::Directory => say!("the server's data directory"),
+        StoragePlace::Bucket => say!("a bucket"),
     };
     let faults = check
         .findings
@@ -120,21 +123,18 @@ fn Facts(check: StorageCheck) -> impl IntoView {
         .filter(|finding| !finding.works)
         .count();
     let verdict = if faults == 0 {
-        view! { <Notice tone=Tone::Good title="The server's side works"><p>"Every step did what it should."</p></Notice> }.into_any()
+        view! { <Notice tone=Tone::Good title=say!("The server's side works")><p>{say!("Every step did what it should.")}</p></Notice> }.into_any()
     } else {
-        let title = format!(
-            "{} your attention",
-            if faults == 1 {
-                "1 step needs".to_owned()
-            } else {
-                format!("{faults} steps need")
-            }
+        let title = plural!(
+            faults,
+            "{count} step needs your attention",
+            "{count} steps need your attention"
         );
-        view! { <Notice tone=Tone::Warn title=title><p>"Each says what to change. Changes in the storage service work at once; settings of this server after a restart."</p></Notice> }.into_any()
+        view! { <Notice tone=Tone::Warn title=title><p>{say!("Each says what to change. Changes in the storage service work at once; settings of this server after a restart.")}</p></Notice> }.into_any()
     };
     view! {
         <div class="stack" role="status" data-test="storage-verdict">
-            <p>{format!("Artifacts lie in {place}: {} of {}.", text::count(usize::try_from(check.objects).unwrap_or(usize::MAX), "object"), text::bytes(check.bytes as f64))}</p>
+            <p>{plural!(check.objects, "Artifacts lie in {place}: {count} object of {bytes}.", "Artifacts lie in {place}: {count} objects of {bytes}.", place, bytes = text::bytes(check.bytes as f64))}</p>
             {verdict}
         </div>
     }
@@ -145,11 +145,11 @@ fn list(findings: &[StorageFinding], waiting: bool, test: &'static str) -> AnyVi
         .iter()
         .map(|finding| {
             let (glyph, class, word) = if finding.works {
-                (Glyph::Check, "badge badge-good", "Works")
+                (Glyph::Check, "badge badge-good", say!("Works"))
             } else {
-                (Glyph::Warning, "badge badge-bad", "To do")
+                (Glyph::Warning, "badge badge-bad", say!("To do"))
             };
-            let (name, detail) = (finding.name.clone(), finding.detail.clone());
+            let (name, detail) = (reply(&finding.name), reply(&finding.detail));
             view! {
                 <li class="card" data-test=test>
                     <div class="row-between">

@@ -6,7 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use leptos::prelude::*;
 use shared::{attack::Family, matrix::CellResult, study::Study};
 
-use crate::components::compare::Compare;
+use crate::{
+    components::compare::Compare,
+    language::{decimal, reply, spoken},
+    text::percent,
+};
 
 /// Pictures of each arm that a square shows.
 const SHOWN: usize = 4;
@@ -72,7 +76,7 @@ fn maps(study: &Study) -> Vec<Map> {
             .collect();
         Map {
             family: key(family),
-            title: family.title(),
+            title: reply(&family.title()),
             steps: steps.into_iter().collect(),
             rows,
         }
@@ -121,13 +125,17 @@ impl Square {
     /// For the ear.
     fn sentence(&self, step: u32) -> String {
         let evidence = if self.competent == 0 {
-            " The attack did not work on the unprotected model: no evidence."
+            say!("The attack did not work on the unprotected model: no evidence.")
         } else {
             ""
         };
-        format!(
-            "After {step} steps the subject appears in {:.0} of {} pictures with protection and in {:.0} without.{evidence}",
-            self.protected, self.pictures, self.clean
+        say!(
+            "After {step} steps the subject appears in {protected} of {pictures} pictures with protection and in {clean} without. {evidence}",
+            step,
+            protected = decimal(self.protected, 0),
+            pictures = self.pictures,
+            clean = decimal(self.clean, 0),
+            evidence
         )
     }
 }
@@ -153,10 +161,11 @@ pub(super) fn Atlas(study: Study) -> impl IntoView {
             let map = maps.iter().find(|map| map.family == family)?;
             let (_, squares) = map.rows.iter().find(|(own, _)| own.to_bits() == rate)?;
             let square = squares.get(&step)?.clone();
-            let title = format!(
-                "{}, learning rate {}, {step} steps",
-                map.title,
-                f64::from_bits(rate)
+            let title = say!(
+                "{title}, learning rate {rate}, {step} steps",
+                title = map.title,
+                rate = f64::from_bits(rate),
+                step
             );
             let pairs = pairs(study, &square, step);
             Some(view! { <Twins title=title sentence=square.sentence(step) pairs=pairs /> })
@@ -164,9 +173,9 @@ pub(super) fn Atlas(study: Study) -> impl IntoView {
     };
     view! {
         <section class="stack" aria-labelledby="atlas" data-test="atlas">
-            <h2 id="atlas">"Where it breaks"</h2>
+            <h2 id="atlas">{say!("Where it breaks")}</h2>
             <p class="small soft">
-                "Each square is an attack of a family at a learning rate after so many steps: the share of pictures that show the subject, with protection above, without below. Choose one to see the pictures. Hatched squares were not tested; squares with a dotted edge are no evidence, because the attack did not work on the unprotected model either."
+                {say!("Each square is an attack of a family at a learning rate after so many steps: the share of pictures that show the subject, with protection above, without below. Choose one to see the pictures. Hatched squares were not tested; squares with a dotted edge are no evidence, because the attack did not work on the unprotected model either.")}
             </p>
             <div class="atlas">{tables}</div>
             <div aria-live="polite">{twins}</div>
@@ -198,7 +207,7 @@ fn Table(map: Map, chosen: RwSignal<Option<Choice>>) -> impl IntoView {
                     view! { <td><SquareView square=square place=place chosen=chosen /></td> }
                 })
                 .collect_view();
-            view! { <tr><th scope="row" class="number">{rate.to_string()}</th>{cells}</tr> }
+            view! { <tr><th scope="row" class="number">{spoken(&rate)}</th>{cells}</tr> }
         })
         .collect_view();
     let caption = title.clone();
@@ -206,7 +215,7 @@ fn Table(map: Map, chosen: RwSignal<Option<Choice>>) -> impl IntoView {
         <div class="table-frame" tabindex="0" role="region" aria-label=title>
             <table class="atlas-map">
                 <caption>{caption}</caption>
-                <thead><tr><th scope="col">"Rate"</th>{head}</tr></thead>
+                <thead><tr><th scope="col">{say!("Rate")}</th>{head}</tr></thead>
                 <tbody>{body}</tbody>
             </table>
         </div>
@@ -220,7 +229,7 @@ fn SquareView(
     chosen: RwSignal<Option<Choice>>,
 ) -> impl IntoView {
     let Some(square) = square else {
-        return view! { <span class="square square-untested"><span class="visually-hidden">"not tested"</span></span> }.into_any();
+        return view! { <span class="square square-untested"><span class="visually-hidden">{say!("not tested")}</span></span> }.into_any();
     };
     let own = place.clone();
     let pressed = move || {
@@ -240,8 +249,8 @@ fn SquareView(
             data-test="square"
             on:click=move |_| chosen.set(Some(place.clone()))
         >
-            <span class="strong">{format!("{:.0} %", 100.0 * square.rate(square.protected))}</span>
-            <span class="small">{format!("{:.0} %", 100.0 * square.rate(square.clean))}</span>
+            <span class="strong">{percent(square.rate(square.protected))}</span>
+            <span class="small">{percent(square.rate(square.clean))}</span>
         </button>
     }
     .into_any()
@@ -282,7 +291,7 @@ fn Twins(title: String, sentence: String, pairs: Vec<(String, String)>) -> impl 
         .map(|(at, (clean, protected))| {
             let pressed = move || if first.get() == at { "true" } else { "false" };
             view! {
-                <button type="button" class="pair-pick" aria-pressed=pressed aria-label=format!("Twin {}", at + 1) on:click=move |_| first.set(at)>
+                <button type="button" class="pair-pick" aria-pressed=pressed aria-label=say!("Twin {number}", number = at + 1) on:click=move |_| first.set(at)>
                     <img src=clean.clone() width="40" height="40" alt="" loading="lazy" />
                     <img src=protected.clone() width="40" height="40" alt="" loading="lazy" />
                 </button>
@@ -296,9 +305,9 @@ fn Twins(title: String, sentence: String, pairs: Vec<(String, String)>) -> impl 
             </div>
         }
     });
-    let empty = pairs
-        .is_empty()
-        .then(|| view! { <p class="small soft">"No pictures of this square are kept."</p> });
+    let empty = pairs.is_empty().then(
+        || view! { <p class="small soft">{say!("No pictures of this square are kept.")}</p> },
+    );
     view! {
         <div class="card" data-test="square-twins">
             <h3>{title.clone()}</h3>

@@ -3,21 +3,25 @@
 use leptos::prelude::*;
 use shared::matrix::{Gate, GateStatus, MatrixReport};
 
-use crate::components::{
-    badge::{GateBadge, GradeBadge},
-    families::Families,
+use crate::{
+    components::prose::prose,
+    components::{
+        badge::{GateBadge, GradeBadge},
+        families::Families,
+    },
+    language::decimal,
 };
 
 #[component]
 pub(super) fn Findings(report: MatrixReport, limits: Vec<String>) -> impl IntoView {
     view! {
-        <section class="verdict" aria-label="Verdict" data-test="study-verdict">
+        <section class="verdict" aria-label=say!("Verdict") data-test="study-verdict">
             <div class="row"><GradeBadge grade=report.grade /></div>
-            <p class="verdict-sentence">{report.verdict.clone()}</p>
-            <p>{report.counts.sentence()}</p>
+            <p class="verdict-sentence">{prose(&report.verdict)}</p>
+            <p>{prose(&report.counts.sentence())}</p>
             <div class="stack-tight">
-                <h2 class="small">"What this does not show"</h2>
-                <ul class="limits small">{limits.into_iter().map(|limit| view! { <li>{limit}</li> }).collect_view()}</ul>
+                <h2 class="small">{say!("What this does not show")}</h2>
+                <ul class="limits small">{limits.into_iter().map(|limit| view! { <li>{prose(&limit)}</li> }).collect_view()}</ul>
             </div>
         </section>
         <Families families=report.families />
@@ -31,24 +35,24 @@ fn Gates(gates: Vec<Gate>) -> impl IntoView {
         .into_iter()
         .map(|gate| {
             let measured = gate.measured.map(|estimate| {
-                format!("Measured: {:.3} (95 % {:.3} to {:.3}, n = {}).", estimate.value, estimate.low, estimate.high, estimate.n)
+                say!("Measured: {value} (95 % {low} to {high}, n = {n}).", value = decimal(estimate.value, 3), low = decimal(estimate.low, 3), high = decimal(estimate.high, 3), n = estimate.n)
             });
             let advice = gate.advice.filter(|_| gate.status == GateStatus::Missed);
             view! {
                 <li class="card card-tight">
                     <div class="row-between">
-                        <h3>{gate.rule}</h3>
+                        <h3>{prose(&gate.rule)}</h3>
                         <GateBadge status=gate.status />
                     </div>
-                    <p class="small">{measured.unwrap_or_else(|| "Nothing was measured that could tell.".to_owned())}</p>
-                    {advice.map(|advice| view! { <p class="small"><span class="strong">"To try: "</span>{advice}</p> })}
+                    <p class="small">{measured.unwrap_or_else(|| say!("Nothing was measured that could tell.").to_owned())}</p>
+                    {advice.map(|advice| view! { <p class="small"><span class="strong">{say!("To try:")}</span>" "{prose(&advice)}</p> })}
                 </li>
             }
         })
         .collect_view();
     view! {
         <section class="stack" aria-labelledby="gates">
-            <h2 id="gates">"Gates"</h2>
+            <h2 id="gates">{say!("Gates")}</h2>
             <ul class="stack-tight" data-test="gates">{rows}</ul>
         </section>
     }

@@ -64,8 +64,8 @@ fn StudyView(id: JobId) -> impl IntoView {
     let title = Signal::derive(move || {
         study.data.with(|study| {
             study.as_ref().map_or_else(
-                || "Attack matrix".to_owned(),
-                |study| format!("Attack matrix on {}", study.title),
+                || say!("Attack matrix").to_owned(),
+                |study| say!("Attack matrix on {subject}", subject = study.title),
             )
         })
     });
@@ -73,7 +73,7 @@ fn StudyView(id: JobId) -> impl IntoView {
         let job = study
             .data
             .with(|study| study.as_ref().map(|study| study.request.protect_job_id));
-        job.map(|job| view! { <a class="crumb" href=format!("/jobs/{job}")>"The protected model's job"</a> })
+        job.map(|job| view! { <a class="crumb" href=format!("/jobs/{job}")>{say!("The protected model's job")}</a> })
     };
     view! {
         <div class="page-head">
@@ -82,7 +82,7 @@ fn StudyView(id: JobId) -> impl IntoView {
         </div>
         <Loaded
             fetch=study
-            what="The study could not be loaded"
+            what=say!("The study could not be loaded")
             skeleton=|| view! { <Skeleton class="skeleton-panel" times=2 /> }
             draw=move |data| view! { <Content study=data fetch=study /> }.into_any()
         />
@@ -113,21 +113,21 @@ fn State(study: Study, fetch: Fetch<Study>) -> impl IntoView {
         let mut jobs = study.jobs.iter();
         let job = jobs.find(|job| job.status == JobStatus::Failed).map(|job| job.id);
         view! {
-            <Notice tone=Tone::Bad title="The study ended without a report">
-                <p>"The job that failed says why and what to do."</p>
-                {job.map(|id| view! { <a class="button button-small" href=format!("/jobs/{id}")>"Open that job"</a> })}
+            <Notice tone=Tone::Bad title=say!("The study ended without a report")>
+                <p>{say!("The job that failed says why and what to do.")}</p>
+                {job.map(|id| view! { <a class="button button-small" href=format!("/jobs/{id}")>{say!("Open that job")}</a> })}
             </Notice>
         }
     });
     let running = !is_over(study.status);
     view! {
-        <section class="card" aria-label="Progress" data-test="study-state">
+        <section class="card" aria-label=say!("Progress") data-test="study-state">
             <div class="row-between">
                 <StudyBadge status=study.status />
                 {running.then(|| view! { <Cancel id=study.id fetch=fetch /> })}
             </div>
             <p data-test="study-words">{words}</p>
-            {(running && kept > 0).then(|| view! { <ProgressBar share=share label="Cells that ended" /> })}
+            {(running && kept > 0).then(|| view! { <ProgressBar share=share label=say!("Cells that ended") /> })}
             {failed}
         </section>
     }
@@ -136,14 +136,20 @@ fn State(study: Study, fetch: Fetch<Study>) -> impl IntoView {
 fn words(study: &Study) -> String {
     let done = study.cells.len();
     let Some(plan) = &study.plan else {
-        return "The cells are being planned and the pace of this machine is measured.".to_owned();
+        return say!("The cells are being planned and the pace of this machine is measured.")
+            .to_owned();
     };
     let cut = plan.cells - plan.kept;
     let more = match cut {
         0 => String::new(),
-        cut => format!(", {cut} more were planned and do not fit the budget"),
+        cut => say!(", {cut} more were planned and do not fit the budget", cut),
     };
-    let words = format!("{done} of {} cells tested{more}", plan.kept);
+    let words = say!(
+        "{done} of {total} cells tested{more}",
+        done,
+        total = plan.kept,
+        more
+    );
     if is_over(study.status) {
         return words + ".";
     }
@@ -153,9 +159,11 @@ fn words(study: &Study) -> String {
         .jobs
         .iter()
         .filter(|job| matches!(job.task, StudyTask::Run { .. }));
-    format!(
-        "{words}, in {} jobs; about {minutes} of work are left on one node.",
-        jobs.count()
+    say!(
+        "{words}, in {jobs} jobs; about {minutes} of work are left on one node.",
+        words,
+        jobs = jobs.count(),
+        minutes
     )
 }
 
@@ -171,18 +179,18 @@ fn Cancel(id: JobId, fetch: Fetch<Study>) -> impl IntoView {
     });
     view! {
         <button type="button" class="button button-small" data-test="cancel-study" on:click=move |_| confirm::open(dialog)>
-            "Cancel"
+            {say!("Cancel")}
         </button>
         <Confirm
             dialog=dialog
-            title="Stop the study?"
-            detail="Cells that are done stay and are put together; the others count as not tested."
-            yes="Stop it"
-            no="Let it run"
+            title=say!("Stop the study?")
+            detail=say!("Cells that are done stay and are put together; the others count as not tested.")
+            yes=say!("Stop it")
+            no=say!("Let it run")
             test="confirm-cancel-study"
             on_yes=cancel
             commands=Signal::derive(move || api::studies::cancel(id).curl())
         />
-        {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="The study could not be canceled" /> })}
+        {move || form.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The study could not be canceled") /> })}
     }
 }

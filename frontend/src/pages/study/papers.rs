@@ -19,17 +19,17 @@ pub(super) fn Papers(study: Study) -> impl IntoView {
         };
         view! {
             <section class="card" aria-labelledby="papers">
-                <h2 id="papers">"Report and certificate"</h2>
+                <h2 id="papers">{say!("Report and certificate")}</h2>
                 <p>
-                    "The report is one page that opens from a disk and prints. The certificate holds every number with the hashes of what was measured, signed by this server: anyone can check it with "
-                    <code>"persguard verify certificate.json"</code>
-                    " and run any cell again with "
-                    <code>"persguard rerun"</code>
-                    "."
+                    {weave!(
+                        "The report is one page that opens from a disk and prints. The certificate holds every number with the hashes of what was measured, signed by this server: anyone can check it with {verify} and run any cell again with {rerun}.",
+                        verify = view! { <code>"persguard verify certificate.json"</code> },
+                        rerun = view! { <code>"persguard rerun"</code> }
+                    )}
                 </p>
                 <div class="row">
-                    {page.map(|url| link(url, "Download report", "report-page"))}
-                    {certificate.map(|url| link(url, "Download certificate", "certificate"))}
+                    {page.map(|url| link(url, say!("Download report"), "report-page"))}
+                    {certificate.map(|url| link(url, say!("Download certificate"), "certificate"))}
                 </div>
             </section>
         }

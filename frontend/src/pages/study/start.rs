@@ -18,6 +18,7 @@ use crate::{
         field::{RadioCard, TextField},
         notice::ErrorNotice,
     },
+    language::{plain, say},
     state::{browser::random_key, fetch::use_fetch, form::FormState},
     text,
 };
@@ -25,18 +26,20 @@ use crate::{
 const TIERS: [(Tier, &str, &str); 3] = [
     (
         Tier::Smoke,
-        "A first look",
-        "Two attacks, one rate, one seed: minutes on the demo's model.",
+        mark!("A first look"),
+        mark!("Two attacks, one rate, one seed: minutes on the demo's model."),
     ),
     (
         Tier::Standard,
-        "Standard",
-        "Five attacks at two rates with two identifiers and three seeds: about an hour on the demo's model.",
+        mark!("Standard"),
+        mark!(
+            "Five attacks at two rates with two identifiers and three seeds: about an hour on the demo's model."
+        ),
     ),
     (
         Tier::Full,
-        "Everything",
-        "Every attack, adaptive ones too, at every rate: days. Give it a budget.",
+        mark!("Everything"),
+        mark!("Every attack, adaptive ones too, at every rate: days. Give it a budget."),
     ),
 ];
 
@@ -76,7 +79,7 @@ pub(crate) fn StartStudy(
     };
     let tiers = TIERS
         .map(|(own, title, detail)| {
-            view! { <RadioCard name="tier" value=own.as_str() title=title detail=detail chosen=tier test=format!("tier-{}", own.as_str()) /> }
+            view! { <RadioCard name="tier" value=own.as_str() title=say(title) detail=say(detail) chosen=tier test=format!("tier-{}", own.as_str()) /> }
         })
         .into_iter()
         .collect_view();
@@ -94,29 +97,29 @@ pub(crate) fn StartStudy(
     };
     view! {
         <section class="card" aria-labelledby="study" data-test="start-study">
-            <h2 id="study">"Test it harder"</h2>
+            <h2 id="study">{say!("Test it harder")}</h2>
             <p>
-                "One attack is one attack. The attack matrix tries LoRA, Textual Inversion, Custom Diffusion and attackers who expect protection, and ends with a report and a signed certificate."
+                {say!("One attack is one attack. The attack matrix tries LoRA, Textual Inversion, Custom Diffusion and attackers who expect protection, and ends with a report and a signed certificate.")}
             </p>
             <Earlier protect_job_id=protect_job_id />
             <form class="stack" on:submit=submit>
                 <fieldset class="stack-tight">
-                    <legend class="field-label">"How much"</legend>
+                    <legend class="field-label">{say!("How much")}</legend>
                     <div class="choices choices-wide">{tiers}</div>
                 </fieldset>
                 <TextField
-                    label="Budget in minutes"
+                    label=say!("Budget in minutes")
                     pointer="#/budget_minutes"
                     value=minutes
                     error=form.field("#/budget_minutes")
-                    hint="Optional. Cells that would end later are not run and are shown as not tested."
+                    hint=say!("Optional. Cells that would end later are not run and are shown as not tested.")
                     input_mode="numeric"
                     test="budget-minutes"
                 />
                 {others}
-                {move || form.error.get().map(|error| view! { <ErrorNotice error=error what="The study was not started" /> })}
+                {move || form.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The study was not started") /> })}
                 <div>
-                    <SubmitButton label="Start the study" busy=form.busy busy_label="Starting" test="create-study" />
+                    <SubmitButton label=say!("Start the study") busy=form.busy busy_label=say!("Starting") test="create-study" />
                 </div>
                 <AsCurl commands=Signal::derive(move || key.with_value(|key| api::studies::create(&asked(), key).curl())) test="curl-study" />
             </form>
@@ -134,11 +137,13 @@ fn Earlier(protect_job_id: JobId) -> impl IntoView {
         let links = own
             .filter(|study| study.protect_job_id == protect_job_id)
             .map(|study| {
-                let words = format!("{}, {}", study.tier.as_str(), text::moment(study.created_at));
+                let tier = TIERS.iter().find(|(tier, ..)| *tier == study.tier);
+                let tier = tier.map_or(study.tier.as_str(), |(_, title, _)| say(title));
+                let words = format!("{tier}, {}", text::moment(study.created_at));
                 view! { <li><a href=format!("/studies/{}", study.id) data-test="earlier-study">{words}</a></li> }
             })
             .collect_view();
-        (!links.is_empty()).then(|| view! { <div class="stack-tight"><h3>"Studies of this model"</h3><ul>{links}</ul></div> })
+        (!links.is_empty()).then(|| view! { <div class="stack-tight"><h3>{say!("Studies of this model")}</h3><ul>{links}</ul></div> })
     }
 }
 
@@ -168,7 +173,7 @@ fn request(
             .unwrap_or_default(),
         // What is no number is refused by the shared rules, which name the field.
         budget_minutes: (!minutes.trim().is_empty())
-            .then(|| minutes.trim().parse::<f64>().unwrap_or(f64::NAN)),
+            .then(|| plain(&minutes).parse::<f64>().unwrap_or(f64::NAN)),
         controls: candidates.with_value(|all| all.iter().filter_map(control).collect()),
         recipes: Vec::new(),
     }
@@ -202,9 +207,9 @@ fn Controls(sets: Vec<ProtectedSet>, candidates: StoredValue<Vec<Candidate>>) ->
         .collect_view();
     view! {
         <fieldset class="stack-tight">
-            <legend class="field-label">"Innocent users"</legend>
+            <legend class="field-label">{say!("Innocent users")}</legend>
             <p class="field-hint">
-                "Somebody who is not protected should personalize this model as well as before. Give a class word, such as dog, to each of your other sets that shall play this part; best are two of the same class and two of others."
+                {say!("Somebody who is not protected should personalize this model as well as before. Give a class word, such as dog, to each of your other sets that shall play this part; best are two of the same class and two of others.")}
             </p>
             <div class="choices choices-wide">{rows}</div>
         </fieldset>
