@@ -119,7 +119,7 @@ async fn many(page: &Page) -> Result<()> {
     holds(
         page,
         "five thousand pairs",
-        "return document.querySelector('[data-test=pair-count]')?.textContent === '5000 pairs'",
+        "return document.querySelector('[data-test=pair-count]')?.textContent === '5,000 pairs'",
     )
     .await?;
     let seen = page.script_later(

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 use e2e::Server;
 
-use crate::{closely, letters, look::tell, page::Page, sharing, shell, visit::visit};
+use crate::{closely, german, letters, look::tell, page::Page, sharing, shell, visit::visit};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// Two trainings and twice two arms of pictures, on a busy machine.
@@ -34,6 +34,7 @@ async fn walk(page: &Page, server: &Server, folder: &Path) -> Result<()> {
     watch(page).await?;
     compare(page).await?;
     release(page).await?;
+    let gallery = page.path().await?;
     sharing::share(page, folder).await?;
     page.goto(&format!("{set}/protect")).await?;
     let job = cancel(page).await?;
@@ -41,7 +42,9 @@ async fn walk(page: &Page, server: &Server, folder: &Path) -> Result<()> {
     page.goto("/nodes").await?;
     shell::nodes(page, folder).await?;
     page.goto("/models").await?;
-    shell::import(page).await
+    shell::import(page).await?;
+    german::choose(page, &set, &job, &gallery).await?;
+    german::arrive(page).await
 }
 
 async fn land(page: &Page) -> Result<()> {

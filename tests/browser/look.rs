@@ -43,6 +43,24 @@ requestAnimationFrame(() => requestAnimationFrame(() => {
 
 const TO_THE_TOP: &str = "const y = scrollY; scrollTo(0, 0); return y";
 
+/// How much of a page is looked at.
+#[derive(Clone, Copy)]
+pub(crate) enum Extent {
+    /// Every width in every theme.
+    Full,
+    /// A phone and a desk in light.
+    Brief,
+}
+
+impl Extent {
+    fn covers(self, width: u32, theme: &str) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Brief => theme == THEMES[0] && width != WIDTHS[1],
+        }
+    }
+}
+
 /// What is kept of all looks of a test.
 pub(crate) struct Looks {
     axe: String,
@@ -71,6 +89,7 @@ impl Looks {
         screen: &str,
         state: &str,
         expected: &[String],
+        extent: Extent,
     ) -> Result<()> {
         *self.count.borrow_mut() += 1;
         let (mut barriers, mut faults) = (Vec::new(), Vec::new());
@@ -79,7 +98,10 @@ impl Looks {
         let scrolled = client.execute(TO_THE_TOP, Vec::new()).await?;
         for theme in THEMES {
             emulate(client, Some(theme)).await?;
-            for width in WIDTHS {
+            for width in WIDTHS
+                .into_iter()
+                .filter(|width| extent.covers(*width, theme))
+            {
                 let at = format!("{width} {theme}");
                 let (height, wide) = resize(client, width).await?;
                 if !wide.is_empty() {

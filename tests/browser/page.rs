@@ -15,7 +15,10 @@ use fantoccini::{
 };
 use serde_json::json;
 
-use crate::{devtools::devtools, look::Looks};
+use crate::{
+    devtools::devtools,
+    look::{Extent, Looks},
+};
 
 /// An open window.
 pub(crate) struct Page {
@@ -213,10 +216,23 @@ impl Page {
 
     /// Audits and photographs what is shown: one state of a screen.
     pub(crate) async fn look(&self, screen: &str, state: &str) -> Result<()> {
+        self.look_at(screen, state, Extent::Full).await
+    }
+
+    /// The same, at some widths alone.
+    pub(crate) async fn look_at(&self, screen: &str, state: &str, extent: Extent) -> Result<()> {
         let expected = self.expected.borrow().clone();
         self.looks
-            .look(&self.client, screen, state, &expected)
+            .look(&self.client, screen, state, &expected, extent)
             .await
+    }
+
+    /// The browser prefers these languages from now on.
+    pub(crate) async fn ask_for(&self, languages: &str) -> Result<()> {
+        let agent = self.script("return navigator.userAgent").await?;
+        let wanted = json!({ "userAgent": agent, "acceptLanguage": languages });
+        devtools(&self.client, "Emulation.setUserAgentOverride", wanted).await?;
+        Ok(())
     }
 
     /// The walk makes the server refuse requests with this status; the console may say so.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 
-use crate::{lighthouse, look::tell, page::Page, shell, visit::pictures_folder};
+use crate::{german, lighthouse, look::tell, page::Page, shell, visit::pictures_folder};
 
 /// A link in three clicks, its page without any script, and its end.
 pub(crate) async fn share(page: &Page, folder: &Path) -> Result<()> {
@@ -40,6 +40,8 @@ pub(crate) async fn share(page: &Page, folder: &Path) -> Result<()> {
     );
     page.look("shared-page", "open").await?;
     print(page).await?;
+    german::share(page, &path).await?;
+    page.goto(&path).await?;
     lighthouse::judge(&page.url(&path), &pictures_folder().join("journey")).await?;
     page.goto(&gallery).await?;
     page.click("share-revoke").await?;
