@@ -1,5 +1,7 @@
 //! What others sent becomes an object: by the service's own hash where it keeps one, else by reading every byte.
 
+use std::time::Duration;
+
 use futures::TryStreamExt;
 use reqwest::{
     Method,
@@ -15,6 +17,9 @@ use crate::{Delivery, Error, ObjectHash, Upload};
 
 /// Readings of a delivery that somebody replaces while it is being read.
 const TRIES: u32 = 3;
+/// Pauses before looking again for what somebody else may be completing: a service may give an upload up before its
+/// object is seen.
+const LOOKS: [u64; 5] = [20, 60, 180, 540, 1_600];
 
 impl S3Store {
     pub(super) async fn take_in(&self, delivery: &Delivery) -> Result<bool, Error> {
@@ -154,14 +159,23 @@ impl S3Store {
             Ok(()) | Err(Error::NoUpload) => {}
             Err(error) => return Err(error),
         }
-        let Delivery {
-            hash, size_bytes, ..
-        } = upload.delivery;
-        if self.take_in(&upload.delivery).await? || self.has(&self.key(hash), size_bytes).await? {
+        for pause in LOOKS {
+            if self.is_finished(&upload.delivery).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        if self.is_finished(&upload.delivery).await? {
             Ok(())
         } else {
             Err(Error::NoUpload)
         }
+    }
+
+    /// Takes in what is there; whether it is an object, by us or by somebody else.
+    async fn is_finished(&self, delivery: &Delivery) -> Result<bool, Error> {
+        let key = self.key(delivery.hash);
+        Ok(self.take_in(delivery).await? || self.has(&key, delivery.size_bytes).await?)
     }
 
     async fn join(&self, key: &str, upload: &Upload) -> Result<(), Error> {

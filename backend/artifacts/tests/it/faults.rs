@@ -254,6 +254,28 @@ async fn two_who_send_and_complete_the_same_at_once_agree() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_that_an_upload_is_gone_finds_what_another_is_completing() {
+    let mut world = World::new().await;
+    let bytes = Bytes::from(bytes(1, 300_000));
+    let upload = world.store.begin(&delivery(&bytes, "job")).await.unwrap();
+    send_parts(&world.store, &upload, &bytes).await;
+    // Services drop the upload before the object is seen: the first of two is told that nothing is there.
+    let gone = Fault::Refuse(404, "NoSuchUpload");
+    world.server.manners.order("uploadId=", gone);
+    world.tally.faults += 1;
+    let store = &world.store;
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(world.server.manners.left(), 0, "the first one asked before");
+        store.complete(&upload).await
+    };
+    let (first, second) = tokio::join!(store.complete(&upload), late);
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+    world.named.insert(upload.delivery.hash, 300_000);
+    world.end().await;
+}
+
 #[tokio::test]
 async fn sender_that_goes_leaves_nothing_that_the_collector_does_not_find() {
     let mut world = World::new().await;
