@@ -11,25 +11,18 @@ use std::{
     env,
     path::Path,
     process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use artifacts::{ArtifactStore, Delivery, LocalStore, ObjectHash, S3Store, STEP};
+use artifacts::{ArtifactStore, Delivery, LocalStore, ObjectHash, S3Store};
 use bytes::Bytes;
-use rustix::process::{Signal, getpid, kill_process};
 use tempfile::TempDir;
-use tracing::{
-    Event, Metadata, Subscriber,
-    span::{Attributes, Id, Record},
-};
 
 use crate::{
     conformance::{PART, bytes, put},
     deliveries::{delivery, send},
+    killer,
     s3_server::{S3Server, credentials},
     tally::Tally,
 };
@@ -39,44 +32,13 @@ const POINT: &str = "PERSGUARD_TEST_KILL_POINT";
 /// A directory, or the address of a service.
 const PLACE: &str = "PERSGUARD_TEST_KILL_PLACE";
 
-/// Counts steps and kills its own process at one of them.
-struct Killer {
-    left: AtomicU64,
-}
-
-impl Subscriber for Killer {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == STEP
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {
-        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            kill_process(getpid(), Signal::KILL).expect("a process may kill itself");
-            std::thread::sleep(Duration::from_mins(1)); // the signal is on its way
-        }
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 /// What the killed process does; a test only so that the test program can start itself.
 #[tokio::test]
 async fn child_of_the_kill_tests() {
     let (Ok(point), Ok(place)) = (env::var(POINT), env::var(PLACE)) else {
         return;
     };
-    let left = AtomicU64::new(point.parse().expect("a number"));
-    tracing::subscriber::set_global_default(Killer { left }).expect("the first one");
+    killer::arm(&point);
     let store: Arc<dyn ArtifactStore> = if place.starts_with("http") {
         Arc::new(S3Store::open(settings(&place)).expect("the settings are fine"))
     } else {

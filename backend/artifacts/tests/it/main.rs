@@ -11,6 +11,8 @@ mod collector;
 mod conformance;
 mod deliveries;
 mod faults;
+mod garage;
+mod killer;
 mod kills;
 mod local;
 mod paced;

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::{
     conformance::{bytes, conforms, get, put},
     deliveries::{delivery, send_parts},
+    garage::Garage,
     s3_server::S3Server,
 };
 
@@ -26,11 +27,23 @@ async fn store_in_a_bucket_conforms() {
     conforms(Arc::new(store)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn store_on_garage_conforms() {
+    let Some(garage) = Garage::start().await else {
+        println!(
+            "SKIPPED store_on_garage_conforms: there is no `garage` on the path (`cargo install --locked garage`)"
+        );
+        return;
+    };
+    let store = S3Store::open(garage.settings()).unwrap();
+    conforms(Arc::new(store)).await;
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "it names the server of an optional test"
 )]
-/// `PERSGUARD_TEST_S3=endpoint,region,bucket,access key,secret key` names another server, such as Garage.
+/// `PERSGUARD_TEST_S3=endpoint,region,bucket,access key,secret key` names another server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn store_on_the_named_server_conforms() {
     let Ok(named) = std::env::var("PERSGUARD_TEST_S3") else {
