@@ -64,7 +64,7 @@ pub(crate) fn load_or_create<const N: usize>(path: &Path) -> io::Result<[u8; N]>
     Ok(bytes)
 }
 
-/// Writes a file that only its owner may read; a crash leaves either nothing or all of it.
+/// Writes a file that only its owner may read; a crash leaves either nothing or all of it, and once this returns, all.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
     let partial = path.with_extension("partial");
@@ -75,7 +75,12 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options.open(&partial)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(partial, path)
+    fs::rename(partial, path)?;
+    match path.parent() {
+        #[cfg(unix)]
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

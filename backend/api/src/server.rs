@@ -7,7 +7,9 @@ use listenfd::ListenFd;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    app::{App, base_models, demo, mail, model_imports, tokens::Audience, vault, webhooks},
+    app::{
+        App, base_models, demo, mail, model_imports, tokens::Audience, unpacking, vault, webhooks,
+    },
     clock::{Clock, SystemClock},
     config::Config,
     demonstration,
@@ -107,6 +109,7 @@ pub async fn run(app: App, listener: TcpListener) -> anyhow::Result<()> {
     tasks.spawn(webhooks::sender::run(app.clone()));
     tasks.spawn(mail::run(app.clone()));
     tasks.spawn(vault::catch_up(app.clone()));
+    tasks.spawn(unpacking::resume(app.clone()));
     model_imports::resume_all(&app).await?;
     if app.config().local_node {
         tasks.spawn(local_node(&app, address)?.supervise(stop.clone()));

@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod approvals;
+mod archives;
 mod artifacts;
 mod attribution;
 mod audit;
@@ -85,7 +86,7 @@ pub use sessions::{NewSession, SessionRecord};
 pub use sets::{SealSet, SetRecord};
 pub use share_links::{NewShareLink, ShareLinkChange, ShareLinkRecord};
 pub use training_nodes::{NewNode, NodeChange, TrainingNodeRecord};
-pub use uploads::{NewUpload, UploadRecord};
+pub use uploads::{NewFile, NewUpload, UploadRecord};
 pub use usage::{Limits, Usage};
 pub use users::{NewUser, UserRecord};
 pub use webhooks::{

@@ -19,12 +19,12 @@ use crate::{
     images::to_bits,
     organisations,
     sets::{ensure_draft, lock_set},
-    text::{from_json_opt, from_name, number, to_json},
+    text::{from_json_opt, from_name, number},
     usage,
 };
 
 const PENDING: &str = "pending";
-const RECEIVED: &str = "received";
+pub(crate) const RECEIVED: &str = "received";
 pub(crate) const COMPLETED: &str = "completed";
 
 /// What an upload is announced with.
@@ -42,6 +42,17 @@ pub struct NewUpload {
     pub sha256: String,
     /// Until when the bytes are accepted.
     pub expires_at: Timestamp,
+}
+
+/// A file at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// The draft that shall hold the image.
+    pub set_id: SetId,
+    /// File name without any path.
+    pub filename: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
 }
 
 /// An announced upload.
@@ -87,7 +98,11 @@ impl TryFrom<upload::Model> for UploadRecord {
             sha256: row.sha256,
             status: from_name("upload status", &row.status)?,
             image_id: row.image_id.map(ImageId::from_uuid),
-            unpacked: from_json_opt("archive", row.unpacked.as_deref())?,
+            // Before that it says that unpacking was begun.
+            unpacked: match row.status.as_str() {
+                COMPLETED => from_json_opt("archive", row.unpacked.as_deref())?,
+                _ => None,
+            },
             created_at: Timestamp::from_milliseconds(row.created_at),
             expires_at: Timestamp::from_milliseconds(row.expires_at),
         })
@@ -117,15 +132,20 @@ async fn ensure_room(
     Ok(())
 }
 
-fn image_row(upload: &upload::Model, new: NewImage, now: Timestamp) -> Result<image::Model, Error> {
+fn image_row(
+    owner: OrganisationId,
+    file: NewFile,
+    new: NewImage,
+    now: Timestamp,
+) -> Result<image::Model, Error> {
     Ok(image::Model {
         id: new_uuid(now),
-        owner_id: upload.owner_id,
-        set_id: upload.set_id,
-        filename: upload.filename.clone(),
+        owner_id: owner.uuid(),
+        set_id: file.set_id.uuid(),
+        filename: file.filename,
         width: number("image width", new.width)?,
         height: number("image height", new.height)?,
-        sha256: upload.sha256.clone(),
+        sha256: file.sha256,
         content_sha256: new.content_sha256,
         content_media_type: new.content_media_type,
         content_size_bytes: number("image size", new.content_size_bytes)?,
@@ -212,37 +232,6 @@ impl Store {
         Ok(())
     }
 
-    /// Notes what became of the files of a received archive; a repeated call answers what was noted first.
-    ///
-    /// `None` where there is no such upload.
-    pub async fn complete_archive(
-        &self,
-        owner: OrganisationId,
-        id: UploadId,
-        unpacked: &Unpacked,
-        now: Timestamp,
-    ) -> Result<Option<UploadRecord>, Error> {
-        let transaction = self.begin().await?;
-        let found = lock_upload(&transaction, id).await?;
-        let Some(mut upload) = found.filter(|upload| upload.owner_id == owner.uuid()) else {
-            transaction.rollback().await?;
-            return Ok(None);
-        };
-        if upload.status != RECEIVED {
-            transaction.rollback().await?;
-            return upload.try_into().map(Some);
-        }
-        COMPLETED.clone_into(&mut upload.status);
-        upload.unpacked = Some(to_json("archive", unpacked)?);
-        save_completed(&transaction, &upload).await?;
-        let deed = Deed::new("archive.unpacked", id);
-        let counts = (unpacked.added.len(), unpacked.left_out.len());
-        let deed = deed.detail(format!("{} pictures, {} left out", counts.0, counts.1));
-        audit::record(&transaction, owner, deed, now).await?;
-        transaction.commit().await?;
-        Ok(Some(upload.try_into()?))
-    }
-
     /// Turns a received upload into an image of its draft, all or nothing.
     ///
     /// A repeated call answers the image made first. [`Error::NotReceived`], [`Error::KeyReplaced`], [`Error::SetSealed`],
@@ -271,21 +260,61 @@ impl Store {
             RECEIVED => ensure_room(&transaction, &set, &upload.sha256).await?,
             _ => return Err(Error::NotReceived),
         }
-        let image = image_row(&upload, new, now)?;
-        let deed = Deed::new("image.added", ImageId::from_uuid(image.id));
-        upload.image_id = Some(image.id);
+        let file = NewFile {
+            set_id: known.set_id,
+            filename: upload.filename.clone(),
+            sha256: upload.sha256.clone(),
+        };
+        let image = insert_image(&transaction, image_row(owner, file, new, now)?, now).await?;
+        upload.image_id = Some(image.uuid());
         COMPLETED.clone_into(&mut upload.status);
-        insert(&transaction, image)
-            .await
-            .map_err(|error| Error::or_unique(error, Error::DuplicateImage))?;
         save_completed(&transaction, &upload).await?;
-        audit::record(&transaction, owner, deed, now).await?;
         transaction.commit().await?;
         Ok(Some(upload.try_into()?))
     }
+
+    /// Adds a file at hand to a draft of this owner, all or nothing; `None` where there is no such set.
+    ///
+    /// [`Error::KeyReplaced`], [`Error::SetSealed`], [`Error::SetFull`], [`Error::DuplicateImage`],
+    /// [`Error::StorageFull`].
+    pub async fn add_image(
+        &self,
+        owner: OrganisationId,
+        file: NewFile,
+        new: NewImage,
+        now: Timestamp,
+    ) -> Result<Option<ImageId>, Error> {
+        let transaction = self.begin().await?;
+        organisations::lock(&transaction, owner).await?;
+        data_keys::ensure_there(&transaction, owner, new.stored.key_version).await?;
+        let Some(set) = lock_set(&transaction, owner, file.set_id.uuid()).await? else {
+            return Ok(None);
+        };
+        ensure_room(&transaction, &set, &file.sha256).await?;
+        usage::ensure_room(&transaction, owner, self.limits, new.content_size_bytes).await?;
+        let image = insert_image(&transaction, image_row(owner, file, new, now)?, now).await?;
+        transaction.commit().await?;
+        Ok(Some(image))
+    }
 }
 
-async fn lock_upload(
+async fn insert_image(
+    connection: &impl ConnectionTrait,
+    image: image::Model,
+    now: Timestamp,
+) -> Result<ImageId, Error> {
+    let (owner, id) = (
+        OrganisationId::from_uuid(image.owner_id),
+        ImageId::from_uuid(image.id),
+    );
+    insert(connection, image)
+        .await
+        .map_err(|error| Error::or_unique(error, Error::DuplicateImage))?;
+    audit::record(connection, owner, Deed::new("image.added", id), now).await?;
+    Ok(id)
+}
+
+pub(crate) async fn lock_upload(
     connection: &impl ConnectionTrait,
     id: UploadId,
 ) -> Result<Option<upload::Model>, Error> {
@@ -293,7 +322,7 @@ async fn lock_upload(
     Ok(query.one(connection).await?)
 }
 
-async fn save_completed(
+pub(crate) async fn save_completed(
     connection: &impl ConnectionTrait,
     upload: &upload::Model,
 ) -> Result<(), Error> {

@@ -45,7 +45,7 @@ mod state;
 pub mod storage_checks;
 pub mod studies;
 pub mod tokens;
-mod unpacking;
+pub(crate) mod unpacking;
 pub mod uploads;
 pub mod vault;
 mod verified;

@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, io::SeekFrom};
 
+use artifacts::STEP;
 use shared::{
     ImageId,
-    limits::MAX_ARCHIVE_BYTES,
+    limits::{MAX_ARCHIVE_BYTES, MAX_IMAGES},
     upload::{LeftOut, Unpacked},
 };
 use store::UploadRecord;
@@ -12,6 +13,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncSeekExt},
     sync::mpsc,
 };
+use tracing::trace;
 
 use super::{App, blobs, uploads};
 use crate::{
@@ -115,12 +117,17 @@ async fn take(
         return Ok(());
     }
     let (owner, set) = (upload.owner_id, upload.set_id);
-    match uploads::add(app, owner, set, (&name, media_type), &bytes).await {
-        Ok(Some(id)) => {
+    let added = if known.len() < MAX_IMAGES {
+        uploads::add(app, owner, set, (&name, media_type), &bytes).await
+    } else {
+        Err(store::Error::SetFull.into()) // not worth decoding
+    };
+    match added {
+        Ok(id) => {
+            trace!(target: STEP, step = "picture unpacked");
             known.insert(sha256, id);
             unpacked.added.push(id);
         }
-        Ok(None) => {}
         // A fault of ours is none of the file: the whole is tried again.
         Err(error @ (Error::Internal(_) | Error::StorageUnavailable(_))) => return Err(error),
         Err(error) => {
@@ -136,4 +143,28 @@ async fn take(
         }
     }
     Ok(())
+}
+
+/// Goes on with every archive that a stopped or killed server was unpacking.
+pub(crate) async fn resume(app: App) {
+    let stop = app.stop().clone();
+    tokio::select! {
+        () = resume_all(&app) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn resume_all(app: &App) {
+    let begun = match app.store().any_begun_archives().await {
+        Ok(begun) => begun,
+        Err(error) => return tracing::error!(%error, "archives were left as they are"),
+    };
+    for upload in begun {
+        let (id, owner) = (upload.id, upload.owner_id);
+        match uploads::complete(app, owner, id).await {
+            Ok(_) => tracing::info!(upload.id = %id, "the rest of an archive was unpacked"),
+            // Its owner is told the same when they ask again, until the upload expires.
+            Err(error) => tracing::warn!(upload.id = %id, %error, "an archive was not unpacked"),
+        }
+    }
 }

@@ -1,11 +1,15 @@
 //! Uploads: announced, received, cleaned, and gone but for the clean picture.
 
+use std::time::Duration;
+
+use artifacts::STEP;
 use shared::{
     ImageId, OrganisationId, SetId, Timestamp, UploadId,
     limits::MAX_IMAGE_BYTES,
     upload::{ARCHIVE_MEDIA_TYPE, CreateUpload, Upload, UploadStatus, clean_file_name},
 };
-use store::{ImageLooks, NewImage, NewUpload, UploadRecord};
+use store::{ImageLooks, NewFile, NewImage, NewUpload, UploadRecord};
+use tracing::trace;
 
 use super::{App, blobs, images, unpacking};
 use crate::{
@@ -19,6 +23,13 @@ const PATIENCE_MILLISECONDS: i64 = 24 * 3_600_000;
 
 /// How often a picture is sealed while its organisation's keys are being renewed.
 const SEALINGS: u32 = 3;
+
+/// Pauses before looking again for bytes that somebody else may be taking in.
+const LOOKS: [Duration; 3] = [
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::ZERO,
+];
 
 async fn view(app: &App, upload: UploadRecord) -> Result<Upload, Error> {
     let image = match upload.image_id {
@@ -52,14 +63,6 @@ pub async fn create(
     request: &CreateUpload,
 ) -> Result<Upload, Error> {
     Error::unless_valid(request.validate())?;
-    announce(app, owner, request).await
-}
-
-async fn announce(
-    app: &App,
-    owner: OrganisationId,
-    request: &CreateUpload,
-) -> Result<Upload, Error> {
     let now = app.now();
     let expires_at = Timestamp::from_milliseconds(now.milliseconds() + PATIENCE_MILLISECONDS);
     let new = NewUpload {
@@ -80,44 +83,70 @@ async fn announce(
 
 /// An upload of this owner with a fresh address.
 pub async fn find(app: &App, owner: OrganisationId, id: UploadId) -> Result<Upload, Error> {
-    let upload = app
-        .store()
-        .find_upload(owner, id)
-        .await?
-        .ok_or(Error::NotFound)?;
-    view(app, upload).await
+    view(app, find_record(app, owner, id).await?).await
 }
 
-/// Cleans the received file and makes it an image of its set; repeating it gives the same answer.
+/// Cleans the received file and makes it an image of its set; repeating it gives the same answer, also at the same time.
 pub async fn complete(app: &App, owner: OrganisationId, id: UploadId) -> Result<Upload, Error> {
-    let upload = app
-        .store()
-        .find_upload(owner, id)
-        .await?
-        .ok_or(Error::NotFound)?;
-    match upload.status {
-        UploadStatus::Completed => return view(app, upload).await,
-        UploadStatus::Pending => {
-            let (sha256, size) = (&upload.sha256, upload.size_bytes);
-            if !blobs::accept_upload(app, id, sha256, size).await? {
-                return Err(not_received());
+    let completed = match take_in(app, find_record(app, owner, id).await?).await {
+        Ok(completed) => completed,
+        Err(error) => {
+            let now = find_record(app, owner, id).await?;
+            // Who came second finds its bytes gone, and the upload completed.
+            if now.status != UploadStatus::Completed {
+                return Err(error);
             }
+            now
         }
+    };
+    view(app, completed).await
+}
+
+async fn find_record(
+    app: &App,
+    owner: OrganisationId,
+    id: UploadId,
+) -> Result<UploadRecord, Error> {
+    let upload = app.store().find_upload(owner, id).await?;
+    upload.ok_or(Error::NotFound)
+}
+
+/// Makes an object of what was sent past this server, unless somebody else is doing that.
+async fn receive(app: &App, upload: &UploadRecord) -> Result<(), Error> {
+    let (sha256, size) = (&upload.sha256, upload.size_bytes);
+    for pause in LOOKS {
+        if blobs::accept_upload(app, upload.id, sha256, size).await? {
+            return Ok(());
+        }
+        let now = find_record(app, upload.owner_id, upload.id).await?;
+        if now.status != UploadStatus::Pending {
+            return Ok(());
+        }
+        tokio::time::sleep(pause).await;
+    }
+    Err(not_received())
+}
+
+async fn take_in(app: &App, upload: UploadRecord) -> Result<UploadRecord, Error> {
+    match upload.status {
+        UploadStatus::Completed => return Ok(upload),
+        UploadStatus::Pending => receive(app, &upload).await?,
         UploadStatus::Received => {}
     }
-    if upload.media_type == ARCHIVE_MEDIA_TYPE {
-        let completed = unpacking::run(app, &upload).await.map_err(gone)?;
-        blobs::forget(app, [upload.sha256.as_str()].into_iter()).await;
-        return view(app, completed).await;
-    }
-    let bytes = blobs::read(app, &upload.sha256, MAX_IMAGE_BYTES)
-        .await
-        .map_err(gone)?;
-    let image = images::decode(app, &bytes, &upload.media_type, Purpose::Image).await?;
-    let completed = publish(app, owner, id, &image).await?;
+    let completed = if upload.media_type == ARCHIVE_MEDIA_TYPE {
+        app.store().begin_archive(upload.id).await?;
+        trace!(target: STEP, step = "archive begun");
+        unpacking::run(app, &upload).await.map_err(gone)?
+    } else {
+        let bytes = blobs::read(app, &upload.sha256, MAX_IMAGE_BYTES);
+        let bytes = bytes.await.map_err(gone)?;
+        let image = images::decode(app, &bytes, &upload.media_type, Purpose::Image).await?;
+        publish(app, upload.owner_id, upload.id, &image).await?
+    };
+    trace!(target: STEP, step = "upload completed");
     // The upload may hold a position or a thumbnail of more than the picture shows.
     blobs::forget(app, [upload.sha256.as_str()].into_iter()).await;
-    view(app, completed).await
+    Ok(completed)
 }
 
 /// The collector was faster than a client that came back days later.
@@ -132,6 +161,25 @@ fn not_received() -> Error {
     Error::Conflict("The file has not arrived yet. Send it to the upload's address first.".into())
 }
 
+/// A picture, sealed; under the caller's lock for publishing.
+async fn sealed(app: &App, owner: OrganisationId, image: &CleanImage) -> Result<NewImage, Error> {
+    Ok(NewImage {
+        width: image.width,
+        height: image.height,
+        content_sha256: secret::sha256_hex(&image.png),
+        stored: images::store(app, owner, &image.png, Some(&image.look.thumbnail)).await?,
+        looks: ImageLooks {
+            blur_hash: Some(image.look.blur_hash.clone()),
+            difference_hash: Some(image.look.difference_hash),
+            sharpness: Some(image.look.sharpness),
+        },
+        content_media_type: "image/png".into(),
+        content_size_bytes: image.png.len() as u64,
+        exif_removed: image.had_exif,
+        gps_removed: image.had_gps,
+    })
+}
+
 async fn publish(
     app: &App,
     owner: OrganisationId,
@@ -142,21 +190,7 @@ async fn publish(
     let mut more = SEALINGS;
     loop {
         more -= 1;
-        let new = NewImage {
-            width: image.width,
-            height: image.height,
-            content_sha256: secret::sha256_hex(&image.png),
-            stored: images::store(app, owner, &image.png, Some(&image.look.thumbnail)).await?,
-            looks: ImageLooks {
-                blur_hash: Some(image.look.blur_hash.clone()),
-                difference_hash: Some(image.look.difference_hash),
-                sharpness: Some(image.look.sharpness),
-            },
-            content_media_type: "image/png".into(),
-            content_size_bytes: image.png.len() as u64,
-            exif_removed: image.had_exif,
-            gps_removed: image.had_gps,
-        };
+        let new = sealed(app, owner, image).await?;
         match app.store().complete_upload(owner, id, new, app.now()).await {
             // Keys were renewed between sealing and here: again, with the one that counts now.
             Err(store::Error::KeyReplaced) if more > 0 => {}
@@ -165,24 +199,29 @@ async fn publish(
     }
 }
 
-/// Adds a picture at hand to a draft on the same path as an uploaded one.
+/// Adds a picture at hand to a draft, cleaned as an uploaded one; it is nowhere kept open.
 pub(crate) async fn add(
     app: &App,
     owner: OrganisationId,
     set: SetId,
     (filename, media_type): (&str, &str),
     bytes: &[u8],
-) -> Result<Option<ImageId>, Error> {
-    let request = CreateUpload {
-        protected_set_id: set,
-        filename: filename.to_owned(),
-        size_bytes: bytes.len() as u64,
+) -> Result<ImageId, Error> {
+    let image = images::decode(app, bytes, media_type, Purpose::Image).await?;
+    let file = NewFile {
+        set_id: set,
+        filename: clean_file_name(filename).unwrap_or_default(),
         sha256: secret::sha256_hex(bytes),
-        media_type: media_type.to_owned(),
     };
-    let upload = announce(app, owner, &request).await?;
-    blobs::keep(app, bytes).await?;
-    app.store().mark_upload_received(upload.id).await?;
-    let completed = Box::pin(complete(app, owner, upload.id)).await?;
-    Ok(completed.image.map(|image| image.id))
+    let _publishing = app.publishing().read().await;
+    let mut more = SEALINGS;
+    loop {
+        more -= 1;
+        let new = sealed(app, owner, &image).await?;
+        let added = app.store().add_image(owner, file.clone(), new, app.now());
+        match added.await {
+            Err(store::Error::KeyReplaced) if more > 0 => {}
+            added => return added?.ok_or(Error::NotFound),
+        }
+    }
 }

@@ -18,6 +18,9 @@ mod identities;
 mod imports;
 mod jobs;
 mod keys;
+#[path = "../../../artifacts/tests/it/killer.rs"]
+mod killer;
+mod kills;
 mod letters;
 mod metrics;
 mod nodes;

@@ -1,6 +1,11 @@
 //! A server for one test, people who use it, and a scripted node.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{
     app::{App, tokens::Audience},
@@ -19,6 +24,43 @@ use shared::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::scripted::Node;
+
+/// What every server here is configured with.
+pub(crate) fn config(address: SocketAddr, data_dir: &Path) -> Config {
+    Config {
+        address,
+        data_dir: data_dir.to_owned(),
+        database_url: None,
+        database_url_file: None,
+        frontend_dir: None,
+        public_url: None,
+        local_node: false,
+        node_threads: None,
+        demo: false,
+        lease_seconds: 30,
+        s3_endpoints: Vec::new(),
+        storage: StorageConfig::default(),
+        inspector: None,
+        decoder: Some(env!("CARGO_BIN_EXE_persguard").into()),
+        master_keys: None,
+        administrators: vec!["admin@example.org".into(), "second@example.org".into()],
+        retention_days: None,
+        security_contact: None,
+        identity_providers: None,
+        webhook_loopback: true,
+        smtp_url: None,
+        smtp_url_file: None,
+        metrics_token_file: None,
+        metrics_token: None,
+        mail_sender: "PersGuard <persguard@localhost>".into(),
+        trusted_proxies: Vec::new(),
+        requests_per_minute: 600,
+        active_jobs: shared::limits::MAX_ACTIVE_JOBS as u64,
+        storage_quota: None,
+        node_log: None,
+        log: "info".into(),
+    }
+}
 
 /// A running server.
 pub(crate) struct Server {
@@ -46,39 +88,7 @@ impl Server {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let mut config = Config {
-            address,
-            data_dir: directory.path().to_owned(),
-            database_url: None,
-            database_url_file: None,
-            frontend_dir: None,
-            public_url: None,
-            local_node: false,
-            node_threads: None,
-            demo: false,
-            lease_seconds: 30,
-            s3_endpoints: Vec::new(),
-            storage: StorageConfig::default(),
-            inspector: None,
-            decoder: Some(env!("CARGO_BIN_EXE_persguard").into()),
-            master_keys: None,
-            administrators: vec!["admin@example.org".into(), "second@example.org".into()],
-            retention_days: None,
-            security_contact: None,
-            identity_providers: None,
-            webhook_loopback: true,
-            smtp_url: None,
-            smtp_url_file: None,
-            metrics_token_file: None,
-            metrics_token: None,
-            mail_sender: "PersGuard <persguard@localhost>".into(),
-            trusted_proxies: Vec::new(),
-            requests_per_minute: 600,
-            active_jobs: shared::limits::MAX_ACTIVE_JOBS as u64,
-            storage_quota: None,
-            node_log: None,
-            log: "info".into(),
-        };
+        let mut config = config(address, directory.path());
         change(&mut config);
         let clock = ShiftedClock::default();
         let app = server::open(config, address, Arc::new(clock.clone()))

@@ -1,6 +1,8 @@
 //! New keys, and everything sealed anew with them; safe to break off and to run again, beside a running server.
 
+use artifacts::STEP;
 use store::{ImageRecord, StoredImage};
+use tracing::trace;
 
 use super::{add, rewrap};
 use crate::{
@@ -29,15 +31,19 @@ pub struct Rotated {
 pub async fn rotate(app: &App) -> Result<Rotated, Error> {
     let mut rotated = Rotated::default();
     app.masters().add().map_err(Error::internal)?;
+    trace!(target: STEP, step = "master key added");
     let master = app.masters().newest().map_err(Error::internal)?;
     for known in app.store().newest_data_keys().await? {
         add(app, known.owner_id, known.version + 1).await?;
         rotated.data_keys += 1;
+        trace!(target: STEP, step = "key added");
     }
     reseal_all(app, &mut rotated).await?;
     rotated.destroyed = app.store().remove_unused_data_keys().await?;
+    trace!(target: STEP, step = "old keys removed");
     for record in app.store().any_data_keys_not_under(&master.name).await? {
         rotated.rewrapped += u64::from(rewrap(app, &record, &master).await?);
+        trace!(target: STEP, step = "key wrapped anew");
     }
     if app
         .store()
@@ -46,6 +52,7 @@ pub async fn rotate(app: &App) -> Result<Rotated, Error> {
         .is_empty()
     {
         app.masters().keep_newest().map_err(Error::internal)?;
+        trace!(target: STEP, step = "old master keys removed");
     }
     Ok(rotated)
 }
@@ -92,8 +99,11 @@ async fn reseal(app: &App, image: &ImageRecord) -> Result<bool, Error> {
     };
     let publishing = app.publishing().read().await;
     let to: StoredImage = images::store(app, image.owner_id, &png, thumbnail.as_deref()).await?;
+    trace!(target: STEP, step = "sealed anew");
     let changed = app.store().reseal_image(image, &to).await?;
     drop(publishing);
-    blobs::forget(app, image.stored.hashes()).await;
+    trace!(target: STEP, step = "row changed");
+    blobs::forget(app, image.stored.hashes().chain(to.hashes())).await;
+    trace!(target: STEP, step = "old objects removed");
     Ok(changed)
 }
