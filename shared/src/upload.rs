@@ -28,6 +28,16 @@ pub fn image_media_type(head: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// The media type of a picture, or of an archive that is called one, by its first bytes.
+pub fn upload_media_type(name: &str, head: &[u8]) -> Option<&'static str> {
+    // Documents of many programs are archives, too.
+    let is_called = name.to_ascii_lowercase().ends_with(".zip");
+    if is_called && head.starts_with(b"PK\x03\x04") {
+        return Some(ARCHIVE_MEDIA_TYPE);
+    }
+    image_media_type(head)
+}
+
 /// Announces one image file, or a ZIP archive of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,4 +1,4 @@
-//! A folder becomes a protected set. What was sent stays sent: the same command goes on where an earlier one stopped.
+//! A folder or an archive becomes a protected set. What was sent stays sent: the same command goes on where an earlier one stopped.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use client::{Client, ImageFile, Uploaded};
+use client::{Client, UploadFile, Uploaded};
 use futures::{StreamExt, stream};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -22,18 +22,21 @@ use shared::{
 use crate::{Common, Terminal, failure::Failure, output::note};
 
 mod declaration;
+mod find;
 
 use declaration::Declaration;
+use find::{Found, find, is_picture_name};
 
 /// Files on their way at once.
 const AT_ONCE: usize = 4;
 const BAR: &str = "{msg} {bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
 
-/// Makes a protected set of the pictures in a folder.
+/// Makes a protected set of the pictures in a folder, or of those in a ZIP archive.
 #[derive(Args, Debug)]
 pub struct Upload {
-    /// The folder; its JPEG, PNG and WebP files are taken, folders inside it are not.
-    folder: PathBuf,
+    /// The folder; JPEG, PNG, WebP, TIFF and ZIP files in it and in the folders inside it are taken. Or such a file.
+    #[arg(value_name = "FOLDER OR FILE")]
+    path: PathBuf,
     /// What to call the set; the folder's name unless told.
     #[arg(long)]
     name: Option<String>,
@@ -49,41 +52,7 @@ pub struct Upload {
     pub(crate) common: Common,
 }
 
-/// What a folder holds.
-#[derive(Debug, Default)]
-struct Found {
-    files: Vec<ImageFile>,
-    /// Names, and why they are left out.
-    others: Vec<(String, String)>,
-}
-
-fn look(folder: &Path) -> Result<Found, Failure> {
-    let failed = |error| Failure::Here(format!("{}: {error}", folder.display()));
-    let entries = fs::read_dir(folder).map_err(failed)?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if !hidden && entry.path().is_file() {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    let mut found = Found::default();
-    for path in paths {
-        match ImageFile::read(&path) {
-            Ok(file) => found.files.push(file),
-            Err(client::Error::Unusable { path, reason }) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                found.others.push((name.into_owned(), reason));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(found)
-}
-
-/// Remembers the draft that a run over a folder began.
+/// Remembers the draft that a run over a folder or file began.
 struct Memory(PathBuf);
 
 impl Memory {
@@ -112,18 +81,18 @@ impl Memory {
 impl Upload {
     pub(crate) async fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let client = terminal.client()?;
-        let found = look(&self.folder)?;
+        let found = find(&self.path)?;
         let output = &terminal.output;
         for (name, reason) in &found.others {
             note(&format!("left out: {name}: {reason}"));
         }
-        self.check_count(found.files.len())?;
+        self.check_count(&found)?;
         let declaration = if self.draft {
             None
         } else {
             Some(self.declaration.complete(terminal).await?)
         };
-        let memory = Memory::of(terminal, client.server(), &self.folder)?;
+        let memory = Memory::of(terminal, client.server(), &self.path)?;
         let set = self.draft_set(&client, &memory).await?;
         memory.keep(set.id)?;
         terminal.on_interrupt("What was sent stays sent: run the same command again to go on.");
@@ -155,18 +124,26 @@ impl Upload {
         Ok(())
     }
 
-    fn check_count(&self, files: usize) -> Result<(), Failure> {
-        let least = if self.draft || self.set.is_some() {
-            1
-        } else {
-            MIN_IMAGES
+    /// Refuses what no set takes; how many pictures an archive holds is told when it was unpacked.
+    fn check_count(&self, found: &Found) -> Result<(), Failure> {
+        let pictures = found.pictures();
+        let archives = found.files.len() - pictures;
+        let least = match (self.draft || self.set.is_some(), archives) {
+            (true, 0) => 1,
+            (false, 0) => MIN_IMAGES,
+            _ => 0,
         };
-        if (least..=MAX_IMAGES).contains(&files) {
+        if (least..=MAX_IMAGES).contains(&pictures) {
             return Ok(());
         }
+        let many = if pictures > MAX_IMAGES {
+            format!("more than {MAX_IMAGES}")
+        } else {
+            pictures.to_string()
+        };
         Err(Failure::Usage(format!(
-            "{} holds {files} pictures; a set takes {least} to {MAX_IMAGES}.",
-            self.folder.display()
+            "{} holds {many} pictures; a set takes {least} to {MAX_IMAGES}.",
+            self.path.display()
         )))
     }
 
@@ -183,10 +160,13 @@ impl Upload {
                 Err(error) => return Err(error.into()),
             }
         }
-        let folder = fs::canonicalize(&self.folder)?;
-        let usual = folder
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
+        let path = fs::canonicalize(&self.path)?;
+        let usual = if path.is_dir() {
+            path.file_name()
+        } else {
+            path.file_stem()
+        };
+        let usual = usual.map(|name| name.to_string_lossy().into_owned());
         let name = self.name.clone().or(usual);
         let name = name.ok_or_else(|| Failure::Usage("Give the set a --name.".into()))?;
         Ok(client.create_set(&name).await?)
@@ -220,75 +200,85 @@ async fn send(
     terminal: &Terminal,
     client: &Client,
     set: &ProtectedSet,
-    files: Vec<ImageFile>,
+    files: Vec<UploadFile>,
 ) -> Refused {
     let all = files.len();
-    let there = |file: &ImageFile| set.images.iter().any(|image| image.sha256 == file.sha256);
-    let files: Vec<ImageFile> = files.into_iter().filter(|file| !there(file)).collect();
+    let there = |file: &UploadFile| set.images.iter().any(|image| image.sha256 == file.sha256);
+    let (archives, pictures): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .filter(|file| !there(file))
+        .partition(UploadFile::is_archive);
+    // Archives come last: what is in them and in the folder, too, is in the set by then.
+    let files: Vec<UploadFile> = pictures.into_iter().chain(archives).collect();
     let total = files.iter().map(|file| file.size_bytes).sum();
     let bar = Arc::new(terminal.output.bar(total, BAR));
     bar.set_message(format!("{} files", files.len()));
     let mut sent = stream::iter(files)
         .map(|file| bring(client, set.id, file, bar.clone()))
         .buffer_unordered(AT_ONCE);
-    let mut count = 0;
+    let mut refused = Refused { count: 0, all };
     while let Some((file, result)) = sent.next().await {
-        let line = match &result {
-            Ok(Uploaded::Added(_)) => None,
-            Ok(Uploaded::AlreadyThere) => Some(format!("already there: {}", file.filename)),
-            Err(error) => Some(format!("not accepted: {}: {error}", file.filename)),
-        };
-        count += usize::from(result.is_err());
+        let lines = tell(&file, &result, &mut refused);
         let code = result.as_ref().err().and_then(client::Error::code);
+        let unpacked = match &result {
+            Ok(Uploaded::Unpacked(unpacked)) => Some(unpacked),
+            _ => None,
+        };
         let told = json!({ "file": file.filename, "accepted": result.is_ok(),
-            "code": code, "detail": line });
+            "code": code, "detail": lines.first(), "unpacked": unpacked });
         let _ = terminal.output.document(&told);
-        if let Some(line) = line {
+        for line in lines {
             bar.suspend(|| note(&line));
         }
     }
     bar.finish_and_clear();
-    Refused { count, all }
+    refused
+}
+
+/// What there is to say of a file, and whether it or files in it were refused.
+fn tell(
+    file: &UploadFile,
+    result: &client::Result<Uploaded>,
+    refused: &mut Refused,
+) -> Vec<String> {
+    match result {
+        Ok(Uploaded::Added(_)) => Vec::new(),
+        Ok(Uploaded::AlreadyThere) => vec![format!("already there: {}", file.filename)],
+        Ok(Uploaded::Unpacked(unpacked)) => {
+            let pictures = unpacked.left_out.iter();
+            let pictures = pictures.filter(|left| is_picture_name(&left.filename));
+            let pictures = pictures.count();
+            refused.count += pictures;
+            refused.all += unpacked.added.len() + pictures;
+            refused.all -= 1; // the archive itself
+            let left = unpacked.left_out.iter();
+            let left = left.map(|left| {
+                format!(
+                    "left out: {}/{}: {}",
+                    file.filename, left.filename, left.detail
+                )
+            });
+            left.collect()
+        }
+        Err(error) => {
+            refused.count += 1;
+            vec![format!("not accepted: {}: {error}", file.filename)]
+        }
+    }
 }
 
 async fn bring(
     client: &Client,
     set: SetId,
-    file: ImageFile,
+    file: UploadFile,
     bar: Arc<ProgressBar>,
-) -> (ImageFile, client::Result<Uploaded>) {
+) -> (UploadFile, client::Result<Uploaded>) {
     // The bar counts all files; each tells how far it is itself, and again from zero when its line broke.
     let last = std::sync::atomic::AtomicU64::new(0);
     let sent = move |now: u64| {
         let before = last.swap(now, std::sync::atomic::Ordering::Relaxed);
         bar.set_position((bar.position() + now).saturating_sub(before));
     };
-    let result = client.upload_image(set, &file, sent).await;
+    let result = client.upload_file(set, &file, sent).await;
     (file, result)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folder_is_looked_through_by_content() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
-        write("b.jpg", b"\x89PNG");
-        write("a.png", b"\xff\xd8\xff");
-        write("notes.txt", b"hello");
-        write(".hidden.png", b"\x89PNG");
-        fs::create_dir(folder.path().join("more")).unwrap();
-        let found = look(folder.path()).unwrap();
-        let names: Vec<&str> = found
-            .files
-            .iter()
-            .map(|file| file.filename.as_str())
-            .collect();
-        assert_eq!(names, ["a.png", "b.jpg"]);
-        assert_eq!(found.others.len(), 1);
-        assert_eq!(found.others[0].0, "notes.txt");
-        assert!(look(&folder.path().join("missing")).is_err());
-    }
 }

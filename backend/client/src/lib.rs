@@ -21,7 +21,7 @@ pub use self::{
     error::Error,
     retry::Retry,
     transport::{Client, Settings, fresh_key},
-    upload::{ImageFile, Uploaded},
+    upload::{UploadFile, Uploaded},
 };
 
 /// What every call gives.

@@ -1,4 +1,4 @@
-//! Pictures on their way into a set. Every file is a part of its set: what the server has is not sent again.
+//! Pictures, and archives of them, on their way into a set. Every file is a part of its set: what the server has is not sent again.
 
 use std::{
     fs::File,
@@ -9,13 +9,14 @@ use std::{
 
 use futures::TryStreamExt;
 use reqwest::{Method, StatusCode, header::CONTENT_LENGTH};
+use sha2::{Digest, Sha256};
 use shared::{
     SetId,
     canonical::sha256_hex,
     image::ProtectedImage,
-    limits::MAX_IMAGE_BYTES,
+    limits::{MAX_ARCHIVE_BYTES, MAX_IMAGE_BYTES},
     problem::ErrorCode,
-    upload::{CreateUpload, Upload, UploadStatus, image_media_type},
+    upload::{ARCHIVE_MEDIA_TYPE, CreateUpload, Unpacked, Upload, UploadStatus, upload_media_type},
 };
 use tokio_util::io::ReaderStream;
 
@@ -25,9 +26,9 @@ use crate::{
     transport::{Call, fresh_key, may_pass, refusal, unreachable},
 };
 
-/// A picture on this machine that a set can take.
+/// A picture, or a ZIP archive of pictures, on this machine that a set can take.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageFile {
+pub struct UploadFile {
     /// Where it lies.
     pub path: PathBuf,
     /// Its name without folders.
@@ -47,12 +48,17 @@ pub enum Uploaded {
     Added(Box<ProtectedImage>),
     /// The same picture is in the set already.
     AlreadyThere,
+    /// It was an archive: what became of its files.
+    Unpacked(Unpacked),
 }
+
+/// First bytes that tell every kind of file.
+const HEAD: usize = 12;
 
 /// Told how many bytes of the file have left.
 type Sent = Arc<dyn Fn(u64) + Send + Sync>;
 
-impl ImageFile {
+impl UploadFile {
     /// Looks at a file: its kind, size and hash.
     pub fn read(path: &Path) -> Result<Self> {
         let unusable = |reason: &str| Error::Unusable {
@@ -67,24 +73,45 @@ impl ImageFile {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
         let filename = filename.ok_or_else(|| unusable("The file needs a name."))?;
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(failed)?;
-        let mut limited = file.take(MAX_IMAGE_BYTES + 1);
-        limited.read_to_end(&mut bytes).map_err(failed)?;
-        let size_bytes = bytes.len() as u64;
-        if size_bytes > MAX_IMAGE_BYTES {
-            let limit = MAX_IMAGE_BYTES / 1024 / 1024;
-            return Err(unusable(&format!("The file is larger than {limit} MiB.")));
+        let mut file = File::open(path).map_err(failed)?;
+        let mut piece = vec![0; 256 * 1024];
+        let mut filled = 0;
+        while filled < HEAD {
+            match file.read(&mut piece[filled..]).map_err(failed)? {
+                0 => break,
+                more => filled += more,
+            }
         }
-        let media_type = image_media_type(&bytes)
-            .ok_or_else(|| unusable("This is no JPEG, PNG, WebP or TIFF picture."))?;
+        let media_type = upload_media_type(&filename, &piece[..filled]).ok_or_else(|| {
+            unusable("This is no JPEG, PNG, WebP or TIFF picture, and no ZIP archive called .zip.")
+        })?;
+        let limit = if media_type == ARCHIVE_MEDIA_TYPE {
+            MAX_ARCHIVE_BYTES
+        } else {
+            MAX_IMAGE_BYTES
+        };
+        let (mut digest, mut size_bytes) = (Sha256::new(), 0);
+        while filled > 0 {
+            digest.update(&piece[..filled]);
+            size_bytes += filled as u64;
+            if size_bytes > limit {
+                let limit = limit / 1024 / 1024;
+                return Err(unusable(&format!("The file is larger than {limit} MiB.")));
+            }
+            filled = file.read(&mut piece).map_err(failed)?;
+        }
         Ok(Self {
             path: path.to_owned(),
             filename,
             size_bytes,
-            sha256: sha256_hex(&bytes),
+            sha256: hex::encode(digest.finalize()),
             media_type,
         })
+    }
+
+    /// Whether it is an archive of pictures.
+    pub fn is_archive(&self) -> bool {
+        self.media_type == ARCHIVE_MEDIA_TYPE
     }
 
     fn announcement(&self, set: SetId) -> CreateUpload {
@@ -100,10 +127,10 @@ impl ImageFile {
 
 impl Client {
     /// Brings a file into a set, from wherever an earlier try got to; `sent` is told how many of its bytes have left.
-    pub async fn upload_image(
+    pub async fn upload_file(
         &self,
         set: SetId,
-        file: &ImageFile,
+        file: &UploadFile,
         sent: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<Uploaded> {
         let sent: Sent = Arc::new(sent);
@@ -113,9 +140,13 @@ impl Client {
             Ok(Upload {
                 image: Some(image), ..
             }) => Ok(Uploaded::Added(Box::new(image))),
+            Ok(Upload {
+                unpacked: Some(unpacked),
+                ..
+            }) => Ok(Uploaded::Unpacked(unpacked)),
             Ok(upload) => Err(Error::Unreadable {
                 path: format!("/v1/uploads/{}", upload.id),
-                cause: "a completed upload names no image".to_owned(),
+                cause: "a completed upload names no image and no files".to_owned(),
             }),
             Err(error) if error.code() == Some(ErrorCode::DuplicateImage) => {
                 Ok(Uploaded::AlreadyThere)
@@ -124,13 +155,13 @@ impl Client {
         }
     }
 
-    async fn bring(&self, set: SetId, file: &ImageFile, sent: &Sent) -> Result<Upload> {
+    async fn bring(&self, set: SetId, file: &UploadFile, sent: &Sent) -> Result<Upload> {
         let upload = self.announce(set, file).await?;
         self.send_and_complete(upload, file, sent).await
     }
 
     /// The upload of this file into this set: the one that an earlier run announced, where the server still knows it.
-    async fn announce(&self, set: SetId, file: &ImageFile) -> Result<Upload> {
+    async fn announce(&self, set: SetId, file: &UploadFile) -> Result<Upload> {
         let request = file.announcement(set);
         // The same for every run over the same file: the server then answers what it answered before.
         let name = format!("{set} {} {}", file.filename, file.sha256);
@@ -154,7 +185,7 @@ impl Client {
     async fn send_and_complete(
         &self,
         mut upload: Upload,
-        file: &ImageFile,
+        file: &UploadFile,
         sent: &Sent,
     ) -> Result<Upload> {
         let mut made = 0;
@@ -178,7 +209,7 @@ impl Client {
         self.complete_upload(upload.id).await
     }
 
-    async fn put(&self, upload: &Upload, file: &ImageFile, sent: &Sent) -> Result<Put> {
+    async fn put(&self, upload: &Upload, file: &UploadFile, sent: &Sent) -> Result<Put> {
         let url = self.url(&upload.url)?;
         let open = tokio::fs::File::open(&file.path).await;
         let open = open.map_err(|cause| Error::File {
@@ -233,14 +264,14 @@ mod tests {
 
     #[test]
     fn kind_is_what_the_bytes_say() {
-        assert_eq!(image_media_type(b"\x89PNG\r\n"), Some("image/png"));
-        assert_eq!(image_media_type(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
-        assert_eq!(
-            image_media_type(b"RIFF\0\0\0\0WEBPVP8 "),
-            Some("image/webp")
-        );
+        let kind = |bytes| upload_media_type("a.zip", bytes);
+        assert_eq!(kind(b"\x89PNG\r\n"), Some("image/png"));
+        assert_eq!(kind(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
+        assert_eq!(kind(b"RIFF\0\0\0\0WEBPVP8 "), Some("image/webp"));
+        assert_eq!(kind(b"PK\x03\x04"), Some("application/zip"));
+        assert_eq!(upload_media_type("a.docx", b"PK\x03\x04"), None);
         for other in [&b""[..], b"GIF89a", b"RIFF\0\0\0\0WAVE", b"%PDF"] {
-            assert_eq!(image_media_type(other), None);
+            assert_eq!(kind(other), None);
         }
     }
 
@@ -254,24 +285,32 @@ mod tests {
         };
         let text = write("a.png", b"hello");
         assert!(matches!(
-            ImageFile::read(&text),
+            UploadFile::read(&text),
             Err(Error::Unusable { .. })
         ));
         let empty = write("b.png", b"");
         assert!(matches!(
-            ImageFile::read(&empty),
+            UploadFile::read(&empty),
             Err(Error::Unusable { .. })
         ));
         let mut bytes = vec![0; 20 * 1024 * 1024 + 1];
         bytes[..4].copy_from_slice(b"\x89PNG");
         let large = write("c.png", &bytes);
         assert!(matches!(
-            ImageFile::read(&large),
+            UploadFile::read(&large),
             Err(Error::Unusable { .. })
         ));
         let missing = folder.path().join("d.png");
-        assert!(matches!(ImageFile::read(&missing), Err(Error::File { .. })));
-        let fine = ImageFile::read(&write("e.jpg", b"\x89PNG")).unwrap();
+        assert!(matches!(
+            UploadFile::read(&missing),
+            Err(Error::File { .. })
+        ));
+        let fine = UploadFile::read(&write("e.jpg", b"\x89PNG")).unwrap();
         assert_eq!((fine.media_type, fine.size_bytes), ("image/png", 4));
+        let mut bytes = vec![7; 21 * 1024 * 1024];
+        bytes[..4].copy_from_slice(b"PK\x03\x04");
+        let archive = UploadFile::read(&write("f.ZIP", &bytes)).unwrap();
+        assert!(archive.is_archive() && !fine.is_archive());
+        assert_eq!(archive.sha256, sha256_hex(&bytes));
     }
 }

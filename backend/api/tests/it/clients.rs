@@ -10,8 +10,8 @@ use std::{
 };
 
 use client::{
-    Client, Credential, Error, ImageFile, MemoryTokens, Retry, Secret, Settings, TokenPair,
-    TokenStore, Uploaded,
+    Client, Credential, Error, MemoryTokens, Retry, Secret, Settings, TokenPair, TokenStore,
+    UploadFile, Uploaded,
 };
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
@@ -37,7 +37,7 @@ const QUICK: Retry = Retry {
     longest_asked: Duration::from_secs(5),
 };
 
-async fn tokens(person: &Person<'_>, name: &str) -> Arc<MemoryTokens> {
+pub(crate) async fn tokens(person: &Person<'_>, name: &str) -> Arc<MemoryTokens> {
     let login =
         json!({ "email": format!("{name}@example.org"), "password": "correct horse battery" });
     let answer = person.post("/v1/tokens", &login).await;
@@ -45,7 +45,7 @@ async fn tokens(person: &Person<'_>, name: &str) -> Arc<MemoryTokens> {
     Arc::new(MemoryTokens::new(token.into()))
 }
 
-fn at(address: &str, credential: Credential) -> Client {
+pub(crate) fn at(address: &str, credential: Credential) -> Client {
     let settings = Settings {
         retry: QUICK,
         ..Settings::new(address).with(credential)
@@ -61,10 +61,10 @@ async fn signed_in(server: &Server, name: &str) -> (Client, Arc<MemoryTokens>) {
     (at(&server.url(""), credential), tokens)
 }
 
-fn picture(folder: &tempfile::TempDir, shade: u8) -> ImageFile {
+fn picture(folder: &tempfile::TempDir, shade: u8) -> UploadFile {
     let path: PathBuf = folder.path().join(format!("{shade}.png"));
     std::fs::write(&path, png(64, 64, shade)).expect("written");
-    ImageFile::read(&path).expect("a picture")
+    UploadFile::read(&path).expect("a picture")
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn uploads_go_on_where_they_broke() {
         let file = picture(&folder, shade);
         let client = at(&proxy.url(), credential.clone());
         proxy.next(&[fault, Fault::None, fault, Fault::None, fault]);
-        let done = client.upload_image(set.id, &file, |_| ()).await.unwrap();
+        let done = client.upload_file(set.id, &file, |_| ()).await.unwrap();
         assert!(matches!(done, Uploaded::Added(_)), "{done:?}");
         assert_eq!(proxy.left(), 0, "every fault happened");
     }
@@ -188,10 +188,10 @@ async fn uploads_go_on_where_they_broke() {
     let file = picture(&folder, 3);
     proxy.next(&[Fault::None]);
     let impatient = at(&proxy.url(), credential.clone());
-    let upload = impatient.upload_image(set.id, &file, |_| ());
+    let upload = impatient.upload_file(set.id, &file, |_| ());
     drop(tokio::time::timeout(Duration::from_millis(1), upload).await);
     server.clock.advance(3 * 3_600_000);
-    let done = direct.upload_image(set.id, &file, |_| ()).await.unwrap();
+    let done = direct.upload_file(set.id, &file, |_| ()).await.unwrap();
     assert!(matches!(done, Uploaded::Added(_)), "{done:?}");
 
     // What is there is not sent again: all that is told is that everything has arrived.
@@ -202,13 +202,13 @@ async fn uploads_go_on_where_they_broke() {
         let sent = move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        direct.upload_image(set.id, &file, sent).await.unwrap();
+        direct.upload_file(set.id, &file, sent).await.unwrap();
         assert_eq!(told.load(Ordering::Relaxed), 1);
     }
     let copy = folder.path().join("copy.png");
     std::fs::copy(folder.path().join("1.png"), &copy).unwrap();
-    let copy = ImageFile::read(&copy).unwrap();
-    let done = direct.upload_image(set.id, &copy, |_| ()).await.unwrap();
+    let copy = UploadFile::read(&copy).unwrap();
+    let done = direct.upload_file(set.id, &copy, |_| ()).await.unwrap();
     assert_eq!(done, Uploaded::AlreadyThere);
     assert_eq!(direct.find_set(set.id).await.unwrap().images.len(), 3);
 }
@@ -234,7 +234,7 @@ async fn launched(client: &Client) -> shared::job::Job {
     let set = client.create_set("subject").await.expect("a set");
     for shade in 0..3 {
         let file = picture(&folder, shade);
-        let uploaded = client.upload_image(set.id, &file, |_| ()).await;
+        let uploaded = client.upload_file(set.id, &file, |_| ()).await;
         uploaded.expect("an image");
     }
     let declaration = CreateAttestation {

@@ -117,7 +117,7 @@ async fn key(person: &Person<'_>) -> CreatedApiKey {
     make(person, &json!({ "name": "CI", "scopes": SCOPES })).await
 }
 
-async fn signed_in(server: &Server, person: &Person<'_>) -> Shell {
+pub(crate) async fn signed_in(server: &Server, person: &Person<'_>) -> Shell {
     let shell = Shell::new();
     let url = server.url("");
     let words = ["login", "--key", "--server", &url];
@@ -136,7 +136,7 @@ fn pictures() -> TempDir {
     folder
 }
 
-const DECLARATION: [&str; 9] = [
+pub(crate) const DECLARATION: [&str; 9] = [
     "--basis",
     "own",
     "--declared-by",
@@ -148,7 +148,7 @@ const DECLARATION: [&str; 9] = [
     "--confirm",
 ];
 
-fn upload<'a>(folder: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn upload<'a>(folder: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec!["upload", folder.to_str().expect("a path"), "--json"];
     words.extend(more);
     words

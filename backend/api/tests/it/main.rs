@@ -13,6 +13,7 @@ mod demo;
 mod devices;
 mod documents;
 mod events;
+mod folders;
 mod galleries;
 mod identities;
 mod imports;
