@@ -13,6 +13,7 @@ use uuid::{NoContext, Uuid};
 use crate::{
     Error,
     durability::Flusher,
+    locks,
     usage::Limits,
     writer::{Transaction, Writer},
 };
@@ -22,6 +23,8 @@ use crate::{
 pub struct Store {
     pub(crate) reader: DatabaseConnection,
     writer: Writer,
+    /// Connections that hold locks between servers; none where one server has the database for itself.
+    pub(crate) locks: Option<DatabaseConnection>,
     pub(crate) limits: Limits,
 }
 
@@ -49,15 +52,19 @@ impl Store {
                 connection: pool.clone(),
                 flusher: None,
             };
+            let mut holders = options(database_url, locks::CONNECTIONS);
+            holders.connect_lazy(true);
             return Ok(Self {
                 reader: pool,
                 writer,
+                locks: Some(connect(holders).await?),
                 limits: Limits::default(),
             });
         }
         Ok(Self {
             writer: writer(database_url).await?,
             reader: connect(sqlite(database_url, CONNECTIONS, None)).await?,
+            locks: None,
             limits: Limits::default(),
         })
     }
@@ -71,6 +78,9 @@ impl Store {
     /// Closes every connection once its work is done.
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close_by_ref().await?;
+        if let Some(locks) = &self.locks {
+            locks.close_by_ref().await?;
+        }
         Ok(self.writer.connection.close_by_ref().await?)
     }
 

@@ -30,6 +30,7 @@ mod identities;
 mod images;
 mod invitations;
 mod jobs;
+mod locks;
 mod model_imports;
 mod nodes;
 mod notices;
@@ -73,6 +74,7 @@ pub use invitations::{InvitationRecord, NewInvitation};
 pub use jobs::{
     ClaimedJob, FinishJob, Finished, Heartbeat, JobRecord, NewJob, Renewal, ResumePoint,
 };
+pub use locks::{Held, Lock};
 pub use model_imports::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};
 pub use nodes::NodeRecord;
 pub use notices::{NewNotice, NoticeRecord};

@@ -61,6 +61,18 @@ impl Store {
         Ok(queued.is_some())
     }
 
+    /// What waits, in numbers that change whenever a job comes to wait or waits no more; `None` where nothing does.
+    pub async fn queue_mark_any(&self) -> Result<Option<(i64, i64)>, Error> {
+        let sql = "SELECT COUNT(*) AS jobs, CAST(COALESCE(SUM(last_sequence + created_at), 0) AS BIGINT) AS told
+            FROM jobs WHERE status = 'queued'";
+        let statement = Statement::from_string(self.reader.get_database_backend(), sql);
+        let Some(row) = self.reader.query_one_raw(statement).await? else {
+            return Ok(None);
+        };
+        let jobs: i64 = row.try_get("", "jobs")?;
+        Ok((jobs > 0).then_some((jobs, row.try_get("", "told")?)))
+    }
+
     /// Lends the next job to a node that `touch_node` made known; `None` when nothing waits.
     pub async fn claim_job(
         &self,

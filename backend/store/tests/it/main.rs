@@ -19,6 +19,7 @@ mod identities;
 mod imports;
 mod interleaving;
 mod jobs;
+mod locks;
 mod organisations;
 mod patches;
 mod portable;

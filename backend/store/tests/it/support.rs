@@ -34,7 +34,7 @@ pub(crate) enum Kind {
 /// One test's own database.
 pub(crate) struct World {
     pub(crate) store: Store,
-    url: String,
+    pub(crate) url: String,
     _directory: Option<TempDir>,
 }
 
