@@ -1,5 +1,6 @@
 //! Configuration: flags of `persguard serve`, or the environment. Nobody else reads the environment.
 
+pub mod broker;
 pub mod providers;
 pub mod storage;
 
@@ -9,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use shared::api_key::AddressBlock;
 
+use broker::BrokerConfig;
 use storage::StorageConfig;
 
 /// Ten a second: more than a person clicks.
@@ -55,6 +57,9 @@ pub struct Config {
     /// The bucket that holds artifacts.
     #[command(flatten)]
     pub storage: StorageConfig,
+    /// The broker between several servers.
+    #[command(flatten)]
+    pub broker: BrokerConfig,
     /// The program that reads imported models; by default `persguard-node` beside this one.
     #[arg(long, env = "PERSGUARD_INSPECTOR")]
     pub inspector: Option<PathBuf>,
@@ -129,6 +134,8 @@ impl Config {
         read_secret(database, "PERSGUARD_DATABASE_URL")?;
         let smtp = (&mut self.smtp_url, &mut self.smtp_url_file);
         read_secret(smtp, "PERSGUARD_SMTP_URL")?;
+        let broker = (&mut self.broker.url, &mut self.broker.url_file);
+        read_secret(broker, "PERSGUARD_NATS_URL")?;
         let token = (&mut self.metrics_token, &mut self.metrics_token_file);
         read_secret(token, "PERSGUARD_METRICS_TOKEN")?;
         Ok(self)

@@ -7,9 +7,7 @@ use listenfd::ListenFd;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    app::{
-        App, base_models, demo, mail, model_imports, tokens::Audience, unpacking, vault, webhooks,
-    },
+    app::{App, base_models, demo, mail, tokens::Audience, unpacking, vault, webhooks},
     clock::{Clock, SystemClock},
     config::Config,
     demonstration,
@@ -105,12 +103,13 @@ pub async fn run(app: App, listener: TcpListener) -> anyhow::Result<()> {
     let stop = app.stop().clone();
     let address = listener.local_addr()?;
     let mut tasks = JoinSet::new();
-    tasks.spawn(dispatch::expiry::run(app.clone()));
+    tasks.spawn(dispatch::leader::run(app.clone()));
+    tasks.spawn(dispatch::look::run(app.clone()));
+    tasks.spawn(dispatch::broker::run(app.clone()));
     tasks.spawn(webhooks::sender::run(app.clone()));
     tasks.spawn(mail::run(app.clone()));
     tasks.spawn(vault::catch_up(app.clone()));
     tasks.spawn(unpacking::resume(app.clone()));
-    model_imports::resume_all(&app).await?;
     if app.config().local_node {
         tasks.spawn(local_node(&app, address)?.supervise(stop.clone()));
     }

@@ -164,7 +164,7 @@ pub(crate) async fn has_output(
 
 /// Whether an object is there already; then it is young again, so that no collector takes it before a row names it.
 pub(crate) async fn claim(app: &App, sha256: &str, size_bytes: u64) -> Result<bool, Error> {
-    let _publishing = app.publishing().read().await;
+    let _publishing = app.publishing().await?;
     if size(app, sha256).await? != Some(size_bytes) {
         return Ok(false);
     }
@@ -259,7 +259,10 @@ pub(crate) async fn forget<'a>(app: &App, hashes: impl Iterator<Item = &'a str> 
 }
 
 async fn forget_all(app: &App, hashes: &[&str]) -> Result<(), Error> {
-    let _publishing = app.publishing().write().await;
+    app.unless_publishing(remove(app, hashes)).await
+}
+
+async fn remove(app: &App, hashes: &[&str]) -> Result<(), Error> {
     let needed = app.store().referenced_hashes().await?;
     for hash in hashes.iter().filter(|hash| !needed.contains(**hash)) {
         app.artifacts().delete(known(hash)?).await?;
@@ -269,7 +272,10 @@ async fn forget_all(app: &App, hashes: &[&str]) -> Result<(), Error> {
 
 /// Removes every old object and delivery that no row needs.
 pub(crate) async fn collect(app: &App) -> Result<(), Error> {
-    let _publishing = app.publishing().write().await;
+    app.unless_publishing(collect_all(app)).await
+}
+
+async fn collect_all(app: &App) -> Result<(), Error> {
     let limit = app.now().milliseconds() - SPARED_MILLISECONDS;
     let limit = Timestamp::from_milliseconds(limit);
     let needed = || async {

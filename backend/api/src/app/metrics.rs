@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 use super::{App, nodes};
-use crate::{config::Config, error::Error, secret};
+use crate::{config::Config, dispatch::broker::Link, error::Error, secret};
 
 /// Seconds, from a read of the database to a long wait for a lease.
 const SECONDS: [f64; 8] = [0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0];
@@ -42,11 +42,13 @@ pub struct Metrics {
     jobs: Family<JobState, Gauge>,
     nodes: Gauge,
     memory: Gauge,
+    leads: Gauge,
+    broker: Gauge,
 }
 
 impl Metrics {
     /// Starts from nothing.
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, link: &Link) -> Self {
         let mut registry = Registry::with_prefix("persguard");
         let answers = Family::<Answer, Counter>::default();
         registry.register("http_requests", "Answered requests", answers.clone());
@@ -61,6 +63,27 @@ impl Metrics {
         let memory = Gauge::default();
         let help = "Resident memory of this process";
         registry.register("resident_memory_bytes", help, memory.clone());
+        let leads = Gauge::default();
+        let help = "1 where this server makes the rounds for all of its database";
+        registry.register("leader", help, leads.clone());
+        let broker = Gauge::default();
+        let help = "1 where the broker is configured and there";
+        registry.register("broker_connected", help, broker.clone());
+        for (name, help, counter) in [
+            ("broker_sent", "Wake-ups told to other servers", &link.sent),
+            (
+                "broker_heard",
+                "Wake-ups told by other servers",
+                &link.heard,
+            ),
+            (
+                "broker_connections",
+                "Connections made to the broker",
+                &link.connections,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
         Self {
             token: config.metrics_token.as_deref().map(secret::digest),
             registry,
@@ -69,6 +92,8 @@ impl Metrics {
             jobs,
             nodes,
             memory,
+            leads,
+            broker,
         }
     }
 
@@ -104,6 +129,8 @@ pub async fn read(app: &App, shown: Option<&str>) -> Result<String, Error> {
     }
     let online = nodes::online(app).await?.len();
     metrics.nodes.set(i64::try_from(online).unwrap_or(i64::MAX));
+    metrics.leads.set(app.leading().get().into());
+    metrics.broker.set(app.link().is_connected().into());
     metrics.memory.set(resident_memory_bytes());
     let mut text = String::new();
     encode(&mut text, &metrics.registry).map_err(Error::internal)?;

@@ -26,7 +26,7 @@ pub async fn create(
     bytes: Vec<u8>,
 ) -> Result<PatchImage, Error> {
     let image = images::decode(app, &bytes, &media_type, Purpose::Patch).await?;
-    let _publishing = app.publishing().read().await;
+    let _publishing = app.publishing().await?;
     let new = NewPatch {
         width: image.width,
         height: image.height,

@@ -4,13 +4,14 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use anyhow::Context;
 use artifacts::{ArtifactStore, LocalStore, S3Settings, S3Store, Signer, Staging};
 use shared::{ModelId, OrganisationId, Timestamp};
-use store::Store;
-use tokio::sync::{RwLock, Semaphore};
+use store::{Held, Lock, Store};
+use tokio::sync::{RwLock, RwLockReadGuard, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,7 +22,8 @@ use super::{
 use crate::{
     clock::Clock,
     config::{Config, DEFAULT_REQUESTS_PER_MINUTE},
-    dispatch::hub::Hub,
+    dispatch::{broker::Link, hub::Hub, leader::Leading},
+    error::Error,
     secret, signing,
 };
 
@@ -29,6 +31,15 @@ use crate::{
 const DECODERS: usize = 2;
 /// A node sends heartbeats and a browser many pictures: this stops a runaway program alone.
 const MACHINE_REQUESTS_PER_MINUTE: u32 = 6000;
+
+/// Longest wait for those who publish: others that want to wait behind it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Keeps objects that no row names yet from being removed.
+pub(crate) struct Publishing<'a>(
+    #[expect(dead_code, reason = "it is there to be dropped")] RwLockReadGuard<'a, ()>,
+    #[expect(dead_code, reason = "it is there to be dropped")] Held,
+);
 
 /// The application. Clones share everything.
 #[derive(Clone)]
@@ -56,6 +67,8 @@ struct Inner {
     metrics: Metrics,
     limits: Limits,
     hub: Hub,
+    link: Arc<Link>,
+    leading: Leading,
     decoders: Semaphore,
     publishing: RwLock<()>,
     demo: OnceLock<(OrganisationId, ModelId)>,
@@ -139,6 +152,10 @@ impl App {
             .context("the key of webhooks cannot be read")?;
         let share_key = secret::load_or_create(&directory.join("share.key"))
             .context("the key of shared pages cannot be read")?;
+        // A wrong address or an unreadable file is told at the start; a broker that is away is not.
+        config.broker.servers().context("PERSGUARD_NATS_URL")?;
+        config.broker.options().await?;
+        let link = Arc::new(Link::default());
         let more = (config.requests_per_minute / DEFAULT_REQUESTS_PER_MINUTE).max(1);
         let roomy = |quota: u32| quota.saturating_mul(more);
         let public_url = config
@@ -163,7 +180,6 @@ impl App {
             passwords: Passwords::new()?,
             sharing: Sharing::new(share_key),
             mail: Mail::open(&config)?,
-            metrics: Metrics::new(&config),
             limits: Limits {
                 requests: RateLimit::new("default", config.requests_per_minute, 60),
                 machines: RateLimit::new("machines", MACHINE_REQUESTS_PER_MINUTE, 60),
@@ -175,6 +191,9 @@ impl App {
                 notices: RateLimit::new("notices", roomy(5), 3000),
             },
             hub: Hub::new(),
+            leading: Leading::default(),
+            metrics: Metrics::new(&config, &link),
+            link,
             decoders: Semaphore::new(DECODERS),
             publishing: RwLock::new(()),
             demo: OnceLock::new(),
@@ -291,14 +310,39 @@ impl App {
         &self.0.hub
     }
 
+    /// The connection to the broker.
+    pub(crate) fn link(&self) -> &Link {
+        &self.0.link
+    }
+
+    /// Whether this server makes the rounds for all.
+    pub(crate) fn leading(&self) -> &Leading {
+        &self.0.leading
+    }
+
     pub(crate) fn decoders(&self) -> &Semaphore {
         &self.0.decoders
     }
 
-    /// Read while an object gets its row, written while objects without one are removed: nobody
-    /// removes what another request is about to name.
-    pub(crate) fn publishing(&self) -> &RwLock<()> {
-        &self.0.publishing
+    /// Held while an object gets its row: nobody, on whatever server, removes what another request is about to name.
+    pub(crate) async fn publishing(&self) -> Result<Publishing<'_>, Error> {
+        let here = self.0.publishing.read().await;
+        let everywhere = self.store().share(Lock::Objects).await?;
+        Ok(Publishing(here, everywhere))
+    }
+
+    /// Does something while nobody, on whatever server, publishes.
+    pub(crate) async fn unless_publishing<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let _here = self.0.publishing.write().await;
+        let everywhere = self.store().hold(Lock::Objects, PATIENCE).await?;
+        let done = everywhere.during(work).await;
+        let done =
+            done.ok_or_else(|| Error::internal("another server has the lock of the objects now"))?;
+        let _ = everywhere.release().await;
+        done
     }
 
     /// The account and the base model of the demo project, where this server runs one.

@@ -5,7 +5,8 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::RwLock,
+    sync::{Mutex, RwLock},
+    time::{Duration, Instant},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -23,6 +24,8 @@ const DAY_MILLISECONDS: i64 = 24 * 3_600_000;
 const ROTATION_MILLISECONDS: i64 = 90 * DAY_MILLISECONDS;
 /// Longer than any token lives: a key that stopped to sign longer ago verifies nothing.
 const RETIRED_MILLISECONDS: i64 = 366 * DAY_MILLISECONDS;
+/// Between two looks at the file of keys that strangers cause.
+const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Who a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +111,21 @@ pub struct Tokens {
     keys: RwLock<Vec<Key>>,
     file: Option<PathBuf>,
     verified: Verified<Claims>,
+    /// When the file was last read for a token of an unknown key.
+    reloaded: Mutex<Option<Instant>>,
+}
+
+fn load(bytes: &[u8]) -> io::Result<Vec<Key>> {
+    let stored: Vec<StoredKey> = serde_json::from_slice(bytes)?;
+    stored.iter().map(Key::load).collect()
+}
+
+fn not_none(keys: Vec<Key>) -> io::Result<Vec<Key>> {
+    if keys.is_empty() {
+        let kind = io::ErrorKind::InvalidData;
+        return Err(io::Error::new(kind, "there is no signing key"));
+    }
+    Ok(keys)
 }
 
 impl Tokens {
@@ -115,26 +133,19 @@ impl Tokens {
     pub fn open(directory: &Path, now: Timestamp) -> io::Result<Self> {
         let file = directory.join("token-keys.json");
         let keys = match fs::read(&file) {
-            Ok(bytes) => {
-                let stored: Vec<StoredKey> = serde_json::from_slice(&bytes)?;
-                stored.iter().map(Key::load).collect::<io::Result<_>>()?
-            }
+            Ok(bytes) => load(&bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let seed = secret::load_or_create(&directory.join("token.key"))?;
                 vec![Key::new(&seed, now).map_err(io::Error::other)?]
             }
             Err(error) => return Err(error),
         };
-        if keys.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "there is no signing key",
-            ));
-        }
+        let keys = not_none(keys)?;
         let tokens = Self {
             keys: RwLock::new(keys),
             file: Some(file),
             verified: Verified::default(),
+            reloaded: Mutex::default(),
         };
         tokens.save()?;
         Ok(tokens)
@@ -147,6 +158,7 @@ impl Tokens {
             keys: RwLock::new(vec![key]),
             file: None,
             verified: Verified::default(),
+            reloaded: Mutex::default(),
         })
     }
 
@@ -183,8 +195,33 @@ impl Tokens {
         self.save()
     }
 
+    /// Takes the keys as their file has them now: another server on the same directory may have rotated them.
+    fn reload(&self) -> io::Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let loaded = not_none(load(&fs::read(file)?)?)?;
+        let keys = self.keys.write();
+        *keys.unwrap_or_else(std::sync::PoisonError::into_inner) = loaded;
+        Ok(())
+    }
+
+    /// The same for whoever shows a token of a key that is not known here; not more often than every second.
+    fn reload_for_a_stranger(&self) {
+        let last = self.reloaded.lock();
+        let mut last = last.unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.is_some_and(|last| last.elapsed() < RELOAD_PAUSE) {
+            return;
+        }
+        *last = Some(Instant::now());
+        if let Err(error) = self.reload() {
+            tracing::warn!(%error, "the keys of access tokens cannot be read again");
+        }
+    }
+
     /// Rotates when the newest key has signed for long enough.
     pub fn rotate_if_due(&self, now: Timestamp) -> io::Result<()> {
+        self.reload()?;
         let since = self.read(|keys| {
             keys.first()
                 .map_or(0, |key| key.stored.created_at.milliseconds())
@@ -246,10 +283,14 @@ impl Tokens {
         // Checked at every use.
         validation.validate_exp = false;
         let header = jsonwebtoken::decode_header(token).map_err(|_| Error::Unauthenticated)?;
+        let named = |key: &Key| header.kid.as_deref() == Some(key.id.as_str());
+        if !self.read(|keys| keys.iter().any(named)) {
+            self.reload_for_a_stranger();
+        }
         self.read(|keys| {
             let key = keys
                 .iter()
-                .find(|key| header.kid.as_deref() == Some(key.id.as_str()))
+                .find(|key| named(key))
                 .ok_or(Error::Unauthenticated)?;
             jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation)
                 .map(|data| data.claims)
@@ -373,6 +414,19 @@ mod tests {
         assert_eq!(key_ids(&tokens).len(), 2);
         assert!(!key_ids(&tokens).contains(&ids[1]));
         assert!(key_ids(&tokens).contains(&ids[0]));
+    }
+
+    #[test]
+    fn servers_on_one_directory_follow_each_others_rotation() {
+        let directory = tempfile::tempdir().unwrap();
+        let one = Tokens::open(directory.path(), NOW).unwrap();
+        let two = Tokens::open(directory.path(), NOW).unwrap();
+        let later = Timestamp::from_milliseconds(NOW.milliseconds() + 90 * DAY_MILLISECONDS);
+        one.rotate_if_due(later).unwrap();
+        let token = one.issue(Audience::Api, "usr_1", later).unwrap();
+        assert_eq!(two.verify(Audience::Api, &token, later).unwrap(), "usr_1");
+        two.rotate_if_due(later).unwrap();
+        assert_eq!(key_ids(&two), key_ids(&one), "once is enough");
     }
 
     #[test]

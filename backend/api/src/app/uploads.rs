@@ -186,7 +186,7 @@ async fn publish(
     id: UploadId,
     image: &CleanImage,
 ) -> Result<UploadRecord, Error> {
-    let _publishing = app.publishing().read().await;
+    let _publishing = app.publishing().await?;
     let mut more = SEALINGS;
     loop {
         more -= 1;

@@ -23,9 +23,6 @@ use crate::{
 /// Longest wait for work; well below the clients' and our own timeouts.
 const PATIENCE: Duration = Duration::from_secs(9);
 
-/// How often a waiting node looks by itself: another server on the same database may have taken the job in.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// Lends the next job to a node; waits for one, but not for ever. `known` is who its credential says it is.
 pub async fn wait(
     app: &App,
@@ -52,15 +49,9 @@ pub async fn wait(
             // Not for this node; perhaps for another.
             app.hub().work_arrived();
         }
-        woken = Woken::WithAll;
-        let look = deadline.min(Instant::now() + LOOK);
         tokio::select! {
             who = work => woken = who,
-            () = tokio::time::sleep_until(look) => {
-                if look == deadline {
-                    return Ok(None);
-                }
-            }
+            () = tokio::time::sleep_until(deadline) => return Ok(None),
             () = app.stop().cancelled() => return Ok(None),
         }
     }

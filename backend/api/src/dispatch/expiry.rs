@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
+
 use super::MAX_ATTEMPTS;
 use crate::{
     app::{App, blobs, data_subjects, model_imports, webhooks},
@@ -12,18 +14,37 @@ const LEASE_INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_INTERVAL: Duration = Duration::from_mins(15);
 
 /// Looks for lost leases every second and sweeps now and then, until the server stops.
-pub async fn run(app: App) {
-    let mut leases = tokio::time::interval(LEASE_INTERVAL);
-    let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
+pub(crate) async fn run(app: App) {
+    tokio::select! {
+        () = app.stop().cancelled() => {}
+        () = leases(&app) => {}
+        () = sweeps(&app) => {}
+    }
+}
+
+fn complain(result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::error!(%error, cause = error.cause(), "the dispatcher could not do its round");
+    }
+}
+
+async fn leases(app: &App) {
+    let mut rounds = tokio::time::interval(LEASE_INTERVAL);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let result = tokio::select! {
-            () = app.stop().cancelled() => return,
-            _ = leases.tick() => expire(&app).await,
-            _ = sweeps.tick() => sweep(&app).await,
-        };
-        if let Err(error) = result {
-            tracing::error!(%error, cause = error.cause(), "the dispatcher could not do its round");
-        }
+        rounds.tick().await;
+        complain(expire(app).await);
+    }
+}
+
+/// Beside the leases: looking through a large bucket takes minutes.
+async fn sweeps(app: &App) {
+    let mut rounds = tokio::time::interval(SWEEP_INTERVAL);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        complain(model_imports::resume_all(app).await);
+        complain(sweep(app).await);
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn take(
         .filter(|job| is_by(job, node, request.token))
         .ok_or(Error::Fenced)?;
     // Until the rows are there nobody removes what they are about to name.
-    let _publishing = app.publishing().read().await;
+    let _publishing = app.publishing().await?;
     let finish = match request.outcome {
         AttemptResult::Succeeded { outputs, metrics } => {
             succeeded(app, &job, outputs, metrics).await?

@@ -1,14 +1,18 @@
 //! The only writer of the job state machine: queue, leases, heartbeats, ends.
 //!
 //! The ledger in the database is the single truth; the fencing token of a claim, not a connection
-//! or a memory, says who may report.
+//! or a memory, says who may report. Several servers may share the ledger: a broker only wakes them (`broker`), and one of them
+//! makes the rounds for all (`leader`).
 
+pub(crate) mod broker;
 pub mod claim;
 pub mod expiry;
 pub mod finish;
 pub mod heartbeat;
 pub(crate) mod hub;
+pub mod leader;
 pub mod local_node;
+pub(crate) mod look;
 pub mod outputs;
 pub(crate) mod probe;
 mod report;

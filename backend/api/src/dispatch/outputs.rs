@@ -73,7 +73,7 @@ pub async fn save_resume(
 ) -> Result<(), Error> {
     held(app, node, id, request.token).await?;
     blobs::check_hash(&request.sha256, "#/sha256")?;
-    let _publishing = app.publishing().read().await;
+    let _publishing = app.publishing().await?;
     let (sha256, size) = (&request.sha256, request.size_bytes);
     if !blobs::has_output(app, id, request.token, sha256, size).await? {
         return Err(Error::field(

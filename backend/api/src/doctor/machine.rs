@@ -11,7 +11,9 @@ use crate::{
     app::nodes::ONLINE_MILLISECONDS,
     clock::{Clock, SystemClock},
     config::Config,
-    disk, sibling,
+    disk,
+    dispatch::broker::ask,
+    sibling,
 };
 
 /// Space for the demo and a few small models.
@@ -36,6 +38,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     found.push(memory());
     found.push(port(&config).await);
     found.extend(database(&config, now).await);
+    found.extend(broker(&config).await);
     found.extend(storage(&config).await);
     found.push(node(&config).await);
     found
@@ -124,9 +127,9 @@ async fn port(config: &Config) -> Finding {
     let asked = timeout(PATIENCE, reqwest::get(format!("http://{address}/readyz"))).await;
     match asked {
         Ok(Ok(answer)) => match answer.text().await.as_deref() {
-            Ok("ready\n") => Finding::good(
+            Ok(state) if state.starts_with("ready") => Finding::good(
                 "port",
-                format!("A server answers on {address}, and is ready."),
+                format!("A server answers on {address}, and is {}.", state.trim()),
             ),
             _ => Finding::wrong(
                 "port",
@@ -183,6 +186,17 @@ async fn database(config: &Config, now: Timestamp) -> Vec<Finding> {
     });
     let _ = store.close().await;
     found
+}
+
+async fn broker(config: &Config) -> Option<Finding> {
+    const NAME: &str = "broker";
+    config.broker.url.as_ref()?;
+    Some(match timeout(PATIENCE, ask(&config.broker)).await {
+        Ok(Ok(version)) => Finding::good(NAME, format!("NATS {version} answers.")),
+        // Addresses may hold passwords: errors of the connection do not repeat them.
+        Ok(Err(error)) => Finding::wrong(NAME, format!("It lets nobody in: {error:#}.")),
+        Err(_) => Finding::wrong(NAME, "It does not answer."),
+    })
 }
 
 async fn storage(config: &Config) -> Vec<Finding> {

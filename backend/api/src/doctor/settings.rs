@@ -26,6 +26,7 @@ pub(super) fn check(config: &Config, unknown: &[UnknownVariable]) -> Vec<Finding
     found.extend(public_url(&config));
     found.extend(files(&config));
     found.extend(letters(&config));
+    found.extend(broker(&config));
     if let Err(error) = config.storage.settings() {
         found.push(Finding::wrong(
             "PERSGUARD_STORAGE_BUCKET",
@@ -140,6 +141,46 @@ fn files(config: &Config) -> Vec<Finding> {
     found
 }
 
+fn broker(config: &Config) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let broker = &config.broker;
+    match broker.servers() {
+        Err(error) => found.push(Finding::wrong("PERSGUARD_NATS_URL", format!("{error:#}."))),
+        Ok(servers) => {
+            let open = |server: &async_nats::ServerAddr| {
+                let local = server
+                    .host()
+                    .parse::<std::net::IpAddr>()
+                    .map_or(server.host() == "localhost", |ip| ip.is_loopback());
+                !server.tls_required() && !local
+            };
+            if servers.iter().any(open) {
+                let text = "An address is not tls://: whoever is between reads passwords and the ids of jobs, unless \
+                            the broker itself asks for TLS.";
+                found.push(Finding::odd("PERSGUARD_NATS_URL", text));
+            }
+            if !servers.is_empty() && config.database_url().starts_with("sqlite:") {
+                let text =
+                    "A broker is for several servers of one PostgreSQL; SQLite has one server.";
+                found.push(Finding::odd("PERSGUARD_NATS_URL", text));
+            }
+        }
+    }
+    let files = [
+        ("PERSGUARD_NATS_CA_FILE", &broker.ca_file),
+        ("PERSGUARD_NATS_CREDENTIALS_FILE", &broker.credentials_file),
+    ];
+    for (name, file) in files {
+        if let Some(path) = file
+            && let Err(error) = std::fs::File::open(path)
+        {
+            let text = format!("{} cannot be read: {error}.", path.display());
+            found.push(Finding::wrong(name, text));
+        }
+    }
+    found
+}
+
 fn letters(config: &Config) -> Option<Finding> {
     if Mail::open(config).is_ok() {
         return None;
@@ -185,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_with_its_variable_and_no_secret() {
-        let cases: [(&[&str], &str); 9] = [
+        let cases: [(&[&str], &str); 12] = [
             (
                 &["--database-url", "mysql://me:hidden@host"],
                 "PERSGUARD_DATABASE_URL",
@@ -207,6 +248,15 @@ mod tests {
             (&["--smtp-url", "me:hidden@host"], "PERSGUARD_SMTP_URL"),
             (&["--storage-bucket", "b"], "PERSGUARD_STORAGE_BUCKET"),
             (&["--log", "api=loud"], "PERSGUARD_LOG"),
+            (
+                &["--nats-url", "https://me:hidden@host"],
+                "PERSGUARD_NATS_URL",
+            ),
+            (&["--nats-ca-file", "/nowhere"], "PERSGUARD_NATS_CA_FILE"),
+            (
+                &["--nats-credentials-file", "/nowhere"],
+                "PERSGUARD_NATS_CREDENTIALS_FILE",
+            ),
         ];
         for (flags, name) in cases {
             let found = findings(flags);
@@ -239,6 +289,10 @@ mod tests {
             found[0].text.contains("PERSGUARD_DATABASE_URL_FILE"),
             "{found:?}"
         );
+        let nats = write("nats", "nats://me:hidden@a.example");
+        let found = findings(&["--nats-url-file", &nats]);
+        assert_eq!(found.len(), 2, "readable, and beside SQLite: {found:?}");
+        assert!(!format!("{found:?}").contains("hidden"), "{found:?}");
         let found = findings(&["--smtp-url-file", "/nowhere/smtp"]);
         assert!(found[0].text.contains("/nowhere/smtp"), "{found:?}");
     }

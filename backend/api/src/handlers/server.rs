@@ -10,7 +10,11 @@ use axum::{
 };
 
 use crate::{
-    app::{App, health, metrics},
+    app::{
+        App,
+        health::{self, Readiness},
+        metrics,
+    },
     error::Error,
     extract::identity::bearer,
 };
@@ -26,12 +30,14 @@ pub(crate) async fn find_health() -> &'static str {
     "alive\n"
 }
 
-/// Whether the process can serve requests.
+/// Whether the process can serve requests: `ready`, or `ready without its broker`, which costs a second here and there.
 #[utoipa::path(get, path = "/readyz", tag = "server",
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn find_readiness(State(app): State<App>) -> Result<&'static str, Error> {
-    health::check(&app).await?;
-    Ok("ready\n")
+    Ok(match health::check(&app).await? {
+        Readiness::Ready => "ready\n",
+        Readiness::WithoutBroker => "ready without its broker\n",
+    })
 }
 
 /// Counters in Prometheus' text form, for whoever shows the token of `PERSGUARD_METRICS_TOKEN_FILE`; absent without one.

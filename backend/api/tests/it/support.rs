@@ -10,7 +10,7 @@ use std::{
 use api::{
     app::{App, tokens::Audience},
     clock::ShiftedClock,
-    config::{Config, storage::StorageConfig},
+    config::{Config, broker::BrokerConfig, storage::StorageConfig},
     server,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -40,6 +40,7 @@ pub(crate) fn config(address: SocketAddr, data_dir: &Path) -> Config {
         lease_seconds: 30,
         s3_endpoints: Vec::new(),
         storage: StorageConfig::default(),
+        broker: BrokerConfig::default(),
         inspector: None,
         decoder: Some(env!("CARGO_BIN_EXE_persguard").into()),
         master_keys: None,

@@ -222,7 +222,7 @@ async fn fetch(
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
-    let _publishing = app.publishing().read().await;
+    let _publishing = app.publishing().await?;
     let hash = blobs::publish(app, &key, file.size_bytes, None).await?;
     let sha256 = hash.to_string();
     let store = app.store();

@@ -85,7 +85,7 @@ fn check(part: Part, file: &ImportFileRecord) -> Result<(), Error> {
 async fn publish(app: &App, id: ImportId, file: &ImportFileRecord, key: &str) -> Result<(), Error> {
     let expected = file.sha256.as_deref().map(str::parse).transpose();
     let expected = expected.map_err(Error::internal)?;
-    let _publishing = app.publishing().read().await;
+    let _publishing = app.publishing().await?;
     let published = blobs::publish(app, key, file.size_bytes, expected).await;
     let hash = published.map_err(|error| match error {
         artifacts::Error::HashMismatch { .. } => Error::ChecksumMismatch(format!(

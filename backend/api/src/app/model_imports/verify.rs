@@ -53,7 +53,7 @@ pub(super) async fn run(app: &App, import: &ModelImportRecord) -> Result<(), Sto
     let inspection = inspect(app, &files).await?;
     compare(&inspection, &files)?;
     let new = registration(app, import, files, manifest, inspection).await?;
-    let _publishing = app.publishing().read().await;
+    let _publishing = app.publishing().await?;
     if let Some(model) = app
         .store()
         .finish_import(import.id, &new, app.now())

@@ -11,6 +11,7 @@ use shared::{
     job::Failure,
     model_import::{ImportSource, ImportStatus, S3Credentials},
 };
+use store::Lock;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -112,6 +113,11 @@ impl Imports {
         Some(token)
     }
 
+    /// Whether somebody here works on an import.
+    fn is_running(&self, id: ImportId) -> bool {
+        lock(&self.running).contains_key(&id)
+    }
+
     fn end(&self, id: ImportId) {
         lock(&self.running).remove(&id);
     }
@@ -124,11 +130,14 @@ pub(super) fn start(app: &App, id: ImportId) {
     };
     let app = app.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = drive(&app, id) => {}
-        }
+        let alone = tokio::select! {
+            () = stop.cancelled() => true,
+            alone = drive_alone(&app, id) => alone,
+        };
         app.imports().end(id);
+        if !alone {
+            return; // another server works on it; should that end, the leader goes on
+        }
         // A retry that came in between found this task still here.
         let busy = app.store().find_import_any(id).await;
         let busy = busy.ok().flatten().is_some_and(|it| it.status.is_busy());
@@ -136,6 +145,23 @@ pub(super) fn start(app: &App, id: ImportId) {
             start(&app, id);
         }
     });
+}
+
+/// False where another server of the same database works on it.
+async fn drive_alone(app: &App, id: ImportId) -> bool {
+    match app.store().try_hold(Lock::Import(id)).await {
+        Ok(None) => return false,
+        Ok(Some(held)) => {
+            // A lock that is lost ends the work here; what arrived is kept.
+            let _ = Box::pin(held.during(drive(app, id))).await;
+            let _ = held.release().await;
+        }
+        Err(error) => {
+            tracing::error!(%error, import.id = %id, "an import could not be begun");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    true
 }
 
 async fn drive(app: &App, id: ImportId) {
@@ -180,9 +206,16 @@ async fn advance(app: &App, id: ImportId) -> Result<(), Stop> {
     }
 }
 
-/// Goes on with what an earlier process was working on; keys died with it and are asked for again.
+/// Goes on with what a process was working on that is no more; keys died with it and are asked for again.
 pub(crate) async fn resume_all(app: &App) -> Result<(), Error> {
     for import in app.store().list_busy_imports_any().await? {
+        if app.imports().is_running(import.id) {
+            continue;
+        }
+        let Some(free) = app.store().try_hold(Lock::Import(import.id)).await? else {
+            continue; // another server is at it
+        };
+        free.release().await?;
         let needs_keys = import.status == ImportStatus::Downloading
             && matches!(
                 import.source,

@@ -97,7 +97,7 @@ async fn reseal(app: &App, image: &ImageRecord) -> Result<bool, Error> {
         Some(_) => Some(images::read_thumbnail(app, image).await?),
         None => None,
     };
-    let publishing = app.publishing().read().await;
+    let publishing = app.publishing().await?;
     let to: StoredImage = images::store(app, image.owner_id, &png, thumbnail.as_deref()).await?;
     trace!(target: STEP, step = "sealed anew");
     let changed = app.store().reseal_image(image, &to).await?;
