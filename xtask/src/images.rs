@@ -27,7 +27,7 @@ pub(crate) fn check() -> Result<()> {
     compose.args(["--builtin-schema", "vendor.compose-spec"]);
     run(compose.arg(docker.join("compose.yaml")))?;
     let mut count = 0;
-    for folder in ["base", "gpu"] {
+    for folder in ["base", "gpu", "replicas"] {
         for manifest in manifests(&docker.join("kubernetes").join(folder))? {
             let mut validate = command(tools.join("kubernetes-validate"));
             run(validate.arg("--strict").arg(manifest))?;
