@@ -1,23 +1,36 @@
 //! What goes wrong, in an order that a number chooses.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context, Result};
-use e2e::{Machine, Postgres, Server};
+use e2e::{Machine, Nats, Postgres, Proxy, Server};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
+
+use crate::trainer;
 
 /// Longer than a lease of two seconds, and its expiry.
 const FROZEN: Duration = Duration::from_millis(4500);
 
 /// What can go wrong.
-const FAULTS: [(&str, u32); 6] = [
+const FAULTS: [(&str, u32); 12] = [
     ("node_killed", 5),
     ("trainer_killed", 3),
     ("node_frozen", 3),
+    ("node_cut_off", 4),
+    ("node_disk_full", 2),
     ("api_killed", 3),
+    ("api_frozen", 2),
+    ("api_clock_jumped", 1),
+    ("broker_killed", 3),
+    ("broker_away", 1),
     ("postgres_crashed", 2),
     ("node_stopped", 2),
 ];
+
+/// What every running job's lease looks like to a server whose clock jumped an hour ahead.
+const JUMP: &str =
+    "UPDATE jobs SET lease_until = lease_until - 3600000 WHERE lease_until IS NOT NULL";
 
 /// A small generator of numbers: the same seed gives the same faults (Marsaglia, Xorshift RNGs, 2003).
 pub(crate) struct Dice(u64);
@@ -47,12 +60,49 @@ impl Dice {
     }
 }
 
-/// Everything that can be hurt.
-pub(crate) struct World {
+/// A node and its way to the servers.
+pub(crate) struct Place {
+    pub(crate) machine: Machine,
+    pub(crate) way: Proxy,
+}
+
+/// A server and what it is told.
+pub(crate) struct Replica {
     pub(crate) server: Option<Server>,
     pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Replica {
+    fn crash(&mut self) -> Result<()> {
+        let server = self.server.take().context("a server runs")?;
+        self.server = Some(server.crash(&named(&self.settings))?);
+        Ok(())
+    }
+
+    async fn freeze(&self) -> Result<()> {
+        let server = self.server.as_ref().context("a server runs")?;
+        let pid = i32::try_from(server.pid())?;
+        let pid = Pid::from_raw(pid).context("no process id")?;
+        kill_process(pid, Signal::STOP)?;
+        sleep(FROZEN).await;
+        Ok(kill_process(pid, Signal::CONT)?)
+    }
+}
+
+/// Settings as a server takes them.
+pub(crate) fn named(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+    let named = settings.iter();
+    named
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
+/// Everything that can be hurt.
+pub(crate) struct World {
+    pub(crate) replicas: Vec<Replica>,
+    pub(crate) broker: Nats,
     pub(crate) postgres: Postgres,
-    pub(crate) machines: Vec<Machine>,
+    pub(crate) places: Vec<Place>,
     pub(crate) counts: BTreeMap<&'static str, usize>,
 }
 
@@ -65,45 +115,44 @@ impl World {
     /// Hurts something, and mends it where it does not mend itself.
     pub(crate) async fn hurt(&mut self, dice: &mut Dice) -> Result<()> {
         let fault = dice.fault();
-        let index = dice.below(self.machines.len());
-        let machine = &mut self.machines[index];
-        match fault {
-            "node_killed" => {
-                machine.kill()?;
-                sleep(Duration::from_millis(500)).await;
-                machine.start()?;
+        let hurt = match fault.split_once('_') {
+            Some(("api", _)) => {
+                let replica = dice.below(self.replicas.len());
+                self.hurt_server(fault, replica).await?;
+                true
             }
-            "node_stopped" => {
-                machine.stop()?;
-                machine.start()?;
+            Some(("broker", _)) => {
+                self.broker.kill()?;
+                // Away for longer than jobs take, or back, and empty, at once.
+                let pause = if fault == "broker_away" { 5000 } else { 200 };
+                sleep(Duration::from_millis(pause)).await;
+                self.broker.start_again()?;
+                true
             }
-            "trainer_killed" => {
-                if machine.kill_trainers() == 0 {
-                    return Ok(());
-                }
+            Some(("postgres", _)) => {
+                self.postgres.crash()?;
+                true
             }
-            "node_frozen" => {
-                machine.freeze()?;
-                sleep(FROZEN).await;
-                machine.thaw()?;
+            _ => {
+                let place = dice.below(self.places.len());
+                hurt_node(fault, &mut self.places[place]).await?
             }
-            "api_killed" => {
-                let server = self.server.take().context("a server runs")?;
-                let settings = self.settings.iter();
-                let settings: Vec<(&str, &str)> = settings
-                    .map(|(name, value)| (name.as_str(), value.as_str()))
-                    .collect();
-                self.server = Some(server.crash(&settings)?);
-            }
-            _ => self.postgres.crash()?,
-        }
-        *self.counts.entry(fault).or_default() += 1;
+        };
+        *self.counts.entry(fault).or_default() += usize::from(hurt);
         Ok(())
+    }
+
+    async fn hurt_server(&mut self, fault: &str, replica: usize) -> Result<()> {
+        match fault {
+            "api_killed" => self.replicas[replica].crash(),
+            "api_frozen" => self.replicas[replica].freeze().await,
+            _ => self.postgres.ask(JUMP).map(|_| ()),
+        }
     }
 
     /// Starts again what ended by itself: a node whose server refused it, or was away for too long.
     pub(crate) fn mend(&mut self) -> Result<()> {
-        for machine in &mut self.machines {
+        for Place { machine, .. } in &mut self.places {
             if !machine.is_running() {
                 *self.counts.entry("node_ended_by_itself").or_default() += 1;
                 machine.start()?;
@@ -111,4 +160,37 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Whether there was something to hurt.
+async fn hurt_node(fault: &str, Place { machine, way }: &mut Place) -> Result<bool> {
+    match fault {
+        "node_killed" => {
+            machine.kill()?;
+            sleep(Duration::from_millis(500)).await;
+            machine.start()?;
+        }
+        "trainer_killed" => return Ok(machine.kill_trainers() > 0),
+        "node_frozen" => {
+            machine.freeze()?;
+            sleep(FROZEN).await;
+            machine.thaw()?;
+        }
+        "node_cut_off" => {
+            way.cut();
+            sleep(FROZEN).await;
+            way.mend();
+        }
+        "node_disk_full" => {
+            let mark = machine.path().join(trainer::FULL);
+            fs::write(&mark, "")?;
+            sleep(Duration::from_millis(700)).await;
+            fs::remove_file(mark)?;
+        }
+        _ => {
+            machine.stop()?;
+            machine.start()?;
+        }
+    }
+    Ok(true)
 }

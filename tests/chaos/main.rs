@@ -1,4 +1,4 @@
-//! Jobs among faults: real nodes, the real server and PostgreSQL, killed, frozen and crashed while jobs go on.
+//! Jobs among faults: real nodes, two real servers, their broker and PostgreSQL, killed, frozen, cut off and crashed while jobs go on.
 //! `cargo xtask test --chaos` builds everything and starts this: `chaos [JOBS] [SEED]`.
 //!
 //! The last line is measured in the database and against what the trainers noted: `jobs` that the server accepted,
@@ -13,7 +13,7 @@ mod trainer;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -21,16 +21,17 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    Machine, Person, Postgres, Server,
+    Machine, Nats, Person, Postgres, Proxy, Server,
     machine::{ADMINISTRATOR, administrator},
 };
-use faults::{Dice, World};
+use faults::{Dice, Place, Replica, World, named};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use shared::{JobId, job::Job};
 use tempfile::TempDir;
 use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
+const SERVERS: usize = 2;
 const MACHINES: usize = 4;
 /// An account has twenty jobs at a time.
 const ACCOUNTS: usize = 5;
@@ -61,19 +62,18 @@ async fn run(jobs: usize, seed: u64) -> Result<()> {
     let folder = TempDir::new()?;
     let journal = folder.path().join("journal");
     let mut world = prepare(&journal).await?;
-    let server = world.server.as_ref().context("a server runs")?;
-    let url = server.url("");
     let accepted: Accepted = Arc::default();
     let mut launching = JoinSet::new();
     for account in 0..ACCOUNTS {
         let email = format!("person{account}@example.org");
-        let person = Person::sign_up(server, &email).await?;
+        let server = &world.replicas[account % SERVERS].server;
+        let person = Person::sign_up(server.as_ref().context("it runs")?, &email).await?;
         let set = person.sealed_set(demo::SUBJECT).await?;
         let spec = person.short_spec(&set).await?;
         let count = jobs / ACCOUNTS + usize::from(account < jobs % ACCOUNTS);
         launching.spawn(launch(person, spec, count, Arc::clone(&accepted)));
     }
-    println!("chaos: {jobs} jobs, seed {seed}, {MACHINES} nodes, {url}");
+    println!("chaos: {jobs} jobs, seed {seed}, {SERVERS} servers, {MACHINES} nodes");
     let mut dice = Dice::new(seed);
     while !is_over(&world, jobs, &accepted).await? {
         world.hurt(&mut dice).await?;
@@ -99,15 +99,36 @@ async fn run(jobs: usize, seed: u64) -> Result<()> {
     report(&world, &accepted, &journal, start.elapsed())
 }
 
+/// Nodes come back to the address that they joined: it stays the same over deaths of its server.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Two servers on one database and one data directory, as `settings` say.
+fn start_servers(settings: &[(String, String)]) -> Result<(Vec<SocketAddr>, Vec<Replica>)> {
+    let (mut addresses, mut replicas) = (Vec::new(), Vec::<Replica>::new());
+    for _ in 0..SERVERS {
+        let address = free_address()?;
+        let mut settings = settings.to_vec();
+        settings.push(("PERSGUARD_ADDRESS".to_owned(), address.to_string()));
+        let first = replicas.first().and_then(|first| first.server.as_ref());
+        let server = match first {
+            Some(first) => first.beside(&named(&settings))?,
+            None => Server::start(&named(&settings))?,
+        };
+        addresses.push(address);
+        replicas.push(Replica {
+            server: Some(server),
+            settings,
+        });
+    }
+    Ok((addresses, replicas))
+}
+
 async fn prepare(journal: &Path) -> Result<World> {
-    let postgres = Postgres::start()?;
-    // Nodes come back to the address that they joined: it stays the same over deaths of the server.
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?.to_string();
-    drop(listener);
-    let settings: Vec<(String, String)> = [
-        ("PERSGUARD_ADDRESS", address.as_str()),
-        ("PERSGUARD_DATABASE_URL", &postgres.url()),
+    let (postgres, broker) = (Postgres::start()?, Nats::start()?);
+    let mut settings: Vec<(String, String)> = [
+        ("PERSGUARD_DATABASE_URL", postgres.url().as_str()),
         ("PERSGUARD_LEASE_SECONDS", "2"),
         ("PERSGUARD_LOCAL_NODE", "false"),
         ("PERSGUARD_ADMINISTRATORS", ADMINISTRATOR),
@@ -115,29 +136,33 @@ async fn prepare(journal: &Path) -> Result<World> {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec();
-    let named: Vec<(&str, &str)> = settings
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let server = Server::start(&named)?;
-    let admin = administrator(&server).await?;
+    let broker_settings = broker.settings();
+    settings.extend(broker_settings.map(|(name, value)| (name.to_owned(), value)));
+    let (addresses, replicas) = start_servers(&settings)?;
+    let admin = administrator(replicas[0].server.as_ref().context("it runs")?).await?;
     let own = std::env::current_exe()?;
     let own = own.to_str().context("a path in UTF-8")?;
     let journal = journal.to_str().context("a path in UTF-8")?;
-    let mut machines = Vec::new();
+    let mut places = Vec::new();
     for number in 0..MACHINES {
         let settings = [
             ("PERSGUARD_NODE_TRAINER", own),
             ("PERSGUARD_NODE_THREADS", "1"),
             (trainer::JOURNAL, journal),
         ];
-        machines.push(Machine::join(&admin, &format!("node {number}"), &settings).await?);
+        // Half of them prefer the second server.
+        let mut targets = addresses.clone();
+        targets.rotate_left(number % SERVERS);
+        let way = Proxy::to(targets).await?;
+        let (name, url) = (format!("node {number}"), way.url());
+        let machine = Machine::join_through(&admin, (&name, &url), &settings).await?;
+        places.push(Place { machine, way });
     }
     Ok(World {
-        server: Some(server),
-        settings,
+        replicas,
+        broker,
         postgres,
-        machines,
+        places,
         counts: BTreeMap::new(),
     })
 }

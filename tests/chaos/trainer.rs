@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 
 /// Names the file that every delivered result is noted in.
 pub(crate) const JOURNAL: &str = "PERSGUARD_CHAOS_JOURNAL";
+/// While a node's directory holds this, its disk takes nothing.
+pub(crate) const FULL: &str = "disk-is-full";
 const STEPS: u64 = 5;
 const STEP: Duration = Duration::from_millis(200);
 
@@ -56,7 +58,14 @@ pub(crate) fn work(directory: &Path) -> Result<()> {
     for step in start + 1..=STEPS {
         std::thread::sleep(STEP);
         let name = format!("snapshot-{step}.safetensors");
-        fs::write(directory.join(&name), format!("{step} {job}"))?;
+        let full = directory.ancestors().any(|above| above.join(FULL).exists());
+        let place = if full {
+            // The system's own refusal: no space left on device.
+            "/dev/full".into()
+        } else {
+            directory.join(&name)
+        };
+        fs::write(place, format!("{step} {job}"))?;
         say(&json!({ "message": "snapshot", "step": step, "path": name }))?;
     }
     let concept =

@@ -1,6 +1,6 @@
 //! A node without a trainer: it speaks the node protocol as fast as the server answers.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{Person, Server, person::expect};
@@ -23,12 +23,16 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) async fn join(server: &Server, admin: &Person, name: &str) -> Result<Self> {
+    /// Connections are shared: a thousand clients of their own would be mostly certificates.
+    pub(crate) async fn join(
+        server: &Server,
+        admin: &Person,
+        (name, http): (&str, Client),
+    ) -> Result<Self> {
         let request = json!({ "name": name });
         let made: CreatedNode = admin
             .send(Method::POST, "/v1/nodes", &request, StatusCode::CREATED)
             .await?;
-        let http = Client::builder().timeout(Duration::from_mins(1)).build()?;
         let token = json!({ "token": made.join_token });
         let joins = http.post(server.url("/v1/node/joins")).json(&token);
         let joined = expect(joins.send().await?, StatusCode::CREATED).await?;

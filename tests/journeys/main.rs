@@ -12,5 +12,6 @@ mod main_path;
 mod model_import;
 mod nodes;
 mod readme;
+mod replicas;
 mod study;
 mod upgrade;

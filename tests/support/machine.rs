@@ -50,6 +50,23 @@ pub struct Machine {
 impl Machine {
     /// Creates a node and joins by the line that the server says, then starts it.
     pub async fn join(admin: &Person, name: &str, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::join_by(admin, (name, None), settings).await
+    }
+
+    /// The same by another way to the server.
+    pub async fn join_through(
+        admin: &Person,
+        (name, url): (&str, &str),
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
+        Self::join_by(admin, (name, Some(url)), settings).await
+    }
+
+    async fn join_by(
+        admin: &Person,
+        (name, url): (&str, Option<&str>),
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let request = json!({ "name": name });
         let made: CreatedNode = admin
             .send(Method::POST, "/v1/nodes", &request, StatusCode::CREATED)
@@ -63,8 +80,12 @@ impl Machine {
         );
         // `--run` would stay: here the machine is started by itself.
         let words = words.filter(|word| *word != "--run");
+        let other = |word| {
+            url.filter(|_| str::starts_with(word, "http"))
+                .unwrap_or(word)
+        };
         let joined = Command::new(program("persguard-node")?)
-            .args(words)
+            .args(words.map(other))
             .arg("--directory")
             .arg(directory.path())
             .env_clear()

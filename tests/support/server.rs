@@ -7,6 +7,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command},
+    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -20,11 +21,19 @@ use tempfile::TempDir;
 /// A running server; it and its children end with this.
 pub struct Server {
     child: Child,
-    /// Taken only by `restart`.
-    directory: Option<TempDir>,
-    /// What it listens on, kept open while it is started anew.
-    socket: Option<TcpListener>,
+    /// Taken only by `restart` and `crash`.
+    place: Option<Place>,
     url: String,
+}
+
+/// What stays however often a server is started anew.
+struct Place {
+    /// Shared by those beside each other.
+    directory: Arc<TempDir>,
+    /// Name of its log there.
+    log: String,
+    /// What it listens on, where that is kept open.
+    socket: Option<TcpListener>,
 }
 
 /// Where the programs lie: as `cargo xtask test` says, or beside this test.
@@ -44,48 +53,71 @@ pub fn program(name: &str) -> Result<PathBuf> {
 impl Server {
     /// Starts a server with further settings, by the environment's names.
     pub fn start(settings: &[(&str, &str)]) -> Result<Self> {
-        Self::start_in(TempDir::new()?, None, settings)
+        Self::start_at(None, settings)
     }
 
     /// The same on a socket that stays open however often it is started anew.
     pub fn start_on(socket: TcpListener, settings: &[(&str, &str)]) -> Result<Self> {
-        Self::start_in(TempDir::new()?, Some(socket), settings)
+        Self::start_at(Some(socket), settings)
+    }
+
+    fn start_at(socket: Option<TcpListener>, settings: &[(&str, &str)]) -> Result<Self> {
+        let place = Place {
+            directory: Arc::new(TempDir::new()?),
+            log: "log".to_owned(),
+            socket,
+        };
+        Self::start_in(place, settings)
+    }
+
+    /// Starts another one on the same data; the settings name a database that takes several.
+    pub fn beside(&self, settings: &[(&str, &str)]) -> Result<Self> {
+        let first = self.place.as_ref().context("it has a place")?;
+        let _ = fs::remove_file(self.data().join("address"));
+        let place = Place {
+            directory: Arc::clone(&first.directory),
+            log: format!("{}-2", first.log),
+            socket: None,
+        };
+        Self::start_in(place, settings)
     }
 
     /// Stops it in good order and starts another one on the same data.
     pub fn restart(mut self, settings: &[(&str, &str)]) -> Result<Self> {
         self.stop()?;
         fs::remove_file(self.data().join("address"))?;
-        let directory = self.directory.take().context("it has a directory")?;
-        Self::start_in(directory, self.socket.take(), settings)
+        let place = self.place.take().context("it has a place")?;
+        Self::start_in(place, settings)
     }
 
     /// Kills it without a word and starts another one on the same data.
     pub fn crash(mut self, settings: &[(&str, &str)]) -> Result<Self> {
-        kill_process(Pid::from_child(&self.child), Signal::KILL)?;
-        self.child.wait()?;
-        fs::remove_file(self.data().join("address"))?;
-        let directory = self.directory.take().context("it has a directory")?;
-        Self::start_in(directory, self.socket.take(), settings)
+        self.kill()?;
+        let _ = fs::remove_file(self.data().join("address"));
+        let place = self.place.take().context("it has a place")?;
+        Self::start_in(place, settings)
     }
 
-    fn start_in(
-        directory: TempDir,
-        socket: Option<TcpListener>,
-        settings: &[(&str, &str)],
-    ) -> Result<Self> {
+    /// Kills it without a word.
+    pub fn kill(&mut self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::KILL)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn start_in(place: Place, settings: &[(&str, &str)]) -> Result<Self> {
         program("persguard-node")?;
-        let data = directory.path().join("data");
+        let directory = place.directory.path();
+        let data = directory.join("data");
         let log = File::options()
             .create(true)
             .append(true)
-            .open(directory.path().join("log"))?;
+            .open(directory.join(&place.log))?;
         // Whoever kills the tests kills their servers too.
         let mut command = Command::new("setpriv");
-        if let Some(socket) = &socket {
-            let parent_fd = socket.try_clone()?.into();
+        if let Some(socket) = &place.socket {
             let mapping = FdMapping {
-                parent_fd,
+                parent_fd: socket.try_clone()?.into(),
                 child_fd: 3,
             };
             command.fd_mappings(vec![mapping])?.env("LISTEN_FDS", "1");
@@ -103,8 +135,7 @@ impl Server {
             .spawn()?;
         let mut server = Self {
             child,
-            directory: Some(directory),
-            socket,
+            place: Some(place),
             url: String::new(),
         };
         let address = server.wait_for_address()?;
@@ -162,17 +193,23 @@ impl Server {
     }
 
     fn root(&self) -> &Path {
-        self.directory.as_ref().map_or(Path::new(""), TempDir::path)
+        let place = self.place.as_ref();
+        place.map_or(Path::new(""), |place| place.directory.path())
+    }
+
+    fn log_file(&self) -> PathBuf {
+        let place = self.place.as_ref();
+        self.root().join(place.map_or("log", |place| &place.log))
     }
 
     /// Everything that it, its node and their trainers logged.
     pub fn whole_log(&self) -> Result<String> {
-        Ok(fs::read_to_string(self.root().join("log"))?)
+        Ok(fs::read_to_string(self.log_file())?)
     }
 
     /// The end of its log.
     pub fn log(&self) -> String {
-        let text = fs::read_to_string(self.root().join("log")).unwrap_or_default();
+        let text = fs::read_to_string(self.log_file()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
@@ -194,7 +231,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.directory.is_none() {
+        if self.place.is_none() {
             return;
         }
         if std::thread::panicking() {

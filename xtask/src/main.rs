@@ -24,6 +24,7 @@ mod dist;
 mod fuzz;
 mod http;
 mod images;
+mod nats;
 mod npm;
 mod python_client;
 mod stages;

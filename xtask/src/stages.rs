@@ -12,7 +12,7 @@ use clap::Args;
 use crate::{
     apt, audit, browser,
     cache::{cargo, folder, run},
-    chaos, contract, cuda, fuzz, images, npm, python_client, storage, web,
+    chaos, contract, cuda, fuzz, images, nats, npm, python_client, storage, web,
 };
 
 /// What to check.
@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// `docker`).
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// Jobs among faults alone: nodes, server and PostgreSQL are killed, frozen and crashed (the stage `chaos`).
+    /// Jobs among faults alone: nodes, servers, broker and PostgreSQL are killed, frozen and cut off (the stage `chaos`).
     #[arg(long, conflicts_with = "only")]
     chaos: bool,
 }
@@ -169,7 +169,9 @@ pub(crate) fn end_to_end(name: &str) -> Result<Command> {
         .env("RUST_BACKTRACE", "0")
         .env("PERSGUARD_BIN_DIR", folder("target")?.join("debug"));
     if name != "architecture" {
-        command.env("PERSGUARD_OIDC_PROVIDER", npm::provider()?);
+        command
+            .env("PERSGUARD_OIDC_PROVIDER", npm::provider()?)
+            .env("PERSGUARD_NATS_SERVER", nats::server()?);
     }
     command.args(["--", "--test-threads", "1", "--nocapture"]);
     Ok(command)
