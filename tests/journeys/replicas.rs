@@ -122,7 +122,7 @@ fn tell(what: &str, lag: Duration) {
 
 /// Follows a job at one server while its node trains for the other, and cancels it there; how late events came.
 async fn losses(person: &Person, spec: &Value) -> Result<Duration> {
-    let job = person.launch(spec, "by the broker").await?.id;
+    let job = person.launch(spec, "by-the-broker").await?.id;
     let mut stream = Stream::open(person, job).await?;
     let mut losses = 0;
     while losses < 3 {
@@ -134,13 +134,13 @@ async fn losses(person: &Person, spec: &Value) -> Result<Duration> {
     expect(cancel.send().await?, StatusCode::ACCEPTED).await?;
     while stream.next().await?.is_some() {}
     person.wait_for(job, JobStatus::Canceled, 1).await?;
-    tell("by the broker", stream.lag);
+    tell("by-the-broker", stream.lag);
     Ok(stream.lag)
 }
 
 /// A node dies at its job: whoever leads takes it back, and the node goes on.
 async fn is_taken_back(person: &Person, machine: &mut Machine, spec: &Value) -> Result<()> {
-    let job = person.launch(spec, "taken back").await?.id;
+    let job = person.launch(spec, "taken-back").await?.id;
     until("the node to train", LIMIT, || async {
         Ok((!trainers(machine.path()).is_empty()).then_some(()))
     })
@@ -206,14 +206,14 @@ async fn servers_wake_each_other_and_survive_their_broker_and_their_leader() -> 
         becomes(server, "broker_connected", 0).await?;
         assert_eq!(readiness(server).await?, "ready without its broker\n");
     }
-    let lag = probe(&person, &spec, "without the broker").await?;
+    let lag = probe(&person, &spec, "without-the-broker").await?;
     ensure!(lag <= 2 * LAG, "{lag:?}");
     broker.start_again()?;
     for server in [&first, &second] {
         becomes(server, "broker_connected", 1).await?;
     }
     let heard = metric(&first, "broker_heard_total").await?;
-    let lag = probe(&person, &spec, "by an empty broker").await?;
+    let lag = probe(&person, &spec, "by-an-empty-broker").await?;
     ensure!(lag <= LAG, "{lag:?}");
     ensure!(metric(&first, "broker_heard_total").await? > heard);
 

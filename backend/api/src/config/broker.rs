@@ -17,27 +17,42 @@ const PING: Duration = Duration::from_secs(5);
 const SHORTEST_PAUSE_MILLISECONDS: u64 = 100;
 const LONGEST_PAUSE_MILLISECONDS: u64 = 2000;
 
-/// A NATS broker, by flags or environment.
+/// A NATS broker, by flags or environment. The ids are its own: a bucket has a file of credentials, too.
 #[derive(Args, Clone, Debug, Default)]
 pub struct BrokerConfig {
     /// NATS servers by which several servers of one database wake each other, such as `tls://nats.example.org:4222`, with
     /// commas between them; by default none.
-    #[arg(long = "nats-url", env = "PERSGUARD_NATS_URL", hide_env_values = true)]
+    #[arg(
+        id = "nats_url",
+        long = "nats-url",
+        env = "PERSGUARD_NATS_URL",
+        hide_env_values = true
+    )]
     pub url: Option<String>,
     /// File that holds these addresses, with a user and password perhaps, instead of the addresses.
-    #[arg(long = "nats-url-file", env = "PERSGUARD_NATS_URL_FILE")]
+    #[arg(
+        id = "nats_url_file",
+        long = "nats-url-file",
+        env = "PERSGUARD_NATS_URL_FILE"
+    )]
     pub url_file: Option<PathBuf>,
     /// File of NATS credentials (`.creds`), instead of a user and password.
     #[arg(
+        id = "nats_credentials_file",
         long = "nats-credentials-file",
         env = "PERSGUARD_NATS_CREDENTIALS_FILE"
     )]
     pub credentials_file: Option<PathBuf>,
     /// File of the certificates (PEM) that sign those of the NATS servers; by default the system's.
-    #[arg(long = "nats-ca-file", env = "PERSGUARD_NATS_CA_FILE")]
+    #[arg(
+        id = "nats_ca_file",
+        long = "nats-ca-file",
+        env = "PERSGUARD_NATS_CA_FILE"
+    )]
     pub ca_file: Option<PathBuf>,
     /// What the subjects begin with; instances that share a broker have different ones.
     #[arg(
+        id = "nats_subject",
         long = "nats-subject",
         env = "PERSGUARD_NATS_SUBJECT",
         default_value = "persguard",

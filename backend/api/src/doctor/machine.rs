@@ -194,7 +194,7 @@ async fn broker(config: &Config) -> Option<Finding> {
     Some(match timeout(PATIENCE, ask(&config.broker)).await {
         Ok(Ok(version)) => Finding::good(NAME, format!("NATS {version} answers.")),
         // Addresses may hold passwords: errors of the connection do not repeat them.
-        Ok(Err(error)) => Finding::wrong(NAME, format!("It lets nobody in: {error:#}.")),
+        Ok(Err(error)) => Finding::wrong(NAME, format!("It lets nobody in: {error}.")),
         Err(_) => Finding::wrong(NAME, "It does not answer."),
     })
 }
