@@ -55,11 +55,15 @@ fn sync(directory: &Path) -> Result<(), Error> {
         .map_err(Error::storage("make a name durable"))
 }
 
-/// Removes files that nobody holds locked any more.
+/// Removes folders that were to be removed, and files that nobody holds locked any more.
 pub(super) fn sweep(temporary: &Path) -> Result<(), Error> {
     const ACTION: &str = "remove a half written object";
     for entry in fs::read_dir(temporary).map_err(Error::storage(ACTION))? {
         let path = entry.map_err(Error::storage(ACTION))?.path();
+        if path.is_dir() {
+            found(fs::remove_dir_all(&path), ACTION)?;
+            continue;
+        }
         let Some(file) = found(File::open(&path), ACTION)? else {
             continue;
         };

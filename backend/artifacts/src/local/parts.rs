@@ -96,6 +96,7 @@ impl LocalStore {
         let delivery = upload.delivery.clone();
         let target = self.path(delivery.hash);
         let file = receive::create(&self.temporary).await?;
+        let temporary = self.temporary.clone();
         blocking(move || {
             let received = parts(&folder)?;
             let sum = received.iter().map(|part| part.size_bytes).sum();
@@ -107,7 +108,7 @@ impl LocalStore {
             }
             let hash = concatenate(&folder, &received, file.as_file())?;
             if hash != delivery.hash {
-                remove(&folder)?;
+                remove(&folder, &temporary)?;
                 return Err(Error::HashMismatch {
                     expected: delivery.hash,
                     received: hash,
@@ -117,14 +118,14 @@ impl LocalStore {
             let (file, path) = file.into_parts();
             directory::publish(receive::Incoming { path, file }, &target)?;
             tracing::trace!(target: STEP, step = "parts joined");
-            remove(&folder)
+            remove(&folder, &temporary)
         })
         .await
     }
 
     pub(super) async fn give_up(&self, upload: &Upload) -> Result<(), Error> {
-        let folder = self.folder(upload)?;
-        blocking(move || remove(&folder)).await
+        let (folder, temporary) = (self.folder(upload)?, self.temporary.clone());
+        blocking(move || remove(&folder, &temporary)).await
     }
 
     pub(super) async fn list_uploads(&self) -> Result<Vec<Unfinished>, Error> {
@@ -180,9 +181,16 @@ fn concatenate(folder: &Path, parts: &[Part], mut target: &File) -> Result<Objec
     Ok(ObjectHash::from_digest(digest))
 }
 
-fn remove(folder: &Path) -> Result<(), Error> {
+/// Removes a delivery's folder; all of it at once for who looks meanwhile: half of its parts would be a wrong size.
+fn remove(folder: &Path, temporary: &Path) -> Result<(), Error> {
+    const ACTION: &str = "remove parts";
     tracing::trace!(target: STEP, step = "parts go");
-    found(fs::remove_dir_all(folder), "remove parts").map(drop)
+    let away = temporary.join(folder.file_name().unwrap_or_default());
+    if found(fs::rename(folder, &away), ACTION)?.is_some() {
+        tracing::trace!(target: STEP, step = "parts away");
+        found(fs::remove_dir_all(&away), ACTION)?;
+    }
+    Ok(())
 }
 
 fn list(uploads: &Path) -> Result<Vec<Unfinished>, Error> {
