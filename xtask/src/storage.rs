@@ -20,9 +20,20 @@ pub(crate) fn faults(totals: &mut Totals) -> Result<()> {
         .args(TESTS)
         .args(["--test", "it", "--", "--nocapture"]);
     tests.args(["faults::", "kills::", "collector::", "check::", "storage::"]);
+    // `s3_store::` runs on Garage, too, where one is on the path.
     tests.args(["s3_store::", "local::", "deliveries::"]);
+    // Every push tries some of the steps at which a server may die; here all of them are.
+    tests.env("PERSGUARD_TEST_EVERY_STEP", "1");
     let mut sums = [0; COUNTS.len()];
-    let ran = run_tests_with(&mut tests, totals, |line| add(&mut sums, line));
+    let mut skipped = Vec::new();
+    let ran = run_tests_with(&mut tests, totals, |line| {
+        add(&mut sums, line);
+        let left_out = line.split_once("SKIPPED ");
+        skipped.extend(left_out.map(|(_, why)| why.to_owned()));
+    });
+    for why in skipped {
+        println!("SKIPPED {why}");
+    }
     let line = COUNTS.iter().zip(sums);
     let line: Vec<String> = line.map(|(name, sum)| format!("{name}={sum}")).collect();
     println!("{}", line.join(" "));

@@ -17,6 +17,7 @@ use shared::{
 use tempfile::TempDir;
 
 use crate::{
+    kills::count,
     s3_server::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY},
     scripted::{collateral, evaluation_outputs, protect, report, succeeded},
     support::{Server, body, png, refused},
@@ -35,23 +36,12 @@ fn config(storage: &S3Server) -> StorageConfig {
     }
 }
 
-async fn start() -> (TempDir, S3Server, Server) {
+pub(crate) async fn start() -> (TempDir, S3Server, Server) {
     let root = tempfile::tempdir().expect("a temporary directory");
     let storage = S3Server::with_bucket(root.path()).await;
     let configured = config(&storage);
     let server = Server::start_with(|config| config.storage = configured).await;
     (root, storage, server)
-}
-
-/// Files below a folder.
-fn count(folder: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return 0;
-    };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths
-        .map(|path| if path.is_dir() { count(&path) } else { 1 })
-        .sum()
 }
 
 /// SHA-256 of every file below a folder.
