@@ -236,7 +236,10 @@ pub(crate) async fn read(app: &App, sha256: &str, limit: u64) -> Result<Vec<u8>,
         .take(limit)
         .read_to_end(&mut bytes)
         .await
-        .map_err(Error::internal)?;
+        .map_err(|error| match error.downcast::<artifacts::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => Error::internal(error),
+        })?;
     Ok(bytes)
 }
 

@@ -43,6 +43,7 @@ mod second_factors;
 mod sets;
 mod share_links;
 mod storage;
+mod storage_faults;
 mod support;
 mod training_nodes;
 mod uploads;
