@@ -102,14 +102,20 @@ fn run(point: u64, place: &Path, path: Option<&str>, token: &str) -> bool {
 }
 
 fn copy(from: &Path) -> TempDir {
-    let to = TempDir::new().expect("a directory can be made");
-    let copied = Command::new("cp")
-        .arg("-a")
-        .arg(from.join("."))
-        .arg(to.path())
-        .status();
-    assert!(copied.expect("cp runs").success());
-    to
+    for _ in 0..20 {
+        let to = TempDir::new().expect("a directory can be made");
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(from.join("."))
+            .arg(to.path())
+            .status();
+        if copied.expect("cp runs").success() {
+            return to;
+        }
+        // The database of a stopped server may still be taking its log away.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{} cannot be copied", from.display());
 }
 
 /// Files below a folder.
