@@ -213,7 +213,7 @@ pub(crate) async fn add(
         filename: clean_file_name(filename).unwrap_or_default(),
         sha256: secret::sha256_hex(bytes),
     };
-    let _publishing = app.publishing().read().await;
+    let _publishing = app.publishing().await?;
     let mut more = SEALINGS;
     loop {
         more -= 1;
