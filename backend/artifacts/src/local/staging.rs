@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
@@ -20,6 +21,9 @@ use crate::{Error, ObjectHash};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 const WRITE: &str = "write a partial file";
+/// A child is forked and runs its program within less than the product of these.
+const FORK_TRIES: u32 = 20;
+const FORK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The hash of a partial file's first bytes.
 struct Running {
@@ -212,8 +216,15 @@ impl Staging {
             let mut options = OpenOptions::new();
             options.create(true).append(true).mode(0o600);
             let file = options.open(path).map_err(Error::storage(WRITE))?;
-            if file.try_lock().is_err() {
-                return Err(Error::Busy);
+            // Whatever is open here is open in a child, too, from its fork to its own program: a lock that was let go stays
+            // for as long.
+            let mut tries = 0;
+            while file.try_lock().is_err() {
+                tries += 1;
+                if tries > FORK_TRIES {
+                    return Err(Error::Busy);
+                }
+                std::thread::sleep(FORK_PAUSE);
             }
             let length = file.metadata().map_err(Error::storage(WRITE))?.len();
             Ok((file, length))
