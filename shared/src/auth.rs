@@ -21,6 +21,13 @@ pub fn is_plausible_email(text: &str) -> bool {
         && !email.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
+fn check_email(errors: &mut Vec<FieldError>, email: &str) {
+    let plausible = is_plausible_email(email);
+    check(errors, plausible, "#/email", "invalid_email", || {
+        "Give an e-mail address such as name@example.org.".into()
+    });
+}
+
 fn check_password(errors: &mut Vec<FieldError>, pointer: &str, password: &str) {
     let length = password.chars().count();
     let range = limits::MIN_PASSWORD_CHARACTERS..=limits::MAX_PASSWORD_CHARACTERS;
@@ -60,10 +67,7 @@ impl CreateUser {
     /// Every reason why this account cannot be created.
     pub fn validate(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        let plausible = is_plausible_email(&self.email);
-        check(&mut errors, plausible, "#/email", "invalid_email", || {
-            "Give an e-mail address such as name@example.org.".into()
-        });
+        check_email(&mut errors, &self.email);
         check_password(&mut errors, "#/password", &self.password);
         check_name(&mut errors, &self.name);
         errors
@@ -238,6 +242,15 @@ impl ChangePassword {
 pub struct CreatePasswordReset {
     /// Address of the account.
     pub email: String,
+}
+
+impl CreatePasswordReset {
+    /// Why no letter can come; the server itself answers every address alike.
+    pub fn validate(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        check_email(&mut errors, &self.email);
+        errors
+    }
 }
 
 /// Sets a new password with the token of the letter; every session and refresh token ends.

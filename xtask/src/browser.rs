@@ -115,12 +115,12 @@ mod tests {
         found.read("test a ... look: screen=job state=running axe_violations=0 console_errors=0");
         found.read("look: screen=job state=failed axe_violations=0 console_errors=0");
         found.read("look: screen=job state=failed axe_violations=0 console_errors=0");
-        found.read("size: first_route_bytes=340500");
+        found.read("size: first_route_bytes=240500");
         assert!(found.judge().is_err());
         found.read("size: share_page_bytes=12345");
         assert_eq!(
             found.line(),
-            "screens=1 states=2 axe_violations=0 console_errors=0 first_route_kb=340.5 share_page_kb=12.3"
+            "screens=1 states=2 axe_violations=0 console_errors=0 first_route_kb=240.5 share_page_kb=12.3"
         );
         assert!(found.judge().is_ok());
         found.read("look: screen=home state=empty axe_violations=1 console_errors=0");

@@ -30,7 +30,7 @@ pub(crate) fn ForgotPasswordPage() -> impl IntoView {
             email: address.clone(),
         };
         form.submit(
-            Vec::new(),
+            body.validate(),
             async move { create_password_reset(&body).await },
             move |()| sent_to.set(Some(address)),
         );
