@@ -42,7 +42,7 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
         "method" | "ablation" | "capacity" => run(world(name)?.args(arguments)),
         "step" => run(example("persguard", "step_share")?.args(arguments)),
         "plan" => run(&mut example("diffusion", "plan_check")?),
-        "storage" => run(storage::bench()?.args(arguments)),
+        "storage" => storage::bench(arguments),
         "api" => run(load("load")?.args(arguments)),
         "soak" => run(load("soak")?.args(arguments)),
         "dispatch" => run(load("dispatch")?.args(arguments)),

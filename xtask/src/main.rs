@@ -65,7 +65,8 @@ enum Command {
         /// `eval` (the attack matrix with report and certificate),
         /// `method` (the paper's method beside ours), `ablation` (losses, weights and persistence one at a time), `capacity` (1 to 10 concepts in one model),
         /// `step` (where an injection step spends its time), `plan` (planned against measured memory and time),
-        /// `storage` (artifacts against a bare copy on the same disk),
+        /// `storage` (artifacts against a bare copy and a plain client, then a server under many files and a large one;
+        /// `[MIB [ROUNDS [FILES [MIB OF WEIGHTS]]]]`),
         /// `api` (reads and job creation under load, beside a bare server),
         /// `soak` (everything at once for a quarter of an hour: no error, no growth) or
         /// `dispatch` (from a request to a node's hands, jobs a second, what an idle node costs).

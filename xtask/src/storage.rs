@@ -1,11 +1,14 @@
 //! The artifact stores among faults, and against a bare copy.
 
-use std::process::Command;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    cache::cargo,
+    cache::{cargo, command, folder, run},
     stages::{TESTS, Totals, run_tests_with},
 };
 
@@ -60,18 +63,49 @@ fn add(sums: &mut [u64; COUNTS.len()], line: &str) {
     }
 }
 
-/// The program that measures.
-pub(crate) fn bench() -> Result<Command> {
-    let mut command = cargo()?;
-    command.args([
-        "run",
-        "--package",
-        "artifacts",
+/// Throughput of the stores, then the memory of a server under many files and a large one: `[MIB [ROUNDS [FILES
+/// [MIB OF WEIGHTS]]]]`. Ends with the figures of both.
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    let (stores, server) = arguments.split_at(arguments.len().min(2));
+    // The server is the one that the tests use.
+    run(cargo()?.args(["build", "--workspace", "--bins"]).args([
         "--example",
         "storage_bench",
-        "--",
-    ]);
-    Ok(command)
+        "--example",
+        "storage",
+    ]))?;
+    let examples = folder("target")?.join("debug/examples");
+    let stores = measured(command(examples.join("storage_bench")).args(stores))?;
+    let server = measured(command(examples.join("storage")).args(server))?;
+    let growth = value(&stores, "rss_growth_mb")?.max(value(&server, "rss_growth_mb")?);
+    println!(
+        "upload_ratio={:.2} download_ratio={:.2} rss_growth_mb={growth:.1}",
+        value(&stores, "upload_ratio")?,
+        value(&stores, "download_ratio")?
+    );
+    Ok(())
+}
+
+/// Runs a program while it is read along; its last line.
+fn measured(command: &mut Command) -> Result<String> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let out = child.stdout.take().context("no output")?;
+    let mut last = String::new();
+    for line in BufReader::new(out).lines() {
+        last = line?;
+        println!("{last}");
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "the benchmark ended with {status}");
+    Ok(last)
+}
+
+/// A number in a line such as `upload_ratio=0.91 rss_growth_mb=12.0`.
+fn value(line: &str, name: &str) -> Result<f64> {
+    let mut words = line.split_whitespace();
+    let value = words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    let value = value.with_context(|| format!("no {name} in {line:?}"))?;
+    Ok(value.parse()?)
 }
 
 #[cfg(test)]
@@ -88,5 +122,12 @@ mod tests {
         add(&mut sums, "tally: kill_points=4 faults=0 lost=1 orphans=0");
         add(&mut sums, "kill_points=9");
         assert_eq!(sums, [7, 1, 1, 2]);
+    }
+
+    #[test]
+    fn figures_are_read_by_name() {
+        let line = "upload_ratio=0.91 rss_growth_mb=12.5";
+        assert!((value(line, "rss_growth_mb").unwrap() - 12.5).abs() < 1e-9);
+        assert!(value(line, "ratio").is_err() && value("x=y", "x").is_err());
     }
 }
