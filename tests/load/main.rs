@@ -114,14 +114,6 @@ fn bare() -> Result<SocketAddr> {
     Ok(address)
 }
 
-fn resident_megabytes(pid: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next());
-    let kilobytes: f64 = kilobytes.context("no VmRSS")?.parse()?;
-    Ok(kilobytes / 1024.0)
-}
-
 fn lua_table(paths: &[String]) -> String {
     let quoted: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();
     format!("paths = {{{}}}\n", quoted.join(", "))
@@ -180,7 +172,7 @@ fn main() -> Result<()> {
         "an answer without the database: {constant:.0} requests/s, {:.2} of bare axum",
         constant / hello
     );
-    let before = resident_megabytes(server.pid())?;
+    let before = server.resident_megabytes()?;
     let body = serde_json::to_string(&spec)?;
     let creates = format!("spec = {body:?}\n{CREATES}");
     let created = load(8, &creates, &url)?;
@@ -194,7 +186,7 @@ fn main() -> Result<()> {
         read.requests_per_second / hello,
         read.p99_milliseconds,
         created.requests_per_second,
-        resident_megabytes(server.pid())?,
+        server.resident_megabytes()?,
     );
     Ok(())
 }

@@ -12,7 +12,6 @@ mod figures;
 mod traffic;
 
 use std::{
-    fs,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -74,7 +73,7 @@ async fn run(length: Duration) -> Result<()> {
     let mut minute = 0;
     while Instant::now() < world.end {
         sleep(LOOK).await;
-        memory.add(resident_megabytes(server.pid())?);
+        memory.add(server.resident_megabytes()?);
         let passed = length.saturating_sub(world.end.duration_since(Instant::now()));
         if passed.as_secs() / 60 > minute {
             minute = passed.as_secs() / 60;
@@ -98,12 +97,4 @@ async fn run(length: Duration) -> Result<()> {
     ensure!(figures.all_kinds(), "some of the traffic never came");
     ensure!(memory.growth() <= GROWTH_MEGABYTES, "the server grows");
     Ok(())
-}
-
-fn resident_megabytes(pid: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next());
-    let kilobytes: f64 = kilobytes.context("no VmRSS")?.parse()?;
-    Ok(kilobytes / 1024.0)
 }

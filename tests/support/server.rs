@@ -168,6 +168,15 @@ impl Server {
         self.child.id()
     }
 
+    /// How much of its memory is in the machine's, in MiB.
+    pub fn resident_megabytes(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next());
+        let kilobytes: f64 = kilobytes.context("no VmRSS")?.parse()?;
+        Ok(kilobytes / 1024.0)
+    }
+
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.root().join("data")
