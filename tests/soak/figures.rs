@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-/// Errors that are kept word by word.
-const KEPT: usize = 20;
+/// Errors that are told word by word, at once.
+const TOLD: u64 = 20;
 
 /// Kinds of traffic; each has to come at least once.
 pub(crate) const KINDS: [&str; 7] = [
@@ -28,7 +28,7 @@ pub(crate) struct Figures(Mutex<Counts>);
 struct Counts {
     by_kind: BTreeMap<&'static str, u64>,
     milliseconds: Vec<f32>,
-    errors: Vec<String>,
+    errors: u64,
 }
 
 impl Figures {
@@ -50,13 +50,14 @@ impl Figures {
     /// Something went wrong.
     pub(crate) fn failed(&self, what: &str, error: &anyhow::Error) {
         let errors = &mut self.counts().errors;
-        if errors.len() < KEPT {
-            errors.push(format!("{what}: {error:#}"));
+        *errors += 1;
+        if *errors <= TOLD {
+            println!("error: {what}: {error:#}");
         }
     }
 
-    pub(crate) fn errors(&self) -> Vec<String> {
-        self.counts().errors.clone()
+    pub(crate) fn has_errors(&self) -> bool {
+        self.counts().errors > 0
     }
 
     pub(crate) fn all_kinds(&self) -> bool {
@@ -75,7 +76,7 @@ impl Figures {
         let at = counts.milliseconds.len() * 99 / 100;
         let p99 = counts.milliseconds.get(at).copied().unwrap_or(f32::NAN);
         words.push(format!("read_p99_ms={p99:.1}"));
-        words.push(format!("errors={}", counts.errors.len()));
+        words.push(format!("errors={}", counts.errors));
         words.join(" ")
     }
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Person, Server};
+use e2e::{Server, machine::administrator};
 use figures::{Figures, Memory};
 use tokio::{
     runtime::Builder,
@@ -48,7 +48,8 @@ async fn run(length: Duration) -> Result<()> {
         ("PERSGUARD_NODE_THREADS", "1"),
         ("PERSGUARD_LOG", "warn"),
     ])?;
-    let person = Person::sign_up(&server, "soak@example.org").await?;
+    // Who shares has a proven address.
+    let person = administrator(&server).await?;
     let set = person.sealed_set(demo::SUBJECT).await?;
     let spec = person.short_spec(&set).await?;
     let figures = Arc::new(Figures::default());
@@ -56,6 +57,8 @@ async fn run(length: Duration) -> Result<()> {
         url: server.url(""),
         figures: Arc::clone(&figures),
         end: Instant::now() + length,
+        person,
+        actors: Arc::default(),
         set: set.id,
         spec,
     };
@@ -83,9 +86,6 @@ async fn run(length: Duration) -> Result<()> {
     while let Some(actor) = actors.join_next().await {
         actor?;
     }
-    for error in figures.errors() {
-        println!("error: {error}");
-    }
     println!(
         "soak_seconds={} {} rss_mb={:.0} rss_growth_mb={:.1}",
         length.as_secs(),
@@ -93,7 +93,7 @@ async fn run(length: Duration) -> Result<()> {
         memory.last(),
         memory.growth(),
     );
-    ensure!(figures.errors().is_empty(), "requests failed");
+    ensure!(!figures.has_errors(), "requests failed");
     ensure!(figures.all_kinds(), "some of the traffic never came");
     ensure!(memory.growth() <= GROWTH_MEGABYTES, "the server grows");
     Ok(())

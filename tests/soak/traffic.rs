@@ -1,12 +1,15 @@
 //! Who sends what.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Person, person::expect};
+use e2e::{Person, machine::ADMINISTRATOR, person::expect};
 use reqwest::{Client, Method, StatusCode, header};
 use serde_json::{Value, json};
 use shared::{
@@ -19,9 +22,10 @@ use tokio::time::sleep;
 
 use crate::figures::Figures;
 
-const EMAIL: &str = "soak@example.org";
-/// An access token lives for fifteen minutes.
-const SIGNED_IN: Duration = Duration::from_mins(5);
+/// An access token lives for fifteen minutes. Each signs in again at another moment: an account may do so ten times a
+/// minute.
+const SIGNED_IN: Duration = Duration::from_mins(4);
+const APART: Duration = Duration::from_secs(20);
 
 /// What everybody knows.
 #[derive(Clone)]
@@ -29,6 +33,10 @@ pub(crate) struct World {
     pub(crate) url: String,
     pub(crate) figures: Arc<Figures>,
     pub(crate) end: Instant,
+    /// Who everybody is at first.
+    pub(crate) person: Person,
+    /// How many there are.
+    pub(crate) actors: Arc<AtomicU32>,
     /// A sealed set.
     pub(crate) set: SetId,
     /// A short job on it.
@@ -43,16 +51,17 @@ impl World {
         pause: Duration,
         mut act: impl AsyncFnMut(&Person, u64) -> Result<()>,
     ) {
-        let mut person = None;
+        let lasts = SIGNED_IN + APART * self.actors.fetch_add(1, Ordering::Relaxed);
+        let mut person = Some((self.person.clone(), Instant::now()));
         let mut turn = 0;
         while Instant::now() < self.end {
             turn += 1;
             let known = person
                 .take()
-                .filter(|(_, since): &(Person, Instant)| since.elapsed() < SIGNED_IN);
+                .filter(|(_, since): &(Person, Instant)| since.elapsed() < lasts);
             let signed_in = match known {
                 Some(known) => Ok(known),
-                None => Person::sign_in(&self.url, EMAIL)
+                None => Person::sign_in(&self.url, ADMINISTRATOR)
                     .await
                     .map(|person| (person, Instant::now())),
             };
@@ -98,14 +107,7 @@ impl World {
     /// Comes without an account.
     pub(crate) async fn visit(self) {
         let http = Client::new();
-        let pages = [
-            "/",
-            "/docs",
-            "/openapi.json",
-            "/v1/demo",
-            "/healthz",
-            "/readyz",
-        ];
+        let pages = ["/docs", "/openapi.json", "/v1/demo", "/healthz", "/readyz"];
         let visit = async |_: &Person, turn: u64| {
             let page = pages[usize::try_from(turn).unwrap_or(0) % pages.len()];
             let answer = http.get(format!("{}{page}", self.url)).send().await?;
@@ -148,7 +150,7 @@ impl World {
     /// Protects for real, follows the stream to its end, and shares what comes out.
     pub(crate) async fn work(self) {
         let work = async |person: &Person, turn: u64| {
-            let job = person.launch(&self.spec, &format!("work {turn}")).await?;
+            let job = person.launch(&self.spec, &format!("work-{turn}")).await?;
             let protect = self.follow(person, &job).await?;
             let evaluation = protect.evaluation_id.context("no evaluation follows")?;
             let evaluation = person.job(evaluation).await?;
@@ -156,9 +158,11 @@ impl World {
             let gallery = evaluation.gallery_id.context("no gallery")?;
             let request = json!({ "gallery_id": gallery });
             let made = StatusCode::CREATED;
-            let link: CreatedShareLink = person
-                .send(Method::POST, "/v1/share-links", &request, made)
-                .await?;
+            let share = person
+                .request(Method::POST, "/v1/share-links")
+                .header("Idempotency-Key", format!("share-{turn}"));
+            let shared = expect(share.json(&request).send().await?, made).await?;
+            let link: CreatedShareLink = shared.json().await?;
             let place = link.url.find("/s/").context("no address")?;
             let page = format!("{}{}", self.url, &link.url[place..]);
             let http = Client::new();
@@ -207,7 +211,7 @@ impl World {
     /// Launches and thinks again.
     pub(crate) async fn cancel(self) {
         let cancel = async |person: &Person, turn: u64| {
-            let job = person.launch(&self.spec, &format!("cancel {turn}")).await?;
+            let job = person.launch(&self.spec, &format!("cancel-{turn}")).await?;
             let cancel = person.request(Method::POST, &job.urls.cancel);
             expect(cancel.send().await?, StatusCode::ACCEPTED).await?;
             self.figures.done("cancellations");
@@ -220,12 +224,12 @@ impl World {
     /// Signs in and out again.
     pub(crate) async fn come_and_go(self) {
         let come = async |_: &Person, _: u64| {
-            let person = Person::sign_in(&self.url, EMAIL).await?;
+            let person = Person::sign_in(&self.url, ADMINISTRATOR).await?;
             person.get::<Value>("/v1/me").await?;
             self.figures.done("sign_ins");
             Ok(())
         };
-        self.repeat("signing in", Duration::from_secs(7), come)
+        self.repeat("signing in", Duration::from_secs(15), come)
             .await;
     }
 

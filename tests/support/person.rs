@@ -23,6 +23,7 @@ use crate::{Server, wait::until};
 const PASSWORD: &str = "correct horse battery staple";
 
 /// A signed-up person.
+#[derive(Clone)]
 pub struct Person {
     http: Client,
     url: String,

@@ -1,6 +1,6 @@
 //! Short commands that hand over to a package's own program.
 
-use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
@@ -63,7 +63,8 @@ fn load(name: &str) -> Result<Command> {
     for (profile, name) in [("release", "persguard"), ("debug", "persguard-node")] {
         let link = programs.join(name);
         let _ = fs::remove_file(&link);
-        symlink(target.join(profile).join(name), link)?;
+        // A link that is followed would lead each away from the other.
+        fs::hard_link(target.join(profile).join(name), link)?;
     }
     run(cargo()?.args(["build", "--workspace", "--example", name]))?;
     let mut load = command(target.join("debug/examples").join(name));
