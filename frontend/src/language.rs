@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use leptos::prelude::*;
-use shared::language::{Catalogue, Language, Piece, fill, pieces};
+use shared::language::{Catalogue, Language, Piece, pieces};
 use wasm_bindgen::JsCast;
 use web_sys::HtmlDocument;
 
@@ -17,7 +17,7 @@ macro_rules! say {
         $crate::language::say($english)
     };
     ($english:literal, $($name:ident $(= $value:expr)?),+ $(,)?) => {
-        $crate::language::filled($crate::language::say($english), &[$($crate::language::value!($name $(= $value)?)),+])
+        ::shared::language::fill($crate::language::say($english), &[$($crate::language::value!($name $(= $value)?)),+])
     };
 }
 
@@ -25,7 +25,7 @@ macro_rules! say {
 macro_rules! plural {
     ($count:expr, $one:literal, $other:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {{
         let count = $crate::language::whole($count);
-        $crate::language::filled(
+        ::shared::language::fill(
             $crate::language::say_counted(count, $one, $other),
             &[("count", $crate::language::Spoken::spoken(&count)) $(, $crate::language::value!($name $(= $value)?))*],
         )
@@ -134,11 +134,6 @@ pub(crate) fn known(english: &str) -> Option<String> {
 /// The same, as it is where it is not known.
 pub(crate) fn reply(english: &str) -> String {
     known(english).unwrap_or_else(|| english.to_owned())
-}
-
-/// Puts values in.
-pub(crate) fn filled(template: &str, values: &[(&str, String)]) -> String {
-    fill(template, values)
 }
 
 /// Puts views in.

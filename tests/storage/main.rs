@@ -36,13 +36,9 @@ use tokio::task::JoinSet;
 const AT_ONCE: usize = 4;
 const PIECE: usize = 1 << 20;
 
-/// What a line of `/proc/<pid>/status` says, in MB.
-fn memory(pid: u32, name: &str) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next());
-    let kilobytes: f64 = kilobytes.with_context(|| format!("no {name}"))?.parse()?;
-    Ok(kilobytes * 1024.0 / 1e6)
+/// A line of the server's status, in MB.
+fn memory(server: &Server, name: &str) -> Result<f64> {
+    Ok(server.memory(name)? * 1024.0 / 1e6)
 }
 
 /// A picture of the bundled subject that is another file each time: what follows the end is no part of it.
@@ -237,18 +233,18 @@ async fn main() -> Result<()> {
     person.launch(&spec, "weights").await?;
     let node = Node::join(&server).await?;
     fill(&person, 0, MAX_IMAGES).await?;
-    let before = memory(server.pid(), "VmRSS:")?;
+    let before = memory(&server, "VmRSS:")?;
     // The peak counts from here.
     fs::write(format!("/proc/{}/clear_refs", server.pid()), "5")?;
     let rate = many(&person, files).await?;
-    let after_files = memory(server.pid(), "VmHWM:")?;
+    let after_files = memory(&server, "VmHWM:")?;
     println!("{files} pictures: {rate:.1} a second, peak {after_files:.0} MB from {before:.0} MB");
     let weights = Weights::new(mebibytes << 20);
     let sha256 = weights.sha256();
     let sent = node.send(&node.lease().await?, &weights, &sha256).await?;
     let fetched = node.fetch(&node.lease().await?, &sha256).await?;
     let speed = |seconds: f64| mebibytes as f64 / seconds;
-    let peak = memory(server.pid(), "VmHWM:")?;
+    let peak = memory(&server, "VmHWM:")?;
     println!(
         "{mebibytes} MiB of weights: sent at {:.0} MiB/s, fetched at {:.0} MiB/s",
         speed(sent),

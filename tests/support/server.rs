@@ -170,11 +170,15 @@ impl Server {
 
     /// How much of its memory is in the machine's, in MiB.
     pub fn resident_megabytes(&self) -> Result<f64> {
+        Ok(self.memory("VmRSS:")? / 1024.0)
+    }
+
+    /// What a line of `/proc/<pid>/status` says, in KiB.
+    pub fn memory(&self, name: &str) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|line| line.split_whitespace().next());
-        let kilobytes: f64 = kilobytes.context("no VmRSS")?.parse()?;
-        Ok(kilobytes / 1024.0)
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next());
+        Ok(kibibytes.with_context(|| format!("no {name}"))?.parse()?)
     }
 
     /// Its data directory.

@@ -64,9 +64,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn content_hash(module: &[u8]) -> String {
+/// Enough to tell one version of a file from the next.
+fn content_hash(content: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
-    module.hash(&mut hasher);
+    content.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
@@ -98,7 +99,7 @@ fn add_catalogues(out: &Path) -> Result<()> {
         let value: serde_json::Value = serde_json::from_slice(&content)?;
         let content = serde_json::to_vec(&value)?;
         let stem = path.file_stem().context("a name")?.to_string_lossy();
-        let named = format!("{stem}-{:08x}.json", fingerprint(&content));
+        let named = format!("{stem}-{}.json", content_hash(&content));
         let asked = format!("/languages/{stem}.json");
         if !code.contains(&asked) {
             bail!("boot.js does not ask for {asked}");
@@ -107,13 +108,6 @@ fn add_catalogues(out: &Path) -> Result<()> {
         fs::write(languages.join(named), content)?;
     }
     fs::write(boot, code).context("writing boot.js")
-}
-
-/// FNV-1a: enough to tell one version from the next.
-fn fingerprint(content: &[u8]) -> u32 {
-    content.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
 }
 
 fn compress(folder: &Path, sizes: &mut (usize, usize)) -> Result<()> {

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     cache::folder,
-    npm,
+    figures, npm,
     stages::{Totals, end_to_end, run_tests_with},
     web,
 };
@@ -98,10 +98,7 @@ impl Found {
 
 /// What stands behind `name=`, or nothing.
 fn value<'a>(words: &'a str, name: &str) -> &'a str {
-    let mut words = words.split_whitespace();
-    words
-        .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
-        .unwrap_or_default()
+    figures::value(words, name).unwrap_or_default()
 }
 
 #[cfg(test)]

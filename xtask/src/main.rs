@@ -21,6 +21,7 @@ mod contract;
 mod cuda;
 mod demo;
 mod dist;
+mod figures;
 mod fuzz;
 mod http;
 mod images;

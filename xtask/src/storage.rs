@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     cache::{cargo, command, folder, run},
+    figures,
     stages::{TESTS, Totals, run_tests_with},
 };
 
@@ -54,12 +55,8 @@ fn add(sums: &mut [u64; COUNTS.len()], line: &str) {
         return;
     };
     for (name, sum) in COUNTS.iter().zip(sums) {
-        let words = counts.split_whitespace();
-        let mut values = words.filter_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        *sum += values
-            .next()
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(0);
+        let value = figures::value(counts, name);
+        *sum += value.and_then(|value| value.parse().ok()).unwrap_or(0);
     }
 }
 
@@ -102,8 +99,7 @@ fn measured(command: &mut Command) -> Result<String> {
 
 /// A number in a line such as `upload_ratio=0.91 rss_growth_mb=12.0`.
 fn value(line: &str, name: &str) -> Result<f64> {
-    let mut words = line.split_whitespace();
-    let value = words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    let value = figures::value(line, name);
     let value = value.with_context(|| format!("no {name} in {line:?}"))?;
     Ok(value.parse()?)
 }

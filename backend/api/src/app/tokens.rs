@@ -115,17 +115,14 @@ pub struct Tokens {
     reloaded: Mutex<Option<Instant>>,
 }
 
+/// The keys of a file; never none.
 fn load(bytes: &[u8]) -> io::Result<Vec<Key>> {
     let stored: Vec<StoredKey> = serde_json::from_slice(bytes)?;
-    stored.iter().map(Key::load).collect()
-}
-
-fn not_none(keys: Vec<Key>) -> io::Result<Vec<Key>> {
-    if keys.is_empty() {
+    if stored.is_empty() {
         let kind = io::ErrorKind::InvalidData;
         return Err(io::Error::new(kind, "there is no signing key"));
     }
-    Ok(keys)
+    stored.iter().map(Key::load).collect()
 }
 
 impl Tokens {
@@ -140,7 +137,6 @@ impl Tokens {
             }
             Err(error) => return Err(error),
         };
-        let keys = not_none(keys)?;
         let tokens = Self {
             keys: RwLock::new(keys),
             file: Some(file),
@@ -200,7 +196,7 @@ impl Tokens {
         let Some(file) = &self.file else {
             return Ok(());
         };
-        let loaded = not_none(load(&fs::read(file)?)?)?;
+        let loaded = load(&fs::read(file)?)?;
         let keys = self.keys.write();
         *keys.unwrap_or_else(std::sync::PoisonError::into_inner) = loaded;
         Ok(())

@@ -141,7 +141,11 @@ async fn take_in(app: &App, upload: UploadRecord) -> Result<UploadRecord, Error>
         let bytes = blobs::read(app, &upload.sha256, MAX_IMAGE_BYTES);
         let bytes = bytes.await.map_err(gone)?;
         let image = images::decode(app, &bytes, &upload.media_type, Purpose::Image).await?;
-        publish(app, upload.owner_id, upload.id, &image).await?
+        let (owner, id) = (upload.owner_id, upload.id);
+        publish(app, owner, &image, |new| {
+            app.store().complete_upload(owner, id, new, app.now())
+        })
+        .await?
     };
     trace!(target: STEP, step = "upload completed");
     // The upload may hold a position or a thumbnail of more than the picture shows.
@@ -180,21 +184,24 @@ async fn sealed(app: &App, owner: OrganisationId, image: &CleanImage) -> Result<
     })
 }
 
-async fn publish(
+/// Seals a picture and names it by `name`, which says what there is then; nobody removes its objects in between.
+async fn publish<T, F>(
     app: &App,
     owner: OrganisationId,
-    id: UploadId,
     image: &CleanImage,
-) -> Result<UploadRecord, Error> {
+    name: impl Fn(NewImage) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<Option<T>, store::Error>>,
+{
     let _publishing = app.publishing().await?;
     let mut more = SEALINGS;
     loop {
         more -= 1;
-        let new = sealed(app, owner, image).await?;
-        match app.store().complete_upload(owner, id, new, app.now()).await {
+        match name(sealed(app, owner, image).await?).await {
             // Keys were renewed between sealing and here: again, with the one that counts now.
             Err(store::Error::KeyReplaced) if more > 0 => {}
-            completed => return completed?.ok_or(Error::NotFound),
+            named => return named?.ok_or(Error::NotFound),
         }
     }
 }
@@ -213,15 +220,8 @@ pub(crate) async fn add(
         filename: clean_file_name(filename).unwrap_or_default(),
         sha256: secret::sha256_hex(bytes),
     };
-    let _publishing = app.publishing().await?;
-    let mut more = SEALINGS;
-    loop {
-        more -= 1;
-        let new = sealed(app, owner, &image).await?;
-        let added = app.store().add_image(owner, file.clone(), new, app.now());
-        match added.await {
-            Err(store::Error::KeyReplaced) if more > 0 => {}
-            added => return added?.ok_or(Error::NotFound),
-        }
-    }
+    publish(app, owner, &image, |new| {
+        app.store().add_image(owner, file.clone(), new, app.now())
+    })
+    .await
 }

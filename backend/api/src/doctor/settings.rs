@@ -1,7 +1,7 @@
 //! Settings against each other and against the files that they name.
 
 use reqwest::Url;
-use shared::address::is_guarded;
+use shared::address::{is_guarded, is_here};
 
 use super::Finding;
 use crate::{
@@ -147,13 +147,8 @@ fn broker(config: &Config) -> Vec<Finding> {
     match broker.servers() {
         Err(error) => found.push(Finding::wrong("PERSGUARD_NATS_URL", format!("{error:#}."))),
         Ok(servers) => {
-            let open = |server: &async_nats::ServerAddr| {
-                let local = server
-                    .host()
-                    .parse::<std::net::IpAddr>()
-                    .map_or(server.host() == "localhost", |ip| ip.is_loopback());
-                !server.tls_required() && !local
-            };
+            let open =
+                |server: &async_nats::ServerAddr| !server.tls_required() && !is_here(server.host());
             if servers.iter().any(open) {
                 let text = "An address is not tls://: whoever is between reads passwords and the ids of jobs, unless \
                             the broker itself asks for TLS.";

@@ -122,12 +122,17 @@ pub(crate) fn set_cookie(
     value: &str,
     seconds: i64,
 ) -> String {
-    let secure = if app.public_url().starts_with("https://") {
+    let secure = secure(app);
+    format!("{name}={value}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={seconds}{secure}")
+}
+
+/// What makes a cookie go over TLS alone, where the server has it.
+pub(crate) fn secure(app: &App) -> &'static str {
+    if app.public_url().starts_with("https://") {
         "; Secure"
     } else {
         ""
-    };
-    format!("{name}={value}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={seconds}{secure}")
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::http::{HeaderMap, header};
-use shared::language::{COOKIE, Catalogue, Language, fill};
+use shared::language::{COOKIE, Catalogue, Language};
 
 use crate::{app::App, extract::identity};
 
@@ -13,7 +13,7 @@ macro_rules! say {
         $reader.say($english)
     };
     ($reader:expr, $english:literal, $($name:ident = $value:expr),+ $(,)?) => {
-        $crate::share::reader::filled($reader.say($english), &[$((stringify!($name), $value.to_string())),+])
+        ::shared::language::fill($reader.say($english), &[$((stringify!($name), $value.to_string())),+])
     };
 }
 pub(super) use say;
@@ -49,12 +49,7 @@ impl Reader {
 
     /// Remembers what the address named, for the dashboard, too: its scripts read this cookie.
     pub(crate) fn cookie(self, app: &App) -> Option<String> {
-        let secure = if app.public_url().starts_with("https://") {
-            "; Secure"
-        } else {
-            ""
-        };
-        let tag = self.language.tag();
+        let (tag, secure) = (self.language.tag(), identity::secure(app));
         self.named
             .then(|| format!("{COOKIE}={tag}; SameSite=Lax; Path=/; Max-Age=31536000{secure}"))
     }
@@ -84,11 +79,6 @@ impl Reader {
     pub(super) fn reply(self, english: &str) -> String {
         self.known(english).unwrap_or_else(|| english.to_owned())
     }
-}
-
-/// Puts values in.
-pub(super) fn filled(template: &str, values: &[(&str, String)]) -> String {
-    fill(template, values)
 }
 
 #[cfg(test)]

@@ -15,18 +15,6 @@ pub(crate) fn Compare(
     prompt: Signal<String>,
 ) -> impl IntoView {
     let split = RwSignal::new(50_u8);
-    let text = move || {
-        say!(
-            "{clean} % without protection, {protected} % with protection",
-            clean = split.get(),
-            protected = 100 - split.get()
-        )
-    };
-    let moved = move |event| {
-        if let Ok(value) = event_target_value(&event).parse() {
-            split.set(value);
-        }
-    };
     view! {
         <div class="compare" data-test="compare">
             <div class="compare-stage" style=("--split", move || format!("{}%", split.get()))>
@@ -50,19 +38,39 @@ pub(crate) fn Compare(
                 </div>
                 <span class="compare-label compare-label-left" aria-hidden="true">{weave!("Without{protection}", protection = view! { <span class="wide-only">{say!(" protection")}</span> })}</span>
                 <span class="compare-label compare-label-right" aria-hidden="true">{weave!("With{protection}", protection = view! { <span class="wide-only">{say!(" protection")}</span> })}</span>
-                <input
-                    type="range"
-                    class="compare-input"
-                    min="0"
-                    max="100"
-                    step="1"
-                    data-test="compare-range"
-                    aria-label=say!("Edge between the picture without and with protection")
-                    aria-valuetext=text
-                    prop:value=move || split.get().to_string()
-                    on:input=moved
-                />
+                <Edge split=split class="compare-input" test="compare-range" />
             </div>
         </div>
+    }
+}
+
+/// What moves the edge between two pictures.
+#[component]
+pub(crate) fn Edge(split: RwSignal<u8>, class: &'static str, test: &'static str) -> impl IntoView {
+    let text = move || {
+        say!(
+            "{clean} % without protection, {protected} % with protection",
+            clean = split.get(),
+            protected = 100 - split.get()
+        )
+    };
+    let moved = move |event| {
+        if let Ok(value) = event_target_value(&event).parse() {
+            split.set(value);
+        }
+    };
+    view! {
+        <input
+            type="range"
+            class=class
+            min="0"
+            max="100"
+            step="1"
+            data-test=test
+            aria-label=say!("Edge between the picture without and with protection")
+            aria-valuetext=text
+            prop:value=move || split.get().to_string()
+            on:input=moved
+        />
     }
 }

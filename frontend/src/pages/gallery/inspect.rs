@@ -3,7 +3,10 @@
 
 use leptos::{ev::PointerEvent, html::Div, prelude::*};
 
-use crate::{components::compare::Compare, language::say};
+use crate::{
+    components::compare::{Compare, Edge},
+    language::say,
+};
 
 /// How two pictures share one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,32 +144,10 @@ fn Stage(pictures: Pictures, mode: RwSignal<Mode>, zoom: RwSignal<u32>) -> impl 
             </div>
         </div>
         {move || match mode.get() {
-            Mode::Edge => view! { <Edge split=split /> }.into_any(),
+            Mode::Edge => view! { <Edge split=split class="inspect-range" test="inspect-range" /> }.into_any(),
             Mode::Blink => view! { <Turns held=held /> }.into_any(),
             Mode::Difference => view! { <p class="small soft">{say!("Black where both pictures are the same.")}</p> }.into_any(),
         }}
-    }
-}
-
-#[component]
-fn Edge(split: RwSignal<u8>) -> impl IntoView {
-    let moved = move |event| {
-        if let Ok(value) = event_target_value(&event).parse() {
-            split.set(value);
-        }
-    };
-    view! {
-        <input
-            type="range"
-            class="inspect-range"
-            min="0"
-            max="100"
-            step="1"
-            data-test="inspect-range"
-            aria-label=say!("Edge between the picture without and with protection")
-            prop:value=move || split.get().to_string()
-            on:input=moved
-        />
     }
 }
 
