@@ -186,7 +186,12 @@ async fn deleted_account_leaves_nothing_in_the_store_but_its_receipt() {
     assert_eq!(receipt.record.rows["jobs"], 3);
     assert!(receipt.record.objects > 4);
     let text = serde_json::to_string(&receipt).unwrap();
-    assert!(!text.contains("ada"), "it names nobody");
+    // By words: three digits of a hash may happen to read so.
+    let mut words = text.split(|each: char| !each.is_ascii_alphanumeric());
+    assert!(
+        !words.any(|word| word.eq_ignore_ascii_case("ada")),
+        "it names nobody: {text}"
+    );
     let again: DeletionReceipt = server.stranger().read(&place).await;
     assert_eq!(again, receipt);
     let keys = bob.get("/v1/signing-keys").await.bytes().await.unwrap();
