@@ -16,6 +16,9 @@ use storage::StorageConfig;
 /// Ten a second: more than a person clicks.
 pub const DEFAULT_REQUESTS_PER_MINUTE: u32 = 600;
 
+/// Some thousand answers.
+pub const DEFAULT_RESPONSE_CACHE_BYTES: usize = 16 * 1024 * 1024;
+
 /// How one server runs.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
@@ -107,6 +110,9 @@ pub struct Config {
     #[arg(long, env = "PERSGUARD_REQUESTS_PER_MINUTE", default_value_t = DEFAULT_REQUESTS_PER_MINUTE,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub requests_per_minute: u32,
+    /// Bytes of answers that are kept in memory until something is written; 0 keeps none.
+    #[arg(long, env = "PERSGUARD_RESPONSE_CACHE_BYTES", default_value_t = DEFAULT_RESPONSE_CACHE_BYTES)]
+    pub response_cache_bytes: usize,
     /// Jobs of one organisation that may wait or run at once.
     #[arg(long, env = "PERSGUARD_ACTIVE_JOBS", default_value_t = shared::limits::MAX_ACTIVE_JOBS as u64)]
     pub active_jobs: u64,

@@ -8,6 +8,6 @@ mod idempotency;
 mod limits;
 pub(crate) mod meter;
 pub(crate) mod origin;
-mod represent;
+pub(crate) mod represent;
 pub(crate) mod respond;
 pub(crate) mod security;

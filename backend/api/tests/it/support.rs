@@ -56,6 +56,7 @@ pub(crate) fn config(address: SocketAddr, data_dir: &Path) -> Config {
         mail_sender: "PersGuard <persguard@localhost>".into(),
         trusted_proxies: Vec::new(),
         requests_per_minute: 600,
+        response_cache_bytes: api::config::DEFAULT_RESPONSE_CACHE_BYTES,
         active_jobs: shared::limits::MAX_ACTIVE_JOBS as u64,
         storage_quota: None,
         node_log: None,
