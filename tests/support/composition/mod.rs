@@ -10,6 +10,7 @@ mod process;
 
 use std::{
     collections::BTreeMap,
+    env,
     fs::{self, Permissions},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
@@ -140,6 +141,11 @@ impl Composition {
         fs::create_dir_all(&place)?;
         self.lay(name, &image)?;
         let log = place.join("log");
+        let broker = env::var_os("PERSGUARD_NATS_SERVER").is_some();
+        ensure!(
+            broker || image.kind != Kind::Nats,
+            "PERSGUARD_NATS_SERVER is not set: run `cargo xtask test --only journeys`"
+        );
         match image.kind {
             Kind::Postgres => self.start_postgres(name, &image)?,
             Kind::Garage if on_path("garage").is_none() => {
