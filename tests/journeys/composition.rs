@@ -90,9 +90,26 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+#[test]
+fn a_misspelt_variable_of_the_composition_is_found() -> Result<()> {
+    let text = Composition::text()?;
+    let misspelt = text.replace("PERSGUARD_PUBLIC_URL:", "PERSGUARD_PUBLIC_ULR:");
+    ensure!(misspelt != text, "it names no address");
+    let composition = Composition::prepare(misspelt)?;
+    for service in ["api", "api-2"] {
+        let refused = composition.check_settings(service).err();
+        let refused = refused.context("it went through")?.to_string();
+        assert_eq!(
+            refused,
+            format!("{service} does not know [\"PERSGUARD_PUBLIC_ULR\"]")
+        );
+    }
+    composition.check_settings("node-1")
+}
+
 #[tokio::test]
 async fn the_composition_works_as_plain_processes() -> Result<()> {
-    let mut composition = Composition::prepare()?;
+    let mut composition = Composition::prepare(Composition::text()?)?;
     for service in ["api", "api-2", "node-1", "node-2"] {
         composition.check_settings(service)?;
     }

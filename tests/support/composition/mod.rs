@@ -56,9 +56,13 @@ fn unknown<'a>(help: &str, names: impl Iterator<Item = &'a String>) -> Vec<&'a s
 }
 
 impl Composition {
-    /// Reads the file, makes the secrets as it says, and lays the programs where the images have them. Starts nothing.
-    pub fn prepare() -> Result<Self> {
-        let text = fs::read_to_string(docker().join("compose.yaml"))?;
+    /// The file.
+    pub fn text() -> Result<String> {
+        Ok(fs::read_to_string(docker().join("compose.yaml"))?)
+    }
+
+    /// Reads it, makes the secrets as it says, and lays the programs where the images have them. Starts nothing.
+    pub fn prepare(text: String) -> Result<Self> {
         let compose = Compose::read(&text)?;
         let root = TempDir::new()?;
         // The services' users pass through it.
