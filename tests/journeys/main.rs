@@ -2,6 +2,7 @@
 
 mod book;
 mod command_line;
+mod composition;
 mod concepts;
 mod demo_project;
 mod identity_provider;

@@ -183,6 +183,29 @@ fn read_secret(
     Ok(())
 }
 
+/// Every setting with what it means and its default, as a file of variables in which nothing is set.
+pub fn example() -> String {
+    let settings = Config::augment_args(clap::Command::new("persguard"));
+    let entries: Vec<String> = settings.get_arguments().filter_map(entry).collect();
+    format!(
+        "# Settings of `persguard serve`: take away the # before what you change.\n\n{}",
+        entries.join("\n")
+    )
+}
+
+fn entry(setting: &clap::Arg) -> Option<String> {
+    let name = setting.get_env()?.to_string_lossy();
+    let meaning = setting.get_long_help().or(setting.get_help())?.to_string();
+    let meaning: Vec<&str> = meaning.split_whitespace().collect();
+    let default = setting.get_default_values().first();
+    let default = default.map(|value| value.to_string_lossy());
+    Some(format!(
+        "# {}\n#{name}={}\n",
+        meaning.join(" "),
+        default.unwrap_or_default()
+    ))
+}
+
 /// A variable that looks like a setting and is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownVariable {
@@ -255,7 +278,29 @@ fn variable(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{UnknownVariable, origin, unknown};
+    use super::{UnknownVariable, example, origin, unknown};
+
+    #[test]
+    fn example_names_every_setting_and_sets_none() {
+        let file = example();
+        let lines = file.lines().filter_map(|line| line.strip_prefix('#'));
+        let set = lines.filter(|line| line.starts_with("PERSGUARD_"));
+        let set: Vec<(&str, &str)> = set.filter_map(|line| line.split_once('=')).collect();
+        assert!(set.len() > 40, "{file}");
+        for pair in [
+            ("PERSGUARD_ADDRESS", "127.0.0.1:7740"),
+            ("PERSGUARD_STORAGE_REGION", "us-east-1"),
+            ("PERSGUARD_DATABASE_URL", ""),
+        ] {
+            assert!(set.contains(&pair), "{pair:?} is not in\n{file}");
+        }
+        let names = set.iter().map(|(name, _)| (*name).to_owned());
+        assert!(unknown(names).is_empty());
+        assert!(
+            file.lines()
+                .all(|line| line.is_empty() || line.starts_with('#'))
+        );
+    }
 
     #[test]
     fn misspelt_variables_are_found() {

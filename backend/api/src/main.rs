@@ -14,7 +14,7 @@ use anyhow::Context;
 use api::{
     app::audit,
     backup,
-    config::{Config, storage::StorageConfig},
+    config::{self, Config, storage::StorageConfig},
     demonstration, doctor, signing, storage_check,
 };
 use clap::{CommandFactory, Parser, Subcommand};
@@ -118,6 +118,8 @@ enum Keys {
 enum Settings {
     /// Say what is wrong with them; takes the same flags and variables as `serve`.
     Check(Box<Config>),
+    /// Print all of them with their defaults, as a file of variables for systemd (`EnvironmentFile`) or containers.
+    Example,
 }
 
 #[derive(Subcommand)]
@@ -196,6 +198,9 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         }
         Command::Config(Settings::Check(config)) => {
             doctor::check_settings(&config, &mut std::io::stdout())
+        }
+        Command::Config(Settings::Example) => {
+            Ok(std::io::stdout().write_all(config::example().as_bytes())?)
         }
         Command::Doctor(config) => {
             runtime()?.block_on(doctor::examine(&config, &mut std::io::stdout()))
