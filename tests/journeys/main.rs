@@ -15,4 +15,5 @@ mod nodes;
 mod readme;
 mod replicas;
 mod study;
+mod traces;
 mod upgrade;

@@ -20,7 +20,8 @@ use shared::{
 
 use crate::{Server, wait::until};
 
-const PASSWORD: &str = "correct horse battery staple";
+/// What everybody here signs in with.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A signed-up person.
 #[derive(Clone)]

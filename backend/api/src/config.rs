@@ -12,6 +12,7 @@ use shared::api_key::AddressBlock;
 
 use broker::BrokerConfig;
 use storage::StorageConfig;
+use telemetry::TraceConfig;
 
 /// Ten a second: more than a person clicks.
 pub const DEFAULT_REQUESTS_PER_MINUTE: u32 = 600;
@@ -63,6 +64,9 @@ pub struct Config {
     /// The broker between several servers.
     #[command(flatten)]
     pub broker: BrokerConfig,
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceConfig,
     /// The program that reads imported models; by default `persguard-node` beside this one.
     #[arg(long, env = "PERSGUARD_INSPECTOR")]
     pub inspector: Option<PathBuf>,

@@ -18,6 +18,7 @@ use api::{
     demonstration, doctor, signing, storage_check,
 };
 use clap::{CommandFactory, Parser, Subcommand};
+use telemetry::Service;
 
 /// Gives what a password hash or a decoder took back to the system, and serves the threads of the database without a lock.
 #[global_allocator]
@@ -187,14 +188,19 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         }
         Command::Serve(config) => {
             start_log(&config.log)?;
-            runtime()?.block_on(api::server::serve(*config))
+            let runtime = runtime()?;
+            let _traces = telemetry::start(&config.traces, Service::Server, runtime.handle())?;
+            runtime.block_on(api::server::serve(*config))
         }
         Command::Demo(mut options) => {
             let log = demonstration::prepare(&mut options)?;
             log_to(&options.config.log, std::sync::Mutex::new(log))?;
             let mut out = std::io::stdout();
             let live = out.is_terminal();
-            runtime()?.block_on(demonstration::run(*options, live, &mut out))
+            let runtime = runtime()?;
+            let traces = &options.config.traces;
+            let _traces = telemetry::start(traces, Service::Server, runtime.handle())?;
+            runtime.block_on(demonstration::run(*options, live, &mut out))
         }
         Command::Config(Settings::Check(config)) => {
             doctor::check_settings(&config, &mut std::io::stdout())

@@ -120,6 +120,7 @@ async fn launch(
             _ => 0,
         },
         idempotency_key: key.map(str::to_owned),
+        traceparent: telemetry::here(),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
 }
@@ -152,6 +153,7 @@ pub async fn evaluate(
         priority: dispatch::priority(JobKind::Evaluate),
         required_memory_bytes: 0,
         idempotency_key: Some(own_key(caller, key)),
+        traceparent: telemetry::here(),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
 }
@@ -194,6 +196,7 @@ pub async fn retry(app: &App, owner: OrganisationId, job: &Job) -> Result<Job, E
         priority: dispatch::priority(job.kind),
         required_memory_bytes: record.map_or(0, |record| record.required_memory_bytes),
         idempotency_key: None,
+        traceparent: telemetry::here(),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
 }

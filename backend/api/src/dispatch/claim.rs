@@ -121,6 +121,7 @@ pub(crate) fn lease_until(app: &App) -> Timestamp {
 }
 
 async fn lease(app: &App, claimed: ClaimedJob) -> Result<Lease, Error> {
+    telemetry::note("persguard.job.id", claimed.job.id);
     let inputs = inputs(app, &claimed.job).await?;
     let ClaimedJob { job, token } = claimed;
     Ok(Lease {
@@ -131,6 +132,7 @@ async fn lease(app: &App, claimed: ClaimedJob) -> Result<Lease, Error> {
         attempt: job.attempts,
         spec: job.spec,
         inputs,
+        traceparent: job.traceparent,
     })
 }
 

@@ -136,6 +136,7 @@ fn evaluation(job: &JobRecord, concept: u32) -> NewJob {
         priority: priority(JobKind::Evaluate),
         required_memory_bytes: 0,
         idempotency_key: None,
+        traceparent: telemetry::here(),
     }
 }
 

@@ -11,3 +11,4 @@ pub(crate) mod origin;
 pub(crate) mod represent;
 pub(crate) mod respond;
 pub(crate) mod security;
+pub(crate) mod trace;

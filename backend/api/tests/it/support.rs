@@ -41,6 +41,7 @@ pub(crate) fn config(address: SocketAddr, data_dir: &Path) -> Config {
         s3_endpoints: Vec::new(),
         storage: StorageConfig::default(),
         broker: BrokerConfig::default(),
+        traces: telemetry::TraceConfig::default(),
         inspector: None,
         decoder: Some(env!("CARGO_BIN_EXE_persguard").into()),
         master_keys: None,
