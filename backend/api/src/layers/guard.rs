@@ -70,12 +70,11 @@ pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next
     let question = question(app, rule, &request, address);
     if let Some(kept) = question.and_then(|question| app.responses().find(&question)) {
         let room = limits::take(app, Some(rule), Asking::Person(&kept.caller), address);
-        let response = match &room.refusal {
-            Some(refusal) => refusal.clone().into_response(),
-            None => {
-                let known = request.headers().get(header::IF_NONE_MATCH);
-                kept.document.clone().unless_known(known)
-            }
+        let response = if let Some(refusal) = &room.refusal {
+            refusal.clone().into_response()
+        } else {
+            let known = request.headers().get(header::IF_NONE_MATCH);
+            kept.document.clone().unless_known(known)
         };
         return told(app, response, &room);
     }
