@@ -13,5 +13,6 @@ mod model_import;
 mod nodes;
 mod readme;
 mod replicas;
+mod slots;
 mod study;
 mod upgrade;
