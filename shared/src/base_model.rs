@@ -74,6 +74,11 @@ pub struct ModelParameters {
 }
 
 impl ModelParameters {
+    /// Memory of the weights in `f32`.
+    pub fn weights_bytes(&self) -> u64 {
+        self.total.saturating_mul(4)
+    }
+
     /// Least memory of a training step in bytes: 16 for every trained parameter (`f32` weight, gradient, two AdamW
     /// moments) and 4 for every other one. Activations come on top.
     pub fn least_training_bytes(&self) -> u64 {
@@ -98,5 +103,6 @@ mod tests {
             total: 1_066_235_307,
         };
         assert_eq!(parameters.least_training_bytes() / 1_000_000_000, 14);
+        assert_eq!(parameters.weights_bytes() / 1_000_000_000, 4);
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     artifact::ArtifactKind,
     job::{Failure, JobKind, JobMetrics, JobSpec},
     progress::Progress,
-    training_node::NodeFacts,
+    training_node::{MAX_WORD, NodeFacts},
 };
 
 /// A node asks for work.
@@ -26,7 +26,7 @@ pub struct CreateLease {
     pub name: String,
     /// Worker threads that it will use.
     pub threads: u32,
-    /// Memory that a job may use.
+    /// Memory that a job may use; of several devices, the largest one's.
     pub memory_bytes: u64,
     /// Families of base models that its trainer can train.
     #[serde(default = "tiny")]
@@ -34,6 +34,33 @@ pub struct CreateLease {
     /// What it found on its machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<NodeFacts>,
+    /// What the job would run on, where a node has several devices or several jobs share one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<LeaseDevice>,
+}
+
+/// A device of a node, as far as another job is concerned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LeaseDevice {
+    /// What opens it: `cpu`, or `cuda:0`.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
+    pub name: String,
+    /// Memory that its jobs may use together.
+    pub memory_bytes: u64,
+    /// What of it is left beside what was planned for the jobs that run there.
+    pub free_memory_bytes: u64,
+}
+
+impl LeaseDevice {
+    /// Whether a node of ours could tell this.
+    pub fn is_credible(&self) -> bool {
+        !self.name.is_empty()
+            && self.name.len() <= MAX_WORD
+            && i64::try_from(self.memory_bytes).is_ok()
+            && self.free_memory_bytes <= self.memory_bytes
+    }
 }
 
 /// Turns a join token into a credential; the token is worth nothing afterwards.
@@ -118,6 +145,9 @@ pub struct Lease {
     pub lease_seconds: u64,
     /// How many nodes tried it, this one included.
     pub attempt: u32,
+    /// Memory that was planned for it; absent where nobody planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required_memory_bytes: Option<u64>,
     /// What the job is told.
     pub spec: JobSpec,
     /// What it needs.
@@ -251,4 +281,33 @@ pub struct FinishAttempt {
     pub token: i64,
     /// How it ended.
     pub outcome: AttemptResult,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_no_more_left_than_it_has() {
+        let device = |name: &str, memory_bytes, free_memory_bytes| LeaseDevice {
+            name: name.to_owned(),
+            memory_bytes,
+            free_memory_bytes,
+        };
+        assert!(device("cuda:0", 5, 5).is_credible());
+        assert!(device("cpu", 5, 0).is_credible());
+        assert!(!device("cpu", 5, 6).is_credible());
+        assert!(!device("", 5, 5).is_credible());
+        assert!(!device(&"x".repeat(MAX_WORD + 1), 5, 5).is_credible());
+        assert!(!device("cpu", u64::MAX, 5).is_credible());
+    }
+
+    #[test]
+    fn nodes_and_servers_of_before_name_no_device_and_no_plan() {
+        let request = r#"{"node_id":"nod_00000000000000000000000000000000","name":"n","threads":1,"memory_bytes":5}"#;
+        let request: CreateLease = serde_json::from_str(request).unwrap();
+        assert_eq!(request.device, None);
+        let text = serde_json::to_string(&request).unwrap();
+        assert!(!text.contains("device"), "{text}");
+    }
 }

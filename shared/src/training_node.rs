@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Longest text that a node says of itself.
-const MAX_WORD: usize = 128;
+pub(crate) const MAX_WORD: usize = 128;
 /// Most devices, or features of a processor, that it tells of.
 const MAX_WORDS: usize = 64;
 

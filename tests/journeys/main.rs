@@ -14,6 +14,7 @@ mod model_import;
 mod nodes;
 mod readme;
 mod replicas;
+mod slots;
 mod study;
 mod traces;
 mod upgrade;

@@ -24,7 +24,7 @@ use crate::{
     message::{ASSIGNMENT, Assignment, Message, Output},
     snapshots::{self, Snapshot},
     trainer::{self, Ended},
-    transfer,
+    transfer::{self, Cache},
 };
 
 /// Outputs sent at a time: a gallery is a hundred small files.
@@ -32,12 +32,12 @@ const PARALLEL_UPLOADS: usize = 4;
 /// Weights of the base model's U-Net in the diffusers layout.
 const UNET_FILE: &str = "unet/diffusion_pytorch_model.safetensors";
 
-/// What every attempt on this node shares.
+/// What every attempt in one slot of this node shares.
 #[derive(Clone, Debug)]
 pub(crate) struct Workshop {
     pub(crate) client: Client,
     /// Model files by hash.
-    pub(crate) cache: PathBuf,
+    pub(crate) cache: Cache,
     /// What the clean models drew for earlier jobs.
     pub(crate) teacher: PathBuf,
     /// Directories of jobs under way.

@@ -16,13 +16,19 @@ use diffusion::device::{DeviceName, describe, name};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-use crate::{Error, Result, config::TOKEN_VARIABLE, machine};
+use crate::{
+    Error, Result,
+    config::{Devices, TOKEN_VARIABLE},
+    machine,
+};
 
 const MEASURE: Duration = Duration::from_millis(500);
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Most devices that a node has.
+const MOST: usize = 64;
 
 /// What was measured once.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Measured {
     model: String,
     version: String,
@@ -127,35 +133,78 @@ pub(crate) async fn ask(program: &Path, device: DeviceName, measure: bool) -> Re
     serde_json::from_slice(&output.stdout).map_err(|_| reason())
 }
 
-/// The same, with a speed that is measured once for every device and version and then kept in `directory`.
-pub(crate) async fn ask_measured(
+/// What jobs compute on, each device once, with a speed that is measured once for every model and version and then kept
+/// in `directory`.
+pub(crate) async fn find(
     program: &Path,
-    device: DeviceName,
+    wanted: &[Devices],
     directory: &Path,
-) -> Result<Told> {
-    let path = directory.join("benchmark.json");
-    let mut told = ask(program, device, false).await?;
-    let known = fs::read(&path).ok();
-    let known: Option<Measured> = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let fits = |known: &Measured| known.model == told.model && known.version == VERSION;
-    if let Some(known) = known.filter(fits) {
-        told.gigaflops = Some(known.gigaflops);
-        return Ok(told);
+) -> Result<Vec<Told>> {
+    let mut found: Vec<Told> = Vec::new();
+    for devices in wanted {
+        let named = match devices {
+            Devices::One(device) => vec![ask(program, *device, false).await?],
+            Devices::All => all(program).await?,
+        };
+        for told in named {
+            if found.iter().any(|other| other.name == told.name) {
+                let reason = "it is named twice: --jobs-per-device lets jobs share it".to_owned();
+                let device = told.name;
+                return Err(Error::Device { device, reason });
+            }
+            found.push(told);
+        }
     }
-    let told = ask(program, told.name, true).await?;
-    if let Some(gigaflops) = told.gigaflops {
-        let measured = Measured {
+    measure(program, &mut found, directory).await?;
+    Ok(found)
+}
+
+/// NVIDIA devices in the driver's order up to the first that cannot be used; without any, the processor.
+async fn all(program: &Path) -> Result<Vec<Told>> {
+    let mut found = Vec::new();
+    while found.len() < MOST {
+        match ask(program, DeviceName::Cuda(found.len()), false).await {
+            Ok(told) => found.push(told),
+            Err(Error::Device { device, reason }) => {
+                tracing::info!(%device, reason, "no further device");
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if found.is_empty() {
+        found.push(ask(program, DeviceName::Cpu, false).await?);
+    }
+    Ok(found)
+}
+
+async fn measure(program: &Path, devices: &mut [Told], directory: &Path) -> Result<()> {
+    let path = directory.join("benchmark.json");
+    let kept = fs::read(&path).ok();
+    let kept: Option<Vec<Measured>> = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let mut known = kept.unwrap_or_default();
+    known.retain(|known| known.version == VERSION);
+    let before = known.len();
+    for told in devices {
+        if let Some(known) = known.iter().find(|known| known.model == told.model) {
+            told.gigaflops = Some(known.gigaflops);
+            continue;
+        }
+        *told = ask(program, told.name, true).await?;
+        known.extend(told.gigaflops.map(|gigaflops| Measured {
             model: told.model.clone(),
             version: VERSION.to_owned(),
             gigaflops,
-        };
-        let kept = serde_json::to_vec(&measured).map_err(io::Error::from);
+        }));
+    }
+    if known.len() > before {
+        let text = serde_json::to_vec(&known).map_err(io::Error::from);
         // Without it the next start measures again.
-        if let Err(error) = kept.and_then(|bytes| fs::write(&path, bytes)) {
+        if let Err(error) = text.and_then(|bytes| fs::write(&path, bytes)) {
             tracing::warn!(%error, "the measured speed was not kept");
         }
     }
-    Ok(told)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -177,5 +226,57 @@ mod tests {
         assert!(told.contains("cuda:7"), "{told}");
         let silent = ask(Path::new("true"), DeviceName::Cpu, false).await;
         assert!(silent.is_err(), "no answer is no device");
+    }
+
+    /// A program that answers like ours on a machine with two NVIDIA devices of one model, and writes down what it was asked.
+    #[cfg(unix)]
+    fn machine_of_two(folder: &Path) -> std::path::PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let program = folder.join("node.sh");
+        let script = r#"#!/bin/sh
+echo "$@" >> "${0%/*}/asked"
+case "$2" in
+cuda:0 | auto) name=cuda:0 memory=100 ;;
+cuda:1) name=cuda:1 memory=50 ;;
+*) echo "no such device" >&2; exit 1 ;;
+esac
+test "$3" = --measure && speed=',"gigaflops":7'
+echo "{\"name\":\"$name\",\"model\":\"Test\",\"memory_bytes\":$memory$speed}"
+"#;
+        fs::write(&program, script).expect("a test folder");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a test folder");
+        program
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn every_device_is_found_once_and_every_model_is_measured_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = machine_of_two(folder.path());
+        let find = async |wanted: &[Devices]| find(&program, wanted, folder.path()).await;
+        let found = find(&[Devices::All]).await.unwrap();
+        let told: Vec<_> = found
+            .iter()
+            .map(|told| (told.name, told.memory_bytes, told.gigaflops))
+            .collect();
+        let both = [
+            (DeviceName::Cuda(0), 100, Some(7)),
+            (DeviceName::Cuda(1), 50, Some(7)),
+        ];
+        assert_eq!(told, both);
+        let one = DeviceName::Cuda(1);
+        let again = find(&[Devices::One(one)]).await.unwrap();
+        assert_eq!(again[0].gigaflops, Some(7));
+        let asked = fs::read_to_string(folder.path().join("asked")).unwrap();
+        let measured = asked.lines().filter(|line| line.ends_with("--measure"));
+        assert_eq!(measured.count(), 1, "{asked}");
+        // The first device by two names, and one that is not there.
+        for wanted in [
+            [DeviceName::Auto, DeviceName::Cuda(0)],
+            [DeviceName::Cuda(0), DeviceName::Cuda(2)],
+        ] {
+            let refused = find(&wanted.map(Devices::One)).await;
+            assert!(matches!(refused, Err(Error::Device { .. })), "{wanted:?}");
+        }
     }
 }

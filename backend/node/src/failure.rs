@@ -39,13 +39,15 @@ pub(crate) fn of_ending(ending: &Ending<'_>) -> Failure {
     }
 }
 
+/// The signal that ended a process.
 #[cfg(unix)]
-fn killed_by(status: ExitStatus) -> Option<i32> {
+pub(crate) fn killed_by(status: ExitStatus) -> Option<i32> {
     std::os::unix::process::ExitStatusExt::signal(&status)
 }
 
+/// Only Unix has signals.
 #[cfg(not(unix))]
-fn killed_by(_status: ExitStatus) -> Option<i32> {
+pub(crate) fn killed_by(_status: ExitStatus) -> Option<i32> {
     None
 }
 

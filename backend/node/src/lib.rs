@@ -20,8 +20,10 @@ mod error;
 mod failure;
 mod heart;
 mod message;
+mod room;
 mod sandbox;
 mod shutdown;
+mod slot;
 mod snapshots;
 #[cfg(test)]
 mod testing;

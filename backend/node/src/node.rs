@@ -1,31 +1,37 @@
-//! The lease loop: ask, work, ask again, until told to stop.
+//! A node: its directory, its devices, and a slot for every job that runs at once.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs, panic,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use diffusion::device::DeviceName;
 use shared::{
-    node::CreateLease,
+    NodeId,
+    node::{CreateLease, LeaseDevice},
     training_node::{NodeDevice, NodeFacts},
 };
-use tokio::time::Instant;
-use uuid::Uuid;
+use tokio::task::JoinSet;
 
 use crate::{
     Error, Result,
-    attempt::{self, Workshop},
+    attempt::Workshop,
     client::Client,
-    config::{Config, Token},
-    device, machine, shutdown,
+    config::{Config, Settings, Token},
+    device::{self, Told},
+    machine,
+    room::Room,
+    shutdown,
+    slot::Slot,
+    transfer::Cache,
 };
-
-/// Pause while there is nothing to do.
-const IDLE_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause while the server is away.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs the node until a signal, the parent's death, or a token that the server refuses.
 pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> {
     let settings = &config.settings;
-    let mut stop = shutdown::requested(settings.watch_stdin);
+    let stop = shutdown::requested(settings.watch_stdin);
     let directory =
         std::path::absolute(&settings.directory).map_err(Error::file(&settings.directory))?;
     let (cache, work) = (directory.join("cache"), directory.join("work"));
@@ -39,95 +45,142 @@ pub async fn run(config: &Config, token: Token, program: PathBuf) -> Result<()> 
     let _lock = lock(&directory)?;
     // An earlier process may have died with protected images in there.
     let _ = fs::remove_dir_all(&work);
-    let device = device::ask_measured(&program, settings.device, &directory).await?;
-    let request = CreateLease {
-        node_id: machine::node_id(&directory)?,
-        name: machine::name(),
-        threads: settings.threads(),
-        memory_bytes: device.memory_bytes,
-        families: machine::FAMILIES.map(str::to_owned).to_vec(),
-        facts: Some(facts(&device)),
-    };
+    let devices = device::find(&program, &settings.devices, &directory).await?;
+    let count = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+    let slots = count.saturating_mul(settings.jobs_per_device);
+    let request = request(settings, machine::node_id(&directory)?, &devices);
     let workshop = Workshop {
         client: Client::new(&config.url, token)?,
-        cache,
+        cache: Cache::new(cache),
         teacher,
         work,
-        threads: settings.threads(),
+        threads: part(settings.threads(), slots),
         drain: Duration::from_secs(settings.drain_seconds),
-        // What was found once: a trainer must not fall back to another device than the lease promised.
-        device: device.name,
+        device: DeviceName::Auto,
         networks: networks.transpose()?,
         program: settings.trainer.clone().unwrap_or(program),
     };
-    tracing::info!(node.id = %request.node_id, threads = request.threads, device = device.model, "node is up");
-    let mut pause = IDLE_PAUSE;
-    while !*stop.borrow() {
-        // The server answers late while there is nothing to do.
-        let asked = Instant::now();
-        let lease = tokio::select! {
-            lease = workshop.client.lease(&request) => lease,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
-        match lease {
-            Ok(Some(lease)) => {
-                tracing::info!(job.id = %lease.job_id, attempt = lease.attempt, "lease taken");
-                pause = IDLE_PAUSE;
-                attempt::run(&workshop, lease, stop.clone()).await;
-                continue;
-            }
-            Ok(None) => {
-                pause = IDLE_PAUSE;
-                if asked.elapsed() > IDLE_PAUSE {
-                    continue;
-                }
-            }
-            Err(
-                error @ Error::Refused {
-                    status: 401 | 403, ..
+    let models: Vec<&str> = devices.iter().map(|device| device.model.as_str()).collect();
+    tracing::info!(node.id = %request.node_id, threads = request.threads, devices = ?models, slots, "node is up");
+    let mut working = JoinSet::new();
+    for device in &devices {
+        let room = Room::new(device.memory_bytes, settings.jobs_per_device);
+        for _ in 0..settings.jobs_per_device {
+            let slot = Slot {
+                workshop: Workshop {
+                    // What was found once: a trainer must not fall back to another device than the lease promised.
+                    device: device.name,
+                    ..workshop.clone()
                 },
-            ) => return Err(error),
-            Err(error) => {
-                tracing::warn!(%error, "no lease");
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(uneven(pause)) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+                request: CreateLease {
+                    // A single one is the node, to servers of before, too.
+                    device: (slots > 1).then(|| offer(device)),
+                    ..request.clone()
+                },
+                room: Arc::clone(&room),
+                stop: stop.clone(),
+            };
+            working.spawn(slot.run());
         }
     }
+    let mut ended = Ok(());
+    while let Some(slot) = working.join_next().await {
+        // Who starts the node again does it for one that broke down as a whole.
+        ended = ended.and(slot.unwrap_or_else(|error| panic::resume_unwind(error.into_panic())));
+    }
     tracing::info!("node stops");
-    Ok(())
+    ended
+}
+
+/// What every slot asks by.
+fn request(settings: &Settings, node_id: NodeId, devices: &[Told]) -> CreateLease {
+    CreateLease {
+        node_id,
+        name: machine::name(),
+        threads: settings.threads(),
+        memory_bytes: largest(devices),
+        families: machine::FAMILIES.map(str::to_owned).to_vec(),
+        facts: Some(facts(devices)),
+        device: None,
+    }
+}
+
+fn largest(devices: &[Told]) -> u64 {
+    let memory = devices.iter().map(|device| device.memory_bytes);
+    memory.max().unwrap_or_default()
 }
 
 /// What the operator sees of this machine.
-fn facts(device: &device::Told) -> NodeFacts {
+fn facts(devices: &[Told]) -> NodeFacts {
+    let device = |device: &Told| NodeDevice {
+        name: device.name.to_string(),
+        model: device.model.clone(),
+        memory_bytes: device.memory_bytes,
+        gigaflops: device.gigaflops,
+    };
     NodeFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        devices: vec![NodeDevice {
-            name: device.name.to_string(),
-            model: device.model.clone(),
-            memory_bytes: device.memory_bytes,
-            gigaflops: device.gigaflops,
-        }],
+        devices: devices.iter().map(device).collect(),
         cpu_features: machine::cpu_features(),
         free_memory_bytes: machine::free_memory_bytes(),
     }
 }
 
-/// Half to one and a half of a pause: nodes that lost their server at once do not all come back at once.
-fn uneven(pause: Duration) -> Duration {
-    let random = Uuid::now_v7().as_bytes()[15];
-    pause / 2 + pause * u32::from(random) / 255
+/// A device that does nothing yet.
+fn offer(device: &Told) -> LeaseDevice {
+    LeaseDevice {
+        name: device.name.to_string(),
+        memory_bytes: device.memory_bytes,
+        free_memory_bytes: device.memory_bytes,
+    }
 }
 
-fn lock(directory: &std::path::Path) -> Result<fs::File> {
+/// The threads of one trainer of several.
+fn part(threads: u32, slots: u32) -> u32 {
+    (threads / slots).max(1)
+}
+
+fn lock(directory: &Path) -> Result<fs::File> {
     let path = directory.join("lock");
     let file = fs::File::create(&path).map_err(Error::file(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(Error::Occupied(directory.display().to_string())),
         Err(fs::TryLockError::Error(source)) => Err(Error::file(&path)(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(name: DeviceName, memory_bytes: u64) -> Told {
+        Told {
+            name,
+            model: "Test".to_owned(),
+            memory_bytes,
+            gigaflops: None,
+        }
+    }
+
+    #[test]
+    fn threads_are_divided_and_nobody_is_left_without() {
+        assert_eq!(part(8, 1), 8);
+        assert_eq!(part(8, 3), 2);
+        assert_eq!(part(2, 4), 1);
+    }
+
+    #[test]
+    fn the_node_tells_of_every_device_and_offers_the_largest() {
+        let devices = [
+            told(DeviceName::Cuda(0), 50),
+            told(DeviceName::Cuda(1), 100),
+        ];
+        let told = facts(&devices).devices;
+        let names: Vec<&str> = told.iter().map(|device| device.name.as_str()).collect();
+        assert_eq!(names, ["cuda:0", "cuda:1"]);
+        assert_eq!(largest(&devices), 100);
+        let offer = offer(&devices[0]);
+        assert_eq!((offer.memory_bytes, offer.free_memory_bytes), (50, 50));
     }
 }

@@ -29,6 +29,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The same when the node itself must go.
 const SHORT_GRACE: Duration = Duration::from_secs(2);
 
+/// The signal that the kernel ends a process by.
+const KILL: i32 = 9;
+
 /// How a trainer ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
@@ -71,9 +74,26 @@ pub(crate) async fn run(
         .clone();
     Ok(Ended::Died(failure::of_ending(&Ending {
         status,
-        memory_kill: machine::memory_kills() > kills_before,
+        memory_kill: failure::killed_by(status) == Some(KILL) && is_memory_kill(kills_before),
         last_line: &last_line,
     })))
+}
+
+/// Whether the kernel killed for memory since a trainer started, and no other trainer's end is explained by that.
+fn is_memory_kill(kills_before: u64) -> bool {
+    static EXPLAINED: Mutex<u64> = Mutex::new(0);
+    let mut explained = EXPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
+    explains(&mut explained, kills_before, machine::memory_kills())
+}
+
+/// Of the kills so far, each explains one end.
+fn explains(explained: &mut u64, before: u64, now: u64) -> bool {
+    let known = before.max(*explained);
+    let is_left = now > known;
+    if is_left {
+        *explained = known + 1;
+    }
+    is_left
 }
 
 /// Hears every message until the pipe ends; gives the last word.

@@ -3,6 +3,8 @@
 //! What a model consists of stays in a cache by hash. Protected images and weights never enter it:
 //! they live in the job's directory and go with it.
 
+mod cache;
+
 use std::{
     collections::BTreeMap,
     io::Read,
@@ -24,6 +26,8 @@ use crate::{
     },
 };
 
+pub(crate) use cache::Cache;
+
 /// Downloads of one file before damage counts as final.
 const TRIES: u32 = 3;
 
@@ -31,7 +35,7 @@ const TRIES: u32 = 3;
 pub(crate) async fn fetch_inputs(
     client: &Client,
     inputs: &[JobInput],
-    cache: &Path,
+    cache: &Cache,
     work: &Path,
 ) -> Result<BTreeMap<usize, Pictures>> {
     let mut pictures: BTreeMap<usize, Pictures> = BTreeMap::new();
@@ -80,13 +84,15 @@ fn concept(name: &str) -> Result<usize> {
 async fn fetch_cached(
     client: &Client,
     input: &JobInput,
-    cache: &Path,
+    cache: &Cache,
     folder: &Path,
 ) -> Result<()> {
     if !is_hash(&input.sha256) {
         return Err(Error::UnsafeName(input.sha256.clone()));
     }
-    let cached = cache.join(&input.sha256);
+    let cached = cache.path(&input.sha256);
+    // Another job may fetch the same file at this moment: whoever comes second finds it whole.
+    let _alone = cache.alone(&input.sha256).await;
     let known =
         cached.is_file() && measure(&cached).await? == (input.sha256.clone(), input.size_bytes);
     if !known {

@@ -73,7 +73,7 @@ pub use identities::{IdentityRecord, NewIdentity};
 pub use images::{ImageLooks, ImageRecord, NewImage, StoredImage};
 pub use invitations::{InvitationRecord, NewInvitation};
 pub use jobs::{
-    ClaimedJob, FinishJob, Finished, Heartbeat, JobRecord, NewJob, Renewal, ResumePoint,
+    Claimant, ClaimedJob, FinishJob, Finished, Heartbeat, JobRecord, NewJob, Renewal, ResumePoint,
 };
 pub use locks::{Held, Lock};
 pub use model_imports::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};

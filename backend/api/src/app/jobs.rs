@@ -117,7 +117,8 @@ async fn launch(
         priority: dispatch::priority(kind),
         required_memory_bytes: match kind {
             JobKind::Protect => facts.required_memory(spec),
-            _ => 0,
+            // It plans the memory: until then the weights are what is known.
+            _ => facts.weights_bytes(),
         },
         idempotency_key: key.map(str::to_owned),
         traceparent: telemetry::here(),
@@ -145,13 +146,14 @@ pub async fn evaluate(
     };
     let facts = Facts::load(app, owner, &spec).await?;
     facts.require(&spec)?;
+    let required_memory_bytes = facts.required_memory(&spec);
     let new = NewJob {
         owner_id: owner,
         kind: JobKind::Evaluate,
         spec,
         parent_id: Some(id),
         priority: dispatch::priority(JobKind::Evaluate),
-        required_memory_bytes: 0,
+        required_memory_bytes,
         idempotency_key: Some(own_key(caller, key)),
         traceparent: telemetry::here(),
     };

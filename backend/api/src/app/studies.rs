@@ -54,7 +54,7 @@ pub async fn create(
         spec,
         parent_id: Some(protect.id),
         priority: dispatch::priority(JobKind::Study),
-        required_memory_bytes: 0,
+        required_memory_bytes: protect.required_memory_bytes,
         idempotency_key: Some(format!("{} study {key}", caller.user)),
         traceparent: telemetry::here(),
     };

@@ -7,11 +7,11 @@ use shared::{
     artifact::ArtifactKind,
     job::{Concept, JobKind},
     limits::MAX_CONCEPTS,
-    node::{CreateLease, InputRole, JobInput, Lease},
+    node::{CreateLease, InputRole, JobInput, Lease, LeaseDevice},
     study::StudyTask,
     training_node::NodeFacts,
 };
-use store::{ClaimedJob, JobRecord, NodeRecord};
+use store::{Claimant, ClaimedJob, JobRecord, NodeRecord};
 use tokio::time::Instant;
 
 use super::{hub::Woken, study};
@@ -35,6 +35,7 @@ pub async fn wait(
             "This credential belongs to another node.".into(),
         ));
     }
+    let claimant = claimant(request)?;
     let deadline = Instant::now() + PATIENCE;
     app.store()
         .touch_node(&node, known.is_some(), app.now())
@@ -42,7 +43,7 @@ pub async fn wait(
     let mut woken = Woken::WithAll;
     loop {
         let work = app.hub().work();
-        if let Some(claimed) = claim(app, node.id).await? {
+        if let Some(claimed) = claim(app, claimant).await? {
             return lease(app, claimed).await.map(Some);
         }
         if woken == Woken::Alone && app.store().has_queued_jobs_any().await? {
@@ -58,19 +59,37 @@ pub async fn wait(
 }
 
 /// The next job, if one waits that this node can do. Asking whether any waits keeps idle nodes from the one writer.
-async fn claim(app: &App, node: NodeId) -> Result<Option<ClaimedJob>, Error> {
+async fn claim(app: &App, claimant: Claimant) -> Result<Option<ClaimedJob>, Error> {
     if !app.store().has_queued_jobs_any().await? {
         return Ok(None);
     }
     let claimed = app
         .store()
-        .claim_job(node, app.now(), lease_until(app))
+        .claim_job(claimant, app.now(), lease_until(app))
         .await?;
     if let Some(ClaimedJob { job, token }) = &claimed {
         app.hub().job_moved(job.id);
-        tracing::info!(job.id = %job.id, node.id = %node, token, "claimed");
+        tracing::info!(job.id = %job.id, node.id = %claimant.node, token, "claimed");
     }
     Ok(claimed)
+}
+
+/// The device that asks; a node that names none has one, all of which is free.
+fn claimant(request: &CreateLease) -> Result<Claimant, Error> {
+    let device = request.device.as_ref();
+    if !device.is_none_or(LeaseDevice::is_credible) {
+        return Err(Error::field(
+            "#/device",
+            "out_of_range",
+            "The node's device is not credible.",
+        ));
+    }
+    let whole = request.memory_bytes;
+    Ok(Claimant {
+        node: request.node_id,
+        memory_bytes: device.map_or(whole, |device| device.memory_bytes),
+        free_memory_bytes: device.map_or(whole, |device| device.free_memory_bytes),
+    })
 }
 
 fn record(request: &CreateLease) -> Result<NodeRecord, Error> {
@@ -130,6 +149,7 @@ async fn lease(app: &App, claimed: ClaimedJob) -> Result<Lease, Error> {
         token,
         lease_seconds: u64::from(app.config().lease_seconds),
         attempt: job.attempts,
+        required_memory_bytes: Some(job.required_memory_bytes).filter(|bytes| *bytes > 0),
         spec: job.spec,
         inputs,
         traceparent: job.traceparent,

@@ -134,7 +134,8 @@ fn evaluation(job: &JobRecord, concept: u32) -> NewJob {
         spec,
         parent_id: Some(job.id),
         priority: priority(JobKind::Evaluate),
-        required_memory_bytes: 0,
+        // An attack trains the same model.
+        required_memory_bytes: job.required_memory_bytes,
         idempotency_key: None,
         traceparent: telemetry::here(),
     }

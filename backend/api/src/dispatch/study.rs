@@ -123,7 +123,7 @@ fn part(job: &JobRecord, plan: JobId, task: StudyTask) -> Result<NewJob, Error> 
         spec,
         parent_id: Some(plan),
         priority: priority(JobKind::Study),
-        required_memory_bytes: 0,
+        required_memory_bytes: job.required_memory_bytes,
         idempotency_key: None,
         traceparent: telemetry::here(),
     })

@@ -1,5 +1,7 @@
 //! Probes: asked for, done by a node, and what preflights make of them.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared::{
@@ -9,7 +11,7 @@ use shared::{
 };
 
 use crate::{
-    scripted::{Node, succeeded},
+    scripted::{Node, protect, succeeded},
     support::{Person, Server, body, refused},
 };
 
@@ -198,6 +200,33 @@ async fn job_that_fits_no_node_is_refused() {
     server.clock.advance(60_000);
     let preflight = person.preflight(&spec).await;
     assert_eq!(status(&preflight, "planned_memory"), CheckStatus::Warn);
+}
+
+#[tokio::test]
+async fn planned_memory_goes_with_the_job_and_its_evaluation() {
+    let server = Server::start().await;
+    let person = server.person("ada").await;
+    let spec = person.spec(&person.sealed_set("x").await).await;
+    probe(&person, &spec, "probe", &found(0.0, 1, 0.8)).await;
+    let job: Job = body(person.launch(&spec, "k").await, StatusCode::ACCEPTED).await;
+    let node = server.node();
+    let device =
+        |free: u64| json!({ "name": "cpu", "memory_bytes": 1_000_000, "free_memory_bytes": free });
+    let full = node.ask_for(Some(device(899_999)));
+    let waits = tokio::time::timeout(Duration::from_millis(500), full).await;
+    assert!(waits.is_err(), "it does not fit beside what runs there");
+    let lease: Lease = body(node.ask_for(Some(device(900_000))).await, StatusCode::OK).await;
+    assert_eq!(
+        (lease.job_id, lease.required_memory_bytes),
+        (job.id, Some(900_000))
+    );
+    protect(&node, &lease).await;
+    let evaluation = node.lease().await;
+    assert_eq!(
+        (evaluation.kind, evaluation.required_memory_bytes),
+        (JobKind::Evaluate, Some(900_000)),
+        "an attack trains the same model"
+    );
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn whoever_was_told_that_a_change_is_done_reads_it() {
     let ada = server.person("ada").await;
     for count in 0..20 {
         let page: Page<ProtectedSet> = ada.read("/v1/protected-sets?limit=50").await;
-        assert_eq!(page.items.len(), count);
+        assert_eq!(page.data.len(), count);
         let again: Page<ProtectedSet> = ada.read("/v1/protected-sets?limit=50").await;
         assert_eq!(again, page);
         ada.set(&format!("set {count}")).await;
@@ -40,7 +40,7 @@ async fn readers_beside_a_writer_never_go_back() {
         while !done.load(Ordering::SeqCst) {
             let before = written.load(Ordering::SeqCst);
             let page: Value = ada.read("/v1/protected-sets?limit=100").await;
-            let found = page["items"].as_array().expect("items").len() as u64;
+            let found = page["data"].as_array().expect("a list").len() as u64;
             assert!(found >= before.min(100), "{found} of {before}");
             reads += 1;
         }

@@ -15,9 +15,17 @@ pub(crate) struct Node<'a> {
 
 impl Node<'_> {
     pub(crate) async fn ask(&self) -> Response {
-        let request = json!({
+        self.ask_for(None).await
+    }
+
+    /// The same for one of its devices.
+    pub(crate) async fn ask_for(&self, device: Option<Value>) -> Response {
+        let mut request = json!({
             "node_id": self.id, "name": "scripted", "threads": 1, "memory_bytes": 1_000_000
         });
+        if let Some(device) = device {
+            request["device"] = device;
+        }
         self.person.post("/v1/node/leases", &request).await
     }
 

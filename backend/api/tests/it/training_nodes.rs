@@ -1,10 +1,12 @@
 //! Nodes that join: a token once, a credential for the node protocol alone, drain and removal.
 
+use std::collections::BTreeSet;
+
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use shared::{
     job::{Job, JobStatus},
-    node::{JoinedNode, NodeCommand},
+    node::{JoinedNode, Lease, NodeCommand},
     page::Page,
     training_node::{CreatedNode, NodeAttempt, NodeIntake, NodeOrigin, NodeStatus, TrainingNode},
 };
@@ -269,4 +271,42 @@ async fn incredible_machines_are_refused() {
     let told = read(&admin, &node.id).await.facts;
     assert_eq!(told.cpu_features, ["avx2"]);
     assert_eq!(told.devices[0].gigaflops, Some(7));
+}
+
+#[tokio::test]
+async fn devices_of_one_node_hold_jobs_side_by_side() {
+    let server = Server::start().await;
+    let admin = server.confirmed("admin").await;
+    let node = joined(&server, &admin, "gpus").await;
+    let person = server.person("ada").await;
+    for _ in 0..2 {
+        person.job().await;
+    }
+    let device = |name: &str, memory: u64, free: u64| json!({ "name": name, "memory_bytes": memory, "free_memory_bytes": free });
+    let incredible = node.ask_for(Some(device("cuda:0", 5, 6))).await;
+    refused(incredible, 422, "invalid").await;
+    let mut leases: Vec<Lease> = Vec::new();
+    for (name, memory) in [("cuda:0", 1_000_000), ("cuda:1", 500_000)] {
+        let answer = node.ask_for(Some(device(name, memory, memory))).await;
+        leases.push(body(answer, StatusCode::OK).await);
+    }
+    assert_eq!(leases[0].required_memory_bytes, None, "nobody planned");
+    let seen = read(&admin, &node.id).await;
+    let held: BTreeSet<_> = seen.current.iter().map(|it| it.job_id).collect();
+    let leased: BTreeSet<_> = leases.iter().map(|lease| lease.job_id).collect();
+    assert_eq!((held.len(), &held), (2, &leased));
+    assert_eq!(seen.memory_bytes, 1_000_000, "a job may use the largest");
+    // One is asked to end; the other one is not.
+    let cancel = format!("/v1/jobs/{}/cancel", leases[0].job_id);
+    let canceled = person.post(&cancel, &json!({})).await;
+    assert!(canceled.status().is_success());
+    let commands = [NodeCommand::Cancel, NodeCommand::Continue];
+    for (lease, command) in leases.iter().zip(commands) {
+        assert_eq!(node.beat(lease, json!([])).await.command, command);
+    }
+    let released = node.finish(&leases[0], json!({ "result": "canceled" }));
+    assert_eq!(released.await, StatusCode::NO_CONTENT);
+    let seen = read(&admin, &node.id).await;
+    assert_eq!(seen.current.len(), 1);
+    assert_eq!(seen.current[0].job_id, leases[1].job_id);
 }

@@ -18,6 +18,7 @@ fn lease(lease_seconds: u64) -> Lease {
         token: 1,
         lease_seconds,
         attempt: 1,
+        required_memory_bytes: None,
         spec: JobSpec {
             base_model_id: shared::ModelId::from_uuid(Uuid::nil()),
             concepts: Vec::new(),

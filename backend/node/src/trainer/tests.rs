@@ -24,6 +24,19 @@ fn failure(ended: Ended) -> Failure {
     }
 }
 
+#[test]
+fn a_kill_for_memory_explains_the_end_of_one_trainer() {
+    // Seven kills before any of these trainers started.
+    let mut explained = 0;
+    assert!(!explains(&mut explained, 7, 7));
+    assert!(explains(&mut explained, 7, 8), "the first of two");
+    assert!(!explains(&mut explained, 7, 8), "the other one of two");
+    // Two at once.
+    assert!(explains(&mut explained, 8, 10));
+    assert!(explains(&mut explained, 8, 10));
+    assert!(!explains(&mut explained, 8, 10));
+}
+
 #[tokio::test]
 async fn a_kill_from_outside_is_worth_another_attempt() {
     let failure = failure(ended("kill -9 $$").await);

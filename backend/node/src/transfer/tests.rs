@@ -31,8 +31,21 @@ impl Folders {
     }
 
     async fn fetch(&self, work: &str, input: JobInput) -> Result<BTreeMap<usize, Pictures>> {
-        let (cache, work) = (self.root.path().join("cache"), self.root.path().join(work));
-        fetch_inputs(&self.server.client, &[input], &cache, &work).await
+        self.fetch_by(&self.cache(), work, input).await
+    }
+
+    fn cache(&self) -> Cache {
+        Cache::new(self.root.path().join("cache"))
+    }
+
+    async fn fetch_by(
+        &self,
+        cache: &Cache,
+        work: &str,
+        input: JobInput,
+    ) -> Result<BTreeMap<usize, Pictures>> {
+        let work = self.root.path().join(work);
+        fetch_inputs(&self.server.client, &[input], cache, &work).await
     }
 
     fn requests(&self) -> usize {
@@ -49,6 +62,26 @@ async fn a_model_file_is_fetched_once() {
     let second = folders.root.path().join("two/model/unet/weights");
     assert_eq!(std::fs::read(second).unwrap(), b"weights");
     assert_eq!(folders.requests(), 1);
+}
+
+#[tokio::test]
+async fn two_jobs_that_want_one_file_at_once_fetch_it_once() {
+    let weights: &[u8] = vec![7; 1 << 20].leak();
+    let folders = Folders::serving(weights).await;
+    let cache = folders.cache();
+    let file = input(InputRole::ModelFile, "unet/weights", weights);
+    let works = ["one", "two", "three"];
+    let fetches = works.map(|work| folders.fetch_by(&cache, work, file.clone()));
+    for fetched in futures::future::join_all(fetches).await {
+        fetched.unwrap();
+    }
+    for work in works {
+        let fetched = folders.root.path().join(work).join("model/unet/weights");
+        assert_eq!(std::fs::read(fetched).unwrap(), weights, "{work}");
+    }
+    assert_eq!(folders.requests(), 1);
+    let cached = std::fs::read_dir(folders.root.path().join("cache")).unwrap();
+    assert_eq!(cached.count(), 1, "nothing half stays");
 }
 
 #[tokio::test]

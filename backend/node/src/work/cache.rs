@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process,
     time::SystemTime,
 };
 
@@ -63,8 +64,9 @@ impl Cache for Folder {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) {
-        // Under another name until it is whole: a death in between leaves nothing that looks like a file.
-        let part = self.path.join(format!("{name}.part"));
+        // Under another name until it is whole: a death in between leaves nothing that looks like a file. Under a name of
+        // this process's own: the trainer of another job may keep the same at this moment.
+        let part = self.path.join(format!("{name}.{}.part", process::id()));
         let written = fs::write(&part, bytes);
         if written
             .and_then(|()| fs::rename(&part, self.path.join(name)))

@@ -1,13 +1,28 @@
 //! Claims: one queued job to one node, by one statement.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+    Statement, Value,
 };
 use shared::{NodeId, Timestamp, job::JobStatus};
 use uuid::Uuid;
 
 use super::{JobRecord, attempts::begin, ledger::tell_status};
-use crate::{Error, Store, entity::job};
+use crate::{Error, Store, entity::job, text::number};
+
+/// How long a job waits before jobs that need less memory no longer take what it waits for.
+const PATIENCE_MILLISECONDS: i64 = 10 * 60_000;
+
+/// Which device of which node asks for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// The node, made known by `touch_node`.
+    pub node: NodeId,
+    /// Memory of the device.
+    pub memory_bytes: u64,
+    /// What of it the jobs that run there leave.
+    pub free_memory_bytes: u64,
+}
 
 /// A job and the token that holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +43,25 @@ const FAIR: &str = "\
     LEFT JOIN (SELECT owner_id, COUNT(*) AS held FROM jobs
         WHERE status IN ('starting', 'running', 'canceling') GROUP BY owner_id) AS busy
         ON busy.owner_id = candidate.owner_id
-    WHERE candidate.status = 'queued' AND candidate.required_memory_bytes <= node.memory_bytes
+    WHERE candidate.status = 'queued' AND candidate.required_memory_bytes <= $3";
+
+/// Where jobs share a device: none of them while one waits too long that needs more of it than they leave. Without this
+/// small jobs that follow each other would keep a large one waiting for ever.
+const PATIENT: &str = "\
+    AND NOT EXISTS (SELECT 1 FROM jobs AS patient
+        JOIN nodes AS host ON host.id = $1
+        JOIN base_models AS wanted ON wanted.id = patient.model_id
+            AND (host.families IS NULL OR host.families LIKE '%\"' || wanted.family || '\"%')
+        WHERE patient.status = 'queued' AND patient.created_at < $4
+            AND patient.required_memory_bytes > $3 AND patient.required_memory_bytes <= $5)";
+
+const ORDER: &str = "\
     ORDER BY COALESCE(busy.held, 0), candidate.priority DESC, candidate.created_at, candidate.id
     LIMIT 1";
 
 /// Numbered parameters mean the same to both databases.
-fn claim_sql(is_postgres: bool) -> String {
+fn claim_sql(is_postgres: bool, is_shared: bool) -> String {
+    let patient = if is_shared { PATIENT } else { "" };
     let lock = if is_postgres {
         "FOR UPDATE OF candidate SKIP LOCKED"
     } else {
@@ -43,7 +71,7 @@ fn claim_sql(is_postgres: bool) -> String {
         "UPDATE jobs SET status = 'starting', status_reason = 'A node fetches the inputs.',
             token = token + 1, attempts = attempts + 1, node_id = $1, lease_until = $2,
             finish_digest = NULL, last_sequence = last_sequence + 1
-        WHERE id = ({FAIR} {lock}) AND status = 'queued'
+        WHERE id = ({FAIR} {patient} {ORDER} {lock}) AND status = 'queued'
         RETURNING *"
     )
 }
@@ -73,18 +101,31 @@ impl Store {
         Ok((jobs > 0).then_some((jobs, row.try_get("", "told")?)))
     }
 
-    /// Lends the next job to a node that `touch_node` made known; `None` when nothing waits.
+    /// Lends the next job to a node's device; `None` when nothing waits that it has room for.
     pub async fn claim_job(
         &self,
-        node: NodeId,
+        claimant: Claimant,
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Option<ClaimedJob>, Error> {
+        let node = claimant.node;
+        let memory: i64 = number("memory size", claimant.memory_bytes)?;
+        let free: i64 = number("memory size", claimant.free_memory_bytes)?;
+        let is_shared = free < memory;
+        let mut values: Vec<Value> = vec![
+            node.uuid().into(),
+            lease_until.milliseconds().into(),
+            free.into(),
+        ];
+        if is_shared {
+            let waiting_since = now.milliseconds() - PATIENCE_MILLISECONDS;
+            values.extend([waiting_since.into(), memory.into()]);
+        }
         let transaction = self.begin().await?;
         let statement = Statement::from_sql_and_values(
             transaction.get_database_backend(),
-            claim_sql(self.is_postgres()),
-            [node.uuid().into(), lease_until.milliseconds().into()],
+            claim_sql(self.is_postgres(), is_shared),
+            values,
         );
         let Some(found) = transaction.query_one_raw(statement).await? else {
             transaction.rollback().await?;

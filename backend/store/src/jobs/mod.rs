@@ -17,7 +17,7 @@ mod studies;
 
 pub(crate) use ledger::ACTIVE;
 
-pub use claim::ClaimedJob;
+pub use claim::{Claimant, ClaimedJob};
 pub use enqueue::NewJob;
 pub use finish::{FinishJob, Finished};
 pub use heartbeat::{Heartbeat, Renewal};

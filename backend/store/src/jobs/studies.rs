@@ -1,6 +1,6 @@
 //! The jobs of a study: the one that plans, those that run cells, the one that puts everything together.
 //!
-//! Owns the rule that a study is put together once, after its last cell. Refuses to know what cells are.
+//! Owns the rule that a study is put together once, after its last cell, and again only for cells that were retried. Refuses to know what cells are.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Query,
@@ -40,23 +40,33 @@ async fn children(
         .await?)
 }
 
-/// Whether every cell ended, some of them well, and nobody puts them together yet.
-fn is_due(children: &[job::Model]) -> Result<bool, Error> {
-    let mut succeeded = false;
-    for row in children {
-        let spec: JobSpec = from_json("job specification", &row.spec)?;
-        let task = spec.evaluation.study.map(|order| order.task);
-        let status = status(row)?;
-        // A merge that failed or was canceled can be retried like any job; it is not repeated by itself.
-        if task == Some(StudyTask::Merge) || !status.is_final() {
-            return Ok(false);
-        }
-        succeeded |= status == JobStatus::Succeeded;
-    }
-    Ok(succeeded)
+/// The part of a study that a job has.
+fn task(row: &job::Model) -> Result<Option<StudyTask>, Error> {
+    let spec: JobSpec = from_json("job specification", &row.spec)?;
+    Ok(spec.evaluation.study.map(|order| order.task))
 }
 
-/// Queues the job that puts a study together, once, when all its cells ended and some of them well.
+/// Whether all jobs of a study, oldest first, ended, and some cells ended well after the last time that it was put together.
+///
+/// Cells that failed can be retried after that; a merge that failed or was canceled, too, but it is not repeated by itself.
+fn is_due(children: &[job::Model]) -> Result<bool, Error> {
+    let mut is_due = false;
+    for row in children {
+        let status = status(row)?;
+        if !status.is_final() {
+            return Ok(false);
+        }
+        if task(row)? == Some(StudyTask::Merge) {
+            is_due = false;
+        } else {
+            is_due |= status == JobStatus::Succeeded;
+        }
+    }
+    Ok(is_due)
+}
+
+/// Queues the job that puts a study together, once, when all its cells ended and some of them well; again for cells that
+/// were retried since.
 ///
 /// `ended` is a job that was just saved, in the transaction that ended it: there is no moment in which the last cell is
 /// over and nothing follows.
@@ -73,7 +83,7 @@ pub(super) async fn settle(
     let Some(order) = merge.spec.evaluation.study.as_mut() else {
         return Ok(());
     };
-    if !matches!(order.task, StudyTask::Run { .. }) {
+    if order.task == StudyTask::Plan {
         return Ok(());
     }
     order.task = StudyTask::Merge;

@@ -9,7 +9,7 @@ use shared::{
 };
 use store::{FinishJob, Finished, NewJob};
 
-use crate::support::{World, at, hash, on_both};
+use crate::support::{World, at, hash, idle, on_both};
 
 on_both!(
     every_job_is_claimed_once,
@@ -38,7 +38,11 @@ async fn every_job_is_claimed_once(world: World) {
         let (store, node) = (world.store.clone(), world.node().await);
         nodes.push(tokio::spawn(async move {
             let mut claimed = Vec::new();
-            while let Some(claim) = store.claim_job(node, at(100), at(10_000)).await.unwrap() {
+            while let Some(claim) = store
+                .claim_job(idle(node), at(100), at(10_000))
+                .await
+                .unwrap()
+            {
                 claimed.push((claim.job.id, claim.token));
             }
             claimed

@@ -14,7 +14,7 @@ use shared::{
 };
 use store::{FinishJob, Finished, Heartbeat, NewJob, Renewal, Store};
 
-use crate::support::{World, at, failure, on_both, success};
+use crate::support::{World, at, failure, idle, on_both, success};
 
 on_both!(
     answers_are_those_of_the_model,
@@ -130,7 +130,7 @@ impl Machine<'_> {
         let until = self.now + LEASE;
         let claim = self
             .store
-            .claim_job(self.node, at(self.now), at(until))
+            .claim_job(idle(self.node), at(self.now), at(until))
             .await
             .unwrap();
         let Some(claim) = claim else {
@@ -340,7 +340,7 @@ async fn worker(store: Store, node: NodeId, projects: Vec<NewJob>, seed: u64) ->
             }
             1..=3 => {
                 let claim = store
-                    .claim_job(node, at(now), at(now + LEASE))
+                    .claim_job(idle(node), at(now), at(now + LEASE))
                     .await
                     .unwrap();
                 held.extend(claim.map(|claim| (claim.job.id, claim.token)));

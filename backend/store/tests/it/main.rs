@@ -26,6 +26,7 @@ mod portable;
 mod postgres;
 mod scoping;
 mod sets;
+mod slots;
 mod studies;
 mod support;
 mod training_nodes;

@@ -6,7 +6,7 @@ use shared::{
     job::{JobKind, JobStatus},
     study::{CreateStudy, StudyOrder, StudyTask},
 };
-use store::{FinishJob, JobRecord, NewJob};
+use store::{ClaimedJob, FinishJob, JobRecord, NewJob};
 
 use crate::support::{World, at, failure, on_both, success};
 
@@ -15,6 +15,7 @@ on_both!(
     merge_follows_a_last_cell_that_is_canceled_or_lost,
     last_cells_at_once_are_merged_once,
     nothing_follows_cells_that_all_failed,
+    cells_retried_after_the_merge_are_merged_again,
 );
 
 fn order(protect: JobId, task: StudyTask) -> StudyOrder {
@@ -127,4 +128,56 @@ async fn nothing_follows_cells_that_all_failed(world: World) {
     let (failure, retry) = (failure("no memory"), false);
     end(&world, FinishJob::Failed { failure, retry }).await;
     assert!(merges(&world, owner, plan).await.is_empty());
+}
+
+/// Queues a job of a study again, as its owner would.
+async fn retry(world: &World, job: JobId, now: i64) {
+    let job = world.job(job).await;
+    let again = NewJob {
+        owner_id: job.owner_id,
+        kind: job.kind,
+        spec: job.spec,
+        parent_id: job.parent_id,
+        priority: 0,
+        required_memory_bytes: 0,
+        idempotency_key: None,
+    };
+    world.enqueue(&again, at(now)).await;
+}
+
+async fn cells_retried_after_the_merge_are_merged_again(world: World) {
+    let (owner, plan, _) = planned(&world, 2).await;
+    end(&world, success()).await;
+    let node = world.node().await;
+    let lost = world.claim(node, at(9)).await.unwrap();
+    let failed = || FinishJob::Failed {
+        failure: failure("no memory"),
+        retry: false,
+    };
+    let finish = async |claim: &ClaimedJob, finish, now| {
+        let ended = world
+            .store
+            .finish_job(claim.job.id, claim.token, finish, at(now));
+        ended.await.unwrap();
+        merges(&world, owner, plan).await.len()
+    };
+    assert_eq!(finish(&lost, failed(), 10).await, 1);
+    let merge = world.claim(node, at(11)).await.unwrap();
+    assert_eq!(finish(&merge, success(), 12).await, 1, "nothing is new");
+
+    retry(&world, lost.job.id, 13).await;
+    let again = world.claim(node, at(14)).await.unwrap();
+    assert_eq!(finish(&again, failed(), 15).await, 1, "it failed again");
+    retry(&world, lost.job.id, 16).await;
+    let again = world.claim(node, at(17)).await.unwrap();
+    assert_eq!(finish(&again, success(), 18).await, 2);
+
+    // Cells that end while somebody puts the others together come into the next one.
+    let merge = world.claim(node, at(19)).await.unwrap();
+    retry(&world, lost.job.id, 20).await;
+    let late = world.claim(node, at(21)).await.unwrap();
+    assert_eq!(finish(&late, success(), 22).await, 2);
+    assert_eq!(finish(&merge, failed(), 23).await, 3);
+    let merge = world.claim(node, at(24)).await.unwrap();
+    assert_eq!(finish(&merge, failed(), 25).await, 3, "not by itself");
 }

@@ -17,12 +17,15 @@ use shared::{
     protected_set::{Attestation, CreateAttestation, RightsBasis},
 };
 use store::{
-    BaseModelFile, ClaimedJob, FinishJob, ImageLooks, JobRecord, NewBaseModel, NewImage, NewJob,
-    NewUpload, NewUser, NodeRecord, SealSet, Store, StoredImage, new_uuid,
+    BaseModelFile, Claimant, ClaimedJob, FinishJob, ImageLooks, JobRecord, NewBaseModel, NewImage,
+    NewJob, NewUpload, NewUser, NodeRecord, SealSet, Store, StoredImage, new_uuid,
 };
 use tempfile::TempDir;
 
 use crate::postgres;
+
+/// What a node has, unless a test says otherwise.
+const MEMORY_BYTES: u64 = 8 << 30;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug)]
@@ -182,7 +185,7 @@ impl World {
             id,
             name: "laptop".to_owned(),
             threads: 2,
-            memory_bytes: 8 << 30,
+            memory_bytes: MEMORY_BYTES,
             families: vec!["tiny".to_owned()],
             facts: None,
         };
@@ -264,16 +267,37 @@ impl World {
         job.expect("it is queued")
     }
 
-    /// The next job for a node, with a lease of ten seconds.
+    /// The next job for a node that does nothing else, with a lease of ten seconds.
     pub(crate) async fn claim(&self, node: NodeId, now: Timestamp) -> Option<ClaimedJob> {
+        let found = self.store.find_node_any(node).await;
+        let found = found.expect("finding works").expect("the node is known");
+        let claimant = Claimant {
+            memory_bytes: found.node.memory_bytes,
+            free_memory_bytes: found.node.memory_bytes,
+            ..idle(node)
+        };
+        self.claim_by(claimant, now).await
+    }
+
+    /// The next job for a device, with a lease of ten seconds.
+    pub(crate) async fn claim_by(&self, claimant: Claimant, now: Timestamp) -> Option<ClaimedJob> {
         let until = Timestamp::from_milliseconds(now.milliseconds() + 10_000);
-        let claimed = self.store.claim_job(node, now, until).await;
+        let claimed = self.store.claim_job(claimant, now, until).await;
         claimed.expect("claiming works")
     }
 
     pub(crate) async fn job(&self, id: JobId) -> JobRecord {
         let job = self.store.find_job_any(id).await;
         job.expect("finding works").expect("the job is there")
+    }
+}
+
+/// The device of a node that does nothing.
+pub(crate) fn idle(node: NodeId) -> Claimant {
+    Claimant {
+        node,
+        memory_bytes: MEMORY_BYTES,
+        free_memory_bytes: MEMORY_BYTES,
     }
 }
 

@@ -27,6 +27,12 @@ impl Facts {
         planned.map_or_else(least, |report| report.memory_bytes)
     }
 
+    /// Memory that the model's weights take by themselves.
+    pub(crate) fn weights_bytes(&self) -> u64 {
+        let facts = self.model.facts.as_ref();
+        facts.map_or(0, |facts| facts.parameters.weights_bytes())
+    }
+
     /// Whether some node that is online can train this model; without any node nobody knows.
     ///
     /// Where a probe planned the memory, the least that any training takes says nothing more.
