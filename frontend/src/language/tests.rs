@@ -63,6 +63,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("L_BR", "a loss by its sign"),
     ("L_BB + L_PP", "losses by their signs"),
     ("L_BB + L_BR", "losses by their signs"),
+    ("{} {} UTC", "a moment, the same for everybody"),
     ("B", "a unit"),
     ("MB", "a unit"),
     ("GB", "a unit"),
