@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("migrations", &[]),
     ("demo", &[]),
     ("diffusion", &[]),
+    ("telemetry", &[]),
     ("xtask", &[]),
     ("store", &["shared"]),
     ("artifacts", &["shared"]),
@@ -25,10 +26,21 @@ const ARROWS: &[(&str, &[&str])] = &[
         "world",
         &["demo", "diffusion", "eval", "persguard", "shared"],
     ),
-    ("node", &["diffusion", "eval", "persguard", "shared"]),
+    (
+        "node",
+        &["diffusion", "eval", "persguard", "shared", "telemetry"],
+    ),
     (
         "api",
-        &["artifacts", "cli", "demo", "migrations", "shared", "store"],
+        &[
+            "artifacts",
+            "cli",
+            "demo",
+            "migrations",
+            "shared",
+            "store",
+            "telemetry",
+        ],
     ),
     (
         "e2e",
@@ -54,6 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "eval",
             "shared",
             "store",
+            "telemetry",
         ],
     ),
 ];
@@ -79,6 +92,8 @@ const MONOPOLIES: &[(&str, &[&str])] = &[
     ("candle-nn", &["diffusion", "persguard", "eval", "world"]),
     ("leptos", &["frontend"]),
     ("async-nats", &["api", "node"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
 ];
 
 struct Package {

@@ -4,10 +4,15 @@
 //! whoever reads them. `say!` is a text, `plural!` one that goes with a number, `weave!` one with markup in it, and
 //! `mark!` one that a constant holds until `say` is told it.
 
+mod intl;
+
 use std::sync::OnceLock;
 
 use leptos::prelude::*;
-use shared::language::{Catalogue, Language, Piece, pieces};
+use shared::{
+    Timestamp,
+    language::{Catalogue, Language, Piece, pieces},
+};
 use wasm_bindgen::JsCast;
 use web_sys::HtmlDocument;
 
@@ -156,12 +161,28 @@ pub(crate) fn whole(count: impl TryInto<u64>) -> u64 {
 
 /// `0.61`, as the reader writes it.
 pub(crate) fn decimal(value: impl Into<f64>, digits: usize) -> String {
-    language().decimal(value.into(), digits)
+    written(&format!("{:.digits$}", value.into()))
 }
 
 /// `+0.61`, as the reader writes it.
 pub(crate) fn signed(value: impl Into<f64>, digits: usize) -> String {
-    language().signed(value.into(), digits)
+    written(&format!("{:+.digits$}", value.into()))
+}
+
+fn written(number: &str) -> String {
+    let language = language();
+    intl::number(language, number).unwrap_or_else(|| language.written(number))
+}
+
+/// `26 Nov 2026, 11:35`: on the reader's own clock.
+pub(crate) fn moment(at: Timestamp) -> String {
+    let language = language();
+    intl::moment(language, at).unwrap_or_else(|| language.moment(at))
+}
+
+/// `3 minutes ago`; the moment itself from a day on.
+pub(crate) fn ago(at: Timestamp) -> String {
+    intl::ago(language(), at).unwrap_or_else(|| moment(at))
 }
 
 /// A number as a field shows it: with the reader's mark, and nothing between its digits.
@@ -207,7 +228,7 @@ macro_rules! spoken_numbers {
     ($($kind:ty),+) => {
         $(impl Spoken for $kind {
             fn spoken(&self) -> String {
-                language().written(&self.to_string())
+                written(&self.to_string())
             }
         })+
     };

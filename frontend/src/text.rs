@@ -6,7 +6,8 @@ use shared::{
     role::Role,
 };
 
-use crate::language::{decimal, language};
+use crate::language::decimal;
+pub(crate) use crate::language::{ago, moment};
 
 /// `1.4 MB`, decimal units as file managers show them.
 pub(crate) fn bytes(count: f64) -> String {
@@ -97,9 +98,11 @@ pub(crate) fn short_hash(hash: &str) -> String {
     hash.chars().take(12).collect()
 }
 
-/// `24 Nov 2026, 10:35 UTC`.
-pub(crate) fn moment(at: Timestamp) -> String {
-    language().moment(at)
+/// `2026-11-24 10:35:12 UTC`: what everybody calls a moment, to the second.
+pub(crate) fn utc(at: Timestamp) -> String {
+    let text = at.rfc3339();
+    let part = |range| text.get(range).unwrap_or_default();
+    format!("{} {} UTC", part(0..10), part(11..19))
 }
 
 /// `14 %`.
@@ -173,6 +176,8 @@ mod tests {
     #[test]
     fn moments_name_their_zone() {
         let at = Timestamp::from_milliseconds(1_798_761_600_123);
+        assert_eq!(utc(at), "2027-01-01 00:00:00 UTC");
+        // Without a browser there is no clock of the reader's.
         assert_eq!(moment(at), "1 Jan 2027, 00:00 UTC");
     }
 

@@ -52,6 +52,7 @@ impl MigratorTrait for Migrator {
             statements!("m0010_nodes"),
             statements!("m0011_pictures"),
             statements!("m0012_archives"),
+            statements!("m0013_traces"),
         ]
     }
 }

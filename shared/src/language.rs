@@ -149,67 +149,22 @@ impl Language {
         text
     }
 
-    /// `26 November 2026`, `26. November 2026`, in UTC.
-    pub fn day(self, at: Timestamp) -> String {
-        self.date(at, self.months()).0
-    }
-
-    /// `26 Nov 2026, 10:35 UTC`, `26. Nov. 2026, 10:35 UTC`.
+    /// `26 Nov 2026, 10:35 UTC`, `26. Nov. 2026, 10:35 UTC`: for whoever's clock is not known.
     pub fn moment(self, at: Timestamp) -> String {
-        let (day, time) = self.date(at, self.short_months());
-        format!("{day}, {time} UTC")
-    }
-
-    fn date(self, at: Timestamp, months: [&str; 12]) -> (String, String) {
         let text = at.rfc3339();
         let part = |range| text.get(range).unwrap_or_default();
         let month = part(5..7).parse::<usize>().unwrap_or(1);
-        let month = months
-            .get(month.saturating_sub(1))
-            .copied()
-            .unwrap_or_default();
+        let month = self.months().get(month.saturating_sub(1)).copied();
+        let month = month.unwrap_or_default();
         let (day, year) = (part(8..10).trim_start_matches('0'), part(0..4));
         let day = match self {
             Self::English => format!("{day} {month} {year}"),
             Self::German => format!("{day}. {month} {year}"),
         };
-        (day, part(11..16).to_owned())
+        format!("{day}, {} UTC", part(11..16))
     }
 
     const fn months(self) -> [&'static str; 12] {
-        match self {
-            Self::English => [
-                "January",
-                "February",
-                "March",
-                "April",
-                "May",
-                "June",
-                "July",
-                "August",
-                "September",
-                "October",
-                "November",
-                "December",
-            ],
-            Self::German => [
-                "Januar",
-                "Februar",
-                "März",
-                "April",
-                "Mai",
-                "Juni",
-                "Juli",
-                "August",
-                "September",
-                "Oktober",
-                "November",
-                "Dezember",
-            ],
-        }
-    }
-
-    const fn short_months(self) -> [&'static str; 12] {
         match self {
             Self::English => [
                 "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -461,8 +416,6 @@ mod tests {
     #[test]
     fn dates_are_in_their_order() {
         let at = Timestamp::from_milliseconds(1_798_761_600_123);
-        assert_eq!(Language::English.day(at), "1 January 2027");
-        assert_eq!(Language::German.day(at), "1. Januar 2027");
         assert_eq!(Language::English.moment(at), "1 Jan 2027, 00:00 UTC");
         assert_eq!(Language::German.moment(at), "1. Jan. 2027, 00:00 UTC");
     }

@@ -152,6 +152,9 @@ pub struct Lease {
     pub spec: JobSpec,
     /// What it needs.
     pub inputs: Vec<JobInput>,
+    /// The span that it was created by, in the form of W3C Trace Context; absent where the server makes no traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// Renews the lease and carries progress.

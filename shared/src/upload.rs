@@ -38,6 +38,13 @@ pub fn upload_media_type(name: &str, head: &[u8]) -> Option<&'static str> {
     image_media_type(head)
 }
 
+/// Whether a file or a folder on its path is hidden or of a system's own: nobody means it with what lies beside it.
+pub fn is_clutter(path: &str) -> bool {
+    let hidden = |part: &str| part.starts_with('.') && !matches!(part, "." | "..");
+    let clutter = |part: &str| hidden(part) || matches!(part, "__MACOSX" | "Thumbs.db");
+    path.split(['/', '\\']).any(clutter)
+}
+
 /// Announces one image file, or a ZIP archive of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

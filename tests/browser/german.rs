@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
 use crate::{look::Extent, page::Page};
 
@@ -46,6 +47,32 @@ async fn read(page: &Page, path: &str, mark: &str, screen: &str) -> Result<()> {
     page.look_at(screen, "german", Extent::Brief).await
 }
 
+/// A date is that of the reader's clock and as German writes it; the moment itself is behind it.
+const DATE: &str = "
+const shown = document.querySelector('[data-test=job-card] time');
+const moment = new Date(shown.dateTime);
+const style = { dateStyle: 'medium', timeStyle: 'short', timeZone: 'Asia/Kolkata' };
+const wanted = new Intl.DateTimeFormat('de', style).format(moment);
+const named = moment.toISOString().slice(0, 19).replace('T', ' ') + ' UTC';
+return shown.textContent === wanted && shown.title === named ? '' : shown.outerHTML;
+";
+
+/// Dates of somebody who is five and a half hours ahead.
+async fn dates(page: &Page) -> Result<()> {
+    let command = "Emulation.setTimezoneOverride";
+    page.devtools(command, json!({ "timezoneId": "Asia/Kolkata" }))
+        .await?;
+    page.goto("/jobs").await?;
+    page.find("job-card").await?;
+    let wrong = page.script(DATE).await?;
+    ensure!(
+        wrong.as_str() == Some(""),
+        "a date of the reader's: {wrong}"
+    );
+    page.devtools(command, json!({ "timezoneId": "" })).await?;
+    Ok(())
+}
+
 /// The dashboard of somebody who chooses German and goes back.
 pub(crate) async fn choose(page: &Page, set: &str, job: &str, gallery: &str) -> Result<()> {
     page.goto("/home").await?;
@@ -67,6 +94,7 @@ pub(crate) async fn choose(page: &Page, set: &str, job: &str, gallery: &str) -> 
     ] {
         read(page, path, mark, screen).await?;
     }
+    dates(page).await?;
     page.click("language-en").await?;
     until(page, "en", "nav-home", "Home").await?;
     page.goto("/jobs").await?;

@@ -5,7 +5,9 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 use e2e::Server;
 
-use crate::{closely, german, letters, look::tell, page::Page, sharing, shell, visit::visit};
+use crate::{
+    closely, folders, german, letters, look::tell, page::Page, sharing, shell, visit::visit,
+};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// Two trainings and twice two arms of pictures, on a busy machine.
@@ -184,23 +186,18 @@ async fn upload(page: &Page, folder: &Path) -> Result<String> {
     let sample = demo::sample_sets()
         .iter()
         .find(|set| set.name == demo::SUBJECT);
-    let mut paths = Vec::new();
     let images = sample.context("the subject is bundled")?.images;
     let (first, others) = images.split_first().context("it has images")?;
     shell::upload(page, folder, first.1).await?;
     page.goto(&set).await?;
-    for (name, bytes) in others {
-        let path = folder.join(name);
-        fs::write(&path, bytes)?;
-        paths.push(path.display().to_string());
-    }
+    folders::choose(page, folder).await?;
+    folders::drop(page, folder, others).await?;
     page.expect_refusals(415);
     let liar = folder.join("holiday.png");
     fs::write(&liar, "This is no picture, whatever its name says.")?;
-    paths.push(liar.display().to_string());
     page.find("file-input")
         .await?
-        .send_keys(&paths.join("\n"))
+        .send_keys(&liar.display().to_string())
         .await?;
     page.until("five images", Duration::from_mins(1), || async {
         Ok(page.text("image-count").await?.starts_with("5 of"))

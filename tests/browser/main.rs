@@ -4,6 +4,7 @@ mod browser;
 mod closely;
 mod device;
 mod devtools;
+mod folders;
 mod german;
 mod journey;
 mod keyboard;

@@ -183,7 +183,15 @@ fn images_and_manifests_use_settings_that_there_are() -> Result<()> {
 fn every_variable_that_the_programs_read_stands_in_the_handbook() -> Result<()> {
     let text = chapter("configuration.md")?;
     let mut sources = Vec::new();
-    for package in ["api", "artifacts", "cli", "client", "node", "store"] {
+    for package in [
+        "api",
+        "artifacts",
+        "cli",
+        "client",
+        "node",
+        "store",
+        "telemetry",
+    ] {
         files(
             &root().join("backend").join(package).join("src"),
             "rs",

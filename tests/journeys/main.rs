@@ -2,6 +2,7 @@
 
 mod book;
 mod command_line;
+mod composition;
 mod concepts;
 mod demo_project;
 mod identity_provider;
@@ -15,4 +16,5 @@ mod readme;
 mod replicas;
 mod slots;
 mod study;
+mod traces;
 mod upgrade;

@@ -5,7 +5,8 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    Machine, Nats, Person, Postgres, Server,
+    Collector, Machine, Nats, Person, Postgres, Server,
+    collector::Received,
     machine::{ADMINISTRATOR, administrator},
     person::expect,
     processes::trainers,
@@ -154,6 +155,21 @@ async fn is_taken_back(person: &Person, machine: &mut Machine, spec: &Value) -> 
     .await
 }
 
+/// A wake-up on one server is a part of what created the job on the other.
+async fn is_traced(collector: &Collector) -> Result<()> {
+    let instance = |span: &Received| span.resource("service.instance.id");
+    until("a wake-up in a trace", LIMIT, || async {
+        let spans = collector.spans();
+        let by = |wake: &Received| {
+            let mut parents = spans.iter().filter(|span| span.id() == wake.parent());
+            parents.any(|span| span.name() == "POST /v1/jobs" && instance(span) != instance(wake))
+        };
+        let mut wakes = spans.iter().filter(|span| span.name() == "wake");
+        Ok(wakes.any(by).then_some(()))
+    })
+    .await
+}
+
 #[tokio::test]
 async fn servers_wake_each_other_and_survive_their_broker_and_their_leader() -> Result<()> {
     let (postgres, mut broker) = (Postgres::start()?, Nats::start()?);
@@ -161,12 +177,16 @@ async fn servers_wake_each_other_and_survive_their_broker_and_their_leader() -> 
     let token = folder.path().join("token");
     fs::write(&token, TOKEN)?;
     let (database, token) = (postgres.url(), token.display().to_string());
+    let collector = Collector::start().await?;
+    let traces = collector.url();
     let mut settings = vec![
         ("PERSGUARD_DATABASE_URL", database.as_str()),
         ("PERSGUARD_METRICS_TOKEN_FILE", &token),
         ("PERSGUARD_LEASE_SECONDS", "3"),
         ("PERSGUARD_LOCAL_NODE", "false"),
         ("PERSGUARD_ADMINISTRATORS", ADMINISTRATOR),
+        ("PERSGUARD_OTLP_ENDPOINT", &traces),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
     ];
     let broker_settings = broker.settings();
     settings.extend(
@@ -199,6 +219,7 @@ async fn servers_wake_each_other_and_survive_their_broker_and_their_leader() -> 
     ensure!(lag <= LAG, "{lag:?}");
     ensure!(metric(&first, "broker_heard_total").await? > 0);
     ensure!(metric(&second, "broker_heard_total").await? > 0);
+    is_traced(&collector).await?;
 
     // The broker is gone: only time is lost.
     broker.kill()?;

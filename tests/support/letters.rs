@@ -1,6 +1,6 @@
 //! Letters that a server sent, as their readers find them.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::Result;
 
@@ -8,8 +8,13 @@ use crate::{Server, wait::until};
 
 /// Path and token of the newest link to `page` that the server sent.
 pub async fn link(server: &Server, page: &str) -> Result<String> {
+    link_in(&server.data(), page).await
+}
+
+/// The same for a server with this data directory.
+pub async fn link_in(data: &Path, page: &str) -> Result<String> {
     let mark = format!("/{page}#token=");
-    let outbox = server.data().join("outbox");
+    let outbox = data.join("outbox");
     until("a letter", Duration::from_mins(1), || async {
         let mut files: Vec<_> = fs::read_dir(&outbox)
             .into_iter()

@@ -1,6 +1,8 @@
 //! What every journey needs: the real server in a directory of its own, people who use it, and
 //! what runs behind it.
 
+pub mod collector;
+pub mod composition;
 pub mod letters;
 pub mod machine;
 pub mod nats;
@@ -13,6 +15,8 @@ pub mod script;
 pub mod server;
 pub mod wait;
 
+pub use collector::Collector;
+pub use composition::Composition;
 pub use machine::Machine;
 pub use nats::Nats;
 pub use person::Person;

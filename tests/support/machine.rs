@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     Person, Server,
-    letters::link,
+    letters::link_in,
     person::expect,
     processes::{kill, trainers},
     server::program,
@@ -29,8 +29,13 @@ pub const ADMINISTRATOR: &str = "admin@example.org";
 
 /// Signs the administrator up and proves their address.
 pub async fn administrator(server: &Server) -> Result<Person> {
-    let person = Person::sign_up(server, ADMINISTRATOR).await?;
-    let link = link(server, "verify-email").await?;
+    administrator_at(&server.url(""), &server.data()).await
+}
+
+/// The same at an address, with the server's data directory at hand.
+pub async fn administrator_at(url: &str, data: &Path) -> Result<Person> {
+    let person = Person::sign_up_at(url, ADMINISTRATOR).await?;
+    let link = link_in(data, "verify-email").await?;
     let (_, token) = link.split_once("token=").context("no token")?;
     let confirm = person.request(Method::POST, "/v1/email-verifications/confirm");
     let answer = confirm.json(&json!({ "token": token })).send().await?;
@@ -195,15 +200,23 @@ impl Machine {
 
     /// Says whether it takes jobs.
     pub async fn set_intake(&self, admin: &Person, intake: NodeIntake) -> Result<TrainingNode> {
-        let path = format!("/v1/nodes/{}", self.id);
-        let request = admin
-            .request(Method::PATCH, &path)
-            .header("content-type", "application/merge-patch+json")
-            .header("if-match", "*")
-            .body(json!({ "intake": intake }).to_string());
-        let answer = expect(request.send().await?, StatusCode::OK).await?;
-        Ok(answer.json().await?)
+        set_intake(admin, self.id, intake).await
     }
+}
+
+/// Says whether a node takes jobs.
+pub async fn set_intake(
+    admin: &Person,
+    node: shared::NodeId,
+    intake: NodeIntake,
+) -> Result<TrainingNode> {
+    let request = admin
+        .request(Method::PATCH, &format!("/v1/nodes/{node}"))
+        .header("content-type", "application/merge-patch+json")
+        .header("if-match", "*")
+        .body(json!({ "intake": intake }).to_string());
+    let answer = expect(request.send().await?, StatusCode::OK).await?;
+    Ok(answer.json().await?)
 }
 
 impl Drop for Machine {

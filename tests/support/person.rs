@@ -20,7 +20,8 @@ use shared::{
 
 use crate::{Server, wait::until};
 
-const PASSWORD: &str = "correct horse battery staple";
+/// What everybody here signs in with.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A signed-up person.
 #[derive(Clone)]
@@ -33,18 +34,23 @@ pub struct Person {
 impl Person {
     /// Creates an account and takes an access token for it.
     pub async fn sign_up(server: &Server, email: &str) -> Result<Self> {
+        Self::sign_up_at(&server.url(""), email).await
+    }
+
+    /// The same at an address.
+    pub async fn sign_up_at(url: &str, email: &str) -> Result<Self> {
         let http = Client::new();
         let user = json!({"email": email, "password": PASSWORD, "name": "A Person"});
         let answer = http
-            .post(server.url("/v1/users"))
+            .post(format!("{url}/v1/users"))
             .json(&user)
             .send()
             .await?;
         expect(answer, StatusCode::CREATED).await?;
-        Self::sign_in(&server.url(""), email).await
+        Self::sign_in(url, email).await
     }
 
-    /// Takes an access token for an account that [`Self::sign_up`] made at this address.
+    /// Takes an access token for an account that [`Self::sign_up`] made, at this address.
     pub async fn sign_in(url: &str, email: &str) -> Result<Self> {
         let http = Client::builder().timeout(Duration::from_mins(1)).build()?;
         let session = json!({"email": email, "password": PASSWORD});
@@ -134,8 +140,11 @@ impl Person {
             upload.url
         };
         // The signature is the permission: no token goes along.
-        let answer = self.http.put(url).body(bytes.to_vec()).send().await?;
-        expect(answer, StatusCode::OK).await?;
+        let mut put = self.http.put(url).body(bytes.to_vec());
+        for (name, value) in &upload.headers {
+            put = put.header(name, value);
+        }
+        expect(put.send().await?, StatusCode::OK).await?;
         let complete = format!("/v1/uploads/{}/complete", upload.id);
         self.send(Method::POST, &complete, &json!({}), StatusCode::OK)
             .await

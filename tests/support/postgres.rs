@@ -19,7 +19,17 @@ pub struct Postgres {
     directory: TempDir,
     port: u16,
     child: Child,
+    account: Account,
+    database: String,
 }
+
+/// Who owns everything; without a password everybody of this machine is let in.
+struct Account {
+    user: String,
+    password: Option<String>,
+}
+
+const OWN: &str = "postgres";
 
 fn binaries() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -47,6 +57,26 @@ fn command(binaries: &Path, name: &str) -> Command {
 impl Postgres {
     /// Starts an empty one.
     pub fn start() -> Result<Self> {
+        let account = Account {
+            user: OWN.to_owned(),
+            password: None,
+        };
+        Self::start_for(account)
+    }
+
+    /// Starts one as its image does: with an account of this name and password, and a database.
+    pub fn start_with(user: &str, password: &str, database: &str) -> Result<Self> {
+        let account = Account {
+            user: user.to_owned(),
+            password: Some(password.to_owned()),
+        };
+        let mut server = Self::start_for(account)?;
+        server.ask(&format!("CREATE DATABASE \"{database}\""))?;
+        database.clone_into(&mut server.database);
+        Ok(server)
+    }
+
+    fn start_for(account: Account) -> Result<Self> {
         let binaries = binaries().context("no PostgreSQL: install it (Debian: postgresql)")?;
         let directory = TempDir::new()?;
         if rustix::process::getuid().is_root() {
@@ -54,11 +84,22 @@ impl Postgres {
             let owned = owner.arg("postgres").arg(directory.path()).status()?;
             ensure!(owned.success(), "chown: {owned}");
         }
-        let made = command(&binaries, "initdb")
-            .current_dir(directory.path())
-            .args(["-A", "trust", "-U", "postgres", "--locale=C", "-D"])
-            .arg(directory.path().join("data"))
-            .output()?;
+        let mut init = command(&binaries, "initdb");
+        init.current_dir(directory.path())
+            .args(["-U", &account.user, "--locale=C", "-D"])
+            .arg(directory.path().join("data"));
+        let secret = directory.path().join("password");
+        match &account.password {
+            None => {
+                init.args(["-A", "trust"]);
+            }
+            Some(password) => {
+                fs::write(&secret, password)?;
+                init.args(["-A", "scram-sha-256"]);
+                init.arg(format!("--pwfile={}", secret.display()));
+            }
+        }
+        let made = init.output()?;
         let said = String::from_utf8_lossy(&made.stderr).into_owned();
         ensure!(made.status.success(), "initdb: {said}");
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -70,6 +111,8 @@ impl Postgres {
             directory,
             port,
             child,
+            account,
+            database: OWN.to_owned(),
         };
         server.wait()?;
         Ok(server)
@@ -78,6 +121,16 @@ impl Postgres {
     /// Its address with its only database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its programs are.
+    pub fn binaries(&self) -> &Path {
+        &self.binaries
     }
 
     fn wait(&self) -> Result<()> {
@@ -104,19 +157,13 @@ impl Postgres {
     /// What one statement answers: lines of values.
     pub fn ask(&self, sql: &str) -> Result<String> {
         let port = self.port.to_string();
-        let output = Command::new(self.binaries.join("psql"))
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-U",
-                "postgres",
-                "-At",
-                "-c",
-            ])
-            .arg(sql)
-            .output()?;
+        let mut psql = Command::new(self.binaries.join("psql"));
+        psql.args(["-h", "127.0.0.1", "-p", &port, "-U", &self.account.user])
+            .args(["-d", &self.database, "-At", "-c", sql]);
+        if let Some(password) = &self.account.password {
+            psql.env("PGPASSWORD", password);
+        }
+        let output = psql.output()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.success(), "psql: {said}");
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())

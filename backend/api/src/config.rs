@@ -12,9 +12,13 @@ use shared::api_key::AddressBlock;
 
 use broker::BrokerConfig;
 use storage::StorageConfig;
+use telemetry::TraceConfig;
 
 /// Ten a second: more than a person clicks.
 pub const DEFAULT_REQUESTS_PER_MINUTE: u32 = 600;
+
+/// Some thousand answers.
+pub const DEFAULT_RESPONSE_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How one server runs.
 #[derive(Args, Clone, Debug)]
@@ -60,6 +64,9 @@ pub struct Config {
     /// The broker between several servers.
     #[command(flatten)]
     pub broker: BrokerConfig,
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceConfig,
     /// The program that reads imported models; by default `persguard-node` beside this one.
     #[arg(long, env = "PERSGUARD_INSPECTOR")]
     pub inspector: Option<PathBuf>,
@@ -107,6 +114,9 @@ pub struct Config {
     #[arg(long, env = "PERSGUARD_REQUESTS_PER_MINUTE", default_value_t = DEFAULT_REQUESTS_PER_MINUTE,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub requests_per_minute: u32,
+    /// Bytes of answers that are kept in memory until something is written; 0 keeps none.
+    #[arg(long, env = "PERSGUARD_RESPONSE_CACHE_BYTES", default_value_t = DEFAULT_RESPONSE_CACHE_BYTES)]
+    pub response_cache_bytes: usize,
     /// Jobs of one organisation that may wait or run at once.
     #[arg(long, env = "PERSGUARD_ACTIVE_JOBS", default_value_t = shared::limits::MAX_ACTIVE_JOBS as u64)]
     pub active_jobs: u64,
@@ -175,6 +185,29 @@ fn read_secret(
     }
     *value = Some(text.to_owned());
     Ok(())
+}
+
+/// Every setting with what it means and its default, as a file of variables in which nothing is set.
+pub fn example() -> String {
+    let settings = Config::augment_args(clap::Command::new("persguard"));
+    let entries: Vec<String> = settings.get_arguments().filter_map(entry).collect();
+    format!(
+        "# Settings of `persguard serve`: take away the # before what you change.\n\n{}",
+        entries.join("\n")
+    )
+}
+
+fn entry(setting: &clap::Arg) -> Option<String> {
+    let name = setting.get_env()?.to_string_lossy();
+    let meaning = setting.get_long_help().or(setting.get_help())?.to_string();
+    let meaning: Vec<&str> = meaning.split_whitespace().collect();
+    let default = setting.get_default_values().first();
+    let default = default.map(|value| value.to_string_lossy());
+    Some(format!(
+        "# {}\n#{name}={}\n",
+        meaning.join(" "),
+        default.unwrap_or_default()
+    ))
 }
 
 /// A variable that looks like a setting and is none.
@@ -249,7 +282,29 @@ fn variable(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{UnknownVariable, origin, unknown};
+    use super::{UnknownVariable, example, origin, unknown};
+
+    #[test]
+    fn example_names_every_setting_and_sets_none() {
+        let file = example();
+        let lines = file.lines().filter_map(|line| line.strip_prefix('#'));
+        let set = lines.filter(|line| line.starts_with("PERSGUARD_"));
+        let set: Vec<(&str, &str)> = set.filter_map(|line| line.split_once('=')).collect();
+        assert!(set.len() > 40, "{file}");
+        for pair in [
+            ("PERSGUARD_ADDRESS", "127.0.0.1:7740"),
+            ("PERSGUARD_STORAGE_REGION", "us-east-1"),
+            ("PERSGUARD_DATABASE_URL", ""),
+        ] {
+            assert!(set.contains(&pair), "{pair:?} is not in\n{file}");
+        }
+        let names = set.iter().map(|(name, _)| (*name).to_owned());
+        assert!(unknown(names).is_empty());
+        assert!(
+            file.lines()
+                .all(|line| line.is_empty() || line.starts_with('#'))
+        );
+    }
 
     #[test]
     fn misspelt_variables_are_found() {

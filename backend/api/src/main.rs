@@ -14,10 +14,11 @@ use anyhow::Context;
 use api::{
     app::audit,
     backup,
-    config::{Config, storage::StorageConfig},
+    config::{self, Config, storage::StorageConfig},
     demonstration, doctor, signing, storage_check,
 };
 use clap::{CommandFactory, Parser, Subcommand};
+use telemetry::Service;
 
 /// Gives what a password hash or a decoder took back to the system, and serves the threads of the database without a lock.
 #[global_allocator]
@@ -118,6 +119,8 @@ enum Keys {
 enum Settings {
     /// Say what is wrong with them; takes the same flags and variables as `serve`.
     Check(Box<Config>),
+    /// Print all of them with their defaults, as a file of variables for systemd (`EnvironmentFile`) or containers.
+    Example,
 }
 
 #[derive(Subcommand)]
@@ -185,17 +188,25 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         }
         Command::Serve(config) => {
             start_log(&config.log)?;
-            runtime()?.block_on(api::server::serve(*config))
+            let runtime = runtime()?;
+            let _traces = telemetry::start(&config.traces, Service::Server, runtime.handle())?;
+            runtime.block_on(api::server::serve(*config))
         }
         Command::Demo(mut options) => {
             let log = demonstration::prepare(&mut options)?;
             log_to(&options.config.log, std::sync::Mutex::new(log))?;
             let mut out = std::io::stdout();
             let live = out.is_terminal();
-            runtime()?.block_on(demonstration::run(*options, live, &mut out))
+            let runtime = runtime()?;
+            let traces = &options.config.traces;
+            let _traces = telemetry::start(traces, Service::Server, runtime.handle())?;
+            runtime.block_on(demonstration::run(*options, live, &mut out))
         }
         Command::Config(Settings::Check(config)) => {
             doctor::check_settings(&config, &mut std::io::stdout())
+        }
+        Command::Config(Settings::Example) => {
+            Ok(std::io::stdout().write_all(config::example().as_bytes())?)
         }
         Command::Doctor(config) => {
             runtime()?.block_on(doctor::examine(&config, &mut std::io::stdout()))

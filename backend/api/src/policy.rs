@@ -79,6 +79,9 @@ pub struct Rule {
     pub repeats: Repeats,
     /// The bucket that it takes from beside the general one.
     pub bucket: Option<Bucket>,
+    /// Whether its answers may be kept until something is written: it only reads the database, and writes nothing down
+    /// about who read.
+    pub kept: bool,
 }
 
 const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule {
@@ -88,6 +91,7 @@ const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule 
         access,
         repeats: Repeats::Answered,
         bucket: None,
+        kept: false,
     }
 }
 
@@ -120,6 +124,11 @@ impl Rule {
 
     const fn takes(mut self, bucket: Bucket) -> Self {
         self.bucket = Some(bucket);
+        self
+    }
+
+    const fn kept(mut self) -> Self {
+        self.kept = true;
         self
     }
 
@@ -165,7 +174,7 @@ pub const RULES: &[Rule] = &[
     person("POST", "/v1/device-authorizations/lookup").guess(),
     person("POST", "/v1/device-authorizations/decision").guess(),
     public("POST", "/v1/tokens/device").takes(Bucket::SignIn),
-    rule("GET", "/v1/me", Access::Known),
+    rule("GET", "/v1/me", Access::Known).kept(),
     person("PATCH", "/v1/me"),
     person("POST", "/v1/me/password").guess(),
     person("POST", "/v1/me/totp").guess(),
@@ -185,12 +194,12 @@ pub const RULES: &[Rule] = &[
     person("POST", "/v1/me/identities").guess(),
     person("DELETE", "/v1/me/identities/{id}"),
     // Organisations.
-    person("GET", "/v1/organisations"),
+    person("GET", "/v1/organisations").kept(),
     person("POST", "/v1/organisations"),
-    organisation("GET", "/v1/organisations/{id}", View),
+    organisation("GET", "/v1/organisations/{id}", View).kept(),
     organisation("PATCH", "/v1/organisations/{id}", Administer),
     organisation("DELETE", "/v1/organisations/{id}", Own),
-    organisation("GET", "/v1/organisations/{id}/members", View),
+    organisation("GET", "/v1/organisations/{id}/members", View).kept(),
     organisation("PATCH", "/v1/organisations/{id}/members/{user}", Administer),
     // Everybody may leave: the handler lets administrators remove others.
     organisation("DELETE", "/v1/organisations/{id}/members/{user}", View),
@@ -217,8 +226,8 @@ pub const RULES: &[Rule] = &[
     )
     .repeats(Repeats::Secret),
     // Base models.
-    tenant("GET", "/v1/base-models", View, SetsRead),
-    tenant("GET", "/v1/base-models/{id}", View, SetsRead),
+    tenant("GET", "/v1/base-models", View, SetsRead).kept(),
+    tenant("GET", "/v1/base-models/{id}", View, SetsRead).kept(),
     tenant("DELETE", "/v1/base-models/{id}", Edit, SetsWrite),
     tenant("GET", "/v1/import-sources", View, SetsRead),
     tenant("GET", "/v1/base-model-imports", View, SetsRead),
@@ -239,9 +248,9 @@ pub const RULES: &[Rule] = &[
     ),
     tenant("POST", "/v1/base-model-imports/{id}/retry", Edit, SetsWrite),
     // Sets.
-    tenant("GET", "/v1/protected-sets", View, SetsRead),
+    tenant("GET", "/v1/protected-sets", View, SetsRead).kept(),
     tenant("POST", "/v1/protected-sets", Edit, SetsWrite),
-    tenant("GET", "/v1/protected-sets/{id}", View, SetsRead),
+    tenant("GET", "/v1/protected-sets/{id}", View, SetsRead).kept(),
     tenant("DELETE", "/v1/protected-sets/{id}", Edit, SetsWrite),
     tenant(
         "PUT",
@@ -255,10 +264,10 @@ pub const RULES: &[Rule] = &[
     tenant("GET", "/v1/images/{id}/content", View, SetsRead),
     tenant("GET", "/v1/images/{id}/thumbnail", View, SetsRead),
     tenant("DELETE", "/v1/images/{id}", Edit, SetsWrite),
-    tenant("GET", "/v1/quotas", View, SetsRead),
-    tenant("GET", "/v1/patches", View, SetsRead),
+    tenant("GET", "/v1/quotas", View, SetsRead).kept(),
+    tenant("GET", "/v1/patches", View, SetsRead).kept(),
     tenant("POST", "/v1/patches", Edit, SetsWrite).takes(Bucket::Upload),
-    tenant("GET", "/v1/patches/{id}", View, SetsRead),
+    tenant("GET", "/v1/patches/{id}", View, SetsRead).kept(),
     tenant("DELETE", "/v1/patches/{id}", Edit, SetsWrite),
     tenant("GET", "/v1/patches/{id}/content", View, SetsRead),
     // Jobs.
@@ -266,25 +275,25 @@ pub const RULES: &[Rule] = &[
     tenant("POST", "/v1/probes", Edit, JobsRun)
         .takes(Bucket::Job)
         .repeats(Repeats::Required),
-    tenant("GET", "/v1/jobs", View, JobsRun),
+    tenant("GET", "/v1/jobs", View, JobsRun).kept(),
     tenant("POST", "/v1/jobs", Edit, JobsRun)
         .takes(Bucket::Job)
         .repeats(Repeats::Required),
-    tenant("GET", "/v1/jobs/{id}", View, JobsRun),
+    tenant("GET", "/v1/jobs/{id}", View, JobsRun).kept(),
     tenant("POST", "/v1/jobs/{id}/cancel", Edit, JobsCancel),
     tenant("POST", "/v1/jobs/{id}/retry", Edit, JobsRun).takes(Bucket::Job),
     tenant("GET", "/v1/jobs/{id}/events", View, JobsRun),
-    tenant("GET", "/v1/jobs/{id}/artifacts", View, JobsRun),
+    tenant("GET", "/v1/jobs/{id}/artifacts", View, JobsRun).kept(),
     // Results; downloading a checkpoint takes `models:download` beside.
     rule(
         "GET",
         "/v1/artifacts/{id}/content",
         Access::Visitor(GalleriesRead),
     ),
-    tenant("GET", "/v1/galleries", View, GalleriesRead),
-    rule("GET", "/v1/galleries/{id}", Access::Visitor(GalleriesRead)),
+    tenant("GET", "/v1/galleries", View, GalleriesRead).kept(),
+    rule("GET", "/v1/galleries/{id}", Access::Visitor(GalleriesRead)).kept(),
     // Links to them; the address of a shared page is the permission.
-    tenant("GET", "/v1/share-links", View, GalleriesRead),
+    tenant("GET", "/v1/share-links", View, GalleriesRead).kept(),
     tenant("POST", "/v1/share-links", Edit, ShareWrite).repeats(Repeats::RequiredSecret),
     tenant("GET", "/v1/share-links/{id}", View, GalleriesRead),
     tenant("PATCH", "/v1/share-links/{id}", Edit, ShareWrite),
@@ -297,11 +306,11 @@ pub const RULES: &[Rule] = &[
     public("GET", "/s/{token}/references/{number}"),
     public("GET", "/s/{token}/archive"),
     tenant("GET", "/v1/revocations", View, GalleriesRead),
-    tenant("GET", "/v1/studies", View, GalleriesRead),
+    tenant("GET", "/v1/studies", View, GalleriesRead).kept(),
     tenant("POST", "/v1/studies", Edit, JobsRun)
         .takes(Bucket::Job)
         .repeats(Repeats::Required),
-    tenant("GET", "/v1/studies/{id}", View, GalleriesRead),
+    tenant("GET", "/v1/studies/{id}", View, GalleriesRead).kept(),
     tenant("POST", "/v1/studies/{id}/cancel", Edit, JobsCancel),
     tenant("POST", "/v1/jobs/{id}/evaluations", Edit, JobsRun)
         .takes(Bucket::Job)

@@ -24,7 +24,7 @@ use crate::{
         notices, organisations, patches, protected_sets, quotas, releases, revocations, server,
         share_links, shares, storage_checks, studies, tokens, training_nodes, uploads, webhooks,
     },
-    layers::{attribution, guard, meter, origin, respond, security},
+    layers::{attribution, guard, meter, origin, respond, security, trace},
     openapi,
 };
 
@@ -314,7 +314,7 @@ pub fn router(app: App) -> Router {
         served: Arc::new(openapi::operations(&document)),
     };
     let document = document.to_json().unwrap_or_default();
-    router
+    let router = router
         .fallback(frontend::serve)
         .layer(Extension(server::Document(Arc::from(document))))
         .layer(from_fn_with_state(door, guard::admit))
@@ -322,7 +322,12 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), attribution::attribute))
         .layer(CatchPanicLayer::custom(respond::panicked))
         .layer(from_fn_with_state(app.clone(), security::add_headers))
-        .layer(from_fn(respond::finish))
+        .layer(from_fn(respond::finish));
+    let router = match telemetry::tracer() {
+        Some(tracer) => router.layer(from_fn_with_state(tracer.clone(), trace::follow)),
+        None => router,
+    };
+    router
         .layer(from_fn_with_state(app.clone(), meter::count))
         .with_state(app)
 }

@@ -144,6 +144,7 @@ fn local_node(app: &App, address: SocketAddr) -> anyhow::Result<LocalNode> {
         directory: app.config().data_dir.join("node"),
         threads: app.config().node_threads,
         log: app.config().node_log.clone(),
+        traces: app.config().traces.clone(),
     })
 }
 

@@ -12,12 +12,13 @@ use shared::{
     job::JobMetrics,
     node::{AttemptResult, FinishAttempt, InputRole, JobInput, JobOutput, Lease},
 };
+use telemetry::Span;
 use tokio::{process::Command, sync::watch};
 
 use crate::{
     Error, Result,
     client::Client,
-    config::TOKEN_VARIABLE,
+    config::{COLLECTOR_SECRETS, TOKEN_VARIABLE},
     failure,
     heart::{Heart, Order, give, interruption},
     message::{ASSIGNMENT, Assignment, Message, Output},
@@ -54,7 +55,14 @@ pub(crate) struct Workshop {
 }
 
 /// Works on a lease to its end, whatever that is, and tells the server.
-pub(crate) async fn run(workshop: &Workshop, lease: Lease, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn run(workshop: &Workshop, lease: Lease, stop: watch::Receiver<bool>) {
+    let span = Span::handed_over("attempt", lease.traceparent.as_deref());
+    span.set("persguard.job.id", lease.job_id.to_string());
+    span.set("persguard.job.attempt", i64::from(lease.attempt));
+    span.within(Box::pin(work_on(workshop, lease, stop))).await;
+}
+
+async fn work_on(workshop: &Workshop, lease: Lease, mut stop: watch::Receiver<bool>) {
     let (orders, mut listener) = watch::channel(Order::Continue);
     let heart = Heart::start(&workshop.client, &lease, orders.clone());
     let (leaving, drain) = (orders.clone(), workshop.drain);
@@ -101,10 +109,10 @@ impl Attempt<'_> {
     /// `None` means that the lease is gone and nobody waits for a word.
     async fn perform(&self, orders: &mut watch::Receiver<Order>) -> Result<Option<AttemptResult>> {
         tokio::select! {
-            prepared = self.prepare() => prepared?,
+            prepared = step("prepare", self.prepare()) => prepared?,
             order = interruption(orders) => return Ok(answer(order)),
         }
-        let ended = self.train(orders).await?;
+        let ended = step("train", self.train(orders)).await?;
         let order = *orders.borrow();
         if order != Order::Continue {
             return Ok(answer(order));
@@ -118,7 +126,7 @@ impl Attempt<'_> {
             Ended::Said(_) => return Ok(Some(AttemptResult::Released)),
         };
         tokio::select! {
-            sent = self.send(outputs, metrics) => sent.map(Some),
+            sent = step("upload", self.send(outputs, metrics)) => sent.map(Some),
             order = interruption(orders) => Ok(answer(order)),
         }
     }
@@ -127,7 +135,8 @@ impl Attempt<'_> {
         let inputs = &self.lease.inputs;
         make(self.directory).await?;
         let Workshop { client, cache, .. } = self.workshop;
-        let pictures = transfer::fetch_inputs(client, inputs, cache, self.directory).await?;
+        let fetching = transfer::fetch_inputs(client, inputs, cache, self.directory);
+        let pictures = step("download", fetching).await?;
         let hash_of = |role: InputRole, name: Option<&str>| {
             let fits = |input: &&JobInput| {
                 input.role == role && name.is_none_or(|name| input.name == name)
@@ -168,6 +177,7 @@ impl Attempt<'_> {
             .arg(self.directory)
             .arg(self.workshop.device.to_string())
             .env_remove(TOKEN_VARIABLE)
+            .env_remove(COLLECTOR_SECRETS)
             .env("RAYON_NUM_THREADS", self.workshop.threads.to_string())
             // candle's own pool spins beside ours.
             .env("CANDLE_NUM_THREADS", "1")
@@ -175,13 +185,13 @@ impl Attempt<'_> {
             .env("MIMALLOC_PURGE_DELAY", "-1")
             .env("RUST_BACKTRACE", "0");
         let (newest, receiver) = watch::channel::<Snapshot>(None);
-        let sending = tokio::spawn(snapshots::send_newest(
+        let sending = tokio::spawn(telemetry::carried(snapshots::send_newest(
             self.workshop.client.clone(),
             self.lease.job_id,
             self.lease.token,
             receiver,
             self.orders.clone(),
-        ));
+        )));
         let ended = trainer::run(command, orders, |message| match message {
             Message::Running => self.heart.set_running(),
             Message::Progress { progress } => self.heart.report(progress),
@@ -227,12 +237,17 @@ impl Attempt<'_> {
         let job = self.lease.job_id;
         let Some(outcome) = outcome else {
             tracing::warn!(job.id = %job, "the lease is gone; the work is dropped");
+            telemetry::note("persguard.job.outcome", "fenced");
             return;
         };
         if outcome != AttemptResult::Released {
             self.heart.flush().await;
         }
         tracing::info!(job.id = %job, outcome = name(&outcome), "attempt ended");
+        telemetry::note("persguard.job.outcome", name(&outcome));
+        if matches!(outcome, AttemptResult::Failed { .. }) {
+            telemetry::failed("failed");
+        }
         let finish = FinishAttempt {
             token: self.lease.token,
             outcome,
@@ -241,6 +256,11 @@ impl Attempt<'_> {
             tracing::error!(job.id = %job, %error, "the server did not take the result");
         }
     }
+}
+
+/// A part of the attempt that takes its time.
+async fn step<T>(name: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    Span::step(name).attempt(Box::pin(work)).await
 }
 
 /// What an order ends an attempt with.

@@ -14,6 +14,7 @@ use shared::{
     },
     problem::{ErrorCode, Problem},
 };
+use telemetry::TRACEPARENT;
 use tokio_util::io::ReaderStream;
 
 use crate::{Error, Result, config::Token};
@@ -90,8 +91,11 @@ impl Client {
 
     /// Starts a download from a signed URL.
     pub async fn get(&self, url: &str) -> Result<Response> {
-        let url = self.absolute(url);
-        retry(TRIES, "a download", || async { Ok(self.http.get(&url)) }).await
+        let place = self.absolute(url);
+        retry(TRIES, "a download", || async {
+            Ok(named(url, self.http.get(&place)))
+        })
+        .await
     }
 
     /// Sends a file to a signed URL.
@@ -102,14 +106,14 @@ impl Client {
         file: &Path,
         size_bytes: u64,
     ) -> Result<()> {
-        let url = self.absolute(url);
+        let place = self.absolute(url);
         let request = || async {
             let content = tokio::fs::File::open(file)
                 .await
                 .map_err(Error::file(file))?;
             let stream = ReaderStream::with_capacity(content, 1 << 18);
             let body = reqwest::Body::wrap_stream(stream);
-            let mut request = self.http.put(&url);
+            let mut request = named(url, self.http.put(&place));
             for (name, value) in headers {
                 request = request.header(name, value);
             }
@@ -138,7 +142,7 @@ impl Client {
     ) -> Result<Response> {
         let url = format!("{}{path}", self.base);
         retry(tries, what, || async {
-            let request = self.http.request(Method::POST, &url);
+            let request = named(path, self.http.request(Method::POST, &url));
             // A beat that hangs is worse than one that is lost.
             Ok(request
                 .timeout(Duration::from_secs(15))
@@ -146,6 +150,14 @@ impl Client {
                 .json(body))
         })
         .await
+    }
+}
+
+/// Says to the server, and to no store of somebody else, what the request is part of.
+fn named(place: &str, request: RequestBuilder) -> RequestBuilder {
+    match telemetry::here() {
+        Some(here) if place.starts_with('/') => request.header(TRACEPARENT, here),
+        _ => request,
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::Args;
 use diffusion::device::DeviceName;
+use telemetry::TraceConfig;
 
 /// How one node runs.
 #[derive(Args, Clone, Debug)]
@@ -50,6 +51,9 @@ pub struct Settings {
     #[arg(long, env = "PERSGUARD_NODE_WATCH_STDIN", default_value = "0",
           value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub watch_stdin: bool,
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceConfig,
     /// Log filter, such as `info` or `node=debug`.
     #[arg(long, env = "PERSGUARD_LOG", default_value = "info")]
     pub log: String,
@@ -89,6 +93,9 @@ impl Settings {
 
 /// Name of the variable that holds the node's token.
 pub const TOKEN_VARIABLE: &str = "PERSGUARD_NODE_TOKEN";
+
+/// Name of the variable by which the collector of traces knows us.
+pub(crate) const COLLECTOR_SECRETS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
 /// The node's bearer token. It is never printed and never an argument.
 #[derive(Clone)]

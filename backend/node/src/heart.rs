@@ -74,7 +74,8 @@ impl Heart {
             pulse: Arc::clone(&pulse),
             orders,
         };
-        let task = tokio::spawn(beat.clone().keep(Duration::from_secs(lease.lease_seconds)));
+        let beating = beat.clone().keep(Duration::from_secs(lease.lease_seconds));
+        let task = tokio::spawn(telemetry::carried(beating));
         Self { pulse, task, beat }
     }
 

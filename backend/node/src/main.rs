@@ -16,6 +16,7 @@ use node::{
     config::{Config, Settings, TOKEN_VARIABLE, Token},
     join::{self, Join, Membership},
 };
+use telemetry::Service;
 
 /// Freed blocks stay with the process: training allocates the same large ones at every step.
 #[global_allocator]
@@ -102,7 +103,10 @@ fn run(config: &Config, token: Token) -> Result<ExitCode> {
         .with_writer(std::io::stderr)
         .init();
     let program = std::env::current_exe().context("finding our own program")?;
-    runtime()?.block_on(node::node::run(config, token, program))?;
+    let runtime = runtime()?;
+    let traces = &config.settings.traces;
+    let _traces = telemetry::start(traces, Service::Node, runtime.handle())?;
+    runtime.block_on(node::node::run(config, token, program))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,6 +12,7 @@ use uuid::{NoContext, Uuid};
 
 use crate::{
     Error,
+    changes::Changes,
     durability::Flusher,
     locks,
     usage::Limits,
@@ -51,6 +52,7 @@ impl Store {
             let writer = Writer {
                 connection: pool.clone(),
                 flusher: None,
+                changes: Changes::default(),
             };
             let mut holders = options(database_url, locks::CONNECTIONS);
             holders.connect_lazy(true);
@@ -99,9 +101,18 @@ impl Store {
     }
 
     /// The same for what is worth nothing without a commit that follows: it is on the disk with the next one.
-    pub(crate) fn writer_with_the_next(&self) -> Result<&DatabaseConnection, Error> {
+    pub(crate) fn writer_with_the_next(&self) -> Result<Writer, Error> {
         self.writer.check()?;
-        Ok(&self.writer.connection)
+        Ok(Writer {
+            flusher: None,
+            ..self.writer.clone()
+        })
+    }
+
+    /// Rises with everything that this process writes, before whoever wrote is told: what was read after a count was
+    /// taken is what the database holds while the count stays. `None` where other servers write to it, too.
+    pub fn changes(&self) -> Option<u64> {
+        (!self.is_postgres()).then(|| self.writer.changes.count())
     }
 
     /// Whether row locks exist and are needed.
@@ -162,12 +173,14 @@ async fn writer(database_url: &str) -> Result<Writer, Error> {
         return Ok(Writer {
             connection,
             flusher: Some(flusher),
+            changes: Changes::default(),
         });
     }
     connection.close().await?;
     Ok(Writer {
         connection: connect(sqlite(database_url, 1, Some("FULL"))).await?,
         flusher: None,
+        changes: Changes::default(),
     })
 }
 

@@ -86,7 +86,7 @@ impl Store {
             body: None,
             created_at: now.milliseconds(),
         };
-        if insert_key(self.writer_with_the_next()?, row.clone()).await? {
+        if insert_key(&self.writer_with_the_next()?, row.clone()).await? {
             return Ok(Begun::Fresh);
         }
         let transaction = self.begin().await?;
@@ -121,7 +121,7 @@ impl Store {
             .filter(Column::PrincipalId.eq(principal.uuid()))
             .filter(Column::IdempotencyKey.eq(key))
             .filter(Column::Status.is_null())
-            .exec(self.writer_with_the_next()?)
+            .exec(&self.writer_with_the_next()?)
             .await?;
         Ok(())
     }

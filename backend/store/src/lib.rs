@@ -13,6 +13,7 @@ mod attribution;
 mod audit;
 mod authorizations;
 mod base_models;
+mod changes;
 mod collector;
 mod counts;
 mod data_keys;

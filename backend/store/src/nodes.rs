@@ -133,7 +133,7 @@ impl Store {
         ]);
         Entity::insert(row.into_active_model())
             .on_conflict(conflict)
-            .exec_without_returning(self.writer_with_the_next()?)
+            .exec_without_returning(&self.writer_with_the_next()?)
             .await?;
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Store {
             .col_expr(Column::Families, Expr::value(row.families))
             .col_expr(Column::Facts, Expr::value(row.facts))
             .filter(Column::Id.eq(row.id))
-            .exec(self.writer_with_the_next()?)
+            .exec(&self.writer_with_the_next()?)
             .await?;
         Ok(())
     }

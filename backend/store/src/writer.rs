@@ -6,7 +6,7 @@ use sea_orm::{
     entity::prelude::async_trait::async_trait,
 };
 
-use crate::durability::Flusher;
+use crate::{changes::Changes, durability::Flusher};
 
 /// The connection that writes.
 #[derive(Clone, Debug)]
@@ -14,6 +14,7 @@ pub(crate) struct Writer {
     pub(crate) connection: DatabaseConnection,
     /// On SQLite; PostgreSQL's commits are durable by themselves.
     pub(crate) flusher: Option<Flusher>,
+    pub(crate) changes: Changes,
 }
 
 /// A transaction of the writer.
@@ -21,6 +22,7 @@ pub(crate) struct Writer {
 pub(crate) struct Transaction {
     inner: DatabaseTransaction,
     flusher: Option<Flusher>,
+    changes: Changes,
 }
 
 async fn flush(flusher: Option<&Flusher>) -> Result<(), DbErr> {
@@ -42,7 +44,9 @@ impl Writer {
         statement: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
         self.check()?;
+        let change = self.changes.begin();
         let result = statement.await?;
+        drop(change);
         flush(self.flusher.as_ref()).await?;
         Ok(result)
     }
@@ -56,6 +60,7 @@ impl Writer {
         Ok(Transaction {
             inner: self.connection.begin_with_options(options).await?,
             flusher: self.flusher.clone(),
+            changes: self.changes.clone(),
         })
     }
 }
@@ -63,13 +68,16 @@ impl Writer {
 impl Transaction {
     /// Commits; what was written is on the disk when this returns.
     pub(crate) async fn commit(self) -> Result<(), DbErr> {
+        let change = self.changes.begin();
         self.inner.commit().await?;
+        drop(change);
         flush(self.flusher.as_ref()).await
     }
 
     /// Commits; what was written is on the disk with the next commit that is, and may be lost until then if the machine
     /// loses its power. For what is worth nothing without a commit that follows.
     pub(crate) async fn commit_with_the_next(self) -> Result<(), DbErr> {
+        let _change = self.changes.begin();
         self.inner.commit().await
     }
 

@@ -73,7 +73,7 @@ pub(crate) async fn upload(
 }
 
 /// What a file is; browsers call archives by several names, or by none.
-fn media_type(file: &File) -> String {
+pub(crate) fn media_type(file: &File) -> String {
     let named = file.type_();
     let is_archive = named.contains("zip") || file.name().to_ascii_lowercase().ends_with(".zip");
     if is_archive {

@@ -14,6 +14,7 @@ pub(crate) mod header;
 pub(crate) mod heading;
 pub(crate) mod icon;
 pub(crate) mod loaded;
+pub(crate) mod moment;
 pub(crate) mod notice;
 pub(crate) mod part;
 pub(crate) mod progress;

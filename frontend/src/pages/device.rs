@@ -9,10 +9,10 @@ use crate::{
         button::SubmitButton,
         field::TextField,
         heading::PageHeading,
+        moment::Moment,
         notice::{ErrorNotice, Notice, Tone},
     },
     state::{browser::take_fragment, form::FormState, session::Session},
-    text::moment,
 };
 
 /// Where the page stands.
@@ -108,7 +108,7 @@ fn Decision(code: RwSignal<String>, device: PendingDevice, step: RwSignal<Step>)
         <form class="card" novalidate=true on:submit=submit>
             {move || form.error.get().map(|error| view! { <ErrorNotice error=error /> })}
             <div class="stack" data-test="pending-device">
-                <p>{weave!("It calls itself {name}. It asked from {address} on {moment}.", name = view! { <strong>{name}</strong> }, address = view! { <strong>{address}</strong> }, moment = moment(created_at))}</p>
+                <p>{weave!("It calls itself {name}. It asked from {address} on {moment}.", name = view! { <strong>{name}</strong> }, address = view! { <strong>{address}</strong> }, moment = view! { <Moment at=created_at /> })}</p>
                 <p>
                     {move || session.user().map(|user| say!("It could do everything that you can do here as {email}, in the organisation that you work in now, until it signs out or is idle for 30 days.", email = user.email))}
                 </p>

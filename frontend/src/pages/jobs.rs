@@ -5,7 +5,7 @@ use shared::job::{Job, JobKind, JobStatus};
 
 use crate::{
     api,
-    components::{badge::StatusBadge, heading::PageHeading, progress::ProgressBar},
+    components::{badge::StatusBadge, heading::PageHeading, moment::Moment, progress::ProgressBar},
     language::reply,
     pages::home::Listed,
     state::{fetch::use_interval, pages::Pages},
@@ -86,7 +86,7 @@ pub(crate) fn JobCard(job: Job) -> impl IntoView {
             </div>
             <div class="stack-tight small">
                 <StatusBadge status=job.status />
-                <span class="soft">{text::moment(job.created_at)}</span>
+                <span class="soft"><Moment at=job.created_at /></span>
             </div>
         </article>
     }

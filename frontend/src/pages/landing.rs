@@ -17,16 +17,16 @@ use crate::{
         heading::PageHeading,
         icon::{Glyph, Icon},
         loaded::{Loaded, Skeleton},
+        moment::Moment,
         notice::{Notice, Tone},
         progress::ProgressBar,
         verdict::Verdict,
     },
-    language::reply,
+    language::{reply, spoken},
     state::{
         fetch::{use_fetch, use_interval},
         session::Session,
     },
-    text::moment,
 };
 
 const POLL_MILLISECONDS: u64 = 2_000;
@@ -264,11 +264,12 @@ fn DemoVerdict(gallery: Gallery) -> impl IntoView {
 /// What came with this version. The page that it links to needs no script, and lies outside the dashboard.
 #[component]
 fn ShippedEvaluation(evaluation: DemoEvaluation) -> impl IntoView {
-    let about = say!(
+    let others = evaluation.cells.saturating_sub(evaluation.counts.tested);
+    let about = weave!(
         "The bundled dog, protected with the demo's own setting, then attacked {tested} times by a plan that was fixed beforehand, on the clean and on the protected model alike; {others} more attacks personalized strangers. Run once before this release and signed on {moment}; nothing in this section was measured on this server.",
-        tested = evaluation.counts.tested,
-        others = evaluation.cells.saturating_sub(evaluation.counts.tested),
-        moment = moment(evaluation.issued_at)
+        tested = spoken(&evaluation.counts.tested),
+        others = spoken(&others),
+        moment = view! { <Moment at=evaluation.issued_at /> }
     );
     view! {
         <section class="stack" aria-labelledby="shipped" data-test="shipped-evaluation">

@@ -78,13 +78,24 @@ impl Component {
 impl Bill {
     /// Asks cargo: its tree knows the features that are compiled, its metadata the rest.
     pub(super) fn read() -> Result<Self> {
-        let mut used = tree(TARGET, &["api", "node"])?;
-        used.extend(tree("wasm32-unknown-unknown", &["frontend"])?);
+        let mut used = tree(TARGET, &["api", "node"], &[])?;
+        used.extend(tree("wasm32-unknown-unknown", &["frontend"], &[])?);
+        Self::of(&used, &[])
+    }
+
+    /// The same for a node for NVIDIA devices.
+    pub(super) fn of_cuda_node() -> Result<Self> {
+        let features = ["--features", "node/cuda"];
+        Self::of(&tree(TARGET, &["node"], &features)?, &features)
+    }
+
+    fn of(used: &BTreeSet<(String, String)>, features: &[&str]) -> Result<Self> {
         let sums = checksums(&fs::read_to_string(root().join("Cargo.lock"))?);
         let mut metadata = cargo()?;
         metadata.args(["metadata", "--format-version", "1", "--locked"]);
+        metadata.args(features);
         let metadata: Value = serde_json::from_str(&output(&mut metadata)?)?;
-        Self::select(&metadata, &used, &sums)
+        Self::select(&metadata, used, &sums)
     }
 
     fn select(
@@ -193,10 +204,11 @@ fn spdx(licence: &str) -> String {
 }
 
 /// Name and version of every crate that packages need when they run on a target.
-fn tree(target: &str, packages: &[&str]) -> Result<BTreeSet<(String, String)>> {
+fn tree(target: &str, packages: &[&str], features: &[&str]) -> Result<BTreeSet<(String, String)>> {
     let mut tree = cargo()?;
     tree.args(["tree", "--locked", "--edges", "normal", "--prefix", "none"])
-        .args(["--format", "{p}", "--target", target]);
+        .args(["--format", "{p}", "--target", target])
+        .args(features);
     for package in packages {
         tree.args(["--package", package]);
     }

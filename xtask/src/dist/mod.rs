@@ -51,10 +51,16 @@ pub(crate) struct Options {
     check: bool,
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
+    /// Make nothing but the bill of materials and the notices of a node for NVIDIA devices, in this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
+    cuda_bill: Option<PathBuf>,
 }
 
 /// Makes the archive, and runs it if asked to.
 pub(crate) fn make(options: &Options) -> Result<()> {
+    if let Some(folder) = &options.cuda_bill {
+        return describe(&bill::Bill::of_cuda_node()?, folder);
+    }
     let programs = compile(options.profile)?;
     let frontend = web::build()?;
     let version = env!("CARGO_PKG_VERSION");
@@ -72,9 +78,9 @@ pub(crate) fn make(options: &Options) -> Result<()> {
     for (from, to) in CARRIED {
         copy(&root().join(from), &draft.join(to)).with_context(|| format!("carrying {from}"))?;
     }
-    let bill = bill::Bill::read()?;
-    fs::write(draft.join("sbom.cdx.json"), bill.cyclonedx()?)?;
-    fs::write(draft.join("THIRD-PARTY.txt"), notices::write(&bill)?)?;
+    let settings = output(command(draft.join("persguard")).args(["config", "example"]))?;
+    fs::write(draft.join("persguard.env"), settings)?;
+    describe(&bill::Bill::read()?, &draft)?;
     let sums = sums(&draft)?;
     fs::write(draft.join("SHA256SUMS"), sums)?;
     let archive = pack(&dist, &name)?;
@@ -87,6 +93,13 @@ pub(crate) fn make(options: &Options) -> Result<()> {
             seen.start_seconds, seen.verdict
         );
     }
+    Ok(())
+}
+
+/// Writes what is inside, and its terms.
+fn describe(bill: &bill::Bill, folder: &Path) -> Result<()> {
+    fs::write(folder.join("sbom.cdx.json"), bill.cyclonedx()?)?;
+    fs::write(folder.join("THIRD-PARTY.txt"), notices::write(bill)?)?;
     Ok(())
 }
 

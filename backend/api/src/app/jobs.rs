@@ -121,6 +121,7 @@ async fn launch(
             _ => facts.weights_bytes(),
         },
         idempotency_key: key.map(str::to_owned),
+        traceparent: telemetry::here(),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
 }
@@ -154,6 +155,7 @@ pub async fn evaluate(
         priority: dispatch::priority(JobKind::Evaluate),
         required_memory_bytes,
         idempotency_key: Some(own_key(caller, key)),
+        traceparent: telemetry::here(),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
 }
@@ -196,6 +198,7 @@ pub async fn retry(app: &App, owner: OrganisationId, job: &Job) -> Result<Job, E
         priority: dispatch::priority(job.kind),
         required_memory_bytes: record.map_or(0, |record| record.required_memory_bytes),
         idempotency_key: None,
+        traceparent: telemetry::here(),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
 }

@@ -56,6 +56,7 @@ pub async fn create(
         priority: dispatch::priority(JobKind::Study),
         required_memory_bytes: protect.required_memory_bytes,
         idempotency_key: Some(format!("{} study {key}", caller.user)),
+        traceparent: telemetry::here(),
     };
     let plan = dispatch::enqueue(app, new).await?;
     view(app, plan).await

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, Event};
+use async_nats::{Client, Event, HeaderMap};
 use futures::StreamExt;
 use prometheus_client::metrics::counter::Counter;
+use telemetry::{Span, TRACEPARENT};
 use tokio::sync::{broadcast, mpsc};
 
-use super::hub::Signal;
+use super::hub::{Signal, Told};
 use crate::app::App;
 
 /// After a connection was made, until every subscription of everybody is there for certain.
@@ -140,18 +141,24 @@ async fn watch(app: &App, mut events: mpsc::UnboundedReceiver<Event>) {
 }
 
 /// Tells others what happened here.
-async fn tell(app: &App, client: &Client, mut signals: broadcast::Receiver<Signal>) {
+async fn tell(app: &App, client: &Client, mut signals: broadcast::Receiver<Told>) {
     let subject = subject(app);
     loop {
-        let signal = match signals.recv().await {
-            Ok(signal) => signal,
-            Err(broadcast::error::RecvError::Lagged(_)) => Signal::Look,
+        let told = match signals.recv().await {
+            Ok(told) => told,
+            Err(broadcast::error::RecvError::Lagged(_)) => Signal::Look.into(),
             Err(broadcast::error::RecvError::Closed) => return,
         };
         if !app.link().is_connected() {
             continue; // they look by themselves
         }
-        let sent = client.publish(subject.clone(), signal.to_string().into());
+        let mut headers = HeaderMap::new();
+        if let Some(traceparent) = told.traceparent {
+            headers.insert(TRACEPARENT, traceparent.as_str());
+        }
+        let text = told.signal.to_string();
+        // Without any this is an ordinary message.
+        let sent = client.publish_with_headers(subject.clone(), headers, text.into());
         if matches!(tokio::time::timeout(PATIENCE, sent).await, Ok(Ok(()))) {
             app.link().sent.inc();
         }
@@ -171,12 +178,21 @@ async fn hear(app: &App, client: &Client) {
         };
         while let Some(message) = messages.next().await {
             app.link().heard.inc();
+            let _span = woken_by(message.headers.as_ref());
             let signal = std::str::from_utf8(&message.payload);
             // What a later version says and this one does not know is answered by looking.
             let signal = signal.ok().and_then(|text| text.parse().ok());
             app.hub().hear(signal.unwrap_or(Signal::Look));
         }
     }
+}
+
+/// A span for a wake-up that was told as part of a trace.
+fn woken_by(headers: Option<&HeaderMap>) -> Option<Span> {
+    let traceparent = headers?.get(TRACEPARENT)?;
+    let span = Span::handed_over("wake", Some(traceparent.as_str()));
+    span.set("messaging.system", "nats");
+    Some(span)
 }
 
 /// The version of a broker that answers, for who only asks.

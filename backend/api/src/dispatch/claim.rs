@@ -140,6 +140,7 @@ pub(crate) fn lease_until(app: &App) -> Timestamp {
 }
 
 async fn lease(app: &App, claimed: ClaimedJob) -> Result<Lease, Error> {
+    telemetry::note("persguard.job.id", claimed.job.id);
     let inputs = inputs(app, &claimed.job).await?;
     let ClaimedJob { job, token } = claimed;
     Ok(Lease {
@@ -151,6 +152,7 @@ async fn lease(app: &App, claimed: ClaimedJob) -> Result<Lease, Error> {
         required_memory_bytes: Some(job.required_memory_bytes).filter(|bytes| *bytes > 0),
         spec: job.spec,
         inputs,
+        traceparent: job.traceparent,
     })
 }
 

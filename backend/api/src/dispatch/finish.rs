@@ -137,6 +137,7 @@ fn evaluation(job: &JobRecord, concept: u32) -> NewJob {
         // An attack trains the same model.
         required_memory_bytes: job.required_memory_bytes,
         idempotency_key: None,
+        traceparent: telemetry::here(),
     }
 }
 

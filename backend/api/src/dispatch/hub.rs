@@ -55,13 +55,31 @@ impl FromStr for Signal {
     }
 }
 
+/// What others are told of, and the span that it happened in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) signal: Signal,
+    pub(crate) traceparent: Option<String>,
+}
+
+impl From<Signal> for Told {
+    fn from(signal: Signal) -> Self {
+        // Reports of a job are many, and wake nobody who works.
+        let work = matches!(signal, Signal::Job | Signal::Work);
+        Self {
+            signal,
+            traceparent: work.then(telemetry::here).flatten(),
+        }
+    }
+}
+
 /// Where wake-ups pass.
 pub(crate) struct Hub {
     /// `None` for any job.
     moved: broadcast::Sender<Option<JobId>>,
     one: Notify,
     all: Notify,
-    signals: broadcast::Sender<Signal>,
+    signals: broadcast::Sender<Told>,
 }
 
 /// Who was woken beside somebody who looks for work.
@@ -85,7 +103,7 @@ impl Hub {
     }
 
     /// What happens here from now on.
-    pub(crate) fn signals(&self) -> broadcast::Receiver<Signal> {
+    pub(crate) fn signals(&self) -> broadcast::Receiver<Told> {
         self.signals.subscribe()
     }
 
@@ -111,7 +129,7 @@ impl Hub {
     fn tell(&self, signal: Signal) {
         self.hear(signal);
         // Without a broker nobody does.
-        let _ = self.signals.send(signal);
+        let _ = self.signals.send(signal.into());
     }
 
     /// Tells that a job has new events.
@@ -217,7 +235,7 @@ mod tests {
         hub.job_arrived();
         hub.work_arrived();
         for signal in said {
-            assert_eq!(signals.try_recv(), Ok(signal));
+            assert_eq!(signals.try_recv(), Ok(signal.into()));
             assert_eq!(signal.to_string().parse(), Ok(signal));
         }
         assert!(signals.try_recv().is_err(), "no echo");

@@ -5,6 +5,7 @@
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
+use telemetry::TraceConfig;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,8 @@ pub struct LocalNode {
     pub threads: Option<u32>,
     /// The file that its log is appended to, if not this process's own.
     pub log: Option<PathBuf>,
+    /// Where its traces go: where the server's do.
+    pub traces: TraceConfig,
 }
 
 impl LocalNode {
@@ -66,6 +69,12 @@ impl LocalNode {
             .kill_on_drop(true);
         if let Some(threads) = self.threads {
             command.env("PERSGUARD_NODE_THREADS", threads.to_string());
+        }
+        if let Some(collector) = &self.traces.otlp_endpoint {
+            let ratio = self.traces.otlp_sampling_ratio.to_string();
+            command
+                .env("PERSGUARD_OTLP_ENDPOINT", collector)
+                .env("PERSGUARD_OTLP_SAMPLING_RATIO", ratio);
         }
         if let Some(log) = &self.log {
             let mut file = std::fs::File::options();
@@ -111,6 +120,10 @@ mod tests {
             directory: directory.join("node"),
             threads: Some(1),
             log: None,
+            traces: TraceConfig {
+                otlp_endpoint: Some("http://127.0.0.1:1".into()),
+                otlp_sampling_ratio: 0.5,
+            },
         }
     }
 
@@ -119,7 +132,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log");
         let line = format!(
-            "echo \"$PERSGUARD_NODE_TOKEN $# $PERSGUARD_NODE_THREADS\" >> {}",
+            "echo \"$PERSGUARD_NODE_TOKEN $# $PERSGUARD_NODE_THREADS \
+             $PERSGUARD_OTLP_ENDPOINT $PERSGUARD_OTLP_SAMPLING_RATIO\" >> {}",
             log.display()
         );
         let stop = CancellationToken::new();
@@ -133,7 +147,8 @@ mod tests {
         stop.cancel();
         task.await.unwrap();
         let text = std::fs::read_to_string(&log).unwrap();
-        assert!(text.starts_with("secret 0 1\nsecret 0 1"), "{text}");
+        let line = "secret 0 1 http://127.0.0.1:1 0.5\n";
+        assert!(text.starts_with(&line.repeat(2)), "{text}");
     }
 
     #[tokio::test]

@@ -40,6 +40,7 @@ pub const fn priority(kind: JobKind) -> i32 {
 /// Queues a job and wakes whoever waits for work.
 pub(crate) async fn enqueue(app: &App, new: NewJob) -> Result<JobRecord, Error> {
     let job = app.store().enqueue_job(new, app.now()).await?;
+    telemetry::note("persguard.job.id", job.id);
     app.hub().job_arrived();
     Ok(job)
 }

@@ -125,6 +125,7 @@ fn part(job: &JobRecord, plan: JobId, task: StudyTask) -> Result<NewJob, Error> 
         priority: priority(JobKind::Study),
         required_memory_bytes: job.required_memory_bytes,
         idempotency_key: None,
+        traceparent: telemetry::here(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 
 use shared::{
     limits::{MAX_ARCHIVE_BYTES, MAX_ARCHIVE_FILES, MAX_IMAGE_BYTES},
-    upload::{clean_file_name, image_media_type},
+    upload::{clean_file_name, image_media_type, is_clutter},
 };
 use zip::{ZipArchive, result::ZipError};
 
@@ -44,13 +44,6 @@ pub enum ArchiveError {
 
 fn unreadable(error: &ZipError) -> ArchiveError {
     ArchiveError::Unreadable(error.to_string())
-}
-
-/// Names that programs add beside what a person packed.
-fn is_clutter(path: &str) -> bool {
-    let hidden = |part: &str| part.starts_with('.') && !matches!(part, "." | "..");
-    let clutter = |part: &str| hidden(part) || part == "__MACOSX" || part == "Thumbs.db";
-    path.split(['/', '\\']).any(clutter)
 }
 
 /// Files of an archive in its order; folders and what systems add are passed over in silence.

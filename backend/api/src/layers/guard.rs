@@ -3,7 +3,7 @@
 //! A route without a rule answers nobody. What handlers learn of the caller stands in the request's
 //! extensions, put there here and nowhere else.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -15,13 +15,14 @@ use shared::{NodeId, OrganisationId, audit::AuditActor};
 
 use super::{
     client, idempotency,
-    limits::{self, Asking},
-    represent,
+    limits::{self, Asking, Room},
+    represent::{self, Answer},
 };
 use crate::{
     app::{
         App,
         principal::{self, Principal, Shown},
+        response_cache::Question,
     },
     error::Error,
     extract::{
@@ -66,6 +67,17 @@ pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next
         Ok(None) => return next.run(request).await,
         Err(error) => return error.into_response(),
     };
+    let question = question(app, rule, &request, address);
+    if let Some(kept) = question.and_then(|question| app.responses().find(&question)) {
+        let room = limits::take(app, Some(rule), Asking::Person(&kept.caller), address);
+        let response = if let Some(refusal) = &room.refusal {
+            refusal.clone().into_response()
+        } else {
+            let known = request.headers().get(header::IF_NONE_MATCH);
+            kept.document.clone().unless_known(known)
+        };
+        return told(app, response, &room);
+    }
     let shown = Shown {
         bearer: bearer(request.headers()),
         cookie: session_cookie(request.headers()),
@@ -80,17 +92,30 @@ pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next
         _ => Asking::Nobody,
     };
     let room = limits::take(app, Some(rule), asking, address);
-    let key = room.key.clone();
     let response = match (caller, &room.refusal) {
         (_, Some(refusal)) => refusal.clone().into_response(),
         (Err(error), None) => error.into_response(),
-        (Ok(caller), None) => run(app, rule, caller, request, next).await,
+        (Ok(caller), None) => run(app, rule, (caller, question), request, next).await,
     };
+    told(app, response, &room)
+}
+
+/// What may have been answered before: a document of a route whose answers are kept.
+fn question(app: &App, rule: &Rule, request: &Request, address: IpAddr) -> Option<Question> {
+    if !rule.kept || request.method() != Method::GET {
+        return None;
+    }
+    app.responses()
+        .question(request, address, app.store(), app.now())
+}
+
+/// The answer with what is left of the room; one that was known already costs none.
+fn told(app: &App, response: Response, room: &Room) -> Response {
     let unchanged = response.status() == StatusCode::NOT_MODIFIED;
     if unchanged {
-        app.limits().requests.give_back(&key);
+        app.limits().requests.give_back(&room.key);
     }
-    limits::tell(response, &room, unchanged)
+    limits::tell(response, room, unchanged)
 }
 
 fn rule(door: &Door, request: &Request) -> Result<Option<&'static Rule>, Error> {
@@ -173,9 +198,19 @@ fn organisation_of_path(path: &str) -> Option<OrganisationId> {
     path.split('/').nth(3)?.parse().ok()
 }
 
-async fn run(app: &App, rule: &Rule, caller: Caller, mut request: Request, next: Next) -> Response {
+async fn run(
+    app: &App,
+    rule: &Rule,
+    (caller, question): (Caller, Option<Question>),
+    mut request: Request,
+    next: Next,
+) -> Response {
     let sent = request.headers().get(header::IF_NONE_MATCH).cloned();
     let shows = (request.method() == Method::GET).then(|| request.uri().clone());
+    let asked = match (&caller, question) {
+        (Caller::Known(principal), Some(question)) => Some((question, principal.clone())),
+        _ => None,
+    };
     let response = match caller {
         Caller::Anyone => next.run(request).await,
         Caller::Node(node) => {
@@ -191,9 +226,18 @@ async fn run(app: &App, rule: &Rule, caller: Caller, mut request: Request, next:
             idempotency::run(app, rule, &principal, request, next).await
         }
     };
-    match shows {
-        Some(uri) => represent::finish(response, &uri, sent.as_ref()).await,
-        None => response,
+    let Some(uri) = shows else {
+        return response;
+    };
+    match represent::finish(response, &uri).await {
+        Ok(Answer::Document(document)) => {
+            if let Some((question, caller)) = asked {
+                app.responses().keep(&question, *caller, document.clone());
+            }
+            document.unless_known(sent.as_ref())
+        }
+        Ok(Answer::Other(response)) => response,
+        Err(error) => error.into_response(),
     }
 }
 

@@ -8,6 +8,7 @@ mod idempotency;
 mod limits;
 pub(crate) mod meter;
 pub(crate) mod origin;
-mod represent;
+pub(crate) mod represent;
 pub(crate) mod respond;
 pub(crate) mod security;
+pub(crate) mod trace;

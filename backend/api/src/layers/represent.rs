@@ -2,9 +2,9 @@
 //! next page.
 
 use axum::{
-    body::{Body, to_bytes},
-    http::{HeaderName, HeaderValue, StatusCode, Uri, header},
-    response::{IntoResponse, Response},
+    body::{Body, Bytes, to_bytes},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    response::Response,
 };
 
 use crate::{error::Error, etag, extract::NextPage};
@@ -12,53 +12,73 @@ use crate::{error::Error, etag, extract::NextPage};
 /// Documents are small; anything larger is a stream and brings its own tag.
 const MAX_DOCUMENT: usize = 8 * 1024 * 1024;
 
+/// A whole document, with every header that is its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    headers: HeaderMap,
+    tag: String,
+    pub(crate) body: Bytes,
+}
+
+/// The answer to a GET.
+pub(crate) enum Answer {
+    Document(Document),
+    /// What is no document, or says of itself which version it is.
+    Other(Response),
+}
+
 /// Completes the answer to a GET.
-pub(crate) async fn finish(response: Response, uri: &Uri, known: Option<&HeaderValue>) -> Response {
+pub(crate) async fn finish(response: Response, uri: &Uri) -> Result<Answer, Error> {
     let json = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes() == b"application/json");
     let tagged = response.headers().contains_key(header::ETAG);
     if response.status() != StatusCode::OK || !json || tagged {
-        return response;
+        return Ok(Answer::Other(response));
     }
-    match describe(response, uri, known).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    }
-}
-
-async fn describe(
-    response: Response,
-    uri: &Uri,
-    known: Option<&HeaderValue>,
-) -> Result<Response, Error> {
     let (mut parts, body) = response.into_parts();
-    let bytes = to_bytes(body, MAX_DOCUMENT)
+    let body = to_bytes(body, MAX_DOCUMENT)
         .await
         .map_err(Error::internal)?;
-    let tag = etag::of_bytes(&bytes);
-    let fresh = known
-        .and_then(|known| known.to_str().ok())
-        .is_some_and(|known| etag::names(known, &tag));
+    let tag = etag::of_bytes(&body);
     let value = HeaderValue::from_str(&tag).map_err(Error::internal)?;
     parts.headers.insert(header::ETAG, value);
-    let cache = HeaderName::from_static("cache-control");
     parts
         .headers
-        .entry(cache)
+        .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("private, no-cache"));
     if let Some(NextPage(cursor)) = parts.extensions.remove() {
         let link = HeaderValue::from_str(&link(uri, &cursor)).map_err(Error::internal)?;
         parts.headers.insert(header::LINK, link);
     }
-    if !fresh {
-        return Ok(Response::from_parts(parts, Body::from(bytes)));
+    Ok(Answer::Document(Document {
+        headers: parts.headers,
+        tag,
+        body,
+    }))
+}
+
+impl Document {
+    /// The document, or "not modified" where `known` names it.
+    pub(crate) fn unless_known(mut self, known: Option<&HeaderValue>) -> Response {
+        let fresh = known
+            .and_then(|known| known.to_str().ok())
+            .is_some_and(|known| etag::names(known, &self.tag));
+        let body = if fresh {
+            self.headers.remove(header::CONTENT_TYPE);
+            self.headers.remove(header::CONTENT_LENGTH);
+            Body::empty()
+        } else {
+            Body::from(self.body)
+        };
+        let mut response = Response::new(body);
+        if fresh {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        *response.headers_mut() = self.headers;
+        response
     }
-    parts.status = StatusCode::NOT_MODIFIED;
-    parts.headers.remove(header::CONTENT_TYPE);
-    parts.headers.remove(header::CONTENT_LENGTH);
-    Ok(Response::from_parts(parts, Body::empty()))
 }
 
 /// The same list from the cursor on; cursors need no escape.

@@ -20,7 +20,7 @@ use crate::{
     share::{self, Reader},
 };
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// Runs the request inside its span and finishes the response.
 pub(crate) async fn finish(request: Request, next: Next) -> Response {
@@ -34,8 +34,11 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
     };
     let page = (shared && share::wants_page(request.headers()))
         .then(|| Reader::new(request.headers(), None));
-    let span =
-        tracing::info_span!("request", request.id = %id, http.method = %method, http.path = %path);
+    let span = tracing::info_span!("request", request.id = %id, http.method = %method,
+        http.path = %path, trace_id = tracing::field::Empty);
+    if let Some(trace) = telemetry::trace_id() {
+        span.record("trace_id", trace);
+    }
     let start = Instant::now();
     async move {
         let mut response = problem(next.run(request).await, &method, &path, &id, page);

@@ -216,7 +216,7 @@ fn meta(content: &Content<'_>) -> Markup {
 /// The page of a gallery.
 pub(crate) fn show(content: &Content<'_>) -> String {
     let (shared, reader) = (content.shared, content.reader);
-    let day = |at| reader.language.day(at);
+    let moment = |at| reader.language.moment(at);
     let (link, report) = (&shared.link, &shared.gallery.output.report);
     let all = shared.gallery.output.pairs.len();
     let shown = shared.pairs().count();
@@ -225,13 +225,13 @@ pub(crate) fn show(content: &Content<'_>) -> String {
             span.brand { "PersGuard" }
             span.small.soft {
                 @if !link.recipient.is_empty() { (say!(reader, "Shared with {name}", name = link.recipient)) " \u{b7} " }
-                (say!(reader, "until {day}", day = day(link.expires_at)))
+                (say!(reader, "until {moment}", moment = moment(link.expires_at)))
             }
         }
         main {
             div.stack {
                 h1 { (link.title) }
-                p.soft { (say!(reader, "What an attacker gets who personalizes the model on protected pictures, without and with protection. Measured on {day}.", day = day(shared.gallery.created_at))) }
+                p.soft { (say!(reader, "What an attacker gets who personalizes the model on protected pictures, without and with protection. Measured on {moment}.", moment = moment(shared.gallery.created_at))) }
                 section.card.stack aria-label=(say!(reader, "Verdict")) {
                     p { span.grade.(report.grade.as_str()) { (glyph(report.grade)) " " (grade(report.grade, reader)) } }
                     p.lead { (sentence(reader, &report.verdict)) }
@@ -273,7 +273,7 @@ pub(crate) fn show(content: &Content<'_>) -> String {
             script { (PreEscaped(SCRIPT)) }
         }
         footer.small.soft {
-            p { (say!(reader, "Every number has its sample and a 95 % interval. Generated pictures show what an attack makes of a model, not what its owner publishes. This page ends on {day}.", day = day(link.expires_at))) }
+            p { (say!(reader, "Every number has its sample and a 95 % interval. Generated pictures show what an attack makes of a model, not what its owner publishes. This page ends on {moment}.", moment = moment(link.expires_at))) }
             (languages(reader, &to(content.look.step, content.look.page)))
         }
     };

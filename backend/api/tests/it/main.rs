@@ -33,6 +33,7 @@ mod problems;
 mod proxy;
 mod quotas;
 mod releases;
+mod response_cache;
 mod revocations;
 mod rules;
 #[path = "../../../artifacts/tests/it/s3_server/mod.rs"]

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
     time::UNIX_EPOCH,
 };
 
@@ -116,6 +117,7 @@ impl LocalStore {
             }
             file.as_file().sync_all().map_err(Error::storage(JOIN))?;
             let (file, path) = file.into_parts();
+            let file = Arc::new(file);
             directory::publish(receive::Incoming { path, file }, &target)?;
             tracing::trace!(target: STEP, step = "parts joined");
             remove(&folder, &temporary)

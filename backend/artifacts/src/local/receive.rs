@@ -1,25 +1,23 @@
 //! A body on its way in: counted, hashed and on the disk before anybody can see it.
 
-use std::path::Path;
+use std::{io::Write, path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempPath};
-use tokio::{
-    fs::File,
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::blocking;
 use crate::{Error, ObjectHash, STEP};
 
 const ACTION: &str = "write an object";
-const CHUNK_BYTES: usize = 64 * 1024;
+/// Each costs a way to other threads and back.
+const CHUNK_BYTES: usize = 512 * 1024;
 
 /// A complete file under a temporary name; dropped, it is gone.
 pub(super) struct Incoming {
     pub(super) path: TempPath,
     /// Open, and therefore locked, until the file has its name.
-    pub(super) file: std::fs::File,
+    pub(super) file: Arc<std::fs::File>,
 }
 
 /// Writes a body to a temporary file; whatever goes wrong, the file is removed.
@@ -30,9 +28,9 @@ pub(super) async fn receive(
     body: &mut (dyn AsyncRead + Send + Unpin),
 ) -> Result<Incoming, Error> {
     let (file, path) = create(temporary).await?.into_parts();
-    let mut file = File::from_std(file);
+    let file = Arc::new(file);
     tracing::trace!(target: STEP, step = "file made");
-    let received = copy(body, &mut file, size_bytes).await?;
+    let received = copy(body, Arc::clone(&file), size_bytes).await?;
     if received != hash {
         return Err(Error::HashMismatch {
             expected: hash,
@@ -40,9 +38,11 @@ pub(super) async fn receive(
         });
     }
     tracing::trace!(target: STEP, step = "bytes written");
-    file.sync_all().await.map_err(Error::storage(ACTION))?;
-    let file = file.into_std().await;
-    Ok(Incoming { path, file })
+    blocking(move || {
+        file.sync_all().map_err(Error::storage(ACTION))?;
+        Ok(Incoming { path, file })
+    })
+    .await
 }
 
 /// A locked file: the lock tells the next start that somebody is still writing it.
@@ -56,29 +56,67 @@ pub(super) async fn create(temporary: &Path) -> Result<NamedTempFile, Error> {
     .await
 }
 
-/// Copies at most one byte more than announced, so that a long body costs nothing.
+/// Reads until the chunk is full or the body ends: what comes over a line comes in small pieces.
+async fn fill(body: &mut (dyn AsyncRead + Send + Unpin), chunk: &mut [u8]) -> Result<usize, Error> {
+    let mut filled = 0;
+    while filled < chunk.len() {
+        match body.read(&mut chunk[filled..]).await.map_err(Error::Body)? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+/// Where a body's bytes go: two threads take each chunk, one to hash it and one to write it.
+struct Intake {
+    digest: Sha256,
+    file: Arc<std::fs::File>,
+}
+
+impl Intake {
+    /// Takes a chunk in; gives the buffer back.
+    async fn take(mut self, chunk: Vec<u8>, count: usize) -> Result<(Self, Vec<u8>), Error> {
+        let chunk = Arc::new(chunk);
+        let (file, bytes) = (Arc::clone(&self.file), Arc::clone(&chunk));
+        let write = blocking(move || {
+            (&*file)
+                .write_all(&bytes[..count])
+                .map_err(Error::storage(ACTION))
+        });
+        let bytes = Arc::clone(&chunk);
+        let hash = blocking(move || {
+            self.digest.update(&bytes[..count]);
+            Ok(self)
+        });
+        let ((), intake) = tokio::try_join!(write, hash)?;
+        let chunk = Arc::try_unwrap(chunk).unwrap_or_else(|_| vec![0; CHUNK_BYTES]);
+        Ok((intake, chunk))
+    }
+}
+
+/// Copies at most one chunk more than announced, so that a long body costs nothing. While a chunk is taken in, the next
+/// one is read.
 async fn copy(
     body: &mut (dyn AsyncRead + Send + Unpin),
-    file: &mut File,
+    file: Arc<std::fs::File>,
     expected: u64,
 ) -> Result<ObjectHash, Error> {
-    let mut digest = Sha256::new();
+    let digest = Sha256::new();
+    let mut intake = Intake { digest, file };
     let mut received = 0;
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let (mut chunk, mut next) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+    let mut count = fill(body, &mut chunk).await?;
     loop {
-        let count = body.read(&mut chunk).await.map_err(Error::Body)?;
         received += count as u64;
         if received > expected || (count == 0 && received < expected) {
             return Err(Error::SizeMismatch { expected, received });
         }
         if count == 0 {
-            break;
+            return Ok(ObjectHash::from_digest(intake.digest));
         }
-        digest.update(&chunk[..count]);
-        file.write_all(&chunk[..count])
-            .await
-            .map_err(Error::storage(ACTION))?;
+        let read = fill(body, &mut next);
+        (count, (intake, chunk)) = tokio::try_join!(read, intake.take(chunk, count))?;
+        std::mem::swap(&mut chunk, &mut next);
     }
-    file.flush().await.map_err(Error::storage(ACTION))?;
-    Ok(ObjectHash::from_digest(digest))
 }

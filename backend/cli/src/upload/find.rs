@@ -6,7 +6,7 @@ use std::{
 };
 
 use client::UploadFile;
-use shared::limits::MAX_IMAGES;
+use shared::{limits::MAX_IMAGES, upload::is_clutter};
 
 use crate::failure::Failure;
 
@@ -44,8 +44,7 @@ fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<(), Fai
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let (name, path) = (entry.file_name(), entry.path());
-        let name = name.to_string_lossy();
-        if name.starts_with('.') || name == "__MACOSX" {
+        if is_clutter(&name.to_string_lossy()) {
             continue;
         }
         // A link to a folder may lead in a circle; one to a file does not.

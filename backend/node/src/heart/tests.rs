@@ -28,6 +28,7 @@ fn lease(lease_seconds: u64) -> Lease {
             seed: 0,
         },
         inputs: Vec::new(),
+        traceparent: None,
     }
 }
 

@@ -33,6 +33,7 @@ pub struct Model {
     pub started_at: Option<i64>,
     pub completed_at: Option<i64>,
     pub required_memory_bytes: i64,
+    pub traceparent: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -38,6 +38,8 @@ pub struct NewJob {
     pub required_memory_bytes: u64,
     /// The request's key: the same owner and key make one job, whatever happens in between.
     pub idempotency_key: Option<String>,
+    /// The span that it is created by, in the form of W3C Trace Context.
+    pub traceparent: Option<String>,
 }
 
 const WAITS: &str = "Waits for a node.";
@@ -82,6 +84,7 @@ impl NewJob {
             started_at: None,
             completed_at: None,
             required_memory_bytes: number("memory size", self.required_memory_bytes)?,
+            traceparent: self.traceparent,
         })
     }
 }

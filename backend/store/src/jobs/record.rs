@@ -70,6 +70,8 @@ pub struct JobRecord {
     pub evaluation_ids: Vec<JobId>,
     /// The gallery of an evaluation, or of a protect job's first concept that has one; filled as above.
     pub gallery_id: Option<GalleryId>,
+    /// The span that it was created by, in the form of W3C Trace Context.
+    pub traceparent: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When a device first started on it.
@@ -117,6 +119,7 @@ impl TryFrom<job::Model> for JobRecord {
             failure: from_json_opt("job failure", row.failure.as_deref())?,
             evaluation_ids: Vec::new(),
             gallery_id: None,
+            traceparent: row.traceparent,
             created_at: Timestamp::from_milliseconds(row.created_at),
             started_at: row.started_at.map(Timestamp::from_milliseconds),
             completed_at: row.completed_at.map(Timestamp::from_milliseconds),

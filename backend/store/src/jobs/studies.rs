@@ -105,6 +105,7 @@ fn again(row: &job::Model) -> Result<NewJob, Error> {
         priority: row.priority,
         required_memory_bytes: number("memory size", row.required_memory_bytes)?,
         idempotency_key: None,
+        traceparent: row.traceparent.clone(),
     })
 }
 

@@ -54,12 +54,13 @@ async fn every_change_is_told_in_order_with_actor_and_address(world: World) {
         priority: 0,
         required_memory_bytes: 0,
         idempotency_key: None,
+        traceparent: None,
     };
     world.enqueue(&job, at(1)).await;
     let node = world.node().await;
     let claim = world.claim(node, at(2)).await.unwrap();
     let done = store.finish_job(claim.job.id, claim.token, success(), at(3));
-    attributed(None, done).await.unwrap();
+    Box::pin(attributed(None, done)).await.unwrap();
     let events = store.list_audit_events(ada, None, 100).await.unwrap();
     let told: Vec<&str> = events
         .iter()

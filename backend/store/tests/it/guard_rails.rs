@@ -196,6 +196,7 @@ async fn deletion_removes_every_row_of_one_account(world: World) {
         priority: 0,
         required_memory_bytes: 0,
         idempotency_key: None,
+        traceparent: None,
     };
     let waiting = world.enqueue(&waiting, at(5)).await;
     let busy = store.delete_account(person(ada)).await;

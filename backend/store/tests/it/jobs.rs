@@ -39,7 +39,11 @@ const GOES_ON: Renewal = Renewal::Renewed {
 
 async fn killed_nodes_job_returns_to_queue_and_its_token_is_fenced(world: World) {
     let store = &world.store;
-    let job = world.enqueue(&world.project("ada").await, at(0)).await;
+    let traced = NewJob {
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+        ..world.project("ada").await
+    };
+    let job = world.enqueue(&traced, at(0)).await;
     let (killed, heir) = (world.node().await, world.node().await);
     let first = world.claim(killed, at(0)).await.unwrap();
     let resume = ResumePoint {
@@ -78,6 +82,9 @@ async fn killed_nodes_job_returns_to_queue_and_its_token_is_fenced(world: World)
     let second = world.claim(heir, at(10_003)).await.unwrap();
     assert_eq!((second.job.id, second.job.attempts), (job.id, 2));
     assert_eq!(second.job.resume, Some(resume.clone()), "it resumes");
+    for claim in [&first, &second] {
+        assert_eq!(claim.job.traceparent, traced.traceparent);
+    }
     assert!(second.token > first.token);
     // The first node was only frozen. Nothing that it says counts any more.
     let late = store

@@ -258,6 +258,7 @@ impl World {
             priority: 0,
             required_memory_bytes: 0,
             idempotency_key: None,
+            traceparent: None,
         }
     }
 

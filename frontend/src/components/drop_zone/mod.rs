@@ -1,6 +1,8 @@
 //! Where files come in, and what became of each: progress, refusal with its reason, retry.
 
-use leptos::prelude::*;
+mod folder;
+
+use leptos::{html::Input, prelude::*, task::spawn_local};
 use shared::{
     SetId, limits,
     upload::{ARCHIVE_MEDIA_TYPE, IMAGE_MEDIA_TYPES},
@@ -19,25 +21,40 @@ use crate::{
     state::uploads::{FileState, QueuedFile, Uploads},
     text,
 };
+use folder::{Folder, dropped};
 
 #[component]
 pub(crate) fn DropZone(set: SetId) -> impl IntoView {
     let uploads = Uploads::expect();
     let over = RwSignal::new(false);
-    let dropped = move |event: DragEvent| {
+    let said = RwSignal::new(String::new());
+    let take = move |folder: Folder<File>| {
+        let (files, words) = folder.pick();
+        uploads.add(set, files);
+        said.try_set(words);
+    };
+    let drop = move |event: DragEvent| {
         event.prevent_default();
         over.set(false);
-        let files = event.data_transfer().and_then(|data| data.files());
-        uploads.add(set, listed(files));
+        let Some(data) = event.data_transfer() else {
+            return;
+        };
+        let (files, folders) = dropped(&data);
+        uploads.add(set, files);
+        if !folders.is_empty() {
+            spawn_local(async move { take(Folder::read(folders).await) });
+        }
     };
-    let chosen = move |event: Event| {
-        let input = event
-            .target()
-            .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
-        if let Some(input) = input {
-            uploads.add(set, listed(input.files()));
-            // Without this, choosing the same file again would not be an event.
-            input.set_value("");
+    let chosen = move |event: Event| uploads.add(set, taken_out(&event));
+    let folder_chosen = move |event: Event| take(Folder::chosen(taken_out(&event)));
+    let folder_input = NodeRef::<Input>::new();
+    folder_input.on_load(|input| {
+        // No attribute of any standard, and every browser's way to choose a folder.
+        let _ = input.set_attribute("webkitdirectory", "");
+    });
+    let choose_folder = move |_| {
+        if let Some(input) = folder_input.get_untracked() {
+            input.click();
         }
     };
     let limit = say!(
@@ -56,10 +73,10 @@ pub(crate) fn DropZone(set: SetId) -> impl IntoView {
                 over.set(true);
             }
             on:dragleave=move |_| over.set(false)
-            on:drop=dropped
+            on:drop=drop
         >
             <Icon glyph=Glyph::Upload />
-            <p class="strong">{say!("Drop images here, or choose files")}</p>
+            <p class="strong">{say!("Drop images or folders here, or choose files")}</p>
             <p class="field-hint" id="upload-limits">{limit}</p>
             <p class="field-hint">{say!("Only images that are yours or that you may act for. Camera data and position are removed on arrival.")}</p>
             <input
@@ -72,16 +89,32 @@ pub(crate) fn DropZone(set: SetId) -> impl IntoView {
                 on:change=chosen
             />
         </div>
+        <div class="row">
+            <button type="button" class="button button-small" data-test="choose-folder" on:click=choose_folder>{say!("Choose a folder")}</button>
+            <input type="file" hidden=true multiple=true node_ref=folder_input data-test="folder-input" on:change=folder_chosen />
+            <p class="small" role="status" data-test="folder-said">{move || said.get()}</p>
+        </div>
         <AsCurl commands=Signal::derive(move || curl::upload(&curl::origin(), set)) test="curl-upload" />
     }
 }
 
-fn listed(files: Option<FileList>) -> Vec<File> {
-    files.map_or_else(Vec::new, |files| {
-        (0..files.length())
-            .filter_map(|index| files.get(index))
-            .collect()
-    })
+/// What was chosen; the input forgets it, or choosing the same again would not be an event.
+fn taken_out(event: &Event) -> Vec<File> {
+    let input = event
+        .target()
+        .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+    let Some(input) = input else {
+        return Vec::new();
+    };
+    let files = input.files().map_or_else(Vec::new, |files| listed(&files));
+    input.set_value("");
+    files
+}
+
+fn listed(files: &FileList) -> Vec<File> {
+    (0..files.length())
+        .filter_map(|index| files.get(index))
+        .collect()
 }
 
 /// Files that are not part of the set yet.

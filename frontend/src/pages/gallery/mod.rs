@@ -25,11 +25,11 @@ use crate::{
     components::{
         heading::PageHeading,
         loaded::{Loaded, Skeleton},
+        moment::Moment,
         verdict::Verdict,
     },
     pages::{not_found::NotFoundPage, study::StartStudy, use_id},
     state::{fetch::use_fetch, session::Session},
-    text,
 };
 use filter::{Filter, Show};
 use grid::Grid;
@@ -70,7 +70,7 @@ fn GalleryView(id: GalleryId) -> impl IntoView {
         gallery.data.with(|gallery| {
             gallery
                 .as_ref()
-                .map(|gallery| text::moment(gallery.created_at))
+                .map(|gallery| view! { <Moment at=gallery.created_at /> })
         })
     };
     view! {

@@ -21,6 +21,7 @@ use crate::{
         confirm::{Confirm, open},
         field::{CheckCard, SelectField, TextField},
         loaded::{Loaded, Skeleton},
+        moment::Moment,
         notice::{ErrorNotice, Notice, Tone},
     },
     state::{
@@ -28,7 +29,6 @@ use crate::{
         fetch::{Fetch, use_fetch},
         form::FormState,
     },
-    text,
 };
 
 /// What is chosen in the form.
@@ -260,16 +260,19 @@ fn Link(link: ShareLink, fetch: Fetch<shared::page::Page<ShareLink>>) -> impl In
         link.recipient.clone()
     };
     let status = match link.status {
-        ShareLinkStatus::Active => say!("until {moment}", moment = text::moment(link.expires_at)),
-        ShareLinkStatus::Expired => say!("has ended").to_owned(),
-        ShareLinkStatus::Revoked => say!("revoked").to_owned(),
+        ShareLinkStatus::Active => {
+            let end = view! { <Moment at=link.expires_at /> };
+            weave!("until {moment}", moment = end).into_any()
+        }
+        ShareLinkStatus::Expired => say!("has ended").into_any(),
+        ShareLinkStatus::Revoked => say!("revoked").into_any(),
     };
     let extras = [
         (link.has_password, say!("password")),
         (link.download, say!("archive")),
         (link.references, say!("protected pictures")),
     ];
-    let mut words = status;
+    let mut words = String::new();
     for (_, word) in extras.iter().filter(|(on, _)| *on) {
         words.push_str(" \u{b7} ");
         words.push_str(word);
@@ -280,7 +283,7 @@ fn Link(link: ShareLink, fetch: Fetch<shared::page::Page<ShareLink>>) -> impl In
     view! {
         <li class="stack-tight" data-test="share-link">
             <div class="row-between">
-                <span><span class="strong">{name}</span>" "<span class="small soft">{words}</span></span>
+                <span><span class="strong">{name}</span>" "<span class="small soft">{status} {words}</span></span>
                 {active.then(|| view! {
                     <button type="button" class="button button-small" data-test="share-revoke" on:click=move |_| open(dialog)>{say!("Revoke")}</button>
                 })}
@@ -338,10 +341,10 @@ fn visits(views: Vec<ShareView>) -> impl IntoView {
                 ViewOutcome::Preview => say!("previewed"),
                 ViewOutcome::Refused => say!("wrong password"),
             };
-            let words = say!(
+            let words = weave!(
                 "{moment}, {how}, from {network}",
-                moment = text::moment(view.at),
-                how,
+                moment = view! { <Moment at=view.at /> },
+                how = how,
                 network = view.network
             );
             view! { <li>{words}</li> }

@@ -8,7 +8,7 @@ use shared::{
     protected_set::{ProtectedSet, SetStatus},
 };
 
-use crate::{components::badge::SetBadge, components::prose::prose, text};
+use crate::components::{badge::SetBadge, moment::Moment, prose::prose};
 
 /// Thumbnails in one row of a card.
 const THUMBNAILS: usize = 5;
@@ -63,7 +63,7 @@ pub(super) fn GalleryCard(gallery: GallerySummary) -> impl IntoView {
                 <a class="card-anchor" href=format!("/galleries/{}", gallery.id)>{gallery.title}</a>
             </h3>
             <p class="small">{prose(&gallery.verdict)}</p>
-            <p class="small soft">{text::moment(gallery.created_at)}</p>
+            <p class="small soft"><Moment at=gallery.created_at /></p>
         </article>
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn DemoCard(demo: Demo) -> impl IntoView {
                     <span class="badge">{say!("Demo · run on this server")}</span>
                 </div>
                 <p class="small">{prose(&gallery.report.verdict)}</p>
-                <p class="small soft">{text::moment(gallery.created_at)}</p>
+                <p class="small soft"><Moment at=gallery.created_at /></p>
             </article>
         }
     })

@@ -14,6 +14,7 @@ use crate::{
         as_curl::AsCurl,
         confirm::{Confirm, open},
         loaded::{Loaded, Skeleton},
+        moment::{Ago, Moment},
         notice::ErrorNotice,
     },
     language::{reply, spoken},
@@ -105,22 +106,23 @@ fn health(node: &TrainingNode) -> AnyView {
         NodeOrigin::Joined => say!("joined"),
     };
     let seen = match node.last_seen_at {
-        Some(at) => say!(
+        Some(at) => weave!(
             "{origin}, last seen {moment}",
-            origin,
-            moment = text::moment(at)
-        ),
-        None => origin.to_owned(),
+            origin = origin,
+            moment = view! { <Ago at=at /> }
+        )
+        .into_any(),
+        None => origin.into_any(),
     };
     let current = node
         .current
         .iter()
         .map(|attempt| {
-            let words = say!(
+            let words = weave!(
                 "{work} {job} since {moment}",
                 work = work(attempt.kind),
                 job = attempt.job_id.to_string(),
-                moment = text::moment(attempt.started_at)
+                moment = view! { <Moment at=attempt.started_at /> }
             );
             view! { <li>{words}</li> }
         })
@@ -259,12 +261,8 @@ fn history(attempts: Vec<NodeAttempt>) -> AnyView {
                 Some(JobStatus::Queued) => reply(&attempt.reason.unwrap_or_default()),
                 Some(status) => text::status(status).to_owned(),
             };
-            let words = format!(
-                "{}, {}: {end}",
-                text::moment(attempt.started_at),
-                attempt.job_id
-            );
-            view! { <li>{words}</li> }
+            let words = format!(", {}: {end}", attempt.job_id);
+            view! { <li><Moment at=attempt.started_at /> {words}</li> }
         })
         .collect_view();
     view! { <ul class="small" data-test="node-attempts">{rows}</ul> }.into_any()

@@ -17,6 +17,7 @@ use crate::{
         field::TextField,
         heading::PageHeading,
         loaded::{Loaded, Skeleton},
+        moment::Moment,
         notice::{ErrorNotice, Notice, Tone},
     },
     state::{
@@ -24,7 +25,6 @@ use crate::{
         fetch::{Fetch, use_fetch, use_interval},
         form::FormState,
     },
-    text,
 };
 use card::NodeCard;
 
@@ -131,14 +131,14 @@ fn Create(made: RwSignal<Option<CreatedNode>>, all: Fetch<Page<TrainingNode>>) -
 #[component]
 fn Line(made: CreatedNode) -> impl IntoView {
     let (shown, copied) = (made.command.clone(), made.command);
-    let until = made.node.join_expires_at.map(text::moment);
-    let words = match until {
-        Some(until) => say!(
+    let words = match made.node.join_expires_at {
+        Some(until) => weave!(
             "Run this on “{name}”. It works once, until {until}, and is shown this once.",
             name = made.node.name,
-            until
-        ),
-        None => say!("Run this on the machine. It works once.").to_owned(),
+            until = view! { <Moment at=until /> }
+        )
+        .into_any(),
+        None => say!("Run this on the machine. It works once.").into_any(),
     };
     view! {
         <Notice tone=Tone::Good title=say!("The node can join")>

@@ -21,6 +21,7 @@ use crate::{
         drop_zone::{DropZone, FileQueue},
         heading::PageHeading,
         loaded::Skeleton,
+        moment::Moment,
         notice::{ErrorNotice, Notice, Tone},
     },
     pages::{not_found::NotFoundPage, use_id},
@@ -253,7 +254,7 @@ fn SealedView(set: Fetch<ProtectedSet>, images: Memo<Vec<ProtectedImage>>) -> im
             </div>
             <div>
                 <dt>{say!("Signed")}</dt>
-                <dd>{text::moment(attestation.signed_at)}</dd>
+                <dd><Moment at=attestation.signed_at /></dd>
             </div>
         }
     });

@@ -16,11 +16,11 @@ use crate::{
         as_curl::AsCurl,
         button::SubmitButton,
         field::{RadioCard, TextField},
+        moment::Moment,
         notice::ErrorNotice,
     },
     language::{plain, say},
     state::{browser::random_key, fetch::use_fetch, form::FormState},
-    text,
 };
 
 const TIERS: [(Tier, &str, &str); 3] = [
@@ -139,8 +139,8 @@ fn Earlier(protect_job_id: JobId) -> impl IntoView {
             .map(|study| {
                 let tier = TIERS.iter().find(|(tier, ..)| *tier == study.tier);
                 let tier = tier.map_or(study.tier.as_str(), |(_, title, _)| say(title));
-                let words = format!("{tier}, {}", text::moment(study.created_at));
-                view! { <li><a href=format!("/studies/{}", study.id) data-test="earlier-study">{words}</a></li> }
+                let tier = tier.to_owned();
+                view! { <li><a href=format!("/studies/{}", study.id) data-test="earlier-study">{tier} ", " <Moment at=study.created_at /></a></li> }
             })
             .collect_view();
         (!links.is_empty()).then(|| view! { <div class="stack-tight"><h3>{say!("Studies of this model")}</h3><ul>{links}</ul></div> })

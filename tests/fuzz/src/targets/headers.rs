@@ -71,6 +71,13 @@ pub(super) const TARGETS: &[Target] = &[
     .words(&[
         "10.0.0.", ", ", "\n", "::ffff:", "/8", "unknown", "_hidden", "[::1]", ":80",
     ]),
+    Target::new("traceparent", traceparent, || {
+        texts(&[
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000001-0000000000000001-ff",
+        ])
+    })
+    .words(&["00-", "-01", "ff", "0000000000000000", "+", "F"]),
 ];
 
 /// The size, a blank, and the header.
@@ -125,6 +132,27 @@ fn obvious_range(value: &[u8], size: u64) -> Option<(u64, u64)> {
     let narrow = |value: u128| u64::try_from(value).ok();
     let length = end.checked_sub(start).filter(|length| *length > 0)?;
     Some((narrow(start)?, narrow(length)?))
+}
+
+fn traceparent(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let fits = |(at, byte): (usize, &u8)| match at {
+        0 | 1 => *byte == b'0',
+        2 | 35 | 52 => *byte == b'-',
+        _ => b"0123456789abcdef".contains(byte),
+    };
+    let named = |part: &[u8]| part.iter().any(|byte| *byte != b'0');
+    let valid = bytes.len() == 55
+        && bytes.iter().enumerate().all(fits)
+        && named(&bytes[3..35])
+        && named(&bytes[36..52]);
+    let expected = valid.then(|| {
+        let sampled = b"13579bdf".contains(&bytes[54]);
+        format!("{}-0{}", &text[..52], u8::from(sampled))
+    });
+    assert_eq!(telemetry::untrusted::traceparent(text), expected, "{text}");
 }
 
 fn content_range(bytes: &[u8]) {

@@ -1,0 +1,105 @@
+//! Whether there are traces, and where they go.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use reqwest::Url;
+
+/// Where a collector of OTLP over HTTP takes traces.
+const PLACE: &str = "v1/traces";
+
+/// Traces, by flags or environment.
+#[derive(Args, Clone, Debug)]
+pub struct TraceConfig {
+    /// `OpenTelemetry` collector that takes traces as OTLP over HTTP, such as `http://collector:4318`; without one there are none.
+    #[arg(long, env = "PERSGUARD_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Share of the traces that is kept, from 0 to 1.
+    #[arg(long, env = "PERSGUARD_OTLP_SAMPLING_RATIO", default_value = "1", value_parser = ratio)]
+    pub otlp_sampling_ratio: f64,
+}
+
+impl Default for TraceConfig {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            otlp_sampling_ratio: 1.0,
+        }
+    }
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err("give a number from 0 to 1".to_owned()),
+    }
+}
+
+impl TraceConfig {
+    /// Where traces are sent, if they are. What is refused may hold a password: it is not repeated.
+    pub fn url(&self) -> anyhow::Result<Option<Url>> {
+        const NONE: &str = "the address is none, such as http://collector:4318";
+        let Some(text) = &self.otlp_endpoint else {
+            return Ok(None);
+        };
+        let mut url: Url = text.trim().parse().ok().context(NONE)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            bail!("the address begins with http:// or https://");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            bail!("credentials belong into OTEL_EXPORTER_OTLP_HEADERS");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            bail!(NONE);
+        }
+        let mut path = url.path_segments_mut().ok().context(NONE)?;
+        path.pop_if_empty().extend(PLACE.split('/'));
+        drop(path);
+        Ok(Some(url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> anyhow::Result<Option<Url>> {
+        let config = TraceConfig {
+            otlp_endpoint: Some(text.to_owned()),
+            ..TraceConfig::default()
+        };
+        config.url()
+    }
+
+    #[test]
+    fn addresses_are_http_and_passwords_stay_untold() {
+        for (text, expected) in [
+            ("http://collector:4318", "http://collector:4318/v1/traces"),
+            (
+                "https://otlp.example.org/tenant/",
+                "https://otlp.example.org/tenant/v1/traces",
+            ),
+        ] {
+            assert_eq!(url(text).unwrap().unwrap().as_str(), expected);
+        }
+        for bad in [
+            "",
+            "collector:4318",
+            "grpc://me:hidden@collector:4317",
+            "http://",
+            "http://me:hidden@collector:4318",
+            "http://hidden@collector:4318",
+            "http://collector:4318?token=hidden",
+        ] {
+            let error = url(bad).unwrap_err();
+            assert!(!format!("{error:#}").contains("hidden"), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn ratios_lie_between_none_and_all() {
+        assert_eq!(ratio("0.25"), Ok(0.25));
+        for bad in ["", "-0.1", "1.5", "NaN", "inf", "half"] {
+            assert!(ratio(bad).is_err(), "{bad}");
+        }
+    }
+}
