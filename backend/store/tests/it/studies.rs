@@ -141,6 +141,7 @@ async fn retry(world: &World, job: JobId, now: i64) {
         priority: 0,
         required_memory_bytes: 0,
         idempotency_key: None,
+        traceparent: None,
     };
     world.enqueue(&again, at(now)).await;
 }
