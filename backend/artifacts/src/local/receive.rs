@@ -95,7 +95,7 @@ impl Intake {
     }
 }
 
-/// Copies at most one chunk more than announced, so that a long body costs nothing. While a chunk is taken in, the next
+/// Reads at most one byte more than announced, so that a long body costs nothing. While a chunk is taken in, the next
 /// one is read.
 async fn copy(
     body: &mut (dyn AsyncRead + Send + Unpin),
@@ -106,7 +106,11 @@ async fn copy(
     let mut intake = Intake { digest, file };
     let mut received = 0;
     let (mut chunk, mut next) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
-    let mut count = fill(body, &mut chunk).await?;
+    let room = |received: u64| {
+        let rest = usize::try_from(expected - received).unwrap_or(usize::MAX);
+        rest.saturating_add(1).min(CHUNK_BYTES)
+    };
+    let mut count = fill(body, &mut chunk[..room(0)]).await?;
     loop {
         received += count as u64;
         if received > expected || (count == 0 && received < expected) {
@@ -115,7 +119,7 @@ async fn copy(
         if count == 0 {
             return Ok(ObjectHash::from_digest(intake.digest));
         }
-        let read = fill(body, &mut next);
+        let read = fill(body, &mut next[..room(received)]);
         (count, (intake, chunk)) = tokio::try_join!(read, intake.take(chunk, count))?;
         std::mem::swap(&mut chunk, &mut next);
     }
