@@ -107,12 +107,18 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Whether a program starts: a Python that was replaced or moved leaves links to nowhere.
+fn runs(program: &Path) -> bool {
+    let mut asked = command(program);
+    asked.arg("--version").stdout(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
+}
+
 /// The linters, in a Python environment of their own.
 fn tools() -> Result<PathBuf> {
     let environment = folder("tools")?.join("image-lint");
     let done = environment.join(".done-1");
-    // A Python that was replaced leaves a link to nowhere.
-    if !done.is_file() || !environment.join("bin/python").exists() {
+    if !done.is_file() || !runs(&environment.join("bin/check-jsonschema")) {
         run(command("python3")
             .args(["-m", "venv", "--clear"])
             .arg(&environment))?;

@@ -55,6 +55,13 @@ fn unknown<'a>(help: &str, names: impl Iterator<Item = &'a String>) -> Vec<&'a s
         .collect()
 }
 
+/// Where Linux begins with ports of outgoing connections: one of those may take a port that was free a moment ago.
+const BELOW_OUTGOING: u16 = 32_768;
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
 impl Composition {
     /// The file.
     pub fn text() -> Result<String> {
@@ -74,6 +81,7 @@ impl Composition {
             fs::copy(program(name)?, programs.join(name))?;
         }
         let mut hosts = Hosts::default();
+        let mut ports = (BELOW_OUTGOING - 1024..BELOW_OUTGOING).rev();
         for (name, service) in &compose.services {
             hosts.name(name, name);
             for alias in service.networks.values().flat_map(|it| &it.aliases) {
@@ -86,7 +94,7 @@ impl Composition {
                 there.push(port.parse()?);
             }
             for there in there {
-                let here = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+                let here = ports.find(|port| is_free(*port)).context("no free port")?;
                 hosts.set_port(name, there, here);
             }
         }
