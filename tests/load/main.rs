@@ -1,7 +1,8 @@
 //! Load on the REST API with wrk, beside a bare axum server in the same run. `cargo xtask bench api` builds the server
 //! as it is released, installs wrk and starts this.
 //!
-//! The last line is measured: `read_rps` and `p99_ms` of reads by 32 connections, `read_ratio` to the bare server,
+//! The last line is measured: `read_rps` and `p99_ms` of reads by 32 connections that ask for the same while nothing is
+//! written, `read_ratio` to the bare server under the same requests,
 //! `job_creates_per_s` of durable job creations by 8, `rss_mb` of the server at the end.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
@@ -9,17 +10,21 @@
 use std::{fs, io::Write, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use axum::{Router, routing::get};
+use axum::Router;
 use e2e::{Person, Server};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 
 /// Rotates over the given paths.
 const READS: &str = r#"
-local at = 0
+local at, requests = 0, {}
+init = function()
+    for number, path in ipairs(paths) do requests[number] = wrk.format("GET", path) end
+end
 request = function()
-    at = at % #paths + 1
-    return wrk.format("GET", paths[at])
+    at = at % #requests + 1
+    return requests[at]
 end
 "#;
 
@@ -65,7 +70,8 @@ impl Load<'_> {
             .output()
             .context("wrk")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        ensure!(output.status.success(), "wrk: {text}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "wrk: {text}{said}");
         ensure!(
             !text.contains("Non-2xx") && !text.contains("Socket errors"),
             "requests failed:\n{text}"
@@ -106,7 +112,7 @@ fn bare() -> Result<SocketAddr> {
             .enable_all()
             .build()?
             .block_on(async {
-                let hello = Router::new().route("/", get(|| async { "hello" }));
+                let hello = Router::new().fallback(|| async { "hello" });
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 Ok(axum::serve(listener, hello).await?)
             })
@@ -114,9 +120,51 @@ fn bare() -> Result<SocketAddr> {
     Ok(address)
 }
 
-fn lua_table(paths: &[String]) -> String {
-    let quoted: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();
-    format!("paths = {{{}}}\n", quoted.join(", "))
+/// A server with somebody who has a job there.
+struct Side {
+    server: Server,
+    person: Person,
+    spec: Value,
+    /// What is read.
+    paths: Vec<String>,
+}
+
+impl Side {
+    /// Starts a server that keeps answers in as many bytes.
+    fn open(kept: &str) -> Result<Self> {
+        let server = Server::start(&[
+            ("PERSGUARD_LOCAL_NODE", "false"),
+            ("PERSGUARD_REQUESTS_PER_MINUTE", "100000000"),
+            ("PERSGUARD_ACTIVE_JOBS", "100000000"),
+            ("PERSGUARD_RESPONSE_CACHE_BYTES", kept),
+            ("PERSGUARD_LOG", "warn"),
+        ])?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (person, spec, paths) = runtime.block_on(async {
+            let person = Person::sign_up(&server, "load@example.org").await?;
+            let set = person.sealed_set(demo::SUBJECT).await?;
+            let spec = person.short_spec(&set).await?;
+            let job = person.launch(&spec, "first").await?;
+            let paths = vec![
+                format!("/v1/jobs/{}", job.id),
+                "/v1/jobs".to_owned(),
+                format!("/v1/protected-sets/{}", set.id),
+                "/v1/me".to_owned(),
+            ];
+            anyhow::Ok((person, spec, paths))
+        })?;
+        Ok(Self {
+            server,
+            person,
+            spec,
+            paths,
+        })
+    }
+
+    fn reads(&self) -> String {
+        let quoted: Vec<String> = self.paths.iter().map(|path| format!("{path:?}")).collect();
+        format!("paths = {{{}}}\n{READS}", quoted.join(", "))
+    }
 }
 
 fn main() -> Result<()> {
@@ -124,29 +172,11 @@ fn main() -> Result<()> {
         Some(seconds) => seconds.parse().context("seconds of each load")?,
         None => 10,
     };
-    let server = Server::start(&[
-        ("PERSGUARD_LOCAL_NODE", "false"),
-        ("PERSGUARD_REQUESTS_PER_MINUTE", "100000000"),
-        ("PERSGUARD_ACTIVE_JOBS", "100000000"),
-        ("PERSGUARD_LOG", "warn"),
-    ])?;
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (person, spec, paths) = runtime.block_on(async {
-        let person = Person::sign_up(&server, "load@example.org").await?;
-        let set = person.sealed_set(demo::SUBJECT).await?;
-        let spec = person.short_spec(&set).await?;
-        let job = person.launch(&spec, "first").await?;
-        let paths = [
-            format!("/v1/jobs/{}", job.id),
-            "/v1/jobs".to_owned(),
-            format!("/v1/protected-sets/{}", set.id),
-            "/v1/me".to_owned(),
-        ];
-        anyhow::Ok((person, spec, paths))
-    })?;
+    let side = Side::open("16777216")?;
+    let (server, person) = (&side.server, &side.person);
     let folder = TempDir::new()?;
-    let bare = format!("http://{}/", bare()?);
-    let load = |connections, script: &str, url: &str| {
+    let bare = format!("http://{}", bare()?);
+    let load_as = |person: &Person, connections, script: &str, url: &str| {
         let load = Load {
             seconds,
             connections,
@@ -155,17 +185,28 @@ fn main() -> Result<()> {
         };
         load.run(folder.path(), url)
     };
-    let reads = format!("{}{READS}", lua_table(&paths));
+    let load = |connections, script: &str, url: &str| load_as(person, connections, script, url);
+    let reads = side.reads();
     let url = server.url("");
     // Once to warm up, then in turns with the bare server: the machine is shared.
     load(32, &reads, &url)?;
-    let hello = load(32, "", &bare)?;
+    let hello = load(32, &reads, &bare)?;
     let read = load(32, &reads, &url)?;
-    let hello_again = load(32, "", &bare)?;
+    let hello_again = load(32, &reads, &bare)?;
     let hello = hello
         .requests_per_second
         .midpoint(hello_again.requests_per_second);
     println!("bare axum: {hello:.0} requests/s");
+    {
+        let side = Side::open("0")?;
+        let computed = load_as(&side.person, 32, &side.reads(), &side.server.url(""))?;
+        println!(
+            "no answer kept: {:.0} requests/s, {:.2} of bare axum, p99 {:.1} ms",
+            computed.requests_per_second,
+            computed.requests_per_second / hello,
+            computed.p99_milliseconds
+        );
+    }
     // The same doors and layers with nothing behind them: what the database leaves room for.
     let constant = load(32, "", &server.url("/healthz"))?.requests_per_second;
     println!(
@@ -173,7 +214,7 @@ fn main() -> Result<()> {
         constant / hello
     );
     let before = server.resident_megabytes()?;
-    let body = serde_json::to_string(&spec)?;
+    let body = serde_json::to_string(&side.spec)?;
     let creates = format!("spec = {body:?}\n{CREATES}");
     let created = load(8, &creates, &url)?;
     println!(
