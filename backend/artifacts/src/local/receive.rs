@@ -4,7 +4,10 @@ use std::{io::Write, path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempPath};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    task::{self, JoinHandle},
+};
 
 use super::blocking;
 use crate::{Error, ObjectHash, STEP};
@@ -68,6 +71,40 @@ async fn fill(body: &mut (dyn AsyncRead + Send + Unpin), chunk: &mut [u8]) -> Re
     Ok(filled)
 }
 
+/// Bytes after which the disk begins to write, so that little is left to wait for at the end.
+const WRITTEN_BACK: u64 = 16 * 1024 * 1024;
+
+/// What brings a file's bytes to the disk while more of them come.
+struct Writeback {
+    file: Arc<std::fs::File>,
+    running: Option<JoinHandle<std::io::Result<()>>>,
+    begun_at: u64,
+}
+
+impl Writeback {
+    /// Begins where enough was written and nothing is under way.
+    async fn advance(&mut self, written: u64) -> Result<(), Error> {
+        let busy = self.running.as_ref().is_some_and(|it| !it.is_finished());
+        if busy || written - self.begun_at < WRITTEN_BACK {
+            return Ok(());
+        }
+        self.finish().await?;
+        let file = Arc::clone(&self.file);
+        self.running = Some(task::spawn_blocking(move || file.sync_data()));
+        self.begun_at = written;
+        Ok(())
+    }
+
+    /// Waits. A failure is told here or nowhere: the system names each only once.
+    async fn finish(&mut self) -> Result<(), Error> {
+        let Some(running) = self.running.take() else {
+            return Ok(());
+        };
+        let ended = running.await.map_err(std::io::Error::other).flatten();
+        ended.map_err(Error::storage(ACTION))
+    }
+}
+
 /// Where a body's bytes go: two threads take each chunk, one to hash it and one to write it.
 struct Intake {
     digest: Sha256,
@@ -103,6 +140,11 @@ async fn copy(
     expected: u64,
 ) -> Result<ObjectHash, Error> {
     let digest = Sha256::new();
+    let mut writeback = Writeback {
+        file: Arc::clone(&file),
+        running: None,
+        begun_at: 0,
+    };
     let mut intake = Intake { digest, file };
     let mut received = 0;
     let (mut chunk, mut next) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
@@ -117,8 +159,10 @@ async fn copy(
             return Err(Error::SizeMismatch { expected, received });
         }
         if count == 0 {
+            writeback.finish().await?;
             return Ok(ObjectHash::from_digest(intake.digest));
         }
+        writeback.advance(received - count as u64).await?;
         let read = fill(body, &mut next[..room(received)]);
         (count, (intake, chunk)) = tokio::try_join!(read, intake.take(chunk, count))?;
         std::mem::swap(&mut chunk, &mut next);
