@@ -57,19 +57,6 @@ async fn holder(admin: &Person, machines: &[Machine], job: JobId) -> Result<usiz
     .await
 }
 
-/// Waits until a job told of so many steps: some snapshot of them is safe.
-async fn trained(person: &Person, job: JobId, wanted: u32) -> Result<()> {
-    until("some steps", Duration::from_mins(4), || async {
-        let events = person.events(job).await?;
-        let mut steps = events.iter().rev().filter_map(|event| match &event.event {
-            JobEventBody::Progress(Progress::Losses(losses)) => Some(losses.step),
-            _ => None,
-        });
-        Ok((steps.next().unwrap_or(0) >= wanted).then_some(()))
-    })
-    .await
-}
-
 async fn resumed(person: &Person, job: JobId) -> Result<bool> {
     let events = person.events(job).await?;
     Ok(events.iter().any(|event| {
@@ -105,7 +92,8 @@ async fn jobs_survive_a_dead_a_drained_and_a_removed_machine() -> Result<()> {
 
     // One dies in the middle of a job that has a snapshot.
     let dead = holder(&admin, &machines, jobs[0]).await?;
-    trained(&person, jobs[0], LONG / 2).await?;
+    // Some snapshot of them is safe.
+    person.trained(jobs[0], LONG / 2).await?;
     machines[dead].kill()?;
     // Another is drained: it gives its job back and takes none, though it stays.
     let drained = holder_of_another(&admin, &machines, dead, jobs[1]).await?;

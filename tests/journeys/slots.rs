@@ -16,7 +16,6 @@ use shared::{
     JobId,
     job::{Job, JobStatus},
     page::Page,
-    progress::{JobEventBody, Progress},
     study::{Study, StudyStatus, StudyTask},
     training_node::NodeAttempt,
 };
@@ -69,22 +68,9 @@ async fn scene() -> Result<Scene> {
     })
     .await?;
     for job in scene.jobs {
-        trained(&scene.person, job, STEPS / 4).await?;
+        scene.person.trained(job, STEPS / 4).await?;
     }
     Ok(scene)
-}
-
-/// Waits until a job told of so many steps.
-async fn trained(person: &Person, job: JobId, wanted: u32) -> Result<()> {
-    until("some steps", Duration::from_mins(4), || async {
-        let events = person.events(job).await?;
-        let mut steps = events.iter().rev().filter_map(|event| match &event.event {
-            JobEventBody::Progress(Progress::Losses(losses)) => Some(losses.step),
-            _ => None,
-        });
-        Ok((steps.next().unwrap_or(0) >= wanted).then_some(()))
-    })
-    .await
 }
 
 async fn attempts(admin: &Person, machine: &Machine) -> Result<Vec<NodeAttempt>> {

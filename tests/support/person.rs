@@ -13,7 +13,7 @@ use shared::{
     base_model::BaseModel,
     job::{Job, JobStatus},
     page::Page,
-    progress::JobEvent,
+    progress::{JobEvent, JobEventBody, Progress},
     protected_set::ProtectedSet,
     upload::Upload,
 };
@@ -207,6 +207,19 @@ impl Person {
     /// A job as it stands.
     pub async fn job(&self, id: JobId) -> Result<Job> {
         self.get(&format!("/v1/jobs/{id}")).await
+    }
+
+    /// Waits until a job told of so many steps of training.
+    pub async fn trained(&self, job: JobId, wanted: u32) -> Result<()> {
+        until("some steps", Duration::from_mins(4), || async {
+            let events = self.events(job).await?;
+            let mut steps = events.iter().rev().filter_map(|event| match &event.event {
+                JobEventBody::Progress(Progress::Losses(losses)) => Some(losses.step),
+                _ => None,
+            });
+            Ok((steps.next().unwrap_or(0) >= wanted).then_some(()))
+        })
+        .await
     }
 
     /// Everything that a job told so far, oldest first.

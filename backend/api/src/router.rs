@@ -24,7 +24,9 @@ use crate::{
         notices, organisations, patches, protected_sets, quotas, releases, revocations, server,
         share_links, shares, storage_checks, studies, tokens, training_nodes, uploads, webhooks,
     },
-    layers::{attribution, guard, meter, origin, respond, security, trace},
+    layers::{
+        attribution, guard, meter, origin, respond, response_cache::ResponseCache, security, trace,
+    },
     openapi,
 };
 
@@ -312,6 +314,7 @@ pub fn router(app: App) -> Router {
     let door = guard::Door {
         app: app.clone(),
         served: Arc::new(openapi::operations(&document)),
+        responses: Arc::new(ResponseCache::new(app.config().response_cache_bytes)),
     };
     let document = document.to_json().unwrap_or_default();
     let router = router

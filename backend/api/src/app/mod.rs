@@ -36,7 +36,6 @@ pub mod protected_sets;
 pub mod quotas;
 pub mod rate_limit;
 pub mod releases;
-pub(crate) mod response_cache;
 pub mod revocations;
 pub mod second_factors;
 pub mod sessions;

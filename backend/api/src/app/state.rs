@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     identities::Providers, mail::Mail, metrics::Metrics, model_imports::Imports,
-    passwords::Passwords, rate_limit::RateLimit, response_cache::ResponseCache, sharing::Sharing,
-    tokens::Tokens, vault::Masters, webhooks::secrets::Secrets,
+    passwords::Passwords, rate_limit::RateLimit, sharing::Sharing, tokens::Tokens, vault::Masters,
+    webhooks::secrets::Secrets,
 };
 use crate::{
     clock::Clock,
@@ -66,7 +66,6 @@ struct Inner {
     mail: Mail,
     metrics: Metrics,
     limits: Limits,
-    responses: ResponseCache,
     hub: Hub,
     link: Arc<Link>,
     leading: Leading,
@@ -191,7 +190,6 @@ impl App {
                 share_passwords: RateLimit::new("share-password", 10, 300),
                 notices: RateLimit::new("notices", roomy(5), 3000),
             },
-            responses: ResponseCache::new(config.response_cache_bytes),
             hub: Hub::new(),
             leading: Leading::default(),
             metrics: Metrics::new(&config, &link),
@@ -306,11 +304,6 @@ impl App {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
-    }
-
-    /// Answers that still hold.
-    pub(crate) fn responses(&self) -> &ResponseCache {
-        &self.0.responses
     }
 
     pub(crate) fn hub(&self) -> &Hub {

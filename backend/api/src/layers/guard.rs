@@ -17,12 +17,12 @@ use super::{
     client, idempotency,
     limits::{self, Asking, Room},
     represent::{self, Answer},
+    response_cache::{Question, ResponseCache},
 };
 use crate::{
     app::{
         App,
         principal::{self, Principal, Shown},
-        response_cache::Question,
     },
     error::Error,
     extract::{
@@ -41,6 +41,8 @@ pub(crate) struct Door {
     pub(crate) app: App,
     /// Method and path of every operation that the router serves.
     pub(crate) served: Arc<BTreeSet<(String, String)>>,
+    /// Answers that still hold.
+    pub(crate) responses: Arc<ResponseCache>,
 }
 
 /// Who comes in.
@@ -67,8 +69,8 @@ pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next
         Ok(None) => return next.run(request).await,
         Err(error) => return error.into_response(),
     };
-    let question = question(app, rule, &request, address);
-    if let Some(kept) = question.and_then(|question| app.responses().find(&question)) {
+    let question = question(&door, rule, &request, address);
+    if let Some(kept) = question.and_then(|question| door.responses.find(&question)) {
         let room = limits::take(app, Some(rule), Asking::Person(&kept.caller), address);
         let response = if let Some(refusal) = &room.refusal {
             refusal.clone().into_response()
@@ -95,17 +97,18 @@ pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next
     let response = match (caller, &room.refusal) {
         (_, Some(refusal)) => refusal.clone().into_response(),
         (Err(error), None) => error.into_response(),
-        (Ok(caller), None) => run(app, rule, (caller, question), request, next).await,
+        (Ok(caller), None) => run(&door, rule, (caller, question), request, next).await,
     };
     told(app, response, &room)
 }
 
 /// What may have been answered before: a document of a route whose answers are kept.
-fn question(app: &App, rule: &Rule, request: &Request, address: IpAddr) -> Option<Question> {
+fn question(door: &Door, rule: &Rule, request: &Request, address: IpAddr) -> Option<Question> {
     if !rule.kept || request.method() != Method::GET {
         return None;
     }
-    app.responses()
+    let app = &door.app;
+    door.responses
         .question(request, address, app.store(), app.now())
 }
 
@@ -199,7 +202,7 @@ fn organisation_of_path(path: &str) -> Option<OrganisationId> {
 }
 
 async fn run(
-    app: &App,
+    door: &Door,
     rule: &Rule,
     (caller, question): (Caller, Option<Question>),
     mut request: Request,
@@ -223,7 +226,7 @@ async fn run(
                 user_id: principal.user,
             });
             request.extensions_mut().insert((*principal).clone());
-            idempotency::run(app, rule, &principal, request, next).await
+            idempotency::run(&door.app, rule, &principal, request, next).await
         }
     };
     let Some(uri) = shows else {
@@ -232,7 +235,7 @@ async fn run(
     match represent::finish(response, &uri).await {
         Ok(Answer::Document(document)) => {
             if let Some((question, caller)) = asked {
-                app.responses().keep(&question, *caller, document.clone());
+                door.responses.keep(&question, *caller, document.clone());
             }
             document.unless_known(sent.as_ref())
         }

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 use shared::Timestamp;
 use store::Store;
 
-use super::principal::Principal;
-use crate::layers::represent::Document;
+use super::represent::Document;
+use crate::app::principal::Principal;
 
 /// Longest life of an answer.
 const MILLISECONDS: i64 = 1000;
