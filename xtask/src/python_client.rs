@@ -20,7 +20,7 @@ const CONFIG: &str = r#"{"project_name_override": "persguard-client", "package_n
 "post_hooks": [], "content_type_overrides": {"image/png": "application/octet-stream",
 "image/jpeg": "application/octet-stream", "image/tiff": "application/octet-stream", "image/webp": "application/octet-stream",
 "application/x-tar": "application/octet-stream", "application/x-ndjson": "application/octet-stream",
-"text/event-stream": "text/plain"}}"#;
+"application/openmetrics-text": "text/plain", "text/event-stream": "text/plain"}}"#;
 
 /// Generates the client into a folder of its own, which `pip install` takes.
 pub(crate) fn generate(to: &Path) -> Result<()> {
