@@ -32,6 +32,7 @@ const ALONE: (&str, &str) = ("PERSGUARD_LOCAL_NODE", "false");
 const SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "100");
 const NO_LIMIT: (&str, &str) = ("PERSGUARD_REQUESTS_PER_MINUTE", "100000");
 const NEVER: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "3600000");
+const METRICS_TOKEN: &str = "a token for whoever reads the metrics";
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn traceparent() -> String {
@@ -242,6 +243,50 @@ async fn last_spans_are_sent_at_the_end_and_callers_do_not_say_what_is_kept() ->
     Ok(())
 }
 
+async fn read_metrics(server: &Server) -> Result<String> {
+    let request = reqwest::Client::new().get(server.url("/metrics"));
+    let answer = request.bearer_auth(METRICS_TOKEN).send().await?;
+    Ok(expect(answer, StatusCode::OK).await?.text().await?)
+}
+
+fn metric(text: &str, name: &str) -> Result<u64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
+    let value = lines
+        .next()
+        .with_context(|| format!("no {name} in {text}"))?;
+    Ok(value.trim().parse()?)
+}
+
+#[tokio::test]
+async fn collector_behind_tls_is_trusted_by_the_file_that_names_its_authority() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let authority = folder.path().join("ca.pem");
+    let collector = Collector::start_signed(&authority).await?;
+    let (url, file) = (collector.url(), authority.display().to_string());
+    let server = Server::start(&[(ENDPOINT, &url), ALONE, SOON])?;
+    ask(&server, 1).await?;
+    until("a complaint", LIMIT, || async {
+        Ok((complaints(&server)? > 0).then_some(()))
+    })
+    .await?;
+    ensure!(
+        collector.spans().is_empty(),
+        "it was trusted without a word"
+    );
+
+    let trusted = ("PERSGUARD_OTLP_CA_FILE", file.as_str());
+    let server = server.restart(&[(ENDPOINT, &url), ALONE, SOON, trusted])?;
+    ask(&server, 1).await?;
+    until("the spans", LIMIT, || async {
+        let spans = collector.spans();
+        Ok(spans
+            .iter()
+            .any(|span| span.name() == "GET /healthz")
+            .then_some(()))
+    })
+    .await
+}
+
 /// How often a server told of a collector that takes nothing.
 fn complaints(server: &Server) -> Result<usize> {
     let log = server.whole_log()?;
@@ -278,8 +323,16 @@ async fn dead_and_hanging_collectors_harm_nothing() -> Result<()> {
     assert_eq!(complaints(&server)?, 1, "once a minute is enough");
 
     // More than the queue holds.
-    let server = server.restart(&[(ENDPOINT, &hanging), ALONE, SOON, NO_LIMIT])?;
+    let folder = tempfile::tempdir()?;
+    let token = folder.path().join("token").display().to_string();
+    std::fs::write(&token, METRICS_TOKEN)?;
+    let metered = ("PERSGUARD_METRICS_TOKEN_FILE", token.as_str());
+    let server = server.restart(&[(ENDPOINT, &hanging), ALONE, SOON, NO_LIMIT, metered])?;
     ask(&server, 3000).await?;
+    let metrics = read_metrics(&server).await?;
+    let ended: u64 = metric(&metrics, "persguard_spans_ended_total")?;
+    ensure!(ended >= 3000, "{ended} spans ended");
+    assert_eq!(metric(&metrics, "persguard_spans_sent_total")?, 0);
     let person = Person::sign_up(&server, EMAIL).await?;
     let name = json!({ "name": "Still here" });
     let path = "/v1/protected-sets";

@@ -1,7 +1,9 @@
 //! A receiver of traces, as OTLP over HTTP has it.
 
 use std::{
+    fs, io,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,6 +15,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::post,
+    serve::Listener,
 };
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
@@ -20,7 +23,18 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span,
 };
 use prost::Message;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig, crypto,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    },
+    server::TlsStream,
+};
 
 const PROTOBUF: &str = "application/x-protobuf";
 
@@ -86,8 +100,47 @@ fn value(of: &[KeyValue], name: &str) -> String {
     }
 }
 
+/// Takes connections by TLS; whoever does not trust it is not let in.
+struct TlsListener {
+    plain: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            if let Ok((stream, address)) = self.plain.accept().await
+                && let Ok(stream) = self.acceptor.accept(stream).await
+            {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.plain.local_addr()
+    }
+}
+
+/// Signs for this machine; who signed is written to the file.
+fn acceptor(authority: &Path) -> Result<TlsAcceptor> {
+    let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+    fs::write(authority, signed.cert.pem())?;
+    let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
+    let provider = Arc::new(crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![signed.cert.der().clone()], PrivateKeyDer::Pkcs8(key))?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
 /// A collector that keeps what it gets; it ends with this.
 pub struct Collector {
+    scheme: &'static str,
     address: SocketAddr,
     seen: Seen,
     task: JoinHandle<()>,
@@ -96,16 +149,33 @@ pub struct Collector {
 impl Collector {
     /// Starts one on a free port.
     pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::serve("http", listener)
+    }
+
+    /// Starts one behind TLS, signed by an authority that is written to the file.
+    pub async fn start_signed(authority: &Path) -> Result<Self> {
+        let listener = TlsListener {
+            plain: TcpListener::bind("127.0.0.1:0").await?,
+            acceptor: acceptor(authority)?,
+        };
+        Self::serve("https", listener)
+    }
+
+    fn serve<L>(scheme: &'static str, listener: L) -> Result<Self>
+    where
+        L: Listener<Addr = SocketAddr>,
+    {
         let seen = Seen::default();
         let router = Router::new()
             .route("/v1/traces", post(take))
             .with_state(Arc::clone(&seen));
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self {
+            scheme,
             address,
             seen,
             task,
@@ -114,7 +184,7 @@ impl Collector {
 
     /// What a program's `PERSGUARD_OTLP_ENDPOINT` has to name.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Everything that came so far.

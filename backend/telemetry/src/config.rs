@@ -1,8 +1,10 @@
 //! Whether there are traces, and where they go.
 
-use anyhow::{Context, bail};
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, bail, ensure};
 use clap::Args;
-use reqwest::Url;
+use reqwest::{Certificate, Url};
 
 /// Where a collector of OTLP over HTTP takes traces.
 const PLACE: &str = "v1/traces";
@@ -16,6 +18,9 @@ pub struct TraceConfig {
     /// Share of the traces that is kept, from 0 to 1.
     #[arg(long, env = "PERSGUARD_OTLP_SAMPLING_RATIO", default_value = "1", value_parser = ratio)]
     pub otlp_sampling_ratio: f64,
+    /// File of the certificates (PEM) that sign the collector's, beside the well-known authorities'.
+    #[arg(long, env = "PERSGUARD_OTLP_CA_FILE")]
+    pub otlp_ca_file: Option<PathBuf>,
 }
 
 impl Default for TraceConfig {
@@ -23,6 +28,7 @@ impl Default for TraceConfig {
         Self {
             otlp_endpoint: None,
             otlp_sampling_ratio: 1.0,
+            otlp_ca_file: None,
         }
     }
 }
@@ -55,6 +61,18 @@ impl TraceConfig {
         path.pop_if_empty().extend(PLACE.split('/'));
         drop(path);
         Ok(Some(url))
+    }
+
+    /// Whose signature under the collector's certificate counts beside those of the well-known authorities.
+    pub fn authorities(&self) -> anyhow::Result<Vec<Certificate>> {
+        let Some(path) = &self.otlp_ca_file else {
+            return Ok(Vec::new());
+        };
+        let name = || path.display().to_string();
+        let pem = fs::read(path).with_context(name)?;
+        let found = Certificate::from_pem_bundle(&pem).with_context(name)?;
+        ensure!(!found.is_empty(), "{} holds no certificate", name());
+        Ok(found)
     }
 }
 
@@ -92,6 +110,29 @@ mod tests {
         ] {
             let error = url(bad).unwrap_err();
             assert!(!format!("{error:#}").contains("hidden"), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn authorities_are_certificates_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let read = || {
+            let config = TraceConfig {
+                otlp_ca_file: Some(file.clone()),
+                ..TraceConfig::default()
+            };
+            config.authorities()
+        };
+        assert!(TraceConfig::default().authorities().unwrap().is_empty());
+        assert!(format!("{:#}", read().unwrap_err()).contains("ca.pem"));
+        for bad in [
+            "",
+            "no certificate",
+            "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n",
+        ] {
+            fs::write(&file, bad).unwrap();
+            assert!(read().is_err(), "{bad:?}");
         }
     }
 

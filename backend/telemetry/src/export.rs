@@ -13,8 +13,10 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{SpanData, SpanExporter},
 };
-use reqwest::{Url, redirect::Policy};
+use reqwest::{Certificate, Url, redirect::Policy};
 use tokio::runtime::Handle;
+
+use crate::counts::{LOST, SENT, count};
 
 /// A collector answers at once; it has a queue of its own.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,13 +91,19 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     /// Prepares the way to a collector.
-    pub(crate) fn to(url: &Url, runtime: &Handle) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
+    pub(crate) fn to(
+        url: &Url,
+        authorities: Vec<Certificate>,
+        runtime: &Handle,
+    ) -> anyhow::Result<Self> {
+        let mut http = reqwest::Client::builder()
             .timeout(TIMEOUT)
-            .redirect(Policy::none())
-            .build()?;
+            .redirect(Policy::none());
+        for authority in authorities {
+            http = http.add_root_certificate(authority);
+        }
         let line = Line {
-            http,
+            http: http.build()?,
             runtime: runtime.clone(),
         };
         let inner = opentelemetry_otlp::SpanExporter::builder()
@@ -116,6 +124,7 @@ impl SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let result = self.inner.export(batch).await;
+        count(if result.is_ok() { &SENT } else { &LOST }, spans);
         if let Err(error) = &result {
             let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(spans) = losses.add(spans, Instant::now()) {

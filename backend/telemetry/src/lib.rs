@@ -5,6 +5,7 @@
 //! and nothing is made.
 
 mod config;
+mod counts;
 mod export;
 mod span;
 mod traceparent;
@@ -21,6 +22,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 pub use config::TraceConfig;
+pub use counts::{Counts, counts};
 pub use span::{Span, carried, failed, here, note, trace_id};
 pub use traceparent::TRACEPARENT;
 
@@ -82,7 +84,8 @@ pub fn start(
         return Ok(None);
     };
     // A queue of 2,048 spans that are sent every five seconds, unless OTEL_BSP_… say otherwise; what does not fit is dropped.
-    let processor = BatchSpanProcessor::builder(export::Exporter::to(&url, runtime)?).build();
+    let exporter = export::Exporter::to(&url, config.authorities()?, runtime)?;
+    let processor = counts::Counting(BatchSpanProcessor::builder(exporter).build());
     let resource = Resource::builder()
         .with_service_name(service.name())
         .with_attributes([

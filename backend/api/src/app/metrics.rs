@@ -2,9 +2,17 @@
 //!
 //! Labels are routes as the router knows them, never addresses or ids: their number is bounded.
 
+use std::fmt;
+
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::Gauge,
+        histogram::Histogram,
+    },
     registry::Registry,
 };
 
@@ -30,6 +38,30 @@ struct Route {
 struct JobState {
     kind: String,
     status: String,
+}
+
+/// Spans as `telemetry` counts them when it is asked.
+#[derive(Debug)]
+struct Spans;
+
+impl Collector for Spans {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = telemetry::counts();
+        for (name, help, count) in [
+            ("spans_ended", "Spans that are to be kept", counts.ended),
+            ("spans_sent", "Spans that the collector took", counts.sent),
+            (
+                "spans_lost",
+                "Spans that the collector did not take",
+                counts.lost,
+            ),
+        ] {
+            let counter = ConstCounter::new(count);
+            let kind = counter.metric_type();
+            counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
+        Ok(())
+    }
 }
 
 /// Counters of this process.
@@ -83,6 +115,9 @@ impl Metrics {
             ),
         ] {
             registry.register(name, help, counter.clone());
+        }
+        if telemetry::tracer().is_some() {
+            registry.register_collector(Box::new(Spans));
         }
         Self {
             token: config.metrics_token.as_deref().map(secret::digest),

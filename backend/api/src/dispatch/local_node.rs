@@ -76,6 +76,9 @@ impl LocalNode {
                 .env("PERSGUARD_OTLP_ENDPOINT", collector)
                 .env("PERSGUARD_OTLP_SAMPLING_RATIO", ratio);
         }
+        if let Some(file) = &self.traces.otlp_ca_file {
+            command.env("PERSGUARD_OTLP_CA_FILE", file);
+        }
         if let Some(log) = &self.log {
             let mut file = std::fs::File::options();
             let file = file.create(true).append(true).open(log)?;
@@ -123,6 +126,7 @@ mod tests {
             traces: TraceConfig {
                 otlp_endpoint: Some("http://127.0.0.1:1".into()),
                 otlp_sampling_ratio: 0.5,
+                otlp_ca_file: Some("ca.pem".into()),
             },
         }
     }
@@ -133,7 +137,7 @@ mod tests {
         let log = directory.path().join("log");
         let line = format!(
             "echo \"$PERSGUARD_NODE_TOKEN $# $PERSGUARD_NODE_THREADS \
-             $PERSGUARD_OTLP_ENDPOINT $PERSGUARD_OTLP_SAMPLING_RATIO\" >> {}",
+             $PERSGUARD_OTLP_ENDPOINT $PERSGUARD_OTLP_SAMPLING_RATIO $PERSGUARD_OTLP_CA_FILE\" >> {}",
             log.display()
         );
         let stop = CancellationToken::new();
@@ -147,7 +151,7 @@ mod tests {
         stop.cancel();
         task.await.unwrap();
         let text = std::fs::read_to_string(&log).unwrap();
-        let line = "secret 0 1 http://127.0.0.1:1 0.5\n";
+        let line = "secret 0 1 http://127.0.0.1:1 0.5 ca.pem\n";
         assert!(text.starts_with(&line.repeat(2)), "{text}");
     }
 

@@ -39,6 +39,12 @@ pub(super) fn check(config: &Config, unknown: &[UnknownVariable]) -> Vec<Finding
             format!("{error:#}"),
         ));
     }
+    if let Err(error) = config.traces.authorities() {
+        found.push(Finding::wrong(
+            "PERSGUARD_OTLP_CA_FILE",
+            format!("{error:#}"),
+        ));
+    }
     if let Err(error) = config.log.parse::<tracing_subscriber::EnvFilter>() {
         let text = format!("`{}` is no filter: {error}", config.log);
         found.push(Finding::wrong("PERSGUARD_LOG", text));
@@ -227,7 +233,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_with_its_variable_and_no_secret() {
-        let cases: [(&[&str], &str); 13] = [
+        let cases: [(&[&str], &str); 14] = [
             (
                 &["--database-url", "mysql://me:hidden@host"],
                 "PERSGUARD_DATABASE_URL",
@@ -254,6 +260,7 @@ mod tests {
                 "PERSGUARD_NATS_URL",
             ),
             (&["--nats-ca-file", "/nowhere"], "PERSGUARD_NATS_CA_FILE"),
+            (&["--otlp-ca-file", "/nowhere"], "PERSGUARD_OTLP_CA_FILE"),
             (
                 &["--otlp-endpoint", "http://me:hidden@host"],
                 "PERSGUARD_OTLP_ENDPOINT",
