@@ -26,6 +26,7 @@ use crate::{
     },
     layers::{
         attribution, guard, meter, origin, respond, response_cache::ResponseCache, security, trace,
+        unread,
     },
     openapi,
 };
@@ -325,7 +326,8 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), attribution::attribute))
         .layer(CatchPanicLayer::custom(respond::panicked))
         .layer(from_fn_with_state(app.clone(), security::add_headers))
-        .layer(from_fn(respond::finish));
+        .layer(from_fn(respond::finish))
+        .layer(from_fn(unread::settle));
     let router = match telemetry::tracer() {
         Some(tracer) => router.layer(from_fn_with_state(tracer.clone(), trace::follow)),
         None => router,

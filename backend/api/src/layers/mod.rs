@@ -13,3 +13,4 @@ pub(crate) mod respond;
 pub(crate) mod response_cache;
 pub(crate) mod security;
 pub(crate) mod trace;
+pub(crate) mod unread;
