@@ -1,6 +1,6 @@
 //! What goes wrong, in an order that a number chooses.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, env, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use e2e::{Machine, Nats, Postgres, Proxy, Server};
@@ -13,7 +13,7 @@ use crate::trainer;
 const FROZEN: Duration = Duration::from_millis(4500);
 
 /// What can go wrong.
-const FAULTS: [(&str, u32); 12] = [
+const FAULTS: [(&str, u32); 13] = [
     ("node_killed", 5),
     ("trainer_killed", 3),
     ("node_frozen", 3),
@@ -21,16 +21,58 @@ const FAULTS: [(&str, u32); 12] = [
     ("node_disk_full", 2),
     ("api_killed", 3),
     ("api_frozen", 2),
-    ("api_clock_jumped", 1),
+    ("api_clock_ahead", 2),
+    ("api_clock_behind", 2),
     ("broker_killed", 3),
     ("broker_away", 1),
     ("postgres_crashed", 2),
     ("node_stopped", 2),
 ];
 
-/// What every running job's lease looks like to a server whose clock jumped an hour ahead.
-const JUMP: &str =
-    "UPDATE jobs SET lease_until = lease_until - 3600000 WHERE lease_until IS NOT NULL";
+/// Seconds that a clock jumps: many leases, and less than a session's token lives.
+const JUMP: &str = "300";
+/// How long it stays wrong: longer than a lease.
+const WRONG: Duration = Duration::from_secs(3);
+
+/// A server's clock, as `libfaketime` reads it from a file whenever the server asks for the time.
+pub(crate) struct WallClock(PathBuf);
+
+impl WallClock {
+    pub(crate) fn new(file: PathBuf) -> Result<Self> {
+        let clock = Self(file);
+        clock.set("+0")?;
+        Ok(clock)
+    }
+
+    /// Seconds before or after the machine's time.
+    fn set(&self, offset: &str) -> Result<()> {
+        // Never half a file.
+        let next = self.0.with_extension("next");
+        fs::write(&next, offset)?;
+        Ok(fs::rename(next, &self.0)?)
+    }
+
+    /// What its server is started with. Time that only passes is left alone: nothing sets that in a real machine.
+    pub(crate) fn settings(&self) -> Result<[(String, String); 4]> {
+        let library = env::var_os("PERSGUARD_FAKETIME")
+            .context("PERSGUARD_FAKETIME is not set: run `cargo xtask test --chaos`")?;
+        let library = library.to_str().context("a path in UTF-8")?;
+        let file = self.0.to_str().context("a path in UTF-8")?;
+        Ok([
+            ("LD_PRELOAD", library),
+            ("FAKETIME_TIMESTAMP_FILE", file),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())))
+    }
+
+    async fn jump(&self, sign: &str) -> Result<()> {
+        self.set(&format!("{sign}{JUMP}"))?;
+        sleep(WRONG).await;
+        self.set("+0")
+    }
+}
 
 /// A small generator of numbers: the same seed gives the same faults (Marsaglia, Xorshift RNGs, 2003).
 pub(crate) struct Dice(u64);
@@ -69,6 +111,7 @@ pub(crate) struct Place {
 /// A server and what it is told.
 pub(crate) struct Replica {
     pub(crate) server: Option<Server>,
+    pub(crate) clock: WallClock,
     pub(crate) settings: Vec<(String, String)>,
 }
 
@@ -146,7 +189,8 @@ impl World {
         match fault {
             "api_killed" => self.replicas[replica].crash(),
             "api_frozen" => self.replicas[replica].freeze().await,
-            _ => self.postgres.ask(JUMP).map(|_| ()),
+            "api_clock_ahead" => self.replicas[replica].clock.jump("+").await,
+            _ => self.replicas[replica].clock.jump("-").await,
         }
     }
 

@@ -24,7 +24,7 @@ use e2e::{
     Machine, Nats, Person, Postgres, Proxy, Server,
     machine::{ADMINISTRATOR, administrator},
 };
-use faults::{Dice, Place, Replica, World, named};
+use faults::{Dice, Place, Replica, WallClock, World, named};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use shared::{JobId, job::Job};
@@ -61,7 +61,7 @@ async fn run(jobs: usize, seed: u64) -> Result<()> {
     let start = Instant::now();
     let folder = TempDir::new()?;
     let journal = folder.path().join("journal");
-    let mut world = prepare(&journal).await?;
+    let mut world = prepare(folder.path(), &journal).await?;
     let accepted: Accepted = Arc::default();
     let mut launching = JoinSet::new();
     for account in 0..ACCOUNTS {
@@ -104,12 +104,17 @@ fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// Two servers on one database and one data directory, as `settings` say.
-fn start_servers(settings: &[(String, String)]) -> Result<(Vec<SocketAddr>, Vec<Replica>)> {
+/// Two servers on one database and one data directory, as `settings` say, each with a clock of its own.
+fn start_servers(
+    folder: &Path,
+    settings: &[(String, String)],
+) -> Result<(Vec<SocketAddr>, Vec<Replica>)> {
     let (mut addresses, mut replicas) = (Vec::new(), Vec::<Replica>::new());
-    for _ in 0..SERVERS {
+    for number in 0..SERVERS {
         let address = free_address()?;
+        let clock = WallClock::new(folder.join(format!("clock{number}")))?;
         let mut settings = settings.to_vec();
+        settings.extend(clock.settings()?);
         settings.push(("PERSGUARD_ADDRESS".to_owned(), address.to_string()));
         let first = replicas.first().and_then(|first| first.server.as_ref());
         let server = match first {
@@ -119,13 +124,14 @@ fn start_servers(settings: &[(String, String)]) -> Result<(Vec<SocketAddr>, Vec<
         addresses.push(address);
         replicas.push(Replica {
             server: Some(server),
+            clock,
             settings,
         });
     }
     Ok((addresses, replicas))
 }
 
-async fn prepare(journal: &Path) -> Result<World> {
+async fn prepare(folder: &Path, journal: &Path) -> Result<World> {
     let (postgres, broker) = (Postgres::start()?, Nats::start()?);
     let mut settings: Vec<(String, String)> = [
         ("PERSGUARD_DATABASE_URL", postgres.url().as_str()),
@@ -138,7 +144,7 @@ async fn prepare(journal: &Path) -> Result<World> {
     .to_vec();
     let broker_settings = broker.settings();
     settings.extend(broker_settings.map(|(name, value)| (name.to_owned(), value)));
-    let (addresses, replicas) = start_servers(&settings)?;
+    let (addresses, replicas) = start_servers(folder, &settings)?;
     let admin = administrator(replicas[0].server.as_ref().context("it runs")?).await?;
     let own = std::env::current_exe()?;
     let own = own.to_str().context("a path in UTF-8")?;
