@@ -108,7 +108,7 @@ async fn dealt(most: u32, devices: usize) -> Vec<Vec<u32>> {
 async fn cells_are_dealt_to_as_many_jobs_as_devices_can_use_within_a_bound() {
     // What is allowed, devices, jobs that follow.
     for (most, devices, jobs) in [(64, 1, 16), (64, 12, 24), (20, 12, 20), (5, 1, 5)] {
-        let dealt = dealt(most, devices).await;
+        let dealt = Box::pin(dealt(most, devices)).await;
         assert_eq!(dealt.len(), jobs, "{most} allowed, {devices} devices");
         let cells: Vec<u32> = (1..=144).collect();
         assert_eq!(dealt.concat(), cells, "each once and in order");
