@@ -34,7 +34,7 @@ pub struct CreateLease {
     /// What it found on its machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<NodeFacts>,
-    /// What the job would run on, where a node has several devices or several jobs share one.
+    /// What the job would run on, where a node has several devices or several jobs share one; else the node's only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<LeaseDevice>,
 }
@@ -53,14 +53,32 @@ pub struct LeaseDevice {
     pub free_memory_bytes: u64,
 }
 
+impl CreateLease {
+    /// What the job would run on, as far as the node said: the device that it names, or the only one that it has.
+    pub fn device_name(&self) -> Option<&str> {
+        if let Some(device) = &self.device {
+            return Some(&device.name);
+        }
+        let found = self.facts.as_ref().map_or(&[][..], |facts| &facts.devices);
+        match found {
+            [only] => Some(only.name.as_str()).filter(|name| is_device_name(name)),
+            _ => None,
+        }
+    }
+}
+
 impl LeaseDevice {
     /// Whether a node of ours could tell this.
     pub fn is_credible(&self) -> bool {
-        !self.name.is_empty()
-            && self.name.len() <= MAX_WORD
+        is_device_name(&self.name)
             && i64::try_from(self.memory_bytes).is_ok()
             && self.free_memory_bytes <= self.memory_bytes
     }
+}
+
+/// Whether a device may be called so where people read it.
+fn is_device_name(name: &str) -> bool {
+    (1..=MAX_WORD).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
 /// Turns a join token into a credential; the token is worth nothing afterwards.
@@ -285,6 +303,8 @@ pub struct FinishAttempt {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -299,6 +319,7 @@ mod tests {
         assert!(!device("cpu", 5, 6).is_credible());
         assert!(!device("", 5, 5).is_credible());
         assert!(!device(&"x".repeat(MAX_WORD + 1), 5, 5).is_credible());
+        assert!(!device("cuda\0", 5, 5).is_credible());
         assert!(!device("cpu", u64::MAX, 5).is_credible());
     }
 
@@ -307,7 +328,30 @@ mod tests {
         let request = r#"{"node_id":"nod_00000000000000000000000000000000","name":"n","threads":1,"memory_bytes":5}"#;
         let request: CreateLease = serde_json::from_str(request).unwrap();
         assert_eq!(request.device, None);
+        assert_eq!(request.device_name(), None);
         let text = serde_json::to_string(&request).unwrap();
         assert!(!text.contains("device"), "{text}");
+    }
+
+    #[test]
+    fn the_only_device_of_a_node_needs_no_naming() {
+        let asks = |devices: &[&str], named: Option<&str>| -> Option<String> {
+            let device = |name: &&str| json!({ "name": name, "model": "M", "memory_bytes": 5 });
+            let devices: Vec<Value> = devices.iter().map(device).collect();
+            let mut request = json!({ "node_id": NodeId::nil(), "name": "n", "threads": 1, "memory_bytes": 5,
+                "facts": { "devices": devices } });
+            if let Some(name) = named {
+                request["device"] =
+                    json!({ "name": name, "memory_bytes": 5, "free_memory_bytes": 5 });
+            }
+            let request: CreateLease = serde_json::from_value(request).unwrap();
+            request.device_name().map(str::to_owned)
+        };
+        assert_eq!(asks(&["cpu"], None).as_deref(), Some("cpu"));
+        let two = ["cuda:0", "cuda:1"];
+        assert_eq!(asks(&two, Some("cuda:1")).as_deref(), Some("cuda:1"));
+        assert_eq!(asks(&two, None), None, "it may be either");
+        assert_eq!(asks(&[], None), None);
+        assert_eq!(asks(&["\n"], None), None, "nobody calls a device so");
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AttemptId, JobId, NodeId, Timestamp,
-    job::{JobKind, JobStatus},
+    job::{JobKind, JobProgress, JobStatus},
     limits::{DEFAULT_JOIN_MINUTES, MAX_JOIN_MINUTES, MAX_NAME_CHARACTERS},
     problem::{FieldError, check},
 };
@@ -253,6 +253,16 @@ pub struct NodeAttempt {
     pub kind: JobKind,
     /// The fencing token that the node held it by.
     pub token: i64,
+    /// What of the node it was given to, such as `cpu` or `cuda:0`; absent where the node did not say.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// Where the job stands now, whoever holds it.
+    pub job_status: JobStatus,
+    /// How far it is now.
+    pub job_progress: JobProgress,
+    /// Whether whoever asks may open the job: it belongs to the organisation that they ask in.
+    #[serde(default)]
+    pub visible: bool,
     /// When the node took it.
     pub started_at: Timestamp,
     /// When it ended.

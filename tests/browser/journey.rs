@@ -267,6 +267,11 @@ async fn watch(page: &Page) -> Result<()> {
             "{loss} shows {value:?}"
         );
     }
+    let place = page.text("job-place").await?;
+    ensure!(
+        place.starts_with("On ") && place.ends_with(", cpu"),
+        "it runs {place:?}"
+    );
     page.find("log-search").await?;
     page.fill("log-search", "no line has these words").await?;
     ensure!(

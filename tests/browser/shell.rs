@@ -133,6 +133,8 @@ pub(crate) async fn nodes(page: &Page, folder: &Path) -> Result<()> {
         "no node: {made}"
     );
     page.goto("/nodes").await?;
+    let device = page.text("node-device").await?;
+    ensure!(device.starts_with("cpu"), "the node works on {device:?}");
     page.find("node-remove").await?;
     let held = run(page, "curl-node-pause", folder, "").await?;
     ensure!(held["intake"] == "paused", "not paused: {held}");

@@ -1,5 +1,6 @@
 //! Journeys through public HTTP alone, each with a server and a database of its own.
 
+mod archives;
 mod book;
 mod command_line;
 mod composition;

@@ -127,9 +127,22 @@ impl Person {
 
     /// Announces, sends and completes one image.
     pub async fn upload(&self, set: &ProtectedSet, name: &str, bytes: &[u8]) -> Result<Upload> {
+        let upload = self.send_file(set, (name, "image/png"), bytes).await?;
+        let complete = format!("/v1/uploads/{}/complete", upload.id);
+        self.send(Method::POST, &complete, &json!({}), StatusCode::OK)
+            .await
+    }
+
+    /// Announces and sends one file of a type, which nobody completes.
+    pub async fn send_file(
+        &self,
+        set: &ProtectedSet,
+        (name, media_type): (&str, &str),
+        bytes: &[u8],
+    ) -> Result<Upload> {
         let announced = json!({
             "protected_set_id": set.id, "filename": name, "size_bytes": bytes.len(),
-            "sha256": hex::encode(Sha256::digest(bytes)), "media_type": "image/png",
+            "sha256": hex::encode(Sha256::digest(bytes)), "media_type": media_type,
         });
         let upload: Upload = self
             .send(Method::POST, "/v1/uploads", &announced, StatusCode::CREATED)
@@ -137,7 +150,7 @@ impl Person {
         let url = if upload.url.starts_with('/') {
             format!("{}{}", self.url, upload.url)
         } else {
-            upload.url
+            upload.url.clone()
         };
         // The signature is the permission: no token goes along.
         let mut put = self.http.put(url).body(bytes.to_vec());
@@ -145,9 +158,7 @@ impl Person {
             put = put.header(name, value);
         }
         expect(put.send().await?, StatusCode::OK).await?;
-        let complete = format!("/v1/uploads/{}/complete", upload.id);
-        self.send(Method::POST, &complete, &json!({}), StatusCode::OK)
-            .await
+        Ok(upload)
     }
 
     /// A sealed set of a bundled subject.

@@ -120,6 +120,11 @@ pub struct Config {
     /// Jobs of one organisation that may wait or run at once.
     #[arg(long, env = "PERSGUARD_ACTIVE_JOBS", default_value_t = shared::limits::MAX_ACTIVE_JOBS as u64)]
     pub active_jobs: u64,
+    /// Jobs that the cells of one study are dealt to at most: two for each device that can run them, and at least 16 where
+    /// this allows them. They count as one active job for each 16.
+    #[arg(long, env = "PERSGUARD_STUDY_JOBS", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub study_jobs: u32,
     /// Bytes of pictures, models and results that one organisation may keep; by default as many as the store holds.
     #[arg(long, env = "PERSGUARD_STORAGE_QUOTA")]
     pub storage_quota: Option<u64>,

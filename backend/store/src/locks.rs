@@ -1,4 +1,4 @@
-//! Locks between the servers of one PostgreSQL: who publishes and who removes, who leads, who works on an import.
+//! Locks between the servers of one PostgreSQL: who publishes and who removes, who leads, who works on an import or an archive.
 //!
 //! Each is a transaction of its own, on connections of their own: it ends with its connection, whatever becomes of who held it,
 //! and whoever holds it waits for no connection that another holder has. SQLite belongs to one server, which has every lock.
@@ -9,7 +9,8 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
     TransactionTrait,
 };
-use shared::ImportId;
+use shared::{ImportId, UploadId};
+use uuid::Uuid;
 
 use crate::{Error, Store};
 
@@ -29,6 +30,8 @@ pub enum Lock {
     Leader,
     /// The work on one import.
     Import(ImportId),
+    /// Unpacking one archive of pictures.
+    Archive(UploadId),
 }
 
 impl Lock {
@@ -38,12 +41,16 @@ impl Lock {
         match self {
             Self::Objects => FIRST,
             Self::Leader => FIRST + 1,
-            Self::Import(id) => {
-                let (high, low) = id.uuid().as_u64_pair();
-                (high ^ low).cast_signed()
-            }
+            Self::Import(id) => folded(id.uuid()),
+            Self::Archive(id) => folded(id.uuid()),
         }
     }
+}
+
+/// Ids are random, so that two of them hardly ever lock the same number.
+fn folded(id: Uuid) -> i64 {
+    let (high, low) = id.as_u64_pair();
+    (high ^ low).cast_signed()
 }
 
 /// A lock that is held until this is dropped.

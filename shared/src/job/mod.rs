@@ -116,7 +116,7 @@ pub struct Failure {
 }
 
 /// How far a job is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobProgress {
     /// What the device is doing, such as "Training the trigger".
@@ -168,6 +168,17 @@ impl JobMetrics {
     }
 }
 
+/// Where a job runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JobPlace {
+    /// What the node is called.
+    pub node: String,
+    /// Which of its devices, such as `cpu` or `cuda:0`; absent where the node did not say.
+    #[serde(default)]
+    pub device: Option<String>,
+}
+
 /// Where to go from a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -210,6 +221,9 @@ pub struct Job {
     pub gallery_id: Option<GalleryId>,
     /// How many nodes tried it.
     pub attempts: u32,
+    /// Where it runs, or ran to its end; absent while it waits, and where no node ever took it.
+    #[serde(default)]
+    pub place: Option<JobPlace>,
     /// How far it is.
     pub progress: JobProgress,
     /// Time left, if it can be told.

@@ -25,6 +25,7 @@ fn view(record: JobRecord) -> Job {
         evaluation_ids: record.evaluation_ids,
         gallery_id: record.gallery_id,
         attempts: record.attempts,
+        place: record.place,
         progress: record.progress,
         eta_seconds: None,
         metrics: record.metrics,

@@ -1,7 +1,7 @@
 //! Training nodes as operators manage them: a line to paste, presence, drain, removal.
 
 use shared::{
-    NodeId,
+    NodeId, OrganisationId,
     node::{JoinNode, JoinedNode},
     page::Page,
     training_node::{
@@ -157,13 +157,17 @@ pub async fn join(app: &App, request: &JoinNode) -> Result<JoinedNode, Error> {
 }
 
 /// The nodes that were not removed, newest first.
-pub async fn list(app: &App, paging: &Paging) -> Result<Page<TrainingNode>, Error> {
+pub async fn list(
+    app: &App,
+    viewer: OrganisationId,
+    paging: &Paging,
+) -> Result<Page<TrainingNode>, Error> {
     let records = app
         .store()
         .list_nodes_any(paging.after()?, paging.rows())
         .await?;
     let ids: Vec<NodeId> = records.iter().map(|record| record.node.id).collect();
-    let mut current = app.store().current_attempts_any(&ids).await?;
+    let mut current = app.store().current_attempts_any(viewer, &ids).await?;
     let nodes = records.into_iter().map(|record| {
         let held = current.remove(&record.node.id).unwrap_or_default();
         view(app, record, held)
@@ -176,16 +180,20 @@ async fn record(app: &App, id: NodeId) -> Result<TrainingNodeRecord, Error> {
     found.ok_or(Error::NotFound)
 }
 
-async fn with_current(app: &App, record: TrainingNodeRecord) -> Result<TrainingNode, Error> {
+async fn with_current(
+    app: &App,
+    viewer: OrganisationId,
+    record: TrainingNodeRecord,
+) -> Result<TrainingNode, Error> {
     let id = record.node.id;
-    let mut current = app.store().current_attempts_any(&[id]).await?;
+    let mut current = app.store().current_attempts_any(viewer, &[id]).await?;
     Ok(view(app, record, current.remove(&id).unwrap_or_default()))
 }
 
 /// A node, removed or not.
-pub async fn find(app: &App, id: NodeId) -> Result<TrainingNode, Error> {
+pub async fn find(app: &App, viewer: OrganisationId, id: NodeId) -> Result<TrainingNode, Error> {
     let record = record(app, id).await?;
-    with_current(app, record).await
+    with_current(app, viewer, record).await
 }
 
 /// Changes a node, if it still is what the caller read.
@@ -212,7 +220,7 @@ pub async fn update(
     tracing::info!(node.id = %id, user.id = %maker.user, intake = ?changed.intake, "a node was changed");
     // It may take jobs again.
     app.hub().work_arrived();
-    with_current(app, changed).await
+    with_current(app, maker.organisation, changed).await
 }
 
 /// Removes a node: its credential is worth nothing from now on, and its jobs go on elsewhere. Again is no harm.
@@ -230,11 +238,16 @@ pub async fn remove(app: &App, maker: &Principal, id: NodeId) -> Result<(), Erro
 }
 
 /// What a node did, newest first.
-pub async fn attempts(app: &App, id: NodeId, paging: &Paging) -> Result<Page<NodeAttempt>, Error> {
+pub async fn attempts(
+    app: &App,
+    viewer: OrganisationId,
+    id: NodeId,
+    paging: &Paging,
+) -> Result<Page<NodeAttempt>, Error> {
     record(app, id).await?;
     let found = app
         .store()
-        .list_attempts_any(id, paging.after()?, paging.rows())
+        .list_attempts_any(viewer, id, paging.after()?, paging.rows())
         .await?;
     Ok(paging.page(found, |attempt| attempt.id))
 }

@@ -29,6 +29,9 @@ use crate::{
 
 /// Decoders that work at once: each may take 256 MiB.
 const DECODERS: usize = 2;
+/// Archives that are unpacked at once. Each holds a connection for its lock and takes another for each picture: well below
+/// what there are of those, so that none waits for one that another archive holds.
+const ARCHIVES: usize = 4;
 /// A node sends heartbeats and a browser many pictures: this stops a runaway program alone.
 const MACHINE_REQUESTS_PER_MINUTE: u32 = 6000;
 
@@ -70,6 +73,7 @@ struct Inner {
     link: Arc<Link>,
     leading: Leading,
     decoders: Semaphore,
+    archives: Semaphore,
     publishing: RwLock<()>,
     demo: OnceLock<(OrganisationId, ModelId)>,
     stop: CancellationToken,
@@ -195,6 +199,7 @@ impl App {
             metrics: Metrics::new(&config, &link),
             link,
             decoders: Semaphore::new(DECODERS),
+            archives: Semaphore::new(ARCHIVES),
             publishing: RwLock::new(()),
             demo: OnceLock::new(),
             stop: CancellationToken::new(),
@@ -322,6 +327,10 @@ impl App {
 
     pub(crate) fn decoders(&self) -> &Semaphore {
         &self.0.decoders
+    }
+
+    pub(crate) fn archives(&self) -> &Semaphore {
+        &self.0.archives
     }
 
     /// Held while an object gets its row: nobody, on whatever server, removes what another request is about to name.

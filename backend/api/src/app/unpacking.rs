@@ -1,14 +1,14 @@
 //! An archive of pictures into a draft: each file on the path of a single upload, each with its own fate.
 
-use std::{collections::HashMap, io::SeekFrom};
+use std::{collections::HashMap, io::SeekFrom, time::Duration};
 
 use artifacts::STEP;
 use shared::{
     ImageId,
     limits::{MAX_ARCHIVE_BYTES, MAX_IMAGES},
-    upload::{LeftOut, Unpacked},
+    upload::{LeftOut, Unpacked, UploadStatus},
 };
-use store::UploadRecord;
+use store::{Lock, UploadRecord};
 use tokio::{
     io::{AsyncReadExt, AsyncSeekExt},
     sync::mpsc,
@@ -22,9 +22,50 @@ use crate::{
     secret,
 };
 
-/// Takes every picture of a received archive; safe to repeat, what is in the set stays there.
+/// Between two looks whether another server is done with an archive.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Takes every picture of a received archive, or waits for the server that does; safe to repeat.
 pub(super) async fn run(app: &App, upload: &UploadRecord) -> Result<UploadRecord, Error> {
+    let (owner, id) = (upload.owner_id, upload.id);
+    loop {
+        if let Some(done) = run_alone(app, upload).await? {
+            return Ok(done);
+        }
+        tokio::time::sleep(PAUSE).await;
+        let now = app.store().find_upload(owner, id).await?;
+        let now = now.ok_or(Error::NotFound)?;
+        if now.status == UploadStatus::Completed {
+            return Ok(now);
+        }
+    }
+}
+
+/// `None` where another server of the same database works on it.
+async fn run_alone(app: &App, upload: &UploadRecord) -> Result<Option<UploadRecord>, Error> {
+    let _seat = app.archives().acquire().await.map_err(Error::internal)?;
+    let Some(held) = app.store().try_hold(Lock::Archive(upload.id)).await? else {
+        return Ok(None);
+    };
+    let done = Box::pin(held.during(unless_completed(app, upload))).await;
+    let _ = held.release().await;
+    let lost = || Error::internal("the lock of an archive was lost: another server may have it");
+    done.ok_or_else(lost)?.map(Some)
+}
+
+/// Whoever had the lock before may have done it all.
+async fn unless_completed(app: &App, upload: &UploadRecord) -> Result<UploadRecord, Error> {
+    let now = app.store().find_upload(upload.owner_id, upload.id).await?;
+    match now.ok_or(Error::NotFound)? {
+        now if now.status == UploadStatus::Completed => Ok(now),
+        _ => take_all(app, upload).await,
+    }
+}
+
+/// Takes every picture; what is in the set stays there.
+async fn take_all(app: &App, upload: &UploadRecord) -> Result<UploadRecord, Error> {
     let archive = spool(app, &upload.sha256).await?;
+    trace!(target: STEP, step = "archive opened");
     // One at a time: a file is unpacked while the one before is decoded, and never more than that.
     let (found, mut files) = mpsc::channel(1);
     let reading = tokio::task::spawn_blocking(move || {
@@ -161,6 +202,15 @@ async fn resume_all(app: &App) {
     };
     for upload in begun {
         let (id, owner) = (upload.id, upload.owner_id);
+        match app.store().try_hold(Lock::Archive(id)).await {
+            Ok(None) => continue, // another server is at it
+            Ok(Some(free)) => {
+                let _ = free.release().await;
+            }
+            Err(error) => {
+                tracing::warn!(upload.id = %id, %error, "nobody knows who unpacks an archive");
+            }
+        }
         match uploads::complete(app, owner, id).await {
             Ok(_) => tracing::info!(upload.id = %id, "the rest of an archive was unpacked"),
             // Its owner is told the same when they ask again, until the upload expires.

@@ -59,7 +59,7 @@ pub async fn wait(
 }
 
 /// The next job, if one waits that this node can do. Asking whether any waits keeps idle nodes from the one writer.
-async fn claim(app: &App, claimant: Claimant) -> Result<Option<ClaimedJob>, Error> {
+async fn claim(app: &App, claimant: Claimant<'_>) -> Result<Option<ClaimedJob>, Error> {
     if !app.store().has_queued_jobs_any().await? {
         return Ok(None);
     }
@@ -69,13 +69,13 @@ async fn claim(app: &App, claimant: Claimant) -> Result<Option<ClaimedJob>, Erro
         .await?;
     if let Some(ClaimedJob { job, token }) = &claimed {
         app.hub().job_moved(job.id);
-        tracing::info!(job.id = %job.id, node.id = %claimant.node, token, "claimed");
+        tracing::info!(job.id = %job.id, node.id = %claimant.node, device = claimant.device, token, "claimed");
     }
     Ok(claimed)
 }
 
 /// The device that asks; a node that names none has one, all of which is free.
-fn claimant(request: &CreateLease) -> Result<Claimant, Error> {
+fn claimant(request: &CreateLease) -> Result<Claimant<'_>, Error> {
     let device = request.device.as_ref();
     if !device.is_none_or(LeaseDevice::is_credible) {
         return Err(Error::field(
@@ -87,6 +87,7 @@ fn claimant(request: &CreateLease) -> Result<Claimant, Error> {
     let whole = request.memory_bytes;
     Ok(Claimant {
         node: request.node_id,
+        device: request.device_name(),
         memory_bytes: device.map_or(whole, |device| device.memory_bytes),
         free_memory_bytes: device.map_or(whole, |device| device.free_memory_bytes),
     })

@@ -13,16 +13,18 @@ use shared::{
     node::JobOutput,
     study::{StudyOrder, StudyOutput, StudyTask},
 };
-use store::{JobRecord, NewArtifact, NewJob};
+use store::{JobRecord, NewArtifact, NewJob, NodeRecord};
 
 use super::{finish::the_only, priority};
 use crate::{
-    app::{App, blobs},
+    app::{App, blobs, nodes},
     error::Error,
 };
 
-/// Most jobs that the cells of one study are dealt to.
-const MAX_JOBS: usize = 16;
+/// Jobs for each device that can run them: cells differ in length, and whichever device is done first takes another.
+const JOBS_PER_DEVICE: usize = 2;
+/// So many even where few devices are there now: others may come while the study runs.
+const FEWEST_JOBS: usize = 16;
 /// Largest plan, and largest results of one job.
 pub(crate) const MAX_PLAN_BYTES: u64 = 64 * 1024 * 1024;
 /// Largest report.
@@ -53,7 +55,7 @@ pub(super) async fn succeeded(
         StudyTask::Plan => {
             let file = the_only(outputs, ArtifactKind::MatrixPlan)?;
             let plan: Plan = read(app, file, MAX_PLAN_BYTES).await?;
-            let jobs = deal(job, &plan)?;
+            let jobs = deal(job, &plan, width(app, job).await?)?;
             Ok(Followed {
                 jobs,
                 ..Followed::default()
@@ -91,17 +93,48 @@ fn refusal(code: &str, detail: String) -> Error {
     Error::field("#/outcome/outputs", code, detail)
 }
 
+/// How many jobs the cells of a study are dealt to at most.
+///
+/// Each fetches the models and opens a device, so that more of them than devices could take cost without gain. They do
+/// not crowd others out: the next job goes to whoever has fewest running.
+async fn width(app: &App, job: &JobRecord) -> Result<usize, Error> {
+    let model = app.store().find_base_model(job.owner_id, job.model_id);
+    let family = model.await?.map(|model| model.family);
+    let nodes = nodes::online(app).await?;
+    let devices = nodes.iter().map(|node| devices(node, job, family.as_ref()));
+    let most = app.config().study_jobs as usize;
+    Ok((devices.sum::<usize>() * JOBS_PER_DEVICE)
+        .max(FEWEST_JOBS)
+        .min(most))
+}
+
+/// Devices of a node that have the memory for a job of this family; a node that tells of none is one.
+fn devices(node: &NodeRecord, job: &JobRecord, family: Option<&String>) -> usize {
+    if family.is_some_and(|family| !node.families.contains(family)) {
+        return 0;
+    }
+    let fits = |memory: u64| memory >= job.required_memory_bytes;
+    match node.facts.as_ref().map(|facts| facts.devices.as_slice()) {
+        None | Some([]) => usize::from(fits(node.memory_bytes)),
+        Some(found) => found.iter().filter(|it| fits(it.memory_bytes)).count(),
+    }
+}
+
+/// Even parts, as many as there may be; their lengths differ by one at most.
+fn parts<T>(all: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+    let count = most.min(all.len());
+    (0..count).map(move |at| &all[at * all.len() / count..(at + 1) * all.len() / count])
+}
+
 /// The kept cells of a plan in the plan's order, dealt to jobs.
-fn deal(job: &JobRecord, plan: &Plan) -> Result<Vec<NewJob>, Error> {
+fn deal(job: &JobRecord, plan: &Plan, most: usize) -> Result<Vec<NewJob>, Error> {
     let numbers: Vec<u32> = plan.kept().iter().map(|cell| cell.number).collect();
     let unique: HashSet<&u32> = numbers.iter().collect();
     if numbers.is_empty() || unique.len() != numbers.len() {
         let detail = "The plan keeps no cell, or one twice: give it a larger budget.";
         return Err(refusal("invalid_plan", detail.into()));
     }
-    let size = numbers.len().div_ceil(MAX_JOBS);
-    numbers
-        .chunks(size)
+    parts(&numbers, most)
         .map(|cells| {
             let cells = cells.to_vec();
             part(job, job.id, StudyTask::Run { cells })
@@ -204,4 +237,24 @@ async fn certify(
         sha256: blobs::keep(app, &file).await?,
         size_bytes: file.len() as u64,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn parts_are_even_in_order_and_never_empty() {
+        for count in 1..40_u32 {
+            let all: Vec<u32> = (0..count).collect();
+            for most in 1..50 {
+                let dealt: Vec<&[u32]> = parts(&all, most).collect();
+                assert_eq!(dealt.len(), most.min(all.len()));
+                assert_eq!(dealt.concat(), all);
+                let lengths = || dealt.iter().map(|part| part.len());
+                let (short, long) = (lengths().min().unwrap(), lengths().max().unwrap());
+                assert!(short > 0 && long - short <= 1, "{count} to {most}");
+            }
+        }
+    }
 }

@@ -47,9 +47,12 @@ pub(crate) async fn create_node(
     responses((status = 200, body = Page<TrainingNode>)))]
 pub(crate) async fn list_nodes(
     State(app): State<App>,
+    caller: Principal,
     paging: Paging,
 ) -> Result<Listing<TrainingNode>, Error> {
-    nodes::list(&app, &paging).await.map(Listing)
+    nodes::list(&app, caller.organisation, &paging)
+        .await
+        .map(Listing)
 }
 
 /// One node, removed or not.
@@ -57,9 +60,10 @@ pub(crate) async fn list_nodes(
     responses((status = 200, body = TrainingNode)))]
 pub(crate) async fn find_node(
     State(app): State<App>,
+    caller: Principal,
     Id(id): Id<NodeId>,
 ) -> Result<impl IntoResponse, Error> {
-    tagged(nodes::find(&app, id).await?)
+    tagged(nodes::find(&app, caller.organisation, id).await?)
 }
 
 /// Renames a node, or says whether it takes jobs: `paused` lets it end what it has, `draining` has it give that back.
@@ -94,8 +98,11 @@ pub(crate) async fn remove_node(
     params(("id" = NodeId, Path), Paging), responses((status = 200, body = Page<NodeAttempt>)))]
 pub(crate) async fn list_attempts(
     State(app): State<App>,
+    caller: Principal,
     Id(id): Id<NodeId>,
     paging: Paging,
 ) -> Result<Listing<NodeAttempt>, Error> {
-    nodes::attempts(&app, id, &paging).await.map(Listing)
+    nodes::attempts(&app, caller.organisation, id, &paging)
+        .await
+        .map(Listing)
 }

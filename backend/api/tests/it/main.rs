@@ -45,6 +45,7 @@ mod sets;
 mod share_links;
 mod storage;
 mod storage_faults;
+mod studies;
 mod support;
 mod training_nodes;
 mod uploads;

@@ -59,6 +59,7 @@ pub(crate) fn config(address: SocketAddr, data_dir: &Path) -> Config {
         requests_per_minute: 600,
         response_cache_bytes: api::config::DEFAULT_RESPONSE_CACHE_BYTES,
         active_jobs: shared::limits::MAX_ACTIVE_JOBS as u64,
+        study_jobs: 64,
         storage_quota: None,
         node_log: None,
         log: "info".into(),

@@ -92,6 +92,7 @@ async fn token_joins_once_and_its_credential_opens_the_node_protocol_alone() {
     assert_eq!(seen.name, "gpu", "as its operator called it");
     assert_eq!(seen.current.len(), 1);
     assert_eq!(seen.current[0].job_id, lease.job_id);
+    assert_eq!(seen.current[0].device, None, "it named none");
     server.clock.advance(31_000);
     assert_eq!(read(&admin, &node.id).await.status, NodeStatus::Offline);
     let mut other = node;
@@ -268,7 +269,10 @@ async fn incredible_machines_are_refused() {
     let response = node.person.post("/v1/node/leases", &ask(&facts)).await;
     assert_eq!(response.status(), StatusCode::OK);
     let admin = server.confirmed("admin").await;
-    let told = read(&admin, &node.id).await.facts;
+    let seen = read(&admin, &node.id).await;
+    let device = seen.current[0].device.as_deref();
+    assert_eq!(device, Some("cpu"), "it has no other");
+    let told = seen.facts;
     assert_eq!(told.cpu_features, ["avx2"]);
     assert_eq!(told.devices[0].gigaflops, Some(7));
 }
@@ -283,8 +287,10 @@ async fn devices_of_one_node_hold_jobs_side_by_side() {
         person.job().await;
     }
     let device = |name: &str, memory: u64, free: u64| json!({ "name": name, "memory_bytes": memory, "free_memory_bytes": free });
-    let incredible = node.ask_for(Some(device("cuda:0", 5, 6))).await;
-    refused(incredible, 422, "invalid").await;
+    for incredible in [device("cuda:0", 5, 6), device("cuda\u{0}", 5, 5)] {
+        let answer = node.ask_for(Some(incredible)).await;
+        refused(answer, 422, "invalid").await;
+    }
     let mut leases: Vec<Lease> = Vec::new();
     for (name, memory) in [("cuda:0", 1_000_000), ("cuda:1", 500_000)] {
         let answer = node.ask_for(Some(device(name, memory, memory))).await;
@@ -296,6 +302,18 @@ async fn devices_of_one_node_hold_jobs_side_by_side() {
     let leased: BTreeSet<_> = leases.iter().map(|lease| lease.job_id).collect();
     assert_eq!((held.len(), &held), (2, &leased));
     assert_eq!(seen.memory_bytes, 1_000_000, "a job may use the largest");
+    for (lease, device) in leases.iter().zip(["cuda:0", "cuda:1"]) {
+        let attempt = seen.current.iter().find(|it| it.job_id == lease.job_id);
+        let attempt = attempt.expect("it is held");
+        assert_eq!(attempt.device.as_deref(), Some(device));
+        assert!(!attempt.visible, "the operator cannot open others' jobs");
+        let job: Job = person.read(&format!("/v1/jobs/{}", lease.job_id)).await;
+        let place = job.place.expect("a node has it");
+        assert_eq!(
+            (place.node.as_str(), place.device.as_deref()),
+            ("gpus", Some(device))
+        );
+    }
     // One is asked to end; the other one is not.
     let cancel = format!("/v1/jobs/{}/cancel", leases[0].job_id);
     let canceled = person.post(&cancel, &json!({})).await;

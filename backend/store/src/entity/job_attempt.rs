@@ -14,6 +14,7 @@ pub struct Model {
     pub ended_at: Option<i64>,
     pub ended_as: Option<String>,
     pub reason: Option<String>,
+    pub device: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

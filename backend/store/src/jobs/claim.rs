@@ -15,9 +15,11 @@ const PATIENCE_MILLISECONDS: i64 = 10 * 60_000;
 
 /// Which device of which node asks for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claimant {
+pub struct Claimant<'a> {
     /// The node, made known by `touch_node`.
     pub node: NodeId,
+    /// What it calls the device, if it does.
+    pub device: Option<&'a str>,
     /// Memory of the device.
     pub memory_bytes: u64,
     /// What of it the jobs that run there leave.
@@ -104,7 +106,7 @@ impl Store {
     /// Lends the next job to a node's device; `None` when nothing waits that it has room for.
     pub async fn claim_job(
         &self,
-        claimant: Claimant,
+        claimant: Claimant<'_>,
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Option<ClaimedJob>, Error> {
@@ -132,7 +134,7 @@ impl Store {
             return Ok(None);
         };
         let mut row = job::Model::from_query_result(&found, "")?;
-        begin(&transaction, &row, node, now).await?;
+        begin(&transaction, &row, claimant, now).await?;
         row.last_sequence -= 1; // counted by the statement, so that no second write is needed
         tell_status(&transaction, &mut row, now).await?;
         transaction.commit().await?;

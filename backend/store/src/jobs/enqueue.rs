@@ -1,10 +1,11 @@
 //! New jobs: the row and its first event in one transaction.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
 use shared::{
     JobId, OrganisationId, SetId, Timestamp,
     job::{JobKind, JobProgress, JobSpec, JobStatus},
 };
+use uuid::Uuid;
 
 use super::{
     JobRecord,
@@ -108,12 +109,31 @@ pub(super) async fn insert_job(
     Ok(row)
 }
 
+/// So many jobs of one study count as one against an account's limit: a study on many devices must not keep its owner
+/// from everything else, and cells that are retried again and again must not pass the limit.
+const STUDY_JOBS: u64 = 16;
+
+/// Jobs of an owner that wait or run, those of each study apart.
 async fn count(connection: &impl ConnectionTrait, owner: OrganisationId) -> Result<u64, Error> {
-    Ok(job::Entity::find()
-        .filter(job::Column::OwnerId.eq(owner.uuid()))
-        .filter(job::Column::Status.is_in(ACTIVE))
-        .count(connection)
-        .await?)
+    let active = ACTIVE.map(|status| format!("'{status}'")).join(", ");
+    let sql = format!(
+        "SELECT plan.id AS study, COUNT(*) AS jobs FROM jobs AS active
+        LEFT JOIN jobs AS plan ON plan.id = active.parent_id AND plan.kind = 'study'
+        WHERE active.owner_id = $1 AND active.status IN ({active})
+        GROUP BY plan.id"
+    );
+    let backend = connection.get_database_backend();
+    let statement = Statement::from_sql_and_values(backend, sql, [owner.uuid().into()]);
+    let mut count = 0;
+    for row in connection.query_all_raw(statement).await? {
+        let study: Option<Uuid> = row.try_get("", "study")?;
+        let jobs: u64 = number("job count", row.try_get::<i64>("", "jobs")?)?;
+        count += match study {
+            Some(_) => jobs.div_ceil(STUDY_JOBS),
+            None => jobs,
+        };
+    }
+    Ok(count)
 }
 
 /// The job that this owner's key made before.
@@ -165,7 +185,7 @@ impl Store {
         row.try_into()
     }
 
-    /// How many jobs of this owner wait or run.
+    /// How many jobs of this owner wait or run, as they count against its limit.
     pub async fn count_active(&self, owner: OrganisationId) -> Result<u64, Error> {
         count(&self.reader, owner).await
     }

@@ -178,10 +178,11 @@ impl Store {
         })
     }
 
-    /// Fills in the evaluations and the gallery of each job, by two queries for all of them.
+    /// Fills in where each job runs, and its evaluations and gallery, by two queries for each of the two.
     ///
-    /// Both come with a success or after it: jobs that did not succeed have none, and cost none.
+    /// The latter come with a success or after it: jobs that did not succeed have none, and cost none.
     async fn link_all(&self, mut jobs: Vec<JobRecord>) -> Result<Vec<JobRecord>, Error> {
+        self.place_all(&mut jobs).await?;
         let succeeded = jobs.iter().filter(|job| job.status == JobStatus::Succeeded);
         let ids: Vec<Uuid> = succeeded.map(|job| job.id.uuid()).collect();
         if ids.is_empty() {

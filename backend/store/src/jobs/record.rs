@@ -2,7 +2,7 @@
 
 use shared::{
     GalleryId, JobId, ModelId, NodeId, OrganisationId, SetId, Timestamp,
-    job::{Failure, JobKind, JobMetrics, JobProgress, JobSpec, JobStatus},
+    job::{Failure, JobKind, JobMetrics, JobPlace, JobProgress, JobSpec, JobStatus},
 };
 
 use crate::{
@@ -70,6 +70,8 @@ pub struct JobRecord {
     pub evaluation_ids: Vec<JobId>,
     /// The gallery of an evaluation, or of a protect job's first concept that has one; filled as above.
     pub gallery_id: Option<GalleryId>,
+    /// Where it runs or ran to its end; filled as above.
+    pub place: Option<JobPlace>,
     /// The span that it was created by, in the form of W3C Trace Context.
     pub traceparent: Option<String>,
     /// When it was created.
@@ -119,6 +121,7 @@ impl TryFrom<job::Model> for JobRecord {
             failure: from_json_opt("job failure", row.failure.as_deref())?,
             evaluation_ids: Vec::new(),
             gallery_id: None,
+            place: None,
             traceparent: row.traceparent,
             created_at: Timestamp::from_milliseconds(row.created_at),
             started_at: row.started_at.map(Timestamp::from_milliseconds),

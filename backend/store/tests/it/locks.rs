@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::ImportId;
+use shared::{ImportId, UploadId};
 use store::{Lock, Store};
 use tokio::time::{Instant, timeout};
 
@@ -47,6 +47,23 @@ async fn one_server_leads_until_it_is_gone() {
     };
     taken.release().await.unwrap();
     assert!(one.try_hold(Lock::Leader).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn one_server_works_on_an_archive_and_others_on_others() {
+    let Some((one, two)) = two().await else {
+        return;
+    };
+    let archive = |moment| {
+        let id = store::new_uuid(crate::support::at(moment));
+        Lock::Archive(UploadId::from_uuid(id))
+    };
+    let (first, second) = (archive(1), archive(1));
+    let held = one.try_hold(first).await.unwrap().unwrap();
+    assert!(two.try_hold(first).await.unwrap().is_none());
+    assert!(two.try_hold(second).await.unwrap().is_some());
+    held.release().await.unwrap();
+    assert!(two.try_hold(first).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Several jobs on one node at once: each by its own lease, as far as the device's memory goes.
 
 use shared::{
-    JobId, NodeId,
-    job::JobStatus,
+    JobId, NodeId, OrganisationId,
+    job::{JobPlace, JobStatus},
     training_node::{NodeAttempt, NodeIntake},
 };
 use store::{
@@ -13,6 +13,7 @@ use crate::support::{World, at, hash, idle, new_model, on_both, success};
 
 on_both!(
     two_jobs_of_one_node_live_and_end_apart,
+    a_job_is_where_the_node_says_until_it_waits_again,
     silent_or_drained_node_gives_all_of_its_jobs_back,
     jobs_are_packed_by_what_is_left_of_a_device,
     small_jobs_do_not_keep_a_large_one_waiting_for_ever,
@@ -41,7 +42,7 @@ fn beat<'a>(node: NodeId, now: i64) -> Heartbeat<'a> {
 }
 
 /// A device of 1000 bytes of which so many are left.
-fn device(node: NodeId, free_memory_bytes: u64) -> Claimant {
+fn device(node: NodeId, free_memory_bytes: u64) -> Claimant<'static> {
     Claimant {
         memory_bytes: 1000,
         free_memory_bytes,
@@ -57,7 +58,9 @@ fn needing(new: &NewJob, required_memory_bytes: u64) -> NewJob {
 }
 
 async fn held(world: &World, node: NodeId) -> Vec<NodeAttempt> {
-    let mut current = world.store.current_attempts_any(&[node]).await.unwrap();
+    let viewer = OrganisationId::nil();
+    let current = world.store.current_attempts_any(viewer, &[node]).await;
+    let mut current = current.unwrap();
     current.remove(&node).unwrap_or_default()
 }
 
@@ -89,7 +92,9 @@ async fn two_jobs_of_one_node_live_and_end_apart(world: World) {
         done.await.unwrap(),
         Finished::Accepted(JobStatus::Succeeded)
     );
-    let history = store.list_attempts_any(node, None, 10).await.unwrap();
+    let viewer = first.job.owner_id;
+    let history = store.list_attempts_any(viewer, node, None, 10).await;
+    let history = history.unwrap();
     let ends: Vec<_> = history.iter().map(|attempt| attempt.ended_as).collect();
     assert_eq!(
         ends,
@@ -97,6 +102,45 @@ async fn two_jobs_of_one_node_live_and_end_apart(world: World) {
         "newest first"
     );
     assert!(history[0].started_at < history[1].ended_at.unwrap());
+}
+
+async fn a_job_is_where_the_node_says_until_it_waits_again(world: World) {
+    let store = &world.store;
+    let node = world.node().await;
+    let new = world.project("ada").await;
+    let owner = new.owner_id;
+    let job = world.enqueue(&new, at(0)).await.id;
+    let place = async || store.find_job(owner, job).await.unwrap().unwrap().place;
+    let on = |device: Option<&str>| {
+        Some(JobPlace {
+            node: "laptop".to_owned(),
+            device: device.map(str::to_owned),
+        })
+    };
+    assert_eq!(place().await, None, "nobody took it");
+    let claimant = Claimant {
+        device: Some("cuda:1"),
+        ..idle(node)
+    };
+    world.claim_by(claimant, at(1)).await.unwrap();
+    assert_eq!(place().await, on(Some("cuda:1")));
+    let current = store.current_attempts_any(owner, &[node]).await.unwrap();
+    let attempt = &current[&node][0];
+    assert_eq!(attempt.device.as_deref(), Some("cuda:1"));
+    assert_eq!(attempt.job_status, JobStatus::Starting);
+    assert!(attempt.visible, "it is the viewer's own");
+    let others = held(&world, node).await;
+    assert!(!others[0].visible, "another organisation cannot open it");
+
+    store.expire_leases(at(20_000), 3).await.unwrap();
+    assert_eq!(place().await, None, "it waits again");
+    let again = world.claim(node, at(20_001)).await.unwrap();
+    assert_eq!(place().await, on(None), "a node of before names no device");
+    let done = store.finish_job(job, again.token, success(), at(20_002));
+    done.await.unwrap();
+    assert_eq!(place().await, on(None), "where it ended");
+    let listed = store.list_jobs(owner, None, 10).await.unwrap();
+    assert_eq!(listed[0].place, on(None));
 }
 
 async fn silent_or_drained_node_gives_all_of_its_jobs_back(world: World) {

@@ -4,9 +4,10 @@ use futures::future::join_all;
 use shared::{
     JobId, OrganisationId,
     job::{JobKind, JobStatus},
+    limits::MAX_ACTIVE_JOBS,
     study::{CreateStudy, StudyOrder, StudyTask},
 };
-use store::{ClaimedJob, FinishJob, JobRecord, NewJob};
+use store::{ClaimedJob, Error, FinishJob, JobRecord, NewJob};
 
 use crate::support::{World, at, failure, on_both, success};
 
@@ -15,6 +16,7 @@ on_both!(
     merge_follows_a_last_cell_that_is_canceled_or_lost,
     last_cells_at_once_are_merged_once,
     nothing_follows_cells_that_all_failed,
+    a_wide_study_leaves_its_owner_room_for_other_jobs,
     cells_retried_after_the_merge_are_merged_again,
 );
 
@@ -130,10 +132,40 @@ async fn nothing_follows_cells_that_all_failed(world: World) {
     assert!(merges(&world, owner, plan).await.is_empty());
 }
 
-/// Queues a job of a study again, as its owner would.
-async fn retry(world: &World, job: JobId, now: i64) {
+async fn a_wide_study_leaves_its_owner_room_for_other_jobs(world: World) {
+    let store = &world.store;
+    let (owner, plan, jobs) = planned(&world, 40).await;
+    assert_eq!(store.count_active(owner).await.unwrap(), 3, "40 of 16 each");
+    let new = NewJob {
+        parent_id: None,
+        kind: JobKind::Protect,
+        ..again(&world, jobs[0]).await
+    };
+    for number in 4..=MAX_ACTIVE_JOBS as u64 {
+        world.enqueue(&new, at(9)).await;
+        assert_eq!(store.count_active(owner).await.unwrap(), number);
+    }
+    let refused = store.enqueue_job(new, at(10)).await;
+    assert!(matches!(refused, Err(Error::TooManyJobs { active: 20 })));
+    // What is canceled counts no more.
+    for job in &jobs[..30] {
+        store.request_cancel(owner, *job, at(11)).await.unwrap();
+    }
+    assert_eq!(store.count_active(owner).await.unwrap(), 18);
+    // Cells that are retried count as the others do, however many they become.
+    let cell = again(&world, jobs[0]).await;
+    assert_eq!(cell.parent_id, Some(plan));
+    let mut queued = 0;
+    while store.enqueue_job(cell.clone(), at(12)).await.is_ok() {
+        queued += 1;
+    }
+    assert_eq!(queued, 33 - 10, "until there are more than two times 16");
+}
+
+/// What would queue a job of a study again.
+async fn again(world: &World, job: JobId) -> NewJob {
     let job = world.job(job).await;
-    let again = NewJob {
+    NewJob {
         owner_id: job.owner_id,
         kind: job.kind,
         spec: job.spec,
@@ -142,7 +174,12 @@ async fn retry(world: &World, job: JobId, now: i64) {
         required_memory_bytes: 0,
         idempotency_key: None,
         traceparent: None,
-    };
+    }
+}
+
+/// Queues a job of a study again, as its owner would.
+async fn retry(world: &World, job: JobId, now: i64) {
+    let again = again(world, job).await;
     world.enqueue(&again, at(now)).await;
 }
 

@@ -280,7 +280,11 @@ impl World {
     }
 
     /// The next job for a device, with a lease of ten seconds.
-    pub(crate) async fn claim_by(&self, claimant: Claimant, now: Timestamp) -> Option<ClaimedJob> {
+    pub(crate) async fn claim_by(
+        &self,
+        claimant: Claimant<'_>,
+        now: Timestamp,
+    ) -> Option<ClaimedJob> {
         let until = Timestamp::from_milliseconds(now.milliseconds() + 10_000);
         let claimed = self.store.claim_job(claimant, now, until).await;
         claimed.expect("claiming works")
@@ -293,9 +297,10 @@ impl World {
 }
 
 /// The device of a node that does nothing.
-pub(crate) fn idle(node: NodeId) -> Claimant {
+pub(crate) fn idle(node: NodeId) -> Claimant<'static> {
     Claimant {
         node,
+        device: None,
         memory_bytes: MEMORY_BYTES,
         free_memory_bytes: MEMORY_BYTES,
     }

@@ -188,7 +188,10 @@ async fn every_claim_is_kept_with_its_end(world: World) {
     let job = world.enqueue(&world.project("ada").await, at(0)).await;
     let (first, second) = (world.node().await, world.node().await);
     world.claim(first, at(1)).await.unwrap();
-    let current = store.current_attempts_any(&[first, second]).await.unwrap();
+    let current = store
+        .current_attempts_any(job.owner_id, &[first, second])
+        .await
+        .unwrap();
     assert_eq!((current.len(), current[&first].len()), (1, 1));
     store.expire_leases(at(20_000), 3).await.unwrap();
     let claim = world.claim(second, at(20_001)).await.unwrap();
@@ -196,10 +199,16 @@ async fn every_claim_is_kept_with_its_end(world: World) {
         .finish_job(job.id, claim.token, success(), at(20_005))
         .await
         .unwrap();
-    let lost = store.list_attempts_any(first, None, 10).await.unwrap();
+    let lost = store
+        .list_attempts_any(job.owner_id, first, None, 10)
+        .await
+        .unwrap();
     assert_eq!(lost[0].ended_as, Some(JobStatus::Queued));
     assert!(lost[0].reason.as_ref().unwrap().contains("went silent"));
-    let won = store.list_attempts_any(second, None, 10).await.unwrap();
+    let won = store
+        .list_attempts_any(job.owner_id, second, None, 10)
+        .await
+        .unwrap();
     assert_eq!(won.len(), 1);
     let won = &won[0];
     assert_eq!(
@@ -210,9 +219,14 @@ async fn every_claim_is_kept_with_its_end(world: World) {
         (won.ended_at, won.ended_as),
         (Some(at(20_005)), Some(JobStatus::Succeeded))
     );
-    let current = store.current_attempts_any(&[first, second]).await.unwrap();
+    let current = store
+        .current_attempts_any(job.owner_id, &[first, second])
+        .await
+        .unwrap();
     assert!(current.is_empty());
-    let rest = store.list_attempts_any(second, Some(won.id), 10).await;
+    let rest = store
+        .list_attempts_any(job.owner_id, second, Some(won.id), 10)
+        .await;
     assert!(rest.unwrap().is_empty(), "the next page");
 }
 

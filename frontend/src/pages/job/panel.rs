@@ -4,7 +4,7 @@ use leptos::{html::Dialog, prelude::*, task::spawn_local};
 use shared::{
     JobId,
     artifact::Artifact,
-    job::{Job, JobKind, JobMetrics, JobProgress, JobStatus},
+    job::{Job, JobKind, JobMetrics, JobPlace, JobProgress, JobStatus},
     page::Page,
 };
 
@@ -169,6 +169,12 @@ fn Standing(id: JobId, job: Fetch<Job>, feed: Feed) -> impl IntoView {
         job.data
             .with(|job| job.as_ref().and_then(|job| job.metrics.clone()))
     };
+    let place = move || {
+        job.data.with(|job| {
+            let place = job.as_ref()?.place.as_ref()?;
+            Some(view! { <p class="small soft" data-test="job-place">{place_words(place)}</p> })
+        })
+    };
     view! {
         <div class="card">
             <div class="row-between">
@@ -180,6 +186,7 @@ fn Standing(id: JobId, job: Fetch<Job>, feed: Feed) -> impl IntoView {
                 </div>
                 <LineState line=feed.line />
             </div>
+            {place}
             {move || {
                 let moving = status.get().is_some_and(|status| !status.is_final());
                 moving.then(|| view! { <Steps job=job progress=progress /> })
@@ -232,6 +239,14 @@ fn Steps(job: Fetch<Job>, progress: Memo<JobProgress>) -> impl IntoView {
             </div>
             <ProgressBar share=share label=phase />
         </div>
+    }
+}
+
+fn place_words(place: &JobPlace) -> String {
+    let node = &place.node;
+    match &place.device {
+        Some(device) => say!("On {node}, {device}", node = node, device = device),
+        None => say!("On {node}", node = node),
     }
 }
 

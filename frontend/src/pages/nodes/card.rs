@@ -3,11 +3,12 @@
 use leptos::{html::Dialog, prelude::*, task::spawn_local};
 use shared::{
     NodeId,
-    job::{JobKind, JobStatus},
+    job::JobStatus,
     page::Page,
     training_node::{NodeAttempt, NodeIntake, NodeOrigin, NodeStatus, TrainingNode, UpdateNode},
 };
 
+use super::devices::{devices, job_link};
 use crate::{
     api::{ApiError, nodes},
     components::{
@@ -66,15 +67,6 @@ fn machine(node: &TrainingNode) -> String {
     words.join(" \u{b7} ")
 }
 
-fn work(kind: JobKind) -> &'static str {
-    match kind {
-        JobKind::Protect => say!("Protects"),
-        JobKind::Evaluate => say!("Attacks and judges"),
-        JobKind::Probe => say!("Probes"),
-        JobKind::Study => say!("Works through an attack matrix"),
-    }
-}
-
 #[component]
 pub(super) fn NodeCard(id: NodeId, all: Fetch<Page<TrainingNode>>) -> impl IntoView {
     let node = Memo::new(move |_| {
@@ -114,23 +106,6 @@ fn health(node: &TrainingNode) -> AnyView {
         .into_any(),
         None => origin.into_any(),
     };
-    let current = node
-        .current
-        .iter()
-        .map(|attempt| {
-            let words = weave!(
-                "{work} {job} since {moment}",
-                work = work(attempt.kind),
-                job = attempt.job_id.to_string(),
-                moment = view! { <Moment at=attempt.started_at /> }
-            );
-            view! { <li>{words}</li> }
-        })
-        .collect_view();
-    let current = (!node.current.is_empty())
-        .then(|| view! { <ul class="small" data-test="node-current">{current}</ul> });
-    let idle = (node.current.is_empty() && node.status == NodeStatus::Online)
-        .then(|| view! { <p class="small soft">{say!("It has nothing to do.")}</p> });
     view! {
         <div class="row-between">
             <h2>{node.name.clone()}</h2>
@@ -138,8 +113,7 @@ fn health(node: &TrainingNode) -> AnyView {
         </div>
         <p class="small soft">{seen}</p>
         <p class="small">{machine(node)}</p>
-        {current}
-        {idle}
+        {devices(node)}
     }
     .into_any()
 }
@@ -256,13 +230,14 @@ fn history(attempts: Vec<NodeAttempt>) -> AnyView {
     let rows = attempts
         .into_iter()
         .map(|attempt| {
+            let device = attempt.device.as_ref().map(|device| format!("{device}, "));
+            let job = job_link(&attempt);
             let end = match attempt.ended_as {
                 None => say!("goes on").to_owned(),
                 Some(JobStatus::Queued) => reply(&attempt.reason.unwrap_or_default()),
                 Some(status) => text::status(status).to_owned(),
             };
-            let words = format!(", {}: {end}", attempt.job_id);
-            view! { <li><Moment at=attempt.started_at /> {words}</li> }
+            view! { <li><Moment at=attempt.started_at /> ", " {device} {job} {format!(": {end}")}</li> }
         })
         .collect_view();
     view! { <ul class="small" data-test="node-attempts">{rows}</ul> }.into_any()

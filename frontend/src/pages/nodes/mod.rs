@@ -1,6 +1,7 @@
 //! Training nodes: the line to paste on another machine, and how each machine does.
 
 mod card;
+mod devices;
 
 use leptos::prelude::*;
 use shared::{
