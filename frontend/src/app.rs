@@ -21,7 +21,11 @@ use crate::{
     },
     parts::{Desk, Draw, Results, Start, Work, desk, results, start, work},
     state::{
-        browser::focus, letter::LetterToken, model_uploads::ModelUploads, session::Session,
+        browser::focus,
+        letter::LetterToken,
+        model_uploads::ModelUploads,
+        session::Session,
+        speech::{Speech, spoken},
         uploads::Uploads,
     },
 };
@@ -31,11 +35,12 @@ fn own<F>(load: fn() -> F) -> impl IntoView
 where
     F: Future<Output = Result<Draw, SplitLoaderError>> + 'static,
 {
-    view! { <RequireUser>{part(load)}</RequireUser> }
+    spoken(move || view! { <RequireUser>{part(load)}</RequireUser> })
 }
 
 #[component]
 pub(crate) fn App() -> impl IntoView {
+    Speech::provide();
     Session::provide();
     LetterToken::provide();
     let uploads = Uploads::provide();
@@ -52,18 +57,20 @@ pub(crate) fn App() -> impl IntoView {
     };
     view! {
         <Router>
-            <a class="skip-link" href="#main" on:click=skip>{say!("Skip to the content")}</a>
-            <Header />
+            {spoken(move || view! {
+                <a class="skip-link" href="#main" on:click=skip>{say!("Skip to the content")}</a>
+                <Header />
+            })}
             <main id="main" tabindex="-1">
                 <div class="frame">
-                    <FlatRoutes fallback=NotFoundPage>
-                        <Route path=path!("/") view=LandingPage />
-                        <Route path=path!("/sign-up") view=SignUpPage />
-                        <Route path=path!("/sign-in") view=SignInPage />
-                        <Route path=path!("/verify-email") view=VerifyEmailPage />
-                        <Route path=path!("/forgot-password") view=ForgotPasswordPage />
-                        <Route path=path!("/reset-password") view=ResetPasswordPage />
-                        <Route path=path!("/accept-invitation") view=AcceptInvitationPage />
+                    <FlatRoutes fallback=|| spoken(NotFoundPage)>
+                        <Route path=path!("/") view=|| spoken(LandingPage) />
+                        <Route path=path!("/sign-up") view=|| spoken(SignUpPage) />
+                        <Route path=path!("/sign-in") view=|| spoken(SignInPage) />
+                        <Route path=path!("/verify-email") view=|| spoken(VerifyEmailPage) />
+                        <Route path=path!("/forgot-password") view=|| spoken(ForgotPasswordPage) />
+                        <Route path=path!("/reset-password") view=|| spoken(ResetPasswordPage) />
+                        <Route path=path!("/accept-invitation") view=|| spoken(AcceptInvitationPage) />
                         <Route path=path!("/home") view=|| own(|| start(Start::Home)) />
                         <Route path=path!("/sets/new") view=|| own(|| start(Start::NewSet)) />
                         <Route path=path!("/sets/:id") view=|| own(|| work(Work::Set)) />
@@ -76,7 +83,7 @@ pub(crate) fn App() -> impl IntoView {
                         <Route path=path!("/storage") view=|| own(|| desk(Desk::Storage)) />
                         <Route path=path!("/nodes") view=|| own(|| desk(Desk::Nodes)) />
                         <Route path=path!("/models") view=|| own(|| desk(Desk::Models)) />
-                        <Route path=path!("/galleries/:id") view=|| part(|| results(Results::Gallery)) />
+                        <Route path=path!("/galleries/:id") view=|| spoken(|| part(|| results(Results::Gallery))) />
                     </FlatRoutes>
                 </div>
             </main>

@@ -6,7 +6,7 @@
 
 mod intl;
 
-use std::sync::OnceLock;
+use std::{cell::Cell, sync::OnceLock};
 
 use leptos::prelude::*;
 use shared::{
@@ -15,6 +15,8 @@ use shared::{
 };
 use wasm_bindgen::JsCast;
 use web_sys::HtmlDocument;
+
+use crate::api;
 
 /// A text in the reader's language; with values it is a `String`: `say!("{done} of {total}", done, total = page.total)`.
 macro_rules! say {
@@ -61,14 +63,23 @@ macro_rules! value {
 }
 pub(crate) use value;
 
-/// Who reads, decided once, before anything is shown.
-static READER: OnceLock<(Language, Catalogue)> = OnceLock::new();
+/// The texts of every language that somebody read in this window; English needs none.
+static CATALOGUES: [OnceLock<Catalogue>; Language::ALL.len()] =
+    [const { OnceLock::new() }; Language::ALL.len()];
+
+thread_local! {
+    static READER: Cell<Language> = const { Cell::new(Language::English) };
+    /// The language that was shown before.
+    static BEFORE: Cell<Language> = const { Cell::new(Language::English) };
+}
 
 /// The language that everything is shown in.
 pub(crate) fn language() -> Language {
-    READER
-        .get()
-        .map_or(Language::English, |(language, _)| *language)
+    READER.get()
+}
+
+fn catalogue() -> Option<&'static Catalogue> {
+    CATALOGUES[language() as usize].get()
 }
 
 /// The language that the page was asked for in: what `boot.js` found.
@@ -79,9 +90,24 @@ pub(crate) fn wanted() -> Language {
         .unwrap_or_default()
 }
 
-/// Shows everything in a language from now on.
-pub(crate) fn speak(language: Language, catalogue: Catalogue) {
-    let _ = READER.set((language, catalogue));
+/// Fetches the texts of a language, unless they are here; whether it can be shown now.
+pub(crate) async fn learn(language: Language) -> bool {
+    let texts = &CATALOGUES[language as usize];
+    if language == Language::English || texts.get().is_some() {
+        return true;
+    }
+    match api::catalogue(language).await {
+        Some(catalogue) => {
+            texts.get_or_init(|| catalogue);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Shows everything that is drawn from now on in a language that was learned.
+pub(crate) fn speak(language: Language) {
+    BEFORE.set(READER.replace(language));
     if let Some(root) = document().and_then(|document| document.document_element()) {
         let _ = root.set_attribute("lang", language.tag());
         let _ = root.set_attribute("dir", language.direction());
@@ -106,34 +132,29 @@ fn document() -> Option<web_sys::Document> {
 
 /// A text in the reader's language.
 pub(crate) fn say(english: &'static str) -> &'static str {
-    let known = READER
-        .get()
-        .and_then(|(_, catalogue)| catalogue.text(english));
-    known.unwrap_or(english)
+    catalogue()
+        .and_then(|catalogue| catalogue.text(english))
+        .unwrap_or(english)
 }
 
 /// The form of a text that goes with a number.
 pub(crate) fn say_counted(count: u64, one: &'static str, other: &'static str) -> &'static str {
-    let Some((language, catalogue)) = READER.get() else {
-        return if count == 1 { one } else { other };
-    };
-    let form = language.form(count);
+    let form = language().form(count);
     let english = || match form {
         shared::language::Form::One => one,
         shared::language::Form::Other => other,
     };
-    catalogue.form(other, form).unwrap_or_else(english)
+    catalogue()
+        .and_then(|catalogue| catalogue.form(other, form))
+        .unwrap_or_else(english)
 }
 
 /// What is shown for sentences of the API; `None` where they are shown in their English.
 pub(crate) fn known(english: &str) -> Option<String> {
-    let Some((language, catalogue)) = READER.get() else {
-        return Some(english.to_owned());
-    };
-    if *language == Language::English || english.is_empty() {
-        return Some(english.to_owned());
+    match catalogue() {
+        Some(catalogue) if !english.is_empty() => catalogue.answer(language(), english),
+        _ => Some(english.to_owned()),
     }
-    catalogue.answer(*language, english)
 }
 
 /// The same, as it is where it is not known.
@@ -193,6 +214,16 @@ pub(crate) fn typed(value: f64) -> String {
 /// What somebody typed, as programs read numbers.
 pub(crate) fn plain(text: &str) -> String {
     language().plain(text)
+}
+
+/// A number that was typed in the language before, as this one writes it; anything else as it is.
+pub(crate) fn retyped(text: &str) -> String {
+    let number = BEFORE.get().plain(text);
+    if number.parse::<f64>().is_ok() {
+        language().marked(&number)
+    } else {
+        text.to_owned()
+    }
 }
 
 /// A value, as the reader writes it.

@@ -18,25 +18,22 @@ mod parts;
 mod state;
 mod text;
 
-use shared::language::{Catalogue, Language};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::HtmlElement;
 
-use crate::language::{speak, wanted};
+use crate::language::{language, learn, speak, wanted};
 
 fn main() {
     console_error_panic_hook::set_once();
-    let language = wanted();
-    if language == Language::English {
+    let chosen = wanted();
+    if chosen == language() {
         return mount();
     }
     spawn_local(async move {
         // What cannot be fetched is shown in English, which is better than nothing.
-        match api::catalogue().await {
-            Some(catalogue) => speak(language, catalogue),
-            None => speak(Language::English, Catalogue::default()),
-        }
+        let learned = learn(chosen).await;
+        speak(if learned { chosen } else { language() });
         mount();
     });
 }

@@ -8,7 +8,8 @@ try {
   // Storage is blocked: the system's theme applies.
 }
 
-// English is in the module; what others read lies in a file that only they fetch, beside the module.
+// English is in the module; what others read lies in a file that only they fetch: beside the module, or once they
+// choose it. The module is told where.
 const LANGUAGES = {
   de: {
     catalogue: "/languages/de.json",
@@ -22,10 +23,13 @@ const tag = asked.find((tag) => tag === "en" || Object.hasOwn(LANGUAGES, tag)) ?
 const words = tag === "en" ? undefined : LANGUAGES[tag];
 const message = document.getElementById("boot-message");
 document.documentElement.lang = tag;
+for (const [tag, { catalogue }] of Object.entries(LANGUAGES)) {
+  document.head.append(Object.assign(document.createElement("meta"), { id: `catalogue-${tag}`, name: "catalogue", content: catalogue }));
+}
 if (words) {
   message.textContent = words.loading;
   const link = document.createElement("link");
-  Object.assign(link, { id: "catalogue", rel: "preload", as: "fetch", href: words.catalogue, crossOrigin: "anonymous" });
+  Object.assign(link, { rel: "preload", as: "fetch", href: words.catalogue, crossOrigin: "anonymous" });
   document.head.append(link);
 }
 

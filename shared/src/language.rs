@@ -126,8 +126,12 @@ impl Language {
 
     /// A number as a field shows it: with this language's mark, and nothing between its digits.
     pub fn typed(self, value: f64) -> String {
-        let mark = self.decimal_mark().to_string();
-        value.to_string().replace('.', &mark)
+        self.marked(&value.to_string())
+    }
+
+    /// A number as programs write it, with this language's mark.
+    pub fn marked(self, number: &str) -> String {
+        number.replace('.', &self.decimal_mark().to_string())
     }
 
     /// What somebody typed, as programs read numbers.
@@ -411,6 +415,9 @@ mod tests {
         assert_eq!(Language::German.typed(0.99), "0,99");
         assert_eq!(Language::German.plain(" 0.99 "), "0.99");
         assert_eq!(Language::English.plain("0,99"), "0,99");
+        // Digits stay as they were typed, also those that change nothing.
+        assert_eq!(Language::German.marked("0.990"), "0,990");
+        assert_eq!(Language::English.marked("1e-5"), "1e-5");
     }
 
     #[test]

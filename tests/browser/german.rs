@@ -21,7 +21,7 @@ async fn language(page: &Page) -> Result<String> {
     Ok(tag.as_str().context("a tag")?.to_owned())
 }
 
-/// Waits for the page in this language: choosing one loads it anew.
+/// Waits for the page in this language.
 pub(crate) async fn until(page: &Page, tag: &str, mark: &str, words: &str) -> Result<()> {
     page.until(words, Duration::from_secs(20), || async {
         Ok(language(page).await? == tag && page.text(mark).await? == words)

@@ -8,6 +8,7 @@ mod folders;
 mod german;
 mod journey;
 mod keyboard;
+mod language;
 mod letters;
 mod lighthouse;
 mod look;

@@ -25,7 +25,7 @@ use shared::{
     demo::Demo,
     gallery::{Gallery, GallerySummary},
     job::{Job, JobSpec},
-    language::Catalogue,
+    language::{Catalogue, Language},
     model_import::{CreateModelImport, ImportSources, ModelImport, RetryModelImport},
     page::Page,
     preflight::Preflight,
@@ -38,12 +38,11 @@ pub(crate) use error::ApiError;
 pub(crate) use http::{Answer, Endpoint, decode, get};
 use http::{Call, Method};
 
-/// The texts of the language that was asked for, from where `boot.js` began to fetch them.
-pub(crate) async fn catalogue() -> Option<Catalogue> {
+/// The texts of a language, from where `boot.js` says that they lie.
+pub(crate) async fn catalogue(language: Language) -> Option<Catalogue> {
     let document = web_sys::window()?.document()?;
-    let path = document
-        .get_element_by_id("catalogue")?
-        .get_attribute("href")?;
+    let id = format!("catalogue-{}", language.tag());
+    let path = document.get_element_by_id(&id)?.get_attribute("content")?;
     let answer = gloo_net::http::Request::get(&path).send().await.ok()?;
     Catalogue::parse(&answer.text().await.ok()?).ok()
 }

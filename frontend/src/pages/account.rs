@@ -21,6 +21,7 @@ use crate::{
     state::{
         fetch::{Fetch, use_fetch},
         form::FormState,
+        kept::keep,
         session::Session,
     },
 };
@@ -152,8 +153,8 @@ fn IdentityCard(identity: Identity, list: Fetch<Page<Identity>>) -> impl IntoVie
 /// Another way in is opened by who knows the password alone.
 #[component]
 fn LinkForm(providers: Vec<IdentityProvider>, has_password: bool) -> impl IntoView {
-    let form = FormState::new();
-    let password = RwSignal::new(String::new());
+    let form = FormState::kept("link");
+    let password = keep("password", || RwSignal::new(String::new()));
     let begin = Callback::new(move |provider: String| {
         let body = CreateIdentity {
             provider,

@@ -12,7 +12,7 @@ use crate::{
         moment::Moment,
         notice::{ErrorNotice, Notice, Tone},
     },
-    state::{browser::take_fragment, form::FormState, session::Session},
+    state::{browser::take_fragment, form::FormState, kept::keep, session::Session},
 };
 
 /// Where the page stands.
@@ -28,11 +28,12 @@ enum Step {
 
 #[component]
 pub(crate) fn DevicePage() -> impl IntoView {
-    let filled = take_fragment()
-        .and_then(|text| text.strip_prefix("code=").map(str::to_owned))
-        .unwrap_or_default();
-    let code = RwSignal::new(filled);
-    let step = RwSignal::new(Step::Code);
+    let (code, step) = keep("device", || {
+        let filled = take_fragment()
+            .and_then(|text| text.strip_prefix("code=").map(str::to_owned))
+            .unwrap_or_default();
+        (RwSignal::new(filled), RwSignal::new(Step::Code))
+    });
     view! {
         <div class="narrow stack-loose">
             <div class="page-head">
@@ -63,7 +64,7 @@ pub(crate) fn DevicePage() -> impl IntoView {
 
 #[component]
 fn CodeForm(code: RwSignal<String>, step: RwSignal<Step>) -> impl IntoView {
-    let form = FormState::new();
+    let form = FormState::kept("code");
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let typed = code.get_untracked();
@@ -84,7 +85,7 @@ fn CodeForm(code: RwSignal<String>, step: RwSignal<Step>) -> impl IntoView {
 
 #[component]
 fn Decision(code: RwSignal<String>, device: PendingDevice, step: RwSignal<Step>) -> impl IntoView {
-    let form = FormState::new();
+    let form = FormState::kept("decision");
     let session = Session::expect();
     let decide = move |approve: bool| {
         let request = DecideDevice {

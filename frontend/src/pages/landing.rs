@@ -25,6 +25,7 @@ use crate::{
     language::{reply, spoken},
     state::{
         fetch::{use_fetch, use_interval},
+        kept::keep,
         session::Session,
     },
 };
@@ -117,7 +118,7 @@ fn DemoPairs(pairs: Vec<GalleryPair>) -> impl IntoView {
         .filter(|pair| pair.attack_step == last)
         .take(8)
         .collect();
-    let chosen = RwSignal::new(0_usize);
+    let chosen = keep("pair", || RwSignal::new(0_usize));
     let strip = pairs
         .iter()
         .enumerate()

@@ -15,7 +15,7 @@ use crate::{
         notice::ErrorNotice,
         sample_sets::SampleSets,
     },
-    state::{fetch::use_fetch, form::FormState},
+    state::{fetch::use_fetch, form::FormState, kept::keep},
 };
 
 #[component]
@@ -46,8 +46,8 @@ pub(crate) fn NewSetPage() -> impl IntoView {
 
 #[component]
 fn NameForm() -> impl IntoView {
-    let form = FormState::new();
-    let name = RwSignal::new(String::new());
+    let form = FormState::kept("new-set");
+    let name = keep("new-set-name", || RwSignal::new(String::new()));
     let navigate = use_navigate();
     let body = move || CreateProtectedSet {
         name: name.get().trim().to_owned(),

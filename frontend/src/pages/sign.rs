@@ -23,6 +23,7 @@ use crate::{
     parts::preload_start,
     state::{
         form::FormState,
+        kept::keep,
         session::{Identity, Session},
     },
 };
@@ -58,12 +59,16 @@ fn other_form(path: &str, target: &str) -> String {
     format!("{path}?next={next}")
 }
 
+fn texts() -> [RwSignal<String>; 3] {
+    [(); 3].map(|()| RwSignal::new(String::new()))
+}
+
 #[component]
 pub(crate) fn SignUpPage() -> impl IntoView {
     let session = Session::expect();
-    let form = FormState::new();
+    let form = FormState::kept("sign-up");
     let target = use_departure();
-    let [name, email, password] = [(); 3].map(|()| RwSignal::new(String::new()));
+    let [name, email, password] = keep("sign-up", texts);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let body = CreateUser {
@@ -132,8 +137,8 @@ pub(crate) fn SignInPage() -> impl IntoView {
 #[component]
 fn CodeForm() -> impl IntoView {
     let session = Session::expect();
-    let form = FormState::new();
-    let code = RwSignal::new(String::new());
+    let form = FormState::kept("second-factor");
+    let code = keep("second-factor", || RwSignal::new(String::new()));
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let body = ShowSecondFactor {
@@ -158,8 +163,8 @@ fn CodeForm() -> impl IntoView {
 #[component]
 fn PasswordForm() -> impl IntoView {
     let session = Session::expect();
-    let form = FormState::new();
-    let [email, password, code] = [(); 3].map(|()| RwSignal::new(String::new()));
+    let form = FormState::kept("sign-in");
+    let [email, password, code] = keep("sign-in", texts);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let body = CreateSession {

@@ -73,6 +73,51 @@ pub(crate) fn focus_first_of(ids: &[String]) {
     }
 }
 
+/// What of a page is no state of its views: which folds are open, and where in the window a control stands.
+pub(crate) struct Scene {
+    control: Option<(Element, f64)>,
+    folds: Vec<bool>,
+}
+
+impl Scene {
+    pub(crate) fn of(control: Option<&Element>) -> Self {
+        let top = |control: &Element| control.get_bounding_client_rect().top();
+        Self {
+            control: control.map(|control| (control.clone(), top(control))),
+            folds: folds()
+                .iter()
+                .map(|fold| fold.has_attribute("open"))
+                .collect(),
+        }
+    }
+
+    /// Puts a page that was drawn anew back as it was.
+    pub(crate) fn restore(&self) {
+        let folds = folds();
+        // Another number of folds is another page.
+        if folds.len() == self.folds.len() {
+            for (fold, open) in folds.iter().zip(&self.folds) {
+                let _ = fold.toggle_attribute_with_force("open", *open);
+            }
+        }
+        if let (Some((control, top)), Some(window)) = (&self.control, web_sys::window()) {
+            window.scroll_by_with_x_and_y(0.0, control.get_bounding_client_rect().top() - top);
+        }
+    }
+}
+
+/// Everything that folds, in the order of the page.
+fn folds() -> Vec<Element> {
+    let found = web_sys::window()
+        .and_then(|window| window.document())
+        .and_then(|document| document.query_selector_all("main details").ok());
+    let Some(found) = found else {
+        return Vec::new();
+    };
+    let all = (0..found.length()).filter_map(|index| found.get(index));
+    all.filter_map(|node| node.dyn_into().ok()).collect()
+}
+
 /// Loads the page anew, with whatever the server has now.
 pub(crate) fn reload() {
     if let Some(window) = web_sys::window() {

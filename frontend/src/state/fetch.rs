@@ -1,4 +1,4 @@
-//! A value that a view waits for: keeps the last good answer while it is asked for again.
+//! A value that a view waits for: keeps the last good answer while it is asked for again, in another language, too.
 
 use std::rc::Rc;
 
@@ -6,7 +6,10 @@ use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*, task::sp
 use serde::de::DeserializeOwned;
 use web_sys::AbortController;
 
-use crate::api::{Answer, ApiError, Endpoint, decode, get};
+use crate::{
+    api::{Answer, ApiError, Endpoint, decode, get},
+    state::kept::keep,
+};
 
 /// What a view knows of a remote value.
 pub(crate) struct Fetch<T: Send + Sync + 'static> {
@@ -37,11 +40,11 @@ pub(crate) fn use_fetch<T>(endpoint: impl Fn() -> Endpoint<T> + 'static) -> Fetc
 where
     T: DeserializeOwned + Clone + PartialEq + Send + Sync + 'static,
 {
-    let fetch = Fetch {
+    let fetch = keep(&untrack(&endpoint).into_path(), || Fetch {
         data: RwSignal::new(None),
         error: RwSignal::new(None),
         trigger: RwSignal::new(0),
-    };
+    });
     let settle =
         move |answer: Result<Answer, ApiError>| match answer.and_then(|answer| decode(&answer)) {
             Ok(value) => {

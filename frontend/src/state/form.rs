@@ -5,7 +5,7 @@ use shared::problem::FieldError;
 
 use crate::{
     api::ApiError,
-    state::{browser::focus_first_of, draft},
+    state::{browser::focus_first_of, draft, kept::keep},
 };
 
 /// The fate of a form: its invalid fields, its refusal, and whether a request is under way.
@@ -20,7 +20,12 @@ pub(crate) struct FormState {
 }
 
 impl FormState {
-    pub(crate) fn new() -> Self {
+    /// A form of its own; in another language it is the same one.
+    pub(crate) fn kept(name: &str) -> Self {
+        keep(name, Self::new)
+    }
+
+    fn new() -> Self {
         Self {
             fields: RwSignal::new(Vec::new()),
             error: RwSignal::new(None),

@@ -4,7 +4,10 @@ use leptos::{prelude::*, task::spawn_local};
 use serde::de::DeserializeOwned;
 use shared::page::Page;
 
-use crate::api::{ApiError, Endpoint};
+use crate::{
+    api::{ApiError, Endpoint},
+    state::kept::keep,
+};
 
 /// The pages loaded so far.
 pub(crate) struct Pages<T: Send + Sync + 'static> {
@@ -30,8 +33,12 @@ impl<T> Pages<T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {
-    /// Loads the first page at once.
+    /// Loads the first page at once; in another language the pages are the same.
     pub(crate) fn new(endpoint: fn(Option<&str>) -> Endpoint<Page<T>>) -> Self {
+        keep(&endpoint(None).into_path(), || Self::load(endpoint))
+    }
+
+    fn load(endpoint: fn(Option<&str>) -> Endpoint<Page<T>>) -> Self {
         let pages = Self {
             items: RwSignal::new(None),
             error: RwSignal::new(None),

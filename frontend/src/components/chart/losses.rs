@@ -8,7 +8,7 @@ use super::{
     scale::{Plot, log_ticks, smooth, ticks},
     use_width,
 };
-use crate::{language::say, text::figure};
+use crate::{language::say, state::kept::keep, text::figure};
 
 const HEIGHT: f64 = 280.0;
 /// Weight of the past in the smoothed line.
@@ -106,9 +106,8 @@ pub(crate) fn LossChart(
     bands: RwSignal<Vec<Bands>>,
     #[prop(into)] total: Signal<u32>,
 ) -> impl IntoView {
-    let logarithmic = RwSignal::new(true);
-    let smoothing = RwSignal::new(true);
-    let band = RwSignal::new(Band::All);
+    let [logarithmic, smoothing] = keep("chart", || [true; 2].map(RwSignal::new));
+    let band = keep("band", || RwSignal::new(Band::All));
     let cursor = RwSignal::new(None::<usize>);
     let frame = NodeRef::<Div>::new();
     let width = use_width(frame);

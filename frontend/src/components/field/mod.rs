@@ -9,6 +9,7 @@ use leptos::prelude::*;
 
 use crate::{
     components::prose::prose,
+    language::retyped,
     state::{draft, form::field_id},
 };
 
@@ -24,6 +25,9 @@ pub(crate) fn TextField(
     #[prop(default = "text")] kind: &'static str,
     #[prop(default = "off")] autocomplete: &'static str,
     #[prop(default = "text")] input_mode: &'static str,
+    /// Whether it holds a number, whose mark is the reader's.
+    #[prop(optional)]
+    number: bool,
     /// Words to offer while typing.
     #[prop(optional)]
     offers: Vec<String>,
@@ -37,6 +41,13 @@ pub(crate) fn TextField(
     let kept = draft::is_kept(&pointer, kind, autocomplete);
     if let Some(text) = draft::of(&pointer).filter(|_| kept) {
         value.set(text);
+    }
+    if number {
+        let text = value.get_untracked();
+        let here = retyped(&text);
+        if here != text {
+            value.set(here);
+        }
     }
     let followed = pointer.clone();
     Effect::new(move || value.with(|text| draft::follow(&followed, text)));

@@ -3,6 +3,7 @@
 use leptos::{html::Div, prelude::*, task::spawn_local};
 use leptos_router::components::A;
 use shared::language::Language;
+use web_sys::Element;
 
 use crate::{
     api,
@@ -11,6 +12,7 @@ use crate::{
         browser::{apply_theme, prefers_dark, recall, remember},
         draft,
         session::Session,
+        speech::{Speech, spoken},
     },
 };
 
@@ -151,34 +153,38 @@ pub(crate) fn Footer() -> impl IntoView {
     view! {
         <footer class="site-footer">
             <div class="frame">
-                <p>{say!("PersGuard protects images in one checkpoint. What was not tested is not protected.")}</p>
-                <p>
-                    <a href="/docs" rel="external">{say!("Handbook")}</a>
-                    " · "
-                    <a href="/openapi.json" rel="external">{say!("REST API")}</a>
-                </p>
+                {spoken(|| view! {
+                    <p>{say!("PersGuard protects images in one checkpoint. What was not tested is not protected.")}</p>
+                    <p>
+                        <a href="/docs" rel="external">{say!("Handbook")}</a>
+                        " · "
+                        <a href="/openapi.json" rel="external">{say!("REST API")}</a>
+                    </p>
+                })}
                 <LanguageSwitch />
             </div>
         </footer>
     }
 }
 
-/// Every language by its own name. Another one is read anew from the server, so the page is loaded again.
+/// Every language by its own name. It is not drawn anew with the rest, so whoever uses it stays there.
 #[component]
 fn LanguageSwitch() -> impl IntoView {
+    let speech = Speech::expect();
+    let group = NodeRef::<Div>::new();
     let buttons = Language::ALL.map(|language| {
-        let chosen = language == crate::language::language();
         let choose = move |_| {
-            crate::language::choose(language);
-            if let Some(window) = web_sys::window().filter(|_| !chosen) {
-                let _ = window.location().reload();
-            }
+            let control = group.get_untracked().map(Element::from);
+            speech.choose(language, control);
         };
+        let pressed = move || (speech.language() == language).to_string();
+        let busy = move || (speech.coming() == Some(language)).to_string();
         view! {
             <button
                 type="button"
                 lang=language.tag()
-                aria-pressed=if chosen { "true" } else { "false" }
+                aria-pressed=pressed
+                aria-busy=busy
                 data-test=format!("language-{}", language.tag())
                 on:click=choose
             >
@@ -186,7 +192,23 @@ fn LanguageSwitch() -> impl IntoView {
             </button>
         }
     });
+    let label = move || {
+        speech.language();
+        say!("Language")
+    };
+    let missing = move || {
+        speech.missing().map(|language| {
+            let words = say!(
+                "{language} could not be fetched, so nothing has changed. Try again.",
+                language = language.name()
+            );
+            view! { <p class="field-error" data-test="language-missing">{words}</p> }
+        })
+    };
     view! {
-        <div class="segments" role="group" aria-label=say!("Language")>{buttons.collect_view()}</div>
+        <div class="stack-tight">
+            <div class="segments" role="group" aria-label=label node_ref=group>{buttons.collect_view()}</div>
+            <div aria-live="polite">{missing}</div>
+        </div>
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         notice::{Notice, Tone},
     },
     parts::Draw,
-    state::browser::reload,
+    state::{browser::reload, kept::keep},
 };
 
 #[derive(Clone, Copy)]
@@ -25,14 +25,16 @@ pub(crate) fn part<F>(load: impl Fn() -> F + Copy + Send + Sync + 'static) -> im
 where
     F: Future<Output = Result<Draw, SplitLoaderError>> + 'static,
 {
-    let code = RwSignal::new(Code::Wanted);
+    let code = keep("part", || RwSignal::new(Code::Wanted));
     let fetch = move || {
         spawn_local(async move {
             // Nobody waits for it any more if this page was left.
             code.try_set(load().await.map_or(Code::Missing, Code::Here));
         });
     };
-    fetch();
+    if !matches!(code.get_untracked(), Code::Here(_)) {
+        fetch();
+    }
     let again = move || {
         code.set(Code::Wanted);
         fetch();

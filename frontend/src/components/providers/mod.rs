@@ -26,7 +26,7 @@ pub(crate) fn ProviderButtons(
     return_to: String,
 ) -> impl IntoView {
     let providers = use_fetch(identities::providers);
-    let form = FormState::new();
+    let form = FormState::kept("providers");
     let begin = Callback::new(move |slug: String| {
         let body = CreateAuthorization {
             return_to: Some(return_to.clone()),

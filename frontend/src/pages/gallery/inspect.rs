@@ -6,6 +6,7 @@ use leptos::{ev::PointerEvent, html::Div, prelude::*};
 use crate::{
     components::compare::{Compare, Edge},
     language::say,
+    state::kept::keep,
 };
 
 /// How two pictures share one place.
@@ -53,8 +54,8 @@ pub(super) fn Inspect(
         protected: protected_url,
         prompt,
     };
-    let mode = RwSignal::new(Mode::Edge);
-    let zoom = RwSignal::new(ZOOMS[0]);
+    let mode = keep("mode", || RwSignal::new(Mode::Edge));
+    let zoom = keep("zoom", || RwSignal::new(ZOOMS[0]));
     let modes = Mode::ALL
         .map(|(own, words, mark)| {
             let pressed = move || (mode.get() == own).to_string();

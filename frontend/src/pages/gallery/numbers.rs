@@ -10,11 +10,12 @@ use crate::{
         verdict::hits,
     },
     language::{decimal, reply, signed},
+    state::kept::keep,
 };
 
 #[component]
 pub(super) fn Numbers(report: EvaluationReport, view: View) -> impl IntoView {
-    let measure = RwSignal::new(Measure::Similarity);
+    let measure = keep("measure", || RwSignal::new(Measure::Similarity));
     let measures = Measure::ALL
         .into_iter()
         .filter(|choice| choice.is_in(&report));

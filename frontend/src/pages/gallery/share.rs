@@ -28,6 +28,7 @@ use crate::{
         browser::{copy, random_key},
         fetch::{Fetch, use_fetch},
         form::FormState,
+        kept::keep,
     },
 };
 
@@ -100,7 +101,7 @@ fn of_step(view: View) -> Vec<u32> {
 #[component]
 pub(super) fn Share(id: GalleryId, view: View) -> impl IntoView {
     let links = use_fetch(move || share_links::of_gallery(id));
-    let made = RwSignal::new(None::<CreatedShareLink>);
+    let made = keep("shared", || RwSignal::new(None::<CreatedShareLink>));
     view! {
         <section class="card" aria-labelledby="share" data-test="share">
             <h2 id="share">{say!("Share")}</h2>
@@ -150,8 +151,8 @@ fn Form(
     made: RwSignal<Option<CreatedShareLink>>,
     links: Fetch<shared::page::Page<ShareLink>>,
 ) -> impl IntoView {
-    let choice = Choice::new();
-    let form = FormState::new();
+    let choice = keep("share", Choice::new);
+    let form = FormState::kept("share");
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let request = untrack(move || choice.request(id, view));

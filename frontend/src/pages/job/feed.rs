@@ -7,7 +7,10 @@ use shared::{
     progress::{Bands, JobEvent, JobEventBody, Losses, Progress},
 };
 
-use crate::api::events::{JobStream, Line, Signal as StreamSignal};
+use crate::{
+    api::events::{JobStream, Line, Signal as StreamSignal},
+    state::kept::keep,
+};
 
 /// Lines of the log that are kept.
 const LOG_LINES: usize = 500;
@@ -23,8 +26,12 @@ pub(crate) struct Feed {
     pub(crate) status: RwSignal<Option<(JobStatus, String)>>,
 }
 
-/// Opens the stream; it closes with the view.
+/// Opens the stream; it closes with the view, and goes on in another language.
 pub(crate) fn use_feed(job: JobId) -> Feed {
+    keep(&format!("feed-{job}"), || follow(job))
+}
+
+fn follow(job: JobId) -> Feed {
     let feed = Feed {
         line: RwSignal::new(Line::Connecting),
         losses: RwSignal::new(Vec::new()),

@@ -2,6 +2,8 @@
 
 use leptos::{html::Pre, prelude::*};
 
+use crate::state::kept::keep;
+
 /// Pixels from the end that still count as being there.
 const NEAR: i32 = 24;
 
@@ -32,7 +34,7 @@ pub(super) fn LogTail(log: RwSignal<Vec<String>>) -> impl IntoView {
             });
         }
     });
-    let word = RwSignal::new(String::new());
+    let word = keep("log-word", || RwSignal::new(String::new()));
     let found = Memo::new(move |_| {
         let word = word.with(|word| word.trim().to_lowercase());
         log.with(|log| with_word(log, &word).cloned().collect::<Vec<_>>())

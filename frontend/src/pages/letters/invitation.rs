@@ -13,6 +13,7 @@ use crate::{
     },
     state::{
         form::FormState,
+        kept::keep,
         letter::LetterToken,
         session::{Identity, Session},
     },
@@ -24,7 +25,7 @@ pub(crate) fn AcceptInvitationPage() -> impl IntoView {
     let token = LetterToken::take();
     let session = Session::expect();
     session.ensure();
-    let joined = RwSignal::new(None::<Organisation>);
+    let joined = keep("joined", || RwSignal::new(None::<Organisation>));
     view! {
         <div class="narrow stack-loose">
             <PageHeading title=say!("Join an organisation") />
@@ -59,7 +60,7 @@ fn Accept(
     email: String,
     joined: RwSignal<Option<Organisation>>,
 ) -> impl IntoView {
-    let form = FormState::new();
+    let form = FormState::kept("invitation");
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let body = AcceptInvitation {

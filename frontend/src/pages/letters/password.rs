@@ -15,14 +15,14 @@ use crate::{
         heading::PageHeading,
         notice::{ErrorNotice, Notice, Tone},
     },
-    state::{form::FormState, letter::LetterToken, session::Session},
+    state::{form::FormState, kept::keep, letter::LetterToken, session::Session},
 };
 
 #[component]
 pub(crate) fn ForgotPasswordPage() -> impl IntoView {
-    let form = FormState::new();
-    let email = RwSignal::new(String::new());
-    let sent_to = RwSignal::new(None::<String>);
+    let form = FormState::kept("forgot-password");
+    let email = keep("email", || RwSignal::new(String::new()));
+    let sent_to = keep("sent-to", || RwSignal::new(None::<String>));
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let address = email.get_untracked().trim().to_owned();
@@ -66,9 +66,9 @@ pub(crate) fn ForgotPasswordPage() -> impl IntoView {
 pub(crate) fn ResetPasswordPage() -> impl IntoView {
     let token = LetterToken::take();
     let session = Session::expect();
-    let form = FormState::new();
-    let password = RwSignal::new(String::new());
-    let done = RwSignal::new(false);
+    let form = FormState::kept("reset-password");
+    let password = keep("password", || RwSignal::new(String::new()));
+    let done = keep("password-set", || RwSignal::new(false));
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let body = ConfirmPasswordReset {

@@ -11,15 +11,15 @@ use crate::{
         heading::PageHeading,
         notice::{ErrorNotice, Notice, Tone},
     },
-    state::{form::FormState, letter::LetterToken, session::Session},
+    state::{form::FormState, kept::keep, letter::LetterToken, session::Session},
 };
 
 #[component]
 pub(crate) fn VerifyEmailPage() -> impl IntoView {
     let token = LetterToken::take();
     let session = Session::expect();
-    let form = FormState::new();
-    let done = RwSignal::new(false);
+    let form = FormState::kept("verify");
+    let done = keep("verified", || RwSignal::new(false));
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let body = ConfirmEmail {
@@ -72,7 +72,7 @@ pub(crate) fn UnconfirmedNotice() -> impl IntoView {
         user.filter(|user| !user.email_verified)
             .map(|user| user.email)
     });
-    let state = RwSignal::new(Letter::Waiting);
+    let state = keep("letter", || RwSignal::new(Letter::Waiting));
     let send = move |_| {
         if state.get_untracked() == Letter::Sending {
             return;

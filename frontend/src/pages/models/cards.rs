@@ -24,6 +24,7 @@ use crate::{
     language::decimal,
     state::{
         form::FormState,
+        kept::keep,
         model_uploads::{ModelUpload, ModelUploads, Phase},
     },
     text,
@@ -216,9 +217,9 @@ fn Waiting(import: ModelImport, upload: Option<ModelUpload>) -> impl IntoView {
 /// Why it failed, and the way on.
 #[component]
 fn Failed(import: ModelImport, lists: Lists) -> impl IntoView {
-    let state = FormState::new();
-    let keys = Keys::new();
     let id = import.id;
+    let state = FormState::kept(&format!("retry-{id}"));
+    let keys = keep(&format!("keys-{id}"), Keys::new);
     let needs_keys = matches!(
         import.source,
         ImportSource::S3 {

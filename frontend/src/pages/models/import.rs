@@ -23,6 +23,7 @@ use crate::{
         browser::random_key,
         fetch::use_fetch,
         form::FormState,
+        kept::keep,
         model_uploads::{ModelUploads, announce_all},
     },
 };
@@ -147,14 +148,15 @@ const fn files_here() -> CreateImportSource {
 
 #[component]
 pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoView {
-    let from_bucket = RwSignal::new(false);
-    let form = ImportForm::new();
-    let chosen = RwSignal::new_local(None::<Chosen>);
-    let state = FormState::new();
-    let read = RwSignal::new(0.0);
+    let from_bucket = keep("from-bucket", || RwSignal::new(false));
+    let form = keep("import", ImportForm::new);
+    let chosen = keep("chosen", || RwSignal::new_local(None::<Chosen>));
+    let state = FormState::kept("import");
+    let read = keep("read", || RwSignal::new(0.0));
     let uploads = ModelUploads::expect();
     let close = move || {
-        if let Some(dialog) = dialog.get_untracked() {
+        // Files are read for long: the dialog may be another one by now.
+        if let Some(dialog) = dialog.try_get_untracked().flatten() {
             dialog.close();
         }
     };

@@ -25,6 +25,7 @@ use crate::{
         browser::{copy, random_key},
         fetch::{Fetch, use_fetch, use_interval},
         form::FormState,
+        kept::keep,
     },
 };
 use card::NodeCard;
@@ -42,7 +43,7 @@ pub(crate) fn NodesPage() -> impl IntoView {
             all.reload();
         }
     });
-    let made = RwSignal::new(None::<CreatedNode>);
+    let made = keep("made", || RwSignal::new(None::<CreatedNode>));
     // Whoever may not see nodes makes none; a form that is filled in stays as it is.
     let known = Memo::new(move |_| all.data.with(Option::is_some));
     let form = move || known.get().then(|| view! { <Create made=made all=all /> });
@@ -89,8 +90,8 @@ fn draw(found: Vec<NodeId>, all: Fetch<Page<TrainingNode>>) -> AnyView {
 
 #[component]
 fn Create(made: RwSignal<Option<CreatedNode>>, all: Fetch<Page<TrainingNode>>) -> impl IntoView {
-    let name = RwSignal::new(String::new());
-    let form = FormState::new();
+    let name = keep("name", || RwSignal::new(String::new()));
+    let form = FormState::kept("node");
     let request = move || CreateNode {
         name: name.get(),
         expires_in_minutes: MINUTES,

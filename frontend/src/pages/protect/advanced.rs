@@ -118,6 +118,9 @@ const JUDGING: [Row; 4] = [
     ),
 ];
 
+/// What is no single number.
+const WORDS: [&str; 2] = ["#/evaluation/checkpoints", "#/evaluation/identifier"];
+
 /// Names of the rows of the ablation table.
 const PRESETS: [(Ablation, &str, &str); 4] = [
     (
@@ -214,8 +217,9 @@ fn fields(rows: &[Row], editor: Editor) -> impl IntoView + use<> {
     rows.iter()
         .map(|&(label, pointer, value, hint, test)| {
             let value = value(editor.form.numbers.get_value());
+            let number = !WORDS.contains(&pointer);
             view! {
-                <TextField label=say(label) pointer=pointer value=value error=editor.reason(pointer) hint=say(hint) test=test />
+                <TextField label=say(label) pointer=pointer value=value error=editor.reason(pointer) hint=say(hint) number=number test=test />
             }
         })
         .collect_view()

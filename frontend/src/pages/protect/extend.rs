@@ -13,7 +13,7 @@ use crate::{
         field::{CheckCard, SelectField},
         notice::ErrorNotice,
     },
-    state::pages::Pages,
+    state::{kept::keep, pages::Pages},
     text,
 };
 
@@ -33,9 +33,11 @@ fn finished(editor: Editor, jobs: Pages<Job>) -> Vec<Job> {
 pub(super) fn GoOn(editor: Editor) -> impl IntoView {
     let form = editor.form;
     let jobs = Pages::new(|_| api::latest_jobs());
-    let chosen = RwSignal::new(String::new());
+    let (owner, chosen) = keep("earlier", || {
+        let owner = StoredValue::new(Owner::current());
+        (owner, RwSignal::new(String::new()))
+    });
     let finished = move || finished(editor, jobs);
-    let owner = StoredValue::new(Owner::current());
     // Another model takes its jobs with it.
     Effect::new(move || {
         let id = chosen.get();

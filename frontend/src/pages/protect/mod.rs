@@ -38,6 +38,7 @@ use crate::{
         browser::random_key,
         fetch::use_fetch,
         form::{FormState, focus_first},
+        kept::keep,
         pages::Pages,
     },
 };
@@ -133,9 +134,11 @@ fn LaunchForm(set: ProtectedSet, models: Vec<BaseModel>, samples: Vec<SampleSet>
     let own = models.iter().find(|model| !model.imported);
     let model = own.or(models.first());
     let class = suggested_class(&set, &samples);
-    let form = ProtectForm::new(model, ConceptForm::new(set, model, class, 0));
-    let state = FormState::new();
-    let attempted = RwSignal::new(false);
+    let form = keep("protect", || {
+        ProtectForm::new(model, ConceptForm::new(set, model, class, 0))
+    });
+    let state = FormState::kept("protect");
+    let attempted = keep("attempted", || RwSignal::new(false));
     let spec = Memo::new(move |_| form.spec());
     let errors = Signal::derive(move || visible(&spec.get(), attempted.get(), form, state));
     let editor = Editor {
@@ -146,10 +149,12 @@ fn LaunchForm(set: ProtectedSet, models: Vec<BaseModel>, samples: Vec<SampleSet>
         errors,
     };
     // What the API refused belongs to the specification that it saw.
-    Effect::new(move || {
-        spec.track();
-        state.fields.set(Vec::new());
-    });
+    let refused = state.fields;
+    Effect::watch(
+        move || spec.track(),
+        move |(), _, _| refused.set(Vec::new()),
+        false,
+    );
     let launch = use_launch(spec, state, attempted);
     let places = move || {
         let places = form.positioned().into_iter();
@@ -190,7 +195,7 @@ fn use_launch(
     attempted: RwSignal<bool>,
 ) -> impl Fn(SubmitEvent) {
     // One key a specification: pressing twice launches once, a changed form launches anew.
-    let key = StoredValue::new((String::new(), random_key()));
+    let key = keep("launch", || StoredValue::new((String::new(), random_key())));
     let navigate = use_navigate();
     move |event: SubmitEvent| {
         event.prevent_default();

@@ -18,6 +18,7 @@ use crate::{
         icon::{Glyph, Icon},
         notice::ErrorNotice,
     },
+    state::kept::keep,
     text,
 };
 
@@ -109,8 +110,10 @@ fn addable(editor: Editor) -> Vec<ProtectedSet> {
 #[component]
 fn AddSet(editor: Editor) -> impl IntoView {
     let form = editor.form;
-    let owner = StoredValue::new(Owner::current());
-    let chosen = RwSignal::new(String::new());
+    let (owner, chosen) = keep("further", || {
+        let owner = StoredValue::new(Owner::current());
+        (owner, RwSignal::new(String::new()))
+    });
     let sets = move || addable(editor);
     let none = Memo::new(move |_| sets().is_empty());
     let options = Signal::derive(move || {

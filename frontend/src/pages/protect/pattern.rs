@@ -21,6 +21,7 @@ use crate::{
     state::{
         fetch::{Fetch, use_fetch},
         form::field_id,
+        kept::keep,
     },
 };
 
@@ -93,8 +94,9 @@ fn PatchChoice(editor: Editor, place: Place) -> impl IntoView {
 
 #[component]
 fn PatchUpload(place: Place, patches: Patches) -> impl IntoView {
-    let busy = RwSignal::new(false);
-    let error = RwSignal::new(None::<ApiError>);
+    let name = place.mark("patch");
+    let busy = keep(&name, || RwSignal::new(false));
+    let error = keep(&name, || RwSignal::new(None::<ApiError>));
     let chosen = place.concept.objective.patch;
     let changed = move |event: Event| {
         let input = event

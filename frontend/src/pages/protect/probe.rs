@@ -16,7 +16,7 @@ use crate::{
     },
     language::reply,
     pages::job::use_feed,
-    state::browser::random_key,
+    state::{browser::random_key, kept::keep},
 };
 
 /// Offers a probe, follows the one under way, links to the one that was read.
@@ -37,7 +37,7 @@ pub(super) fn ProbeOffer(
             .filter(|_| valid)
     });
     // A probe that ended is read once; what it left out is not asked for again and again.
-    let ended = RwSignal::new(Vec::<(JobId, JobStatus)>::new());
+    let ended = keep("probes", || RwSignal::new(Vec::<(JobId, JobStatus)>::new()));
     let end = Callback::new(move |(id, status): (JobId, JobStatus)| {
         ended.update(|ended| ended.push((id, status)));
         again.run(());
@@ -78,8 +78,8 @@ fn Failed(id: JobId) -> impl IntoView {
 
 #[component]
 fn Start(spec: Spec, again: Callback<()>) -> impl IntoView {
-    let busy = RwSignal::new(false);
-    let error = RwSignal::new(None::<ApiError>);
+    let busy = keep("probe", || RwSignal::new(false));
+    let error = keep("probe", || RwSignal::new(None::<ApiError>));
     let start = move |_| {
         let Ok(spec) = spec.get_untracked() else {
             return;
@@ -93,7 +93,10 @@ fn Start(spec: Spec, again: Callback<()>) -> impl IntoView {
             let answer = api::create_probe(&spec, &random_key()).await;
             busy.try_set(false);
             match answer {
-                Ok(_) => again.run(()),
+                // Whoever left the page does not wait for it.
+                Ok(_) => {
+                    again.try_run(());
+                }
                 Err(problem) => {
                     error.try_set(Some(problem));
                 }

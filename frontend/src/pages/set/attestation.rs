@@ -21,6 +21,7 @@ use crate::{
         browser::focus,
         fetch::Fetch,
         form::FormState,
+        kept::keep,
         session::Session,
         uploads::{FileState, Uploads},
     },
@@ -100,13 +101,13 @@ pub(super) fn AttestationForm(
     images: Memo<Vec<ProtectedImage>>,
 ) -> impl IntoView {
     let uploads = Uploads::expect();
-    let form = FormState::new();
-    let basis = RwSignal::new("own".to_owned());
+    let form = FormState::kept("attestation");
     let user = Session::expect().user().map(|user| user.name);
-    let name = RwSignal::new(user.unwrap_or_default());
-    let jurisdiction = RwSignal::new(String::new());
-    let depicts_person = RwSignal::new(false);
-    let confirmed = RwSignal::new(false);
+    let [basis, name, jurisdiction] = keep("attestation", || {
+        let texts = ["own".to_owned(), user.unwrap_or_default(), String::new()];
+        texts.map(RwSignal::new)
+    });
+    let [depicts_person, confirmed] = keep("attestation", || [false; 2].map(RwSignal::new));
     let obstacle = Signal::derive(move || {
         let pending = uploads
             .of(id)

@@ -13,6 +13,7 @@ use crate::{
         notice::{ErrorNotice, Notice, Tone},
     },
     language::reply,
+    state::kept::keep,
     text,
 };
 
@@ -82,8 +83,11 @@ async fn run(found: RwSignal<Found>) {
 
 #[component]
 pub(crate) fn StoragePage() -> impl IntoView {
-    let found = RwSignal::new(Found::default());
-    spawn_local(run(found));
+    let found = keep("storage", || {
+        let found = RwSignal::new(Found::default());
+        spawn_local(run(found));
+        found
+    });
     let again = move |_| spawn_local(run(found));
     view! {
         <div class="narrow stack-loose">

@@ -9,6 +9,7 @@ use shared::{attack::Family, matrix::CellResult, study::Study};
 use crate::{
     components::compare::Compare,
     language::{decimal, reply, spoken},
+    state::kept::keep,
     text::percent,
 };
 
@@ -149,7 +150,7 @@ pub(super) fn Atlas(study: Study) -> impl IntoView {
     if maps.is_empty() {
         return ().into_any();
     }
-    let chosen = RwSignal::new(None::<Choice>);
+    let chosen = keep("square", || RwSignal::new(None::<Choice>));
     let stored = StoredValue::new((maps.clone(), study));
     let tables = maps
         .into_iter()

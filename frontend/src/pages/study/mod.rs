@@ -170,7 +170,7 @@ fn words(study: &Study) -> String {
 #[component]
 fn Cancel(id: JobId, fetch: Fetch<Study>) -> impl IntoView {
     let dialog = NodeRef::<Dialog>::new();
-    let form = FormState::new();
+    let form = FormState::kept("cancel-study");
     let cancel = Callback::new(move |()| {
         let stopped = async move { api::studies::cancel(id).await };
         form.submit(Vec::new(), stopped, move |study| {

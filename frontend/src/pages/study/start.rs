@@ -20,7 +20,7 @@ use crate::{
         notice::ErrorNotice,
     },
     language::{plain, say},
-    state::{browser::random_key, fetch::use_fetch, form::FormState},
+    state::{browser::random_key, fetch::use_fetch, form::FormState, kept::keep},
 };
 
 const TIERS: [(Tier, &str, &str); 3] = [
@@ -57,12 +57,12 @@ pub(crate) fn StartStudy(
     protected_set_id: SetId,
 ) -> impl IntoView {
     let sets = use_fetch(api::latest_sets);
-    let tier = RwSignal::new(Tier::Standard.as_str().to_owned());
-    let minutes = RwSignal::new(String::new());
+    let tier = keep("tier", || RwSignal::new(Tier::Standard.as_str().to_owned()));
+    let minutes = keep("minutes", || RwSignal::new(String::new()));
     let candidates = StoredValue::new(Vec::<Candidate>::new());
-    let form = FormState::new();
+    let form = FormState::kept("study");
     let navigate = use_navigate();
-    let key = StoredValue::new(random_key());
+    let key = keep("key", || StoredValue::new(random_key()));
     let asked = move || request(protect_job_id, concept, (tier, minutes), candidates);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -114,6 +114,7 @@ pub(crate) fn StartStudy(
                     error=form.field("#/budget_minutes")
                     hint=say!("Optional. Cells that would end later are not run and are shown as not tested.")
                     input_mode="numeric"
+                    number=true
                     test="budget-minutes"
                 />
                 {others}
