@@ -53,6 +53,7 @@ impl MigratorTrait for Migrator {
             statements!("m0011_pictures"),
             statements!("m0012_archives"),
             statements!("m0013_traces"),
+            statements!("m0014_subjects"),
         ]
     }
 }
