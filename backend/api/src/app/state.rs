@@ -15,7 +15,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    identities::Providers, mail::Mail, metrics::Metrics, model_imports::Imports,
+    identities::Providers, mail::Mail, metrics::Metrics, model_imports::Imports, parts::Deliveries,
     passwords::Passwords, rate_limit::RateLimit, sharing::Sharing, tokens::Tokens, vault::Masters,
     webhooks::secrets::Secrets,
 };
@@ -67,6 +67,7 @@ struct Inner {
     metrics: Metrics,
     limits: Limits,
     hub: Hub,
+    deliveries: Deliveries,
     link: Arc<Link>,
     leading: Leading,
     decoders: Semaphore,
@@ -191,6 +192,7 @@ impl App {
                 notices: RateLimit::new("notices", roomy(5), 3000),
             },
             hub: Hub::new(),
+            deliveries: Deliveries::default(),
             leading: Leading::default(),
             metrics: Metrics::new(&config, &link),
             link,
@@ -308,6 +310,11 @@ impl App {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// Outputs that come in parts.
+    pub(crate) fn deliveries(&self) -> &Deliveries {
+        &self.0.deliveries
     }
 
     /// The connection to the broker.
