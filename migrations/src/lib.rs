@@ -54,6 +54,7 @@ impl MigratorTrait for Migrator {
             statements!("m0012_archives"),
             statements!("m0013_traces"),
             statements!("m0014_attempt_devices"),
+            statements!("m0015_subjects"),
         ]
     }
 }

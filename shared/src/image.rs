@@ -63,6 +63,11 @@ pub enum ImageHintCode {
     Blurred,
     /// Another picture of the set looks alike.
     NearDuplicate,
+    /// Two separate areas of like size stand out from what lies along the border.
+    SeveralSubjects,
+    /// A kind this client does not know yet.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The side of a Stable Diffusion 1.x picture: smaller ones are enlarged before they are trained on.

@@ -224,14 +224,73 @@ pub struct CreateNodeUpload {
     pub sha256: String,
     /// Exact size.
     pub size_bytes: u64,
+    /// Whether the node sends a large file in parts; without it the answer is one address for all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_parts: bool,
 }
 
 /// Where to PUT the bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NodeUpload {
     /// Signed, short-lived; absent where the store holds these bytes already.
     pub url: Option<String>,
+    /// Headers that were signed with the URL and must be sent with the bytes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The upload that was begun, where the file shall come in parts; then there is no URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<NodeParts>,
+}
+
+/// Files above this come in parts where a node asks for it; those of most jobs are below.
+pub const LARGE_UPLOAD_BYTES: u64 = 8 * 1024 * 1024;
+
+/// An upload in parts that was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NodeParts {
+    /// Names the upload in the calls that follow.
+    pub upload_id: String,
+    /// How many parts there are; they count from 1.
+    pub count: u32,
+}
+
+/// Names an upload in parts: to ask what is missing, or to say that all of it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NodeDelivery {
+    /// The fencing token.
+    pub token: i64,
+    /// SHA-256 of the whole file.
+    pub sha256: String,
+    /// Its exact size.
+    pub size_bytes: u64,
+    /// The upload.
+    pub upload_id: String,
+}
+
+/// Parts that are missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MissingParts {
+    /// The first of them; none where everything arrived.
+    pub parts: Vec<MissingPart>,
+}
+
+/// Where to PUT a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MissingPart {
+    /// Counts from 1.
+    pub number: u32,
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// Its exact size.
+    pub size_bytes: u64,
+    /// Signed, short-lived: asking again signs it anew.
+    pub url: String,
     /// Headers that were signed with the URL and must be sent with the bytes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,

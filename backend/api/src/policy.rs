@@ -425,6 +425,8 @@ pub const RULES: &[Rule] = &[
     node("/v1/node/leases"),
     node("/v1/node/jobs/{id}/heartbeats"),
     node("/v1/node/jobs/{id}/uploads"),
+    node("/v1/node/jobs/{id}/uploads/missing"),
+    node("/v1/node/jobs/{id}/uploads/complete"),
     node("/v1/node/jobs/{id}/resume"),
     node("/v1/node/jobs/{id}/finish"),
 ];

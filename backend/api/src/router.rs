@@ -264,6 +264,8 @@ fn training_nodes() -> OpenApiRouter<App> {
         .routes(routes!(nodes::create_lease))
         .routes(routes!(nodes::create_heartbeat))
         .routes(routes!(nodes::create_upload))
+        .routes(routes!(nodes::list_missing_parts))
+        .routes(routes!(nodes::complete_upload))
         .routes(routes!(nodes::save_resume))
         .routes(routes!(nodes::finish_attempt))
         .layer(DefaultBodyLimit::max(NODE_BODY))

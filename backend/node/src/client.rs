@@ -2,7 +2,7 @@
 //!
 //! Owns retries: a server that restarts or is busy is asked again, a refusal is final.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, io::SeekFrom, path::Path, time::Duration};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -10,11 +10,12 @@ use shared::{
     JobId,
     node::{
         AttemptResult, CreateLease, CreateNodeUpload, FinishAttempt, Heartbeat, HeartbeatAnswer,
-        Lease, NodeUpload, SaveResume,
+        Lease, MissingParts, NodeDelivery, NodeUpload, SaveResume,
     },
     problem::{ErrorCode, Problem},
 };
 use telemetry::TRACEPARENT;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use crate::{Error, Result, config::Token};
@@ -25,6 +26,28 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const TRIES: u32 = 6;
 /// Tries of the call that hands over hours of work: about two minutes.
 const FINISH_TRIES: u32 = 28;
+
+/// A part of a file, or all of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub size_bytes: u64,
+}
+
+impl Slice<'_> {
+    async fn body(self) -> Result<reqwest::Body> {
+        let failed = || Error::file(self.file);
+        let mut content = tokio::fs::File::open(self.file).await.map_err(failed())?;
+        let start = SeekFrom::Start(self.offset);
+        content.seek(start).await.map_err(failed())?;
+        let stream = ReaderStream::with_capacity(content.take(self.size_bytes), 1 << 18);
+        Ok(reqwest::Body::wrap_stream(stream))
+    }
+}
 
 /// The server, as a node sees it.
 #[derive(Clone, Debug)]
@@ -70,6 +93,19 @@ impl Client {
         read(self.call(TRIES, "an upload", &path, upload).await?).await
     }
 
+    /// Asks which parts of an upload are missing, and where they go.
+    pub async fn missing_parts(&self, job: JobId, upload: &NodeDelivery) -> Result<MissingParts> {
+        let path = format!("/v1/node/jobs/{job}/uploads/missing");
+        read(self.call(TRIES, "missing parts", &path, upload).await?).await
+    }
+
+    /// Says that every part was sent; `false` while they are being put together.
+    pub async fn complete_upload(&self, job: JobId, upload: &NodeDelivery) -> Result<bool> {
+        let path = format!("/v1/node/jobs/{job}/uploads/complete");
+        let answer = self.call(TRIES, "the parts' end", &path, upload).await?;
+        Ok(answer.status() != StatusCode::ACCEPTED)
+    }
+
     /// Registers an uploaded snapshot.
     pub async fn save_resume(&self, job: JobId, resume: &SaveResume) -> Result<()> {
         let path = format!("/v1/node/jobs/{job}/resume");
@@ -98,27 +134,22 @@ impl Client {
         .await
     }
 
-    /// Sends a file to a signed URL.
+    /// Sends bytes of a file to a signed URL.
     pub async fn put(
         &self,
         url: &str,
         headers: &BTreeMap<String, String>,
-        file: &Path,
-        size_bytes: u64,
+        slice: Slice<'_>,
     ) -> Result<()> {
         let place = self.absolute(url);
         let request = || async {
-            let content = tokio::fs::File::open(file)
-                .await
-                .map_err(Error::file(file))?;
-            let stream = ReaderStream::with_capacity(content, 1 << 18);
-            let body = reqwest::Body::wrap_stream(stream);
+            let body = slice.body().await?;
             let mut request = named(url, self.http.put(&place));
             for (name, value) in headers {
                 request = request.header(name, value);
             }
             Ok(request
-                .header(header::CONTENT_LENGTH, size_bytes)
+                .header(header::CONTENT_LENGTH, slice.size_bytes)
                 .body(body))
         };
         retry(TRIES, "an upload's bytes", request).await.map(|_| ())

@@ -4,6 +4,7 @@
 //! they live in the job's directory and go with it.
 
 mod cache;
+mod parts;
 
 use std::{
     collections::BTreeMap,
@@ -14,13 +15,13 @@ use std::{
 use sha2::{Digest, Sha256};
 use shared::{
     JobId,
-    node::{CreateNodeUpload, InputRole, JobInput},
+    node::{CreateNodeUpload, InputRole, JobInput, LARGE_UPLOAD_BYTES, NodeDelivery},
 };
 use tokio::{fs, io::AsyncWriteExt};
 
 use crate::{
     Error, Result,
-    client::{Client, chain},
+    client::{Client, Slice, chain},
     message::{
         CONTROLS, ENCODER, IMAGES, MATRIX, MODEL, PATCHES, PROTECTED_UNET, Pictures, RESUME, START,
     },
@@ -28,7 +29,7 @@ use crate::{
 
 pub(crate) use cache::Cache;
 
-/// Downloads of one file before damage counts as final.
+/// Downloads of one file before damage counts as final, and uploads of one in parts.
 const TRIES: u32 = 3;
 
 /// Fetches every input into `work`; gives the concepts' files relative to it.
@@ -220,12 +221,46 @@ pub(crate) async fn send(
         token,
         sha256: sha256.clone(),
         size_bytes,
+        // Servers of earlier versions refuse what they do not know: what is small does not ask.
+        in_parts: size_bytes > LARGE_UPLOAD_BYTES,
     };
-    let upload = client.create_upload(job, &announced).await?;
-    if let Some(url) = upload.url {
-        client.put(&url, &upload.headers, path, size_bytes).await?;
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        match send_once(client, job, &announced, path).await {
+            Err(error) if left > 0 && announced.in_parts && parts::is_lost(&error) => {
+                tracing::warn!(%error, "sending all parts again");
+            }
+            sent => return sent.map(|()| (sha256, size_bytes)),
+        }
     }
-    Ok((sha256, size_bytes))
+}
+
+async fn send_once(
+    client: &Client,
+    job: JobId,
+    announced: &CreateNodeUpload,
+    path: &Path,
+) -> Result<()> {
+    let upload = client.create_upload(job, announced).await?;
+    if let Some(parts) = upload.parts {
+        let delivery = NodeDelivery {
+            token: announced.token,
+            sha256: announced.sha256.clone(),
+            size_bytes: announced.size_bytes,
+            upload_id: parts.upload_id,
+        };
+        return parts::send(client, job, &delivery, path).await;
+    }
+    let Some(url) = upload.url else {
+        return Ok(());
+    };
+    let whole = Slice {
+        file: path,
+        offset: 0,
+        size_bytes: announced.size_bytes,
+    };
+    client.put(&url, &upload.headers, whole).await
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ pub struct ImageLooks {
     pub difference_hash: Option<u64>,
     /// Variance of its Laplacian.
     pub sharpness: Option<u32>,
+    /// How large the second of two subjects is, in percent of the first; 0 where no two were found.
+    pub second_subject: Option<u32>,
 }
 
 /// An image of a set.
@@ -147,6 +149,7 @@ impl TryFrom<image::Model> for ImageRecord {
                 blur_hash: row.blur_hash,
                 difference_hash: row.difference_hash.as_deref().and_then(from_bits),
                 sharpness: optional("sharpness", row.sharpness)?,
+                second_subject: optional("second subject", row.second_subject)?,
             },
             content_sha256: row.content_sha256,
             content_media_type: row.content_media_type,

@@ -166,6 +166,11 @@ fn image_row(
             .sharpness
             .map(|sharpness| number("sharpness", sharpness))
             .transpose()?,
+        second_subject: new
+            .looks
+            .second_subject
+            .map(|percent| number("second subject", percent))
+            .transpose()?,
     })
 }
 

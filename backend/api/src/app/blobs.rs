@@ -8,7 +8,7 @@ use shared::{ImageId, JobId, Timestamp, UploadId};
 use store::ImageRecord;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::App;
+use super::{App, parts};
 use crate::error::Error;
 
 /// How long a signed address works.
@@ -47,14 +47,24 @@ fn of_upload(upload: UploadId, sha256: &str, size_bytes: u64) -> Result<Delivery
 }
 
 /// The output of an attempt, as the artifact store names it.
-fn of_attempt(job: JobId, token: i64, sha256: &str, size_bytes: u64) -> Result<Delivery, Error> {
+pub(super) fn of_attempt(
+    job: JobId,
+    token: i64,
+    sha256: &str,
+    size_bytes: u64,
+) -> Result<Delivery, Error> {
     delivery(sha256, size_bytes, format!("{job}-{token}"))
 }
 
-const LIFETIME: Duration = Duration::from_millis(URL_MILLISECONDS.unsigned_abs());
+pub(super) const LIFETIME: Duration = Duration::from_millis(URL_MILLISECONDS.unsigned_abs());
 
 /// An address of this server, for a store that has none of its own.
-fn own(app: &App, method: Method, delivery: &Delivery, subject: String) -> SignedRequest {
+pub(super) fn own(
+    app: &App,
+    method: Method,
+    delivery: &Delivery,
+    subject: String,
+) -> SignedRequest {
     let url = app.signer().sign(&Grant {
         method,
         hash: delivery.hash,
@@ -181,12 +191,15 @@ pub(crate) fn verify(app: &App, method: Method, hash: &str, query: &str) -> Resu
         })
 }
 
-/// Stores the body that a grant permits, and notes that an upload arrived.
+/// Stores the body that a grant permits, an object or a part of one, and notes that an upload arrived.
 pub(crate) async fn write(
     app: &App,
     grant: &Grant,
     body: &mut (dyn AsyncRead + Send + Unpin),
 ) -> Result<(), Error> {
+    if parts::write(app, grant, body).await? {
+        return Ok(());
+    }
     app.artifacts()
         .put(grant.hash, grant.size_bytes, body)
         .await?;

@@ -23,6 +23,8 @@ const MAX_STORED_BYTES: u64 = 16 << 20;
 const TWIN_DISTANCE: u32 = 4;
 /// Below this variance of the Laplacian a picture of thumbnail size has hardly any edges.
 const SOFT: u32 = 40;
+/// From this percentage of the first one's area the second is a subject, too, and not a toy beside it.
+pub(crate) const LIKE_SIZE: u32 = 40;
 
 /// Where the owner fetches a picture.
 pub(crate) fn url(id: ImageId) -> String {
@@ -56,6 +58,15 @@ fn hints(image: &ImageRecord, set: &[ImageRecord]) -> Vec<ImageHint> {
         let detail =
             "It has hardly any sharp edges. A picture in focus says more about the subject.";
         hints.push(hint(ImageHintCode::Blurred, detail.into(), None));
+    }
+    if image
+        .looks
+        .second_subject
+        .is_some_and(|percent| percent >= LIKE_SIZE)
+    {
+        let detail = "It may show more than one subject: two separate areas of like size stand out. If so, crop it to the \
+             one to protect.";
+        hints.push(hint(ImageHintCode::SeveralSubjects, detail.into(), None));
     }
     hints.extend(twin(image, set).map(|other| {
         let detail = format!(

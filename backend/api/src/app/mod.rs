@@ -28,6 +28,7 @@ pub mod nodes;
 pub mod notices;
 pub mod organisations;
 pub mod paging;
+pub(crate) mod parts;
 pub mod passwords;
 pub mod patches;
 pub mod preflights;

@@ -15,7 +15,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    identities::Providers, mail::Mail, metrics::Metrics, model_imports::Imports,
+    identities::Providers, mail::Mail, metrics::Metrics, model_imports::Imports, parts::Deliveries,
     passwords::Passwords, rate_limit::RateLimit, sharing::Sharing, tokens::Tokens, vault::Masters,
     webhooks::secrets::Secrets,
 };
@@ -70,6 +70,7 @@ struct Inner {
     metrics: Metrics,
     limits: Limits,
     hub: Hub,
+    deliveries: Deliveries,
     link: Arc<Link>,
     leading: Leading,
     decoders: Semaphore,
@@ -195,6 +196,7 @@ impl App {
                 notices: RateLimit::new("notices", roomy(5), 3000),
             },
             hub: Hub::new(),
+            deliveries: Deliveries::default(),
             leading: Leading::default(),
             metrics: Metrics::new(&config, &link),
             link,
@@ -313,6 +315,11 @@ impl App {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// Outputs that come in parts.
+    pub(crate) fn deliveries(&self) -> &Deliveries {
+        &self.0.deliveries
     }
 
     /// The connection to the broker.

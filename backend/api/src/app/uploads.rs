@@ -176,6 +176,7 @@ async fn sealed(app: &App, owner: OrganisationId, image: &CleanImage) -> Result<
             blur_hash: Some(image.look.blur_hash.clone()),
             difference_hash: Some(image.look.difference_hash),
             sharpness: Some(image.look.sharpness),
+            second_subject: Some(image.look.second_subject),
         },
         content_media_type: "image/png".into(),
         content_size_bytes: image.png.len() as u64,

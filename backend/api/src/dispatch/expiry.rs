@@ -6,7 +6,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::MAX_ATTEMPTS;
 use crate::{
-    app::{App, blobs, data_subjects, model_imports, webhooks},
+    app::{App, blobs, data_subjects, model_imports, parts, webhooks},
     error::Error,
 };
 
@@ -52,6 +52,7 @@ async fn expire(app: &App) -> Result<(), Error> {
     let expired = app.store().expire_leases(app.now(), MAX_ATTEMPTS).await?;
     for job in &expired {
         tracing::warn!(job.id = %job.id, status = job.status.as_str(), "a node went silent");
+        parts::give_up(app, (job.id, job.token));
         app.hub().job_moved(job.id);
     }
     if !expired.is_empty() {

@@ -12,7 +12,7 @@ use store::{FinishJob, Finished, JobRecord, NewArtifact, NewJob};
 
 use super::{MAX_ATTEMPTS, outputs::is_by, priority, probe, report, study};
 use crate::{
-    app::{App, blobs, revocations},
+    app::{App, blobs, parts, revocations},
     error::Error,
 };
 
@@ -52,6 +52,7 @@ pub async fn take(
     {
         Finished::Accepted(status) => {
             tracing::info!(job.id = %id, status = status.as_str(), "an attempt ended");
+            parts::give_up(app, (id, request.token));
             app.hub().job_moved(id);
             if follows || status == JobStatus::Queued {
                 app.hub().work_arrived();

@@ -1,15 +1,13 @@
 //! What a node uploads while it holds a lease: outputs and states to resume from.
 
-use std::collections::BTreeMap;
-
 use shared::{
     JobId, NodeId,
-    node::{CreateNodeUpload, NodeUpload, SaveResume},
+    node::{CreateNodeUpload, MissingParts, NodeDelivery, NodeUpload, SaveResume},
 };
 use store::{JobRecord, ResumePoint};
 
 use crate::{
-    app::{App, blobs},
+    app::{App, blobs, parts},
     error::Error,
 };
 
@@ -42,26 +40,72 @@ pub async fn announce(
     request: &CreateNodeUpload,
 ) -> Result<NodeUpload, Error> {
     held(app, node, id, request.token).await?;
-    blobs::check_hash(&request.sha256, "#/sha256")?;
-    if request.size_bytes > MAX_BYTES {
-        return Err(Error::field(
-            "#/size_bytes",
-            "too_large",
-            "The file is too large.",
-        ));
-    }
-    let (sha256, size) = (&request.sha256, request.size_bytes);
+    let (sha256, size) = (request.sha256.as_str(), request.size_bytes);
+    check(sha256, size)?;
     if blobs::claim(app, sha256, size).await? {
+        return Ok(NodeUpload::default());
+    }
+    if request.in_parts && parts::is_large(size) {
+        let begun = parts::begin(app, (id, request.token), (sha256, size)).await?;
         return Ok(NodeUpload {
-            url: None,
-            headers: BTreeMap::new(),
+            parts: Some(begun),
+            ..NodeUpload::default()
         });
     }
     let signed = blobs::output_request(app, id, request.token, sha256, size).await?;
     Ok(NodeUpload {
         url: Some(signed.url),
         headers: signed.headers,
+        parts: None,
     })
+}
+
+fn check(sha256: &str, size_bytes: u64) -> Result<(), Error> {
+    blobs::check_hash(sha256, "#/sha256")?;
+    if size_bytes > MAX_BYTES {
+        return Err(Error::field(
+            "#/size_bytes",
+            "too_large",
+            "The file is too large.",
+        ));
+    }
+    Ok(())
+}
+
+/// The upload that a node names, if it holds the job.
+async fn begun(
+    app: &App,
+    node: Option<NodeId>,
+    id: JobId,
+    request: &NodeDelivery,
+) -> Result<artifacts::Upload, Error> {
+    held(app, node, id, request.token).await?;
+    let file = (request.sha256.as_str(), request.size_bytes);
+    check(file.0, file.1)?;
+    parts::upload((id, request.token), file, &request.upload_id)
+}
+
+/// What of an upload is missing, and where to send it.
+pub async fn missing(
+    app: &App,
+    node: Option<NodeId>,
+    id: JobId,
+    request: &NodeDelivery,
+) -> Result<MissingParts, Error> {
+    let upload = begun(app, node, id, request).await?;
+    let parts = parts::missing(app, &upload).await?;
+    Ok(MissingParts { parts })
+}
+
+/// Makes an upload an output; `false` while that goes on.
+pub async fn complete(
+    app: &App,
+    node: Option<NodeId>,
+    id: JobId,
+    request: &NodeDelivery,
+) -> Result<bool, Error> {
+    let upload = begun(app, node, id, request).await?;
+    parts::complete(app, &upload).await
 }
 
 /// Registers uploaded state from which another attempt can go on.

@@ -10,7 +10,7 @@ use shared::{
     JobId,
     node::{
         CreateLease, CreateNodeUpload, FinishAttempt, Heartbeat, HeartbeatAnswer, JoinNode,
-        JoinedNode, Lease, NodeUpload, SaveResume,
+        JoinedNode, Lease, MissingParts, NodeDelivery, NodeUpload, SaveResume,
     },
 };
 
@@ -77,6 +77,38 @@ pub(crate) async fn create_upload(
 ) -> Result<impl IntoResponse, Error> {
     let upload = dispatch::outputs::announce(&app, node, id, &request).await?;
     Ok((StatusCode::CREATED, Body(upload)))
+}
+
+/// The parts of an upload that are missing, each with an address signed just now.
+#[utoipa::path(post, path = "/v1/node/jobs/{id}/uploads/missing", tag = "nodes",
+    params(("id" = JobId, Path)), request_body = NodeDelivery,
+    responses((status = 200, body = MissingParts)))]
+pub(crate) async fn list_missing_parts(
+    State(app): State<App>,
+    NodeIdentity(node): NodeIdentity,
+    Id(id): Id<JobId>,
+    Json(request): Json<NodeDelivery>,
+) -> Result<Body<MissingParts>, Error> {
+    let missing = dispatch::outputs::missing(&app, node, id, &request).await?;
+    Ok(Body(missing))
+}
+
+/// Puts the parts of an upload together: 204 once that is done, 202 while it goes on.
+#[utoipa::path(post, path = "/v1/node/jobs/{id}/uploads/complete", tag = "nodes",
+    params(("id" = JobId, Path)), request_body = NodeDelivery,
+    responses((status = 202), (status = 204)))]
+pub(crate) async fn complete_upload(
+    State(app): State<App>,
+    NodeIdentity(node): NodeIdentity,
+    Id(id): Id<JobId>,
+    Json(request): Json<NodeDelivery>,
+) -> Result<StatusCode, Error> {
+    let done = dispatch::outputs::complete(&app, node, id, &request).await?;
+    Ok(if done {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::ACCEPTED
+    })
 }
 
 /// Registers state from which another attempt can go on.

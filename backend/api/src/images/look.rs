@@ -1,11 +1,12 @@
-//! How a picture looks, made once: a thumbnail, a blurred placeholder, and numbers that tell blurred pictures and twins.
+//! How a picture looks, made once: a thumbnail, a blurred placeholder, and numbers that tell blurred pictures, twins and
+//! pictures of two.
 
 use std::io::Cursor;
 
 use image::{DynamicImage, GrayImage, codecs::jpeg::JpegEncoder, imageops::FilterType};
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, fit, undecodable};
+use super::{Refusal, fit, subjects, undecodable};
 
 /// Longest side of a thumbnail.
 const THUMBNAIL_SIDE: u32 = 256;
@@ -28,6 +29,8 @@ pub struct Look {
     /// Variance of the Laplacian of the grey picture at thumbnail size, in squared steps of brightness: low where
     /// edges are soft.
     pub sharpness: u32,
+    /// How large the second of two subjects beside each other is, in percent of the first; 0 where no two were found.
+    pub second_subject: u32,
 }
 
 impl Look {
@@ -39,6 +42,7 @@ impl Look {
             blur_hash: blur_hash(&small)?,
             difference_hash: difference_hash(&small),
             sharpness: sharpness(&grey),
+            second_subject: subjects::second_subject(&small),
         })
     }
 }

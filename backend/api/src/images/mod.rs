@@ -8,6 +8,7 @@ pub mod archive;
 pub mod child;
 mod colour;
 mod look;
+mod subjects;
 
 use std::io::Cursor;
 

@@ -26,6 +26,7 @@ mod letters;
 mod metrics;
 mod nodes;
 mod organisations;
+mod parts;
 mod patches;
 mod people;
 mod probes;

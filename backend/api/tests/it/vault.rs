@@ -221,6 +221,41 @@ async fn twins_soft_and_small_pictures_are_told() {
 }
 
 #[tokio::test]
+async fn pictures_of_two_are_told_and_kept() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let set = ada.set("x").await;
+    let of = |places: &[u32]| {
+        let picture = image::RgbImage::from_fn(600, 560, |x, y| {
+            let near = |place: &u32| x.abs_diff(*place).pow(2) + y.abs_diff(280).pow(2) < 110 * 110;
+            let shade = (x % 7 + y % 5).to_le_bytes()[0];
+            image::Rgb(if places.iter().any(near) {
+                [180, 40 + shade, 30]
+            } else {
+                [225 + shade, 230, 210]
+            })
+        });
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .unwrap();
+        bytes.into_inner()
+    };
+    for (name, places) in [("one.png", &[300][..]), ("two.png", &[150, 450][..])] {
+        let added = ada.upload(&set, name, &of(places)).await;
+        assert_eq!(added.status(), StatusCode::OK);
+    }
+    let set: ProtectedSet = ada.read(&format!("/v1/protected-sets/{}", set.id)).await;
+    let told = |at: usize| {
+        let mut hints = set.images[at].hints.iter();
+        hints.find(|hint| hint.code == ImageHintCode::SeveralSubjects)
+    };
+    assert_eq!(told(0), None);
+    let told = told(1).expect("two discs stand apart");
+    assert!(told.detail.contains("crop it"), "{}", told.detail);
+}
+
+#[tokio::test]
 async fn decoder_that_dies_or_hangs_costs_one_upload() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("decoder.sh");

@@ -25,6 +25,7 @@ pub struct Model {
     pub blur_hash: Option<String>,
     pub difference_hash: Option<String>,
     pub sharpness: Option<i32>,
+    pub second_subject: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

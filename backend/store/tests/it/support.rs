@@ -355,6 +355,7 @@ pub(crate) fn new_image() -> NewImage {
             blur_hash: Some("LEHV6nWB2yk8pyo0adR*.7kCMdnj".to_owned()),
             difference_hash: Some(u64::MAX - 1),
             sharpness: Some(500),
+            second_subject: Some(70),
         },
         content_media_type: "image/png".to_owned(),
         content_size_bytes: 9,

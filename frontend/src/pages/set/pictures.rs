@@ -74,9 +74,10 @@ fn Picture(image: ProtectedImage, remove: Option<Callback<ProtectedImage>>) -> i
 /// What stands under the picture itself; sizes are told once for the whole set.
 fn short(hint: &ImageHint) -> Option<impl IntoView + use<>> {
     let words = match hint.code {
-        ImageHintCode::Small => return None,
+        ImageHintCode::Small | ImageHintCode::Unknown => return None,
         ImageHintCode::Blurred => say!("Looks blurred"),
         ImageHintCode::NearDuplicate => say!("Looks like another one"),
+        ImageHintCode::SeveralSubjects => say!("May show more than one subject"),
     };
     let spoken = format!(": {}", reply(&hint.detail));
     Some(
