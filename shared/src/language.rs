@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use crate::Timestamp;
 
+mod told;
+
 /// The cookie that remembers a choice, read by the dashboard and by pages that the server draws.
 pub const COOKIE: &str = "persguard_language";
 
@@ -285,7 +287,16 @@ impl Catalogue {
             return language.written(english);
         }
         let known = self.sentence(language, english);
+        let known = known.or_else(|| self.list(language, english));
         known.unwrap_or_else(|| english.to_owned())
+    }
+
+    /// Several values, if each of them is known.
+    fn list(&self, language: Language, english: &str) -> Option<String> {
+        let values = english.split(", ");
+        let values = values.map(|value| self.sentence(language, value));
+        let values: Option<Vec<String>> = values.collect();
+        Some(values?.join(", "))
     }
 }
 
@@ -458,6 +469,8 @@ mod tests {
                     "Nach {number} Schritten erschien {word} in {hits}.",
                 ),
                 ("{number1} of {number2}", "{number1} von {number2}"),
+                ("Missed were {gates}.", "Verfehlt: {gates}."),
+                ("leak", "Leck"),
             ]
             .map(|(english, german)| (english.to_owned(), german.to_owned()))
             .to_vec(),
@@ -468,6 +481,15 @@ mod tests {
             answer("It resisted. After 0.5 steps a dog. Yes appeared in 3 of 16.").as_deref(),
             Some("Es hielt stand. Nach 0,5 Schritten erschien a dog. Yes in 3 von 16.")
         );
+        let missed = |gates: &str| {
+            let sentence = format!("Missed were {gates}.");
+            catalogue.answer(Language::German, &sentence)
+        };
+        assert_eq!(
+            missed("leak, leak").as_deref(),
+            Some("Verfehlt: Leck, Leck.")
+        );
+        assert_eq!(missed("leak, fog").as_deref(), Some("Verfehlt: leak, fog."));
         assert_eq!(answer("It resisted. Nobody knows."), None);
         assert_eq!(answer("After many steps a dog appeared in 3 of 16."), None);
         assert_eq!(answer("2 of those"), None);

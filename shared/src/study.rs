@@ -12,6 +12,7 @@ use crate::{
     attack::AttackRecipe,
     certificate::{HeldOut, Software},
     job::{JobStatus, SubjectKind, is_word},
+    language::Language,
     matrix::{CellResult, Cost, Headline, MatrixReport, MatrixSubject, Tier},
     problem::{FieldError, check},
 };
@@ -22,6 +23,14 @@ pub const MAX_CONTROLS: usize = 8;
 pub const MAX_RECIPES: usize = 16;
 /// Longest budget in minutes: a month.
 pub const MAX_BUDGET_MINUTES: f64 = 30.0 * 24.0 * 60.0;
+
+/// File name of the report's page in a language: a study's last job leaves one for each.
+pub const fn page_name(language: Language) -> &'static str {
+    match language {
+        Language::English => "report.html",
+        Language::German => "report.de.html",
+    }
+}
 
 /// A sealed set that is not protected: the innocent user (EVALUATION, arms A2 and A3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,7 +235,7 @@ pub struct Study {
     pub report: Option<MatrixReport>,
     /// Where pictures are, by cell key and name: `KEY/protected/200/00.png`.
     pub pictures: BTreeMap<String, String>,
-    /// The report as one page that works without a network.
+    /// The report as one page that works without a network, in the language of whoever asks where there is one.
     pub report_url: Option<String>,
     /// The signed certificate.
     pub certificate_url: Option<String>,
@@ -265,6 +274,12 @@ mod tests {
         assert_eq!(request.validate(), Vec::new());
         assert_eq!(request.tier, Tier::Standard);
         assert!(request.controls.is_empty() && request.budget_minutes.is_none());
+    }
+
+    #[test]
+    fn every_language_has_a_page_of_its_own() {
+        let names = Language::ALL.map(page_name);
+        assert_eq!(names, ["report.html", "report.de.html"]);
     }
 
     #[test]

@@ -87,10 +87,33 @@ async fn a_study_ends_with_a_certificate_that_anybody_can_check() -> Result<()> 
         page.contains("<table") && !page.contains("<script"),
         "a page without scripts"
     );
+    check_german(&person, &study).await?;
     let folder = tempfile::tempdir()?;
     check_print(&page, folder.path())?;
     check_certificate(&person, &study, folder.path()).await?;
     run_again(&server, &person, (&job, &dog), folder.path()).await
+}
+
+/// A German reader is led to a German page; the English one stays what it is.
+async fn check_german(person: &Person, study: &Study) -> Result<()> {
+    let asked = person.request(Method::GET, &format!("/v1/studies/{}", study.id));
+    let answer = asked.header("accept-language", "de").send().await?;
+    let german: Study = expect(answer, StatusCode::OK).await?.json().await?;
+    let url = german.report_url.clone().context("a page")?;
+    ensure!(
+        german.report_url != study.report_url,
+        "each language has its own page"
+    );
+    let asked = person.request(Method::GET, &url).send().await?;
+    let answer = expect(asked, StatusCode::OK).await?;
+    assert_eq!(answer.headers()["content-language"], "de");
+    let page = answer.text().await?;
+    ensure!(
+        page.contains("<html lang=\"de\"") && !page.contains("<span lang=\"en\">"),
+        "nothing of it is English"
+    );
+    assert_eq!(german.certificate_url, study.certificate_url);
+    Ok(())
 }
 
 /// Planned first, dealt to several jobs, merged once; every kept cell is there, the innocent user too.

@@ -7,7 +7,7 @@ mod evaluation;
 mod model;
 mod samples;
 
-pub use evaluation::{Evaluation, evaluation};
+pub use evaluation::{Evaluation, evaluation, with_pictures, without_pictures};
 pub use model::{encoder, model_files};
 pub use samples::{SampleSet, sample_sets};
 

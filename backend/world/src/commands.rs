@@ -12,6 +12,7 @@ pub(crate) mod method;
 pub(crate) mod noise;
 pub(crate) mod pretrain;
 pub(crate) mod publish;
+pub(crate) mod redraw;
 
 mod rows;
 

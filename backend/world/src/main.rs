@@ -40,6 +40,8 @@ enum Command {
     Bench(commands::bench::Arguments),
     /// Runs the attack matrix on a protected model: report, page and signed certificate.
     Evaluate(commands::evaluate::Arguments),
+    /// Draws the pages of a published evaluation again, in every language.
+    Redraw(commands::redraw::Arguments),
     /// Compares the paper's method with ours on held-out subjects: persistence, the innocent user, drift.
     Method(commands::method::Arguments),
     /// Varies losses, persistence, weights and steps one at a time on subjects for tuning.
@@ -60,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         Command::Noise(arguments) => commands::noise::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments, device),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, device),
+        Command::Redraw(arguments) => commands::redraw::run(&arguments),
         Command::Method(arguments) => commands::method::run(&arguments, device),
         Command::Ablation(arguments) => commands::ablation::run(&arguments, device),
         Command::Capacity(arguments) => commands::capacity::run(&arguments, device),

@@ -51,6 +51,10 @@ const EXEMPT: &[(&str, &str)] = &[
     ("BODY", "stands for a request in a command"),
     ("persguard verify certificate.json", "a command"),
     ("persguard rerun", "a command"),
+    (
+        "<pre><code>persguard verify {file}\\npersguard rerun {file} --cell 1 --base BASE --protected UNET --encoder ENCODER --images PICTURES</code></pre></section>",
+        "commands",
+    ),
     // Prompts: models are trained on English ones.
     ("a photo of {identifier} {class}", "a prompt"),
     ("{article} {class} in the style of {identifier}", "a prompt"),
@@ -136,7 +140,10 @@ fn files(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     files(&workspace().join("frontend/src"), "rs", &mut found);
-    files(&workspace().join("backend/api/src/share"), "rs", &mut found);
+    for folder in ["api/src/share", "api/src/app/letters", "eval/src/page"] {
+        files(&workspace().join("backend").join(folder), "rs", &mut found);
+    }
+    found.push(workspace().join("backend/eval/src/page.rs"));
     // What makes texts out of texts has none of its own, and tests speak to nobody.
     let own = ["language.rs", "reader.rs", "tests.rs"];
     found.retain(|path| !own.iter().any(|name| path.ends_with(name)));
@@ -160,6 +167,10 @@ fn text_of(token: &TokenTree) -> Option<String> {
         return None;
     };
     let written = literal.to_string();
+    if let Some(raw) = written.strip_prefix('r') {
+        let inner = raw.trim_matches('#').strip_prefix('"')?;
+        return Some(inner.strip_suffix('"')?.to_owned());
+    }
     let inner = written.strip_prefix('"')?.strip_suffix('"')?;
     Some(unescape(inner))
 }
@@ -272,7 +283,7 @@ fn walk(tokens: TokenStream, place: Place, path: &Path, found: &mut Found) {
 
 /// Whether a text looks as if people should read it: words, or one that begins like a sentence.
 fn is_prose(text: &str) -> bool {
-    let bare = without_slots(text);
+    let bare = without_tags(&without_slots(text));
     let classes = bare.split(' ').all(|word| {
         word.bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
@@ -307,10 +318,25 @@ fn is_class(text: &str) -> bool {
     BLOCKS.iter().any(|block| text.starts_with(block))
 }
 
-/// Paths of icons, and markup.
+/// Paths of icons.
 fn is_drawing(text: &str) -> bool {
-    text.starts_with('<')
-        || text.starts_with('M') && text[1..].starts_with(|next: char| next.is_ascii_digit())
+    text.starts_with('M') && text[1..].starts_with(|next: char| next.is_ascii_digit())
+}
+
+/// What people see or hear of markup: what stands between its tags, and some of their attributes.
+fn without_tags(text: &str) -> String {
+    let mut parts = text.split('<');
+    let mut seen = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (tag, after) = part.split_once('>').unwrap_or((part, ""));
+        for name in ["aria-label", "alt", "title"] {
+            let value = tag.split_once(&format!(" {name}=\""));
+            let value = value.and_then(|(_, rest)| rest.split('"').next());
+            seen.push_str(value.unwrap_or_default());
+        }
+        seen.push_str(after);
+    }
+    seen
 }
 
 fn without_slots(text: &str) -> String {

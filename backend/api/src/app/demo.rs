@@ -12,6 +12,7 @@ use shared::{
     job::{
         Action, Budget, Concept, Evaluation, Injection, JobKind, JobSpec, JobStatus, SubjectKind,
     },
+    language::Language,
     objective::Objective,
     protected_set::{CreateAttestation, CreateProtectedSet, ProtectedSet, RightsBasis, SetStatus},
     signed,
@@ -235,13 +236,50 @@ static EVALUATION: LazyLock<Option<DemoEvaluation>> = LazyLock::new(|| {
     })
 });
 
-/// Media type and bytes of a file of the evaluation that came with this version.
-pub fn evaluation_file(name: &str) -> Option<(&'static str, &'static [u8])> {
+/// A file of the evaluation that came with this version.
+pub struct EvaluationFile {
+    /// What it is.
+    pub media_type: &'static str,
+    /// All of it.
+    pub bytes: &'static [u8],
+    /// What people read it in; absent where it is for programs.
+    pub language: Option<Language>,
+}
+
+/// The report's page in other languages than its own.
+static TRANSLATIONS: LazyLock<Vec<(Language, String)>> = LazyLock::new(|| {
     let files = demo::evaluation();
+    let translations = files.translations.iter();
+    let whole = translations.filter_map(|(tag, page)| {
+        let page = demo::with_pictures(page, files.report);
+        Some((Language::named(tag)?, page))
+    });
+    whole.collect()
+});
+
+/// A file of the evaluation that came with this version; its page is in the reader's language, or in English.
+pub fn evaluation_file(name: &str, language: Language) -> Option<EvaluationFile> {
+    let files = demo::evaluation();
+    let json = |bytes| EvaluationFile {
+        media_type: "application/json",
+        bytes,
+        language: None,
+    };
     match name {
-        REPORT => Some(("text/html; charset=utf-8", files.report)),
-        CERTIFICATE => Some(("application/json", files.certificate)),
-        KEYS => Some(("application/json", files.keys)),
+        REPORT => {
+            let mut translations = TRANSLATIONS.iter();
+            let found = translations.find(|(known, _)| *known == language);
+            let (language, page) = found.map_or((Language::English, files.report), |(_, page)| {
+                (language, page.as_str())
+            });
+            Some(EvaluationFile {
+                media_type: "text/html; charset=utf-8",
+                bytes: page.as_bytes(),
+                language: Some(language),
+            })
+        }
+        CERTIFICATE => Some(json(files.certificate)),
+        KEYS => Some(json(files.keys)),
         _ => None,
     }
 }

@@ -1,10 +1,12 @@
 //! Letters that accounts get, and the links in them: each token works once and ends with time.
 //!
-//! A link carries its token behind `#`: browsers do not send that part, so no log holds it.
+//! A link carries its token behind `#`: browsers do not send that part, so no log holds it. A letter is in the language
+//! of the request that causes it; where none does, it would be English. `words` has what letters say.
 
 use shared::{
     Timestamp, UserId,
     auth::{ChangePassword, ConfirmEmail, ConfirmPasswordReset, CreatePasswordReset},
+    language::Language,
 };
 use store::{NewEmail, Purpose, UserRecord};
 
@@ -15,47 +17,14 @@ use super::{
 };
 use crate::{error::Error, secret};
 
+pub(crate) mod words;
+
+use words::Letter;
+pub(crate) use words::Notice;
+
 const HOUR_MILLISECONDS: i64 = 3_600_000;
 const VERIFY_HOURS: i64 = 48;
 const RESET_HOURS: i64 = 1;
-
-/// Something that a person should hear of, in case it was not them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Notice {
-    PasswordChanged,
-    SecondFactorOn,
-    SecondFactorOff,
-    IdentityLinked,
-    IdentityUnlinked,
-}
-
-impl Notice {
-    const fn text(self) -> (&'static str, &'static str) {
-        match self {
-            Self::PasswordChanged => (
-                "Your PersGuard password was changed",
-                "Your password was changed, and every other session was ended.",
-            ),
-            Self::SecondFactorOn => (
-                "An authenticator app was set up for PersGuard",
-                "Signing in to your account takes a code of your authenticator app from now on.",
-            ),
-            Self::SecondFactorOff => (
-                "The authenticator app of your PersGuard account was removed",
-                "Signing in to your account takes the password alone from now on.",
-            ),
-            Self::IdentityLinked => (
-                "An identity was linked to your PersGuard account",
-                "Somebody who knows your password linked an identity at a provider: it signs in to your account from now on. \
-                 The page of your account lists it and removes it.",
-            ),
-            Self::IdentityUnlinked => (
-                "An identity was removed from your PersGuard account",
-                "An identity at a provider does not sign in to your account any more.",
-            ),
-        }
-    }
-}
 
 pub(crate) fn link(app: &App, page: &str, token: &str) -> String {
     let origin = app.public_url().trim_end_matches('/');
@@ -66,20 +35,24 @@ pub(crate) fn hours_from_now(app: &App, hours: i64) -> Timestamp {
     app.later(hours * HOUR_MILLISECONDS)
 }
 
+/// A letter on its way to somebody.
+pub(crate) fn addressed(recipient: String, letter: Letter) -> NewEmail {
+    NewEmail {
+        recipient,
+        subject: letter.subject.to_owned(),
+        body: letter.body,
+    }
+}
+
 async fn send_link(
     app: &App,
     user: &UserRecord,
     purpose: Purpose,
     hours: i64,
-    letter: impl FnOnce(&str) -> (String, String),
+    letter: impl FnOnce(&str) -> Letter,
 ) -> Result<(), Error> {
     let token = secret::random_text();
-    let (subject, body) = letter(&token);
-    let email = NewEmail {
-        recipient: user.email.clone(),
-        subject,
-        body,
-    };
+    let email = addressed(user.email.clone(), letter(&token));
     app.store()
         .create_one_time_token(
             (&secret::digest(&token), purpose),
@@ -94,28 +67,26 @@ async fn send_link(
 }
 
 /// Sends the letter that confirms a new account's address.
-pub(crate) async fn ask_to_verify(app: &App, user: &UserRecord) -> Result<(), Error> {
+pub(crate) async fn ask_to_verify(
+    app: &App,
+    language: Language,
+    user: &UserRecord,
+) -> Result<(), Error> {
     send_link(app, user, Purpose::VerifyEmail, VERIFY_HOURS, |token| {
         let link = link(app, "verify-email", token);
-        let subject = "Confirm your e-mail address for PersGuard".to_owned();
-        let body = format!(
-            "Hello {},\n\nopen this address to confirm that this e-mail address is yours:\n\n{link}\n\n\
-             It works for {VERIFY_HOURS} hours. If you made no account, ignore this letter.\n",
-            user.name
-        );
-        (subject, body)
+        words::confirmation(language, &user.name, &link, VERIFY_HOURS)
     })
     .await
 }
 
 /// Sends the letter of confirmation again.
-pub async fn verify_again(app: &App, user: UserId) -> Result<(), Error> {
+pub async fn verify_again(app: &App, language: Language, user: UserId) -> Result<(), Error> {
     let known = app.store().find_user(user).await?;
     let known = known.ok_or(Error::Unauthenticated)?;
     if known.email_verified_at.is_some() {
         return Err(Error::Conflict("Your address is confirmed already.".into()));
     }
-    ask_to_verify(app, &known).await
+    ask_to_verify(app, language, &known).await
 }
 
 fn used_up() -> Error {
@@ -132,7 +103,11 @@ pub async fn verify(app: &App, request: &ConfirmEmail) -> Result<(), Error> {
 }
 
 /// Sends a link to set a new password, if the address has an account; the answer is the same if not.
-pub async fn ask_to_reset(app: &App, request: &CreatePasswordReset) -> Result<(), Error> {
+pub async fn ask_to_reset(
+    app: &App,
+    language: Language,
+    request: &CreatePasswordReset,
+) -> Result<(), Error> {
     let email = request.email.trim().to_lowercase();
     app.limits()
         .accounts
@@ -142,19 +117,17 @@ pub async fn ask_to_reset(app: &App, request: &CreatePasswordReset) -> Result<()
     };
     send_link(app, &user, Purpose::ResetPassword, RESET_HOURS, |token| {
         let link = link(app, "reset-password", token);
-        let subject = "Set a new PersGuard password".to_owned();
-        let body = format!(
-            "Hello {},\n\nopen this address to set a new password:\n\n{link}\n\n\
-             It works for an hour. If you did not ask for it, ignore this letter: nothing has changed.\n",
-            user.name
-        );
-        (subject, body)
+        words::reset(language, &user.name, &link)
     })
     .await
 }
 
 /// Sets a new password by the token of a letter.
-pub async fn reset(app: &App, request: ConfirmPasswordReset) -> Result<(), Error> {
+pub async fn reset(
+    app: &App,
+    language: Language,
+    request: ConfirmPasswordReset,
+) -> Result<(), Error> {
     Error::unless_valid(request.validate())?;
     let password = app.passwords().hash(request.password).await?;
     let token = secret::digest(&request.token);
@@ -165,13 +138,18 @@ pub async fn reset(app: &App, request: ConfirmPasswordReset) -> Result<(), Error
         .ok_or_else(used_up)?;
     lockout::clear(app, &email).await?;
     if let Some(user) = app.store().find_user_by_email(&email).await? {
-        tell(app, user.id, Notice::PasswordChanged).await?;
+        tell(app, language, user.id, Notice::PasswordChanged).await?;
     }
     Ok(())
 }
 
 /// Changes the password of somebody who knows it; the session that asks stays.
-pub async fn change(app: &App, caller: &Principal, request: ChangePassword) -> Result<(), Error> {
+pub async fn change(
+    app: &App,
+    language: Language,
+    caller: &Principal,
+    request: ChangePassword,
+) -> Result<(), Error> {
     Error::unless_valid(request.validate())?;
     second_factors::require_password(app, caller.user, request.current_password)
         .await
@@ -184,7 +162,7 @@ pub async fn change(app: &App, caller: &Principal, request: ChangePassword) -> R
     app.store()
         .change_password(caller.user, &password, kept, app.now())
         .await?;
-    tell(app, caller.user, Notice::PasswordChanged).await
+    tell(app, language, caller.user, Notice::PasswordChanged).await
 }
 
 fn at_current_password(error: Error) -> Error {
@@ -197,20 +175,17 @@ fn at_current_password(error: Error) -> Error {
 }
 
 /// Tells a person of something, in case it was not them.
-pub(crate) async fn tell(app: &App, user: UserId, notice: Notice) -> Result<(), Error> {
+pub(crate) async fn tell(
+    app: &App,
+    language: Language,
+    user: UserId,
+    notice: Notice,
+) -> Result<(), Error> {
     let Some(user) = app.store().find_user(user).await? else {
         return Ok(());
     };
-    let (subject, text) = notice.text();
-    let letter = NewEmail {
-        recipient: user.email,
-        subject: subject.to_owned(),
-        body: format!(
-            "Hello {},\n\n{text}\n\nIf this was not you, set a new password now: {}\n",
-            user.name,
-            app.public_url()
-        ),
-    };
+    let letter = words::notice(language, &user.name, notice, app.public_url());
+    let letter = addressed(user.email, letter);
     app.store().enqueue_email(letter, app.now()).await?;
     app.mail().wake();
     Ok(())

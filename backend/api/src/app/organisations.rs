@@ -2,6 +2,7 @@
 
 use shared::{
     InvitationId, OrganisationId, UserId,
+    language::Language,
     organisation::{
         AcceptInvitation, CreateInvitation, CreateOrganisation, Invitation, Member, Organisation,
         UpdateMember, UpdateOrganisation,
@@ -9,9 +10,14 @@ use shared::{
     page::Page,
     role::{Need, Role},
 };
-use store::{InvitationRecord, MemberRecord, NewEmail, NewInvitation, OrganisationRecord};
+use store::{InvitationRecord, MemberRecord, NewInvitation, OrganisationRecord};
 
-use super::{App, letters, paging::Paging, principal::Principal};
+use super::{
+    App,
+    letters::{self, words},
+    paging::Paging,
+    principal::Principal,
+};
 use crate::{error::Error, etag::IfMatch, secret};
 
 const INVITATION_HOURS: i64 = 7 * 24;
@@ -172,6 +178,7 @@ pub async fn transfer(app: &App, caller: &Principal, to: UserId) -> Result<Organ
 /// Invites somebody by a letter; a second invitation to the same address replaces the first.
 pub async fn invite(
     app: &App,
+    language: Language,
     caller: &Principal,
     request: CreateInvitation,
 ) -> Result<Invitation, Error> {
@@ -191,26 +198,15 @@ pub async fn invite(
         email: request.email,
         role,
     };
-    let letter = letter(app, &organisation.name, role, &new.email, &token);
+    let link = letters::link(app, "accept-invitation", &token);
+    let letter = words::invitation(language, &organisation.name, role, &link);
+    let letter = letters::addressed(new.email.trim().to_owned(), letter);
     let invited = app
         .store()
         .create_invitation(caller.organisation, new, letter, app.now())
         .await?;
     app.mail().wake();
     Ok(invitation(invited))
-}
-
-fn letter(app: &App, organisation: &str, role: Role, email: &str, token: &str) -> NewEmail {
-    let link = letters::link(app, "accept-invitation", token);
-    let role = role.as_str();
-    NewEmail {
-        recipient: email.trim().to_owned(),
-        subject: "You are invited to an organisation on PersGuard".to_owned(),
-        body: format!(
-            "Hello,\n\nyou are invited to join \"{organisation}\" on PersGuard as {role}. Sign in with this \
-             e-mail address, then open:\n\n{link}\n\nThe invitation ends after a week.\n"
-        ),
-    }
 }
 
 /// The open invitations, newest first.

@@ -3,6 +3,7 @@
 use shared::{
     UserId,
     auth::{ConfirmTotp, CreateTotp, ProveIdentity, RecoveryCodes, TotpSetup},
+    language::Language,
 };
 use totp_rs::{Builder, Secret, Totp};
 
@@ -153,6 +154,7 @@ pub async fn begin(app: &App, user: UserId, request: CreateTotp) -> Result<TotpS
 /// Puts the app into use once it shows a right code; gives recovery codes.
 pub async fn confirm(
     app: &App,
+    language: Language,
     user: UserId,
     request: &ConfirmTotp,
 ) -> Result<RecoveryCodes, Error> {
@@ -181,7 +183,7 @@ pub async fn confirm(
             "Another request did this meanwhile.".into(),
         ));
     }
-    letters::tell(app, user, letters::Notice::SecondFactorOn).await?;
+    letters::tell(app, language, user, letters::Notice::SecondFactorOn).await?;
     Ok(codes)
 }
 
@@ -199,10 +201,15 @@ async fn prove(app: &App, user: UserId, request: ProveIdentity) -> Result<(), Er
 }
 
 /// Ends the second factor.
-pub async fn disable(app: &App, user: UserId, request: ProveIdentity) -> Result<(), Error> {
+pub async fn disable(
+    app: &App,
+    language: Language,
+    user: UserId,
+    request: ProveIdentity,
+) -> Result<(), Error> {
     prove(app, user, request).await?;
     app.store().delete_second_factor(user, app.now()).await?;
-    letters::tell(app, user, letters::Notice::SecondFactorOff).await
+    letters::tell(app, language, user, letters::Notice::SecondFactorOff).await
 }
 
 /// Makes new recovery codes; the old ones end.

@@ -8,6 +8,7 @@ use shared::{
         AccessToken, CreateSession, CreateToken, CreateUser, Session, ShowRefreshToken, UpdateUser,
         User,
     },
+    language::Language,
 };
 use store::{Exchanged, Grant, NewSession, NewUser, SessionRecord, UserRecord};
 
@@ -32,6 +33,8 @@ pub struct Browser {
     pub address: IpAddr,
     /// What it calls itself.
     pub user_agent: String,
+    /// What its reader reads.
+    pub language: Language,
 }
 
 /// Whether the configuration names this proven address as an administrator's.
@@ -63,7 +66,7 @@ pub async fn create_user(
 ) -> Result<(User, String), Error> {
     Error::unless_valid(request.validate())?;
     let created = register(app, request).await?;
-    letters::ask_to_verify(app, &created).await?;
+    letters::ask_to_verify(app, browser.language, &created).await?;
     let token = start_session(app, created.id, browser).await?;
     Ok((view(app, created).await?, token))
 }

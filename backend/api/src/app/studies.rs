@@ -7,11 +7,12 @@ use shared::{
     artifact::ArtifactKind,
     canonical::LARGEST_INTEGER,
     job::{Action, JobKind, JobSpec, JobStatus},
+    language::Language,
     matrix::{CellResult, Cost, MatrixReport, Plan},
     page::Page,
     study::{
         CreateStudy, Study, StudyJob, StudyOrder, StudyOutput, StudyPlan, StudyStatus,
-        StudySummary, StudyTask,
+        StudySummary, StudyTask, page_name,
     },
 };
 use store::{ArtifactRecord, JobRecord, NewJob};
@@ -28,6 +29,7 @@ use crate::{
 /// Starts a study of a finished protect job; the key makes one study.
 pub async fn create(
     app: &App,
+    language: Language,
     caller: &Principal,
     key: &str,
     request: CreateStudy,
@@ -59,7 +61,7 @@ pub async fn create(
         traceparent: telemetry::here(),
     };
     let plan = dispatch::enqueue(app, new).await?;
-    view(app, plan).await
+    view(app, language, plan).await
 }
 
 /// What the study's first job is told.
@@ -149,13 +151,23 @@ async fn planned(app: &App, owner: OrganisationId, id: JobId) -> Result<JobRecor
 }
 
 /// A study of this owner.
-pub async fn find(app: &App, owner: OrganisationId, id: JobId) -> Result<Study, Error> {
+pub async fn find(
+    app: &App,
+    language: Language,
+    owner: OrganisationId,
+    id: JobId,
+) -> Result<Study, Error> {
     let plan = planned(app, owner, id).await?;
-    view(app, plan).await
+    view(app, language, plan).await
 }
 
 /// Asks every job of a study to end; cells that are done are still put together, and asking again stops that too.
-pub async fn cancel(app: &App, owner: OrganisationId, id: JobId) -> Result<Study, Error> {
+pub async fn cancel(
+    app: &App,
+    language: Language,
+    owner: OrganisationId,
+    id: JobId,
+) -> Result<Study, Error> {
     let plan = planned(app, owner, id).await?;
     let jobs = app.store().list_study_jobs(owner, id).await?;
     for job in std::iter::once(&plan).chain(&jobs) {
@@ -163,10 +175,10 @@ pub async fn cancel(app: &App, owner: OrganisationId, id: JobId) -> Result<Study
             dispatch::request_cancel(app, owner, job.id).await?;
         }
     }
-    find(app, owner, id).await
+    find(app, language, owner, id).await
 }
 
-async fn view(app: &App, plan: JobRecord) -> Result<Study, Error> {
+async fn view(app: &App, language: Language, plan: JobRecord) -> Result<Study, Error> {
     let owner = plan.owner_id;
     let jobs = app.store().list_study_jobs(owner, plan.id).await?;
     let mut found = Found::default();
@@ -180,6 +192,8 @@ async fn view(app: &App, plan: JobRecord) -> Result<Study, Error> {
         found.pictures(planned, &files);
     }
     found.files(app, &files).await?;
+    let page = page_in(language, &files);
+    found.report_url = page.map(|page| artifacts::url(page.id));
     found.cells.sort_by_key(|result| result.cell.number);
     Ok(Study {
         id: plan.id,
@@ -312,7 +326,6 @@ impl Found {
                     self.cells.clone_from(&output.report.cells);
                     self.report = Some(output.report);
                 }
-                ArtifactKind::ReportPage => self.report_url = Some(artifacts::url(file.id)),
                 ArtifactKind::Certificate => self.certificate_url = Some(artifacts::url(file.id)),
                 _ => {}
             }
@@ -321,5 +334,67 @@ impl Found {
     }
 }
 
+/// The page of the newest report in a language; in English where its node draws no other.
+fn page_in(language: Language, files: &[ArtifactRecord]) -> Option<&ArtifactRecord> {
+    let pages = || {
+        files
+            .iter()
+            .rev()
+            .filter(|file| file.kind == ArtifactKind::ReportPage)
+    };
+    let newest = pages().next()?;
+    let named = |language| {
+        let name = page_name(language);
+        pages().find(|page| page.job_id == newest.job_id && page.name == name)
+    };
+    named(language).or_else(|| named(Language::English))
+}
+
 /// What the plan was expected to take, as JSON.
 const COST: &str = "cost.json";
+
+#[cfg(test)]
+mod tests {
+    use shared::{ArtifactId, Timestamp};
+
+    use super::*;
+
+    fn page(job: u128, name: &str) -> ArtifactRecord {
+        ArtifactRecord {
+            id: ArtifactId::nil(),
+            owner_id: OrganisationId::nil(),
+            job_id: JobId::from_uuid(uuid::Uuid::from_u128(job)),
+            kind: ArtifactKind::ReportPage,
+            name: name.to_owned(),
+            sha256: String::new(),
+            size_bytes: 1,
+            created_at: Timestamp::from_milliseconds(0),
+        }
+    }
+
+    fn shown(language: Language, files: &[ArtifactRecord]) -> Option<(JobId, &str)> {
+        page_in(language, files).map(|page| (page.job_id, page.name.as_str()))
+    }
+
+    #[test]
+    fn page_is_in_the_language_of_its_reader() {
+        let mut files = vec![page(1, "report.html"), page(1, "report.de.html")];
+        let first = files[0].job_id;
+        assert_eq!(
+            shown(Language::German, &files),
+            Some((first, "report.de.html"))
+        );
+        assert_eq!(
+            shown(Language::English, &files),
+            Some((first, "report.html"))
+        );
+        // A newer report of a node that draws English alone goes before an older one in German.
+        files.push(page(2, "report.html"));
+        let newest = files[2].job_id;
+        assert_eq!(
+            shown(Language::German, &files),
+            Some((newest, "report.html"))
+        );
+        assert_eq!(shown(Language::German, &[]), None);
+    }
+}

@@ -24,7 +24,7 @@ use crate::{
     },
     error::Error,
     etag::IfMatch,
-    extract::{CurrentUser, Id, Json, MergePatch, VersionHeader, identity},
+    extract::{CurrentUser, Id, Json, MergePatch, Spoken, VersionHeader, identity, language},
     layers::client::ClientAddress,
 };
 
@@ -40,6 +40,7 @@ pub(super) fn browser(ClientAddress(address): ClientAddress, headers: &HeaderMap
     Browser {
         address,
         user_agent: user_agent.unwrap_or_default().to_owned(),
+        language: language::of(headers),
     }
 }
 
@@ -164,10 +165,11 @@ pub(crate) async fn update_me(
     responses((status = 204)))]
 pub(crate) async fn change_password(
     State(app): State<App>,
+    Spoken(language): Spoken,
     caller: Principal,
     Json(request): Json<ChangePassword>,
 ) -> Result<StatusCode, Error> {
-    letters::change(&app, &caller, request).await?;
+    letters::change(&app, language, &caller, request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -175,9 +177,10 @@ pub(crate) async fn change_password(
 #[utoipa::path(post, path = "/v1/email-verifications", tag = "accounts", responses((status = 202)))]
 pub(crate) async fn create_verification(
     State(app): State<App>,
+    Spoken(language): Spoken,
     CurrentUser(user): CurrentUser,
 ) -> Result<impl IntoResponse, Error> {
-    letters::verify_again(&app, user).await?;
+    letters::verify_again(&app, language, user).await?;
     Ok((StatusCode::ACCEPTED, location("/v1/me".into())))
 }
 
@@ -197,9 +200,10 @@ pub(crate) async fn confirm_email(
     request_body = CreatePasswordReset, responses((status = 202)))]
 pub(crate) async fn create_password_reset(
     State(app): State<App>,
+    Spoken(language): Spoken,
     Json(request): Json<CreatePasswordReset>,
 ) -> Result<StatusCode, Error> {
-    letters::ask_to_reset(&app, &request).await?;
+    letters::ask_to_reset(&app, language, &request).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -208,8 +212,9 @@ pub(crate) async fn create_password_reset(
     request_body = ConfirmPasswordReset, responses((status = 204)))]
 pub(crate) async fn confirm_password_reset(
     State(app): State<App>,
+    Spoken(language): Spoken,
     Json(request): Json<ConfirmPasswordReset>,
 ) -> Result<StatusCode, Error> {
-    letters::reset(&app, request).await?;
+    letters::reset(&app, language, request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

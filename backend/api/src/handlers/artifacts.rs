@@ -1,7 +1,13 @@
 //! Files that jobs produced: pictures in place, everything else as a download.
 
-use axum::{extract::State, http::HeaderMap, response::Response};
-use shared::{ArtifactId, api_key::Scope, artifact::ArtifactKind};
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+};
+use shared::{
+    ArtifactId, api_key::Scope, artifact::ArtifactKind, language::Language, study::page_name,
+};
 
 use super::content::{self, Content};
 use crate::{
@@ -25,6 +31,15 @@ const fn media_type(kind: ArtifactKind) -> &'static str {
         ArtifactKind::ReportPage => "text/html; charset=utf-8",
         ArtifactKind::ProtectedUnet => "application/octet-stream",
     }
+}
+
+/// What people read a page in, as its name says.
+fn language(kind: ArtifactKind, name: &str) -> Option<Language> {
+    let page = kind == ArtifactKind::ReportPage;
+    let known = Language::ALL
+        .into_iter()
+        .find(|language| page_name(*language) == name);
+    known.filter(|_| page)
 }
 
 /// Who may take weights, once their release allows it: never somebody who is not known.
@@ -69,7 +84,14 @@ pub(crate) async fn read_artifact(
         save_as: (!shown).then_some(name.as_str()),
         public: visitor.0.is_none(),
     };
-    content::send(&app, &headers, content).await
+    let mut response = content::send(&app, &headers, content).await?;
+    if let Some(language) = language(file.kind, &file.name) {
+        let told = HeaderValue::from_static(language.tag());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LANGUAGE, told);
+    }
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -79,5 +101,14 @@ mod tests {
     #[test]
     fn weights_are_nobodys_who_is_not_known() {
         assert!(matches!(downloader(&Visitor(None)), Err(Error::NotFound)));
+    }
+
+    #[test]
+    fn pages_alone_have_a_language() {
+        let page = ArtifactKind::ReportPage;
+        assert_eq!(language(page, "report.html"), Some(Language::English));
+        assert_eq!(language(page, "report.de.html"), Some(Language::German));
+        assert_eq!(language(page, "report.fr.html"), None);
+        assert_eq!(language(ArtifactKind::Report, "report.html"), None);
     }
 }

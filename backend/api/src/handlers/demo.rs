@@ -12,6 +12,7 @@ use super::content;
 use crate::{
     app::{App, demo},
     error::Error,
+    extract::{Spoken, language::VARY},
 };
 
 /// The demo project as anyone may see it.
@@ -43,10 +44,18 @@ const REPORT_POLICY: HeaderValue = HeaderValue::from_static(
     responses((status = 200, content((Vec<u8> = "text/html"), (serde_json::Value = "application/json")))))]
 pub(crate) async fn find_evaluation_file(
     Path(file): Path<String>,
+    Spoken(language): Spoken,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let (media_type, bytes) = demo::evaluation_file(&file).ok_or(Error::NotFound)?;
-    let mut response = content::send_static(&headers, media_type, bytes);
+    let file = demo::evaluation_file(&file, language).ok_or(Error::NotFound)?;
+    let mut response = content::send_static(&headers, file.media_type, file.bytes);
+    if let Some(language) = file.language {
+        let told = HeaderValue::from_static(language.tag());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LANGUAGE, told);
+        response.headers_mut().insert(header::VARY, VARY);
+    }
     let policy = header::CONTENT_SECURITY_POLICY;
     response.headers_mut().insert(policy, REPORT_POLICY);
     // Browsers may refuse a sandboxed page that also asks for an opener policy.

@@ -29,7 +29,7 @@ use crate::{
         sessions,
     },
     error::Error,
-    extract::{CurrentUser, Id, Json, identity},
+    extract::{CurrentUser, Id, Json, Spoken, identity},
     layers::client::ClientAddress,
 };
 
@@ -191,9 +191,10 @@ pub(crate) async fn list_identities(
     params(("id" = IdentityId, Path)), responses((status = 204)))]
 pub(crate) async fn delete_identity(
     State(app): State<App>,
+    Spoken(language): Spoken,
     CurrentUser(user): CurrentUser,
     Id(id): Id<IdentityId>,
 ) -> Result<StatusCode, Error> {
-    identities::unlink(&app, user, id).await?;
+    identities::unlink(&app, language, user, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -15,7 +15,7 @@ use crate::{
     app::{App, organisations, paging::Paging, principal::Principal},
     error::Error,
     etag::IfMatch,
-    extract::{CurrentUser, Ids, Json, Listing, MergePatch, Tenant, VersionHeader},
+    extract::{CurrentUser, Ids, Json, Listing, MergePatch, Spoken, Tenant, VersionHeader},
 };
 
 /// Founds an organisation that the caller owns.
@@ -142,10 +142,11 @@ pub(crate) async fn transfer_organisation(
     responses((status = 201, body = Invitation)))]
 pub(crate) async fn create_invitation(
     State(app): State<App>,
+    Spoken(language): Spoken,
     caller: Principal,
     Json(request): Json<CreateInvitation>,
 ) -> Result<impl IntoResponse, Error> {
-    let invited = organisations::invite(&app, &caller, request).await?;
+    let invited = organisations::invite(&app, language, &caller, request).await?;
     let organisation = caller.organisation;
     let place = location(format!("/v1/organisations/{organisation}/invitations"));
     Ok((StatusCode::CREATED, place, Body(invited)))

@@ -16,7 +16,7 @@ use super::location;
 use crate::{
     app::{App, paging::Paging, principal::Principal, studies},
     error::Error,
-    extract::{Id, IdempotencyKey, Json, Listing, Tenant},
+    extract::{Id, IdempotencyKey, Json, Listing, Spoken, Tenant},
 };
 
 /// Plans the attack matrix on a protected model, then runs it, as many jobs.
@@ -24,11 +24,12 @@ use crate::{
     responses((status = 202, body = Study)))]
 pub(crate) async fn create_study(
     State(app): State<App>,
+    Spoken(language): Spoken,
     caller: Principal,
     IdempotencyKey(key): IdempotencyKey,
     Json(request): Json<CreateStudy>,
 ) -> Result<Response, Error> {
-    let study = studies::create(&app, &caller, &key, request).await?;
+    let study = studies::create(&app, language, &caller, &key, request).await?;
     let place = location(format!("/v1/studies/{}", study.id));
     Ok((StatusCode::ACCEPTED, place, Body(study)).into_response())
 }
@@ -49,10 +50,11 @@ pub(crate) async fn list_studies(
     responses((status = 200, body = Study)))]
 pub(crate) async fn find_study(
     State(app): State<App>,
+    Spoken(language): Spoken,
     Tenant(owner): Tenant,
     Id(id): Id<JobId>,
 ) -> Result<Body<Study>, Error> {
-    studies::find(&app, owner, id).await.map(Body)
+    studies::find(&app, language, owner, id).await.map(Body)
 }
 
 /// Ends a study; cells that are done are still put together, and asking again stops that too.
@@ -60,9 +62,10 @@ pub(crate) async fn find_study(
     responses((status = 202, body = Study)))]
 pub(crate) async fn cancel_study(
     State(app): State<App>,
+    Spoken(language): Spoken,
     Tenant(owner): Tenant,
     Id(id): Id<JobId>,
 ) -> Result<Response, Error> {
-    let study = studies::cancel(&app, owner, id).await?;
+    let study = studies::cancel(&app, language, owner, id).await?;
     Ok((StatusCode::ACCEPTED, Body(study)).into_response())
 }

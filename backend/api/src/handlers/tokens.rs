@@ -14,7 +14,7 @@ use shared::auth::{
 use crate::{
     app::{App, second_factors, sessions},
     error::Error,
-    extract::{CurrentUser, Json},
+    extract::{CurrentUser, Json, Spoken},
     layers::client::ClientAddress,
 };
 
@@ -72,10 +72,11 @@ pub(crate) async fn create_totp(
     responses((status = 200, body = RecoveryCodes)))]
 pub(crate) async fn confirm_totp(
     State(app): State<App>,
+    Spoken(language): Spoken,
     CurrentUser(user): CurrentUser,
     Json(request): Json<ConfirmTotp>,
 ) -> Result<impl IntoResponse, Error> {
-    let codes = second_factors::confirm(&app, user, &request).await?;
+    let codes = second_factors::confirm(&app, language, user, &request).await?;
     Ok((UNSTORED, Body(codes)))
 }
 
@@ -84,10 +85,11 @@ pub(crate) async fn confirm_totp(
     request_body = ProveIdentity, responses((status = 204)))]
 pub(crate) async fn disable_totp(
     State(app): State<App>,
+    Spoken(language): Spoken,
     CurrentUser(user): CurrentUser,
     Json(request): Json<ProveIdentity>,
 ) -> Result<StatusCode, Error> {
-    second_factors::disable(&app, user, request).await?;
+    second_factors::disable(&app, language, user, request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,7 +2,7 @@
 //! same, cost no statement and no check of a signature.
 //!
 //! An answer is for whoever showed the same credential from the same address, in the same organisation, for the same
-//! path and query. It holds as long as this process has written nothing, so that nobody misses what was said to be
+//! path and query, in the same language. It holds as long as this process has written nothing, so that nobody misses what was said to be
 //! done, and a second at the most: so long may what time alone changes (an expiry, a moment in an answer) stand, or
 //! what another program writes to the file. Where several servers write to one database nothing is kept.
 
@@ -26,8 +26,8 @@ const MILLISECONDS: i64 = 1000;
 const MAX_BODY: usize = 256 * 1024;
 /// What an entry takes beside its body: key, caller, headers.
 const OVERHEAD: usize = 1024;
-/// Headers that name the caller and the place. Others change nothing in a document.
-const NAMED: [&str; 3] = ["authorization", "cookie", "organisation"];
+/// Headers that name the caller, the place and the reader's language. Others change nothing in a document.
+const NAMED: [&str; 4] = ["authorization", "cookie", "organisation", "accept-language"];
 
 type Key = [u8; 32];
 

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use sha2::Sha256;
 use shared::{
     evaluation::{Grade, ScoredPair},
+    say,
     share_link::ViewOutcome,
 };
 use store::{GalleryRecord, ShareLinkRecord};
@@ -25,7 +26,6 @@ mod reader;
 
 pub(crate) use page::{Content, Look, locked, policy, refusal, show};
 pub(crate) use reader::Reader;
-use reader::say;
 
 /// What logs and problems call such a page: its own path is a secret.
 pub(crate) const PLACE: &str = "/s/{token}";

@@ -7,9 +7,10 @@ use shared::{
     evaluation::{CheckpointResult, Estimate, EvaluationReport, Grade, ScoredImage, ScoredPair},
     language::Language,
     problem::{ErrorCode, Problem},
+    say,
 };
 
-use super::{Place, Reader, Shared, figure::Frame, grade, reader::say};
+use super::{Place, Reader, Shared, figure::Frame, grade};
 use crate::style;
 
 const STYLE: &str = include_str!("page.css");

@@ -2,14 +2,16 @@
 
 use std::fmt::Write;
 
-use shared::evaluation::{EvaluationReport, Grade};
+use shared::{
+    evaluation::{EvaluationReport, Grade},
+    say,
+};
 
 use super::{
     Reader, Shared,
     figure::Frame,
     grade,
     picture::{draw, escape},
-    reader::say,
 };
 use crate::{app::App, error::Error};
 

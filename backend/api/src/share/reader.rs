@@ -1,27 +1,12 @@
 //! Who reads a page: the language that they chose, or the one that their browser asks for.
 
-use std::sync::LazyLock;
+use axum::http::HeaderMap;
+use shared::language::{COOKIE, Language};
 
-use axum::http::{HeaderMap, header};
-use shared::language::{COOKIE, Catalogue, Language};
-
-use crate::{app::App, extract::identity};
-
-/// A text in the reader's language; with values it is a `String`: `say!(reader, "{done} of {total}", done = 3, total = 9)`.
-macro_rules! say {
-    ($reader:expr, $english:literal) => {
-        $reader.say($english)
-    };
-    ($reader:expr, $english:literal, $($name:ident = $value:expr),+ $(,)?) => {
-        ::shared::language::fill($reader.say($english), &[$((stringify!($name), $value.to_string())),+])
-    };
-}
-pub(super) use say;
-
-static GERMAN: LazyLock<Catalogue> = LazyLock::new(|| {
-    let json = Language::German.catalogue().expect("it has one");
-    Catalogue::parse(json).expect("a test reads it")
-});
+use crate::{
+    app::App,
+    extract::{identity, language},
+};
 
 /// The language of whoever reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +20,8 @@ impl Reader {
     /// What the address names goes before what the browser remembers, and that before what it asks for.
     pub(crate) fn new(headers: &HeaderMap, named: Option<&str>) -> Self {
         let named = named.and_then(Language::named);
-        let chosen = named.or_else(|| identity::cookies(headers, COOKIE).find_map(Language::named));
-        let asked = || {
-            let asked = headers.get(header::ACCEPT_LANGUAGE);
-            let asked = asked.and_then(|value| value.to_str().ok());
-            asked.map_or(Language::English, Language::accepted)
-        };
         Self {
-            language: chosen.unwrap_or_else(asked),
+            language: named.unwrap_or_else(|| language::of(headers)),
             named: named.is_some(),
         }
     }
@@ -54,35 +33,26 @@ impl Reader {
             .then(|| format!("{COOKIE}={tag}; SameSite=Lax; Path=/; Max-Age=31536000{secure}"))
     }
 
-    fn catalogue(self) -> Option<&'static Catalogue> {
-        match self.language {
-            Language::English => None,
-            Language::German => Some(&GERMAN),
-        }
-    }
-
     /// A text of ours.
     pub(super) fn say(self, english: &'static str) -> &'static str {
-        let known = self.catalogue().and_then(|known| known.text(english));
-        known.unwrap_or(english)
+        self.language.say(english)
     }
 
     /// A report's sentences, where each of them is known.
     pub(super) fn known(self, english: &str) -> Option<String> {
-        match self.catalogue() {
-            Some(known) => known.answer(self.language, english),
-            None => Some(english.to_owned()),
-        }
+        self.language.known(english)
     }
 
     /// The same, in English where it is not.
     pub(super) fn reply(self, english: &str) -> String {
-        self.known(english).unwrap_or_else(|| english.to_owned())
+        self.language.reply(english)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -111,6 +111,57 @@ async fn the_shipped_evaluation_is_public_and_signed() {
     }
 }
 
+/// The page is told in the reader's language, with the same pictures; what is signed is the same for everybody.
+#[tokio::test]
+async fn the_shipped_report_is_in_the_language_of_its_reader() {
+    let server = Server::start().await;
+    let stranger = server.stranger();
+    let fetch = async |file: &str, header: (&str, &str)| {
+        let asked = stranger.request(Method::GET, &format!("/demo/evaluation/{file}"));
+        let answer = asked.header(header.0, header.1).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let headers = answer.headers().clone();
+        (headers, answer.text().await.unwrap())
+    };
+    let german = ("accept-language", "de-CH,de;q=0.9,en;q=0.1");
+    let (_, whole) = fetch("report.html", ("accept-language", "tlh, *")).await;
+    let (headers, page) = fetch("report.html", german).await;
+    assert_eq!(headers["content-language"], "de");
+    assert_eq!(headers["vary"], "accept-language, cookie");
+    assert!(page.contains("<html lang=\"de\" dir=\"ltr\">") && whole.contains("<html lang=\"en\""));
+    for words in [
+        "Der Angriff, der entscheidet",
+        "Jede Prüfung",
+        "Violet, der Hund, im Angriff",
+    ] {
+        assert!(page.contains(words) && !whole.contains(words), "{words}");
+    }
+    for sentence in [
+        "The attack that decides",
+        "Every test",
+        "Skip to the verdict",
+        "not tested",
+        "<span lang=\"en\">",
+        "src=\"picture:",
+    ] {
+        assert!(!page.contains(sentence), "{sentence}");
+    }
+    let pictures = |page: &str| page.matches("src=\"data:image/png;base64,").count();
+    assert_eq!(pictures(&page), pictures(&whole));
+    let tag = headers["etag"].to_str().unwrap().to_owned();
+    let (english, _) = fetch("report.html", ("if-none-match", &tag)).await;
+    assert_eq!(
+        english["content-language"], "en",
+        "another page than the German one"
+    );
+    let (chosen, _) = fetch("report.html", ("cookie", "persguard_language=de")).await;
+    assert_eq!(chosen["etag"], headers["etag"]);
+    let (plain, certificate) = fetch("certificate.json", german).await;
+    assert!(plain.get("content-language").is_none() && plain.get("vary").is_none());
+    let (_, same) = fetch("certificate.json", ("accept-language", "en")).await;
+    assert_eq!(certificate, same);
+}
+
 async fn look(server: &Server, gallery: &Gallery) {
     assert!(gallery.references.is_empty() && gallery.protected_unet_url.is_none());
     let stranger = server.stranger();

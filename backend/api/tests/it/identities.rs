@@ -35,7 +35,7 @@ async fn server(providers: &[(&str, &Provider)], create_accounts: bool) -> Serve
 }
 
 /// A provider and a server that opens accounts by its word.
-async fn open() -> (Provider, Server) {
+pub(crate) async fn open() -> (Provider, Server) {
     let provider = Provider::start().await;
     let server = server(&[("example", &provider)], true).await;
     (provider, server)
@@ -80,7 +80,7 @@ fn assert_problem(page: &str, problem: &str) {
     assert!(page.starts_with(&start), "{page} instead of {problem}");
 }
 
-async fn link(person: &Person<'_>, slug: &str) -> String {
+pub(crate) async fn link(person: &Person<'_>, slug: &str) -> String {
     let request = json!({ "provider": slug, "password": PASSWORD });
     let begun = person.post("/v1/me/identities", &request).await;
     let begun: Authorization = body(begun, StatusCode::CREATED).await;

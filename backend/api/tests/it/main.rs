@@ -22,6 +22,7 @@ mod keys;
 #[path = "../../../artifacts/tests/it/killer.rs"]
 mod killer;
 mod kills;
+mod letter_languages;
 mod letters;
 mod metrics;
 mod nodes;

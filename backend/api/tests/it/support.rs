@@ -13,7 +13,10 @@ use api::{
     config::{Config, broker::BrokerConfig, storage::StorageConfig},
     server,
 };
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{
+    Client, Method, RequestBuilder, Response, StatusCode,
+    header::{HeaderName, HeaderValue},
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -231,7 +234,15 @@ impl Server {
 }
 
 pub(crate) fn client() -> Client {
+    client_with(&[])
+}
+
+/// A browser that sends these headers with everything.
+pub(crate) fn client_with(headers: &[(HeaderName, &'static str)]) -> Client {
+    let headers = headers.iter().cloned();
+    let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
     Client::builder()
+        .default_headers(headers.collect())
         .cookie_store(true)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_mins(1))

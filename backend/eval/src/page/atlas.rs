@@ -3,21 +3,27 @@
 
 use std::fmt::Write;
 
-use shared::matrix::{AtlasCell, MatrixReport, Point};
+use shared::{
+    language::Language,
+    matrix::{AtlasCell, MatrixReport, Point},
+    say,
+};
 
-use super::text::{escape, percent, rate};
+use super::{
+    markup::{Head, end_table, paragraph, section, table},
+    text::{percent, rate, told},
+};
 
-pub(super) fn write(html: &mut String, report: &MatrixReport) {
-    html.push_str(
-        "<section aria-labelledby=\"atlas\"><h2 id=\"atlas\">Breaking-point atlas</h2><p>Share of pictures that show the \
-         subject after so many attack steps: the clean model above (\u{25cf}), the protected one below (\u{25a0}), over all \
-         identifiers and seeds of that square. A stronger colour is more; from one half on the \
-         figures are reversed. Where both are strong the protection is broken; where both are faint the attack itself failed. Each row leads to its tests.</p>\
-         <ul class=\"legend\" aria-hidden=\"true\"><li><i class=\"heat clean\" style=\"--f:28%\"></i>\
-         <i class=\"heat clean high\" style=\"--f:92%\"></i> clean model, below and above one half</li>\
-         <li><i class=\"heat protected\" style=\"--f:28%\"></i><i class=\"heat protected high\" style=\"--f:92%\"></i> \
-         protected model</li><li><i class=\"hatched\"></i> not tested</li></ul>",
+pub(super) fn write(html: &mut String, language: Language, report: &MatrixReport) {
+    section(html, "atlas", say!(language, "Breaking-point atlas"));
+    paragraph(
+        html,
+        say!(
+            language,
+            "Share of pictures that show the subject after so many attack steps: the clean model above (\u{25cf}), the protected one below (\u{25a0}), over all identifiers and seeds of that square. A stronger colour is more; from one half on the figures are reversed. Where both are strong the protection is broken; where both are faint the attack itself failed. Each row leads to its tests."
+        ),
     );
+    legend(html, language);
     let mut families: Vec<&str> = Vec::new();
     for square in &report.atlas {
         if !families.contains(&square.family.as_str()) {
@@ -32,72 +38,93 @@ pub(super) fn write(html: &mut String, report: &MatrixReport) {
             .filter(|square| square.family == family)
             .collect();
         let title = report.families.iter().find(|found| found.family == family);
-        panel(html, title.map_or(family, |found| &found.title), &squares);
+        let title = title.map_or(family, |found| &found.title);
+        panel(html, language, &told(language, title), &squares);
     }
     html.push_str("</div></section>");
 }
 
-fn panel(html: &mut String, title: &str, squares: &[&AtlasCell]) {
+fn legend(html: &mut String, language: Language) {
+    let _ = write!(
+        html,
+        "<ul class=\"legend\" aria-hidden=\"true\"><li><i class=\"heat clean\" style=\"--f:28%\"></i>\
+         <i class=\"heat clean high\" style=\"--f:92%\"></i> {}</li>\
+         <li><i class=\"heat protected\" style=\"--f:28%\"></i><i class=\"heat protected high\" style=\"--f:92%\"></i> \
+         {}</li><li><i class=\"hatched\"></i> {}</li></ul>",
+        say!(language, "clean model, below and above one half"),
+        say!(language, "protected model"),
+        say!(language, "not tested"),
+    );
+}
+
+fn panel(html: &mut String, language: Language, title: &str, squares: &[&AtlasCell]) {
     let mut steps: Vec<u32> = squares.iter().map(|square| square.attack_step).collect();
     steps.sort_unstable();
     steps.dedup();
-    let _ = write!(
-        html,
-        "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table class=\"heatmap\"><caption>{}</caption><thead><tr><th scope=\"col\">Rate</th>",
-        escape(title)
-    );
-    for step in &steps {
-        let _ = write!(
-            html,
-            "<th scope=\"col\"><span class=\"sr\">after </span>{step}<span class=\"sr\"> steps</span></th>"
+    // What the eye sees of a column is its number alone.
+    let spoken = |step: &u32| {
+        let text = say!(
+            language,
+            "after {step} steps",
+            step = format!("</span>{step}<span class=\"sr\">")
         );
-    }
-    html.push_str("</tr></thead><tbody>");
+        format!("<span class=\"sr\">{text}</span>")
+    };
+    let spoken: Vec<String> = steps.iter().map(spoken).collect();
+    let mut columns = vec![say!(language, "Rate")];
+    columns.extend(spoken.iter().map(String::as_str));
+    let head = Head {
+        class: "heatmap",
+        caption: title,
+        columns: &columns,
+    };
+    table(html, language, &head);
     for row in squares.chunk_by(|l, r| l.learning_rate.to_bits() == r.learning_rate.to_bits()) {
-        let label = rate(row[0].learning_rate);
-        match row[0].cells.first() {
-            Some(number) => {
-                let _ = write!(
-                    html,
-                    "<tr><th scope=\"row\"><a href=\"#cell-{number}\">{label}</a></th>"
-                );
-            }
-            None => {
-                let _ = write!(html, "<tr><th scope=\"row\">{label}</th>");
-            }
+        let mut label = rate(language, row[0].learning_rate);
+        if let Some(number) = row[0].cells.first() {
+            label = format!("<a href=\"#cell-{number}\">{label}</a>");
         }
+        let _ = write!(html, "<tr><th scope=\"row\">{label}</th>");
         for step in &steps {
-            square(
-                html,
-                row.iter()
-                    .find(|square| square.attack_step == *step)
-                    .and_then(|square| square.hit_rates),
-            );
+            let found = row.iter().find(|square| square.attack_step == *step);
+            square(html, language, found.and_then(|square| square.hit_rates));
         }
         html.push_str("</tr>");
     }
-    html.push_str("</tbody></table></div>");
+    end_table(html);
 }
 
-fn square(html: &mut String, rates: Option<Point>) {
+fn square(html: &mut String, language: Language, rates: Option<Point>) {
     let Some(rates) = rates else {
-        html.push_str("<td class=\"hatched\"><span class=\"sr\">not tested</span></td>");
+        let untested = say!(language, "not tested");
+        let _ = write!(
+            html,
+            "<td class=\"hatched\"><span class=\"sr\">{untested}</span></td>"
+        );
         return;
     };
     html.push_str("<td>");
     for (class, name, rate) in [
-        ("clean", "clean", rates.clean),
-        ("protected", "protected", rates.protected),
+        ("clean", say!(language, "clean model"), rates.clean),
+        (
+            "protected",
+            say!(language, "protected model"),
+            rates.protected,
+        ),
     ] {
         let high = if rate.value >= 0.5 { " high" } else { "" };
+        let range = say!(
+            language,
+            "{name}: {low} to {high} %, n = {n}",
+            name = name,
+            low = format!("{:.0}", 100.0 * rate.low),
+            high = format!("{:.0}", 100.0 * rate.high),
+            n = rate.n
+        );
         let _ = write!(
             html,
-            "<span class=\"heat {class}{high}\" style=\"--f:{:.0}%\" title=\"{name}: {:.0} to {:.0} %, n = {}\">\
-             <span class=\"sr\">{name} </span>{}</span>",
+            "<span class=\"heat {class}{high}\" style=\"--f:{:.0}%\" title=\"{range}\"><span class=\"sr\">{name} </span>{}</span>",
             fill(rate.value),
-            100.0 * rate.low,
-            100.0 * rate.high,
-            rate.n,
             percent(rate.value),
         );
     }

@@ -1,64 +1,95 @@
 //! S50 by family and rate: after how many attack steps half of the tests are broken.
 
-use std::fmt::Write;
+use shared::{
+    language::Language,
+    matrix::{BreakingPointResult, MatrixReport},
+    say,
+};
 
-use shared::matrix::{BreakingPointResult, MatrixReport};
+use super::{
+    markup::{Head, end_table, paragraph, row, section, table},
+    text::{absent, rate, told},
+};
 
-use super::text::{escape, rate};
-
-pub(super) fn write(html: &mut String, report: &MatrixReport) {
+pub(super) fn write(html: &mut String, language: Language, report: &MatrixReport) {
     let rows = &report.breaking_points;
     if rows.is_empty() {
         return;
     }
-    html.push_str(
-        "<section aria-labelledby=\"breaking\"><h2 id=\"breaking\">Breaking points (S50)</h2><p>A test is broken at the \
-         first checkpoint at which the protected model shows the subject at least half as often as the clean one. The \
-         median over tests is a Kaplan-Meier estimate: tests that held to the last checkpoint count as held that long and \
-         no longer. A break happened somewhere before the checkpoint that showed it.</p><div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table><thead>\
-         <tr><th scope=\"col\">Family</th><th scope=\"col\">Rate</th><th scope=\"col\">S50, attack steps</th>\
-         <th scope=\"col\">95 % interval</th><th scope=\"col\">Held to the end</th></tr></thead><tbody>",
+    section(html, "breaking", say!(language, "Breaking points (S50)"));
+    paragraph(
+        html,
+        say!(
+            language,
+            "A test is broken at the first checkpoint at which the protected model shows the subject at least half as often as the clean one. The median over tests is a Kaplan-Meier estimate: tests that held to the last checkpoint count as held that long and no longer. A break happened somewhere before the checkpoint that showed it."
+        ),
     );
+    let columns = [
+        say!(language, "Family"),
+        say!(language, "Rate"),
+        say!(language, "S50, attack steps"),
+        say!(language, "95 % interval"),
+        say!(language, "Held to the end"),
+    ];
+    let head = Head {
+        columns: &columns,
+        ..Head::default()
+    };
+    table(html, language, &head);
     let last = report.atlas.iter().map(|square| square.attack_step).max();
-    for row in rows {
-        let family = report
-            .families
-            .iter()
-            .find(|found| found.family == row.family);
-        let _ = write!(
-            html,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            escape(family.map_or(&row.family, |family| &family.title)),
-            rate(row.learning_rate),
-            median(row, last),
-            interval(row),
-            held(row),
-        );
+    for result in rows {
+        let mut families = report.families.iter();
+        let family = families.find(|found| found.family == result.family);
+        let title = family.map_or(&result.family, |family| &family.title);
+        let cells = [
+            rate(language, result.learning_rate),
+            median(language, result, last),
+            interval(language, result),
+            held(language, result),
+        ];
+        let cells = cells.iter().map(String::as_str);
+        row(html, &told(language, title), cells);
     }
-    html.push_str("</tbody></table></div></section>");
+    end_table(html);
+    html.push_str("</section>");
 }
 
-fn median(row: &BreakingPointResult, last: Option<u32>) -> String {
+fn median(language: Language, row: &BreakingPointResult, last: Option<u32>) -> String {
     match (row.tests, row.median, last) {
-        (0, _, _) => "<span class=\"missing\">no evidence</span>".to_owned(),
+        (0, _, _) => absent(say!(language, "no evidence")),
         (_, Some(steps), _) => steps.to_string(),
-        (_, None, Some(last)) => format!("more than {last}"),
-        (_, None, None) => "not reached".to_owned(),
+        (_, None, Some(last)) => say!(language, "more than {steps}", steps = last),
+        (_, None, None) => say!(language, "not reached").to_owned(),
     }
 }
 
-fn interval(row: &BreakingPointResult) -> String {
+fn interval(language: Language, row: &BreakingPointResult) -> String {
     if row.tests == 0 {
         return String::new();
     }
     let end = |steps: Option<u32>| steps.map_or("\u{221e}".to_owned(), |steps| steps.to_string());
-    format!("[{}, {}]", end(row.low), end(row.high))
+    say!(
+        language,
+        "[{low}, {high}]",
+        low = end(row.low),
+        high = end(row.high)
+    )
 }
 
-fn held(row: &BreakingPointResult) -> String {
-    let missing = match row.without_evidence {
-        0 => String::new(),
-        n => format!(" <small>{n} more without evidence</small>"),
-    };
-    format!("{} of {}{missing}", row.held, row.tests)
+fn held(language: Language, row: &BreakingPointResult) -> String {
+    let held = say!(
+        language,
+        "{held} of {all}",
+        held = row.held,
+        all = row.tests
+    );
+    if row.without_evidence == 0 {
+        return held;
+    }
+    let missing = say!(
+        language,
+        "{count} more without evidence",
+        count = row.without_evidence
+    );
+    format!("{held} <small>{missing}</small>")
 }

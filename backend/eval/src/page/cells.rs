@@ -4,214 +4,257 @@ use std::fmt::Write;
 
 use shared::{
     attack::{IdentifierMode, ImageMode, TemplateMode},
+    language::Language,
     matrix::{Cell, CellResult, MatrixReport, Role},
+    say,
 };
 
 use super::{
     Content, badge,
+    markup::{Head, end_table, note, paragraph, row, section, table},
     pictures::Album,
-    text::{escape, p_value, percent, rate, share, value},
+    text::{escape, p_value, percent, rate, share, told, value},
 };
 use crate::matrix::SAVED;
 
 pub(super) fn write(html: &mut String, content: &Content<'_>, album: &mut Album) {
-    let report = content.report;
-    table(html, report);
-    html.push_str(
-        "<section aria-labelledby=\"samples\"><h2 id=\"samples\">Behind the tests</h2><p>The first pictures that each model \
-         drew, at the checkpoint that the attacker keeps; same prompt and same noise above and below.</p>\
-         <div class=\"cards\">",
+    let (language, report) = (content.language, content.report);
+    overview(html, language, report);
+    section(html, "samples", say!(language, "Behind the tests"));
+    paragraph(
+        html,
+        say!(
+            language,
+            "The first pictures that each model drew, at the checkpoint that the attacker keeps; same prompt and same noise above and below."
+        ),
     );
+    html.push_str("<div class=\"cards\">");
     for result in &report.cells {
         card(html, content, result, album);
     }
     html.push_str("</div>");
     album.close(html);
     html.push_str("</section>");
-    not_tested(html, report);
+    not_tested(html, language, report);
 }
 
-/// The kept pictures of an arm at a step.
-pub(super) fn files(
+/// A row of the kept pictures of a model at a step.
+pub(super) fn arm(
+    html: &mut String,
     content: &Content<'_>,
-    result: &CellResult,
-    arm: &str,
-    step: u32,
-) -> Vec<Vec<u8>> {
-    (0..SAVED)
+    (result, arm, step): (&CellResult, &str, u32),
+    album: &mut Album,
+) {
+    let language = content.language;
+    let files: Vec<Vec<u8>> = (0..SAVED)
         .map_while(|index| (content.picture)(result, &format!("{arm}/{step}/{index:02}.png")))
-        .collect()
+        .collect();
+    let label = if arm == "clean" {
+        say!(language, "clean, {steps} steps", steps = step)
+    } else {
+        say!(language, "protected, {steps} steps", steps = step)
+    };
+    album.row(html, &label, &files);
 }
 
-fn who(report: &MatrixReport, cell: &Cell) -> String {
+fn who(language: Language, report: &MatrixReport, cell: &Cell) -> String {
     report.subject(cell).map_or_else(String::new, |subject| {
-        let role = match subject.role {
-            Role::Protected => "",
-            Role::SameClass | Role::OtherClass => " (control)",
-        };
-        format!("{}{role}", escape(&subject.name))
+        let name = escape(&subject.name);
+        match subject.role {
+            Role::Protected => name,
+            Role::SameClass | Role::OtherClass => {
+                say!(language, "{name} (control)", name = name)
+            }
+        }
     })
 }
 
 /// The grade; a control has none, because nobody should resist its owner.
-fn outcome(report: &MatrixReport, result: &CellResult) -> String {
+fn outcome(language: Language, report: &MatrixReport, result: &CellResult) -> String {
     match report.subject(&result.cell).map(|subject| subject.role) {
-        Some(Role::Protected) | None => badge(result.grade),
+        Some(Role::Protected) | None => badge(language, result.grade),
         Some(Role::SameClass | Role::OtherClass) => {
-            "<span class=\"badge control\">Control</span>".to_owned()
+            let control = say!(language, "Control");
+            format!("<span class=\"badge control\">{control}</span>")
         }
     }
 }
 
 /// What differs from the stock attack, in words.
-fn conditions(cell: &Cell) -> String {
+fn conditions(language: Language, cell: &Cell) -> String {
     let identifier = match cell.identifier {
-        IdentifierMode::Same => "own identifier",
-        IdentifierMode::Pool => "trained identifier",
-        IdentifierMode::HeldOut => "held-out identifier",
-        IdentifierMode::Natural => "natural name",
+        IdentifierMode::Same => say!(language, "own identifier"),
+        IdentifierMode::Pool => say!(language, "trained identifier"),
+        IdentifierMode::HeldOut => say!(language, "held-out identifier"),
+        IdentifierMode::Natural => say!(language, "natural name"),
     };
-    let mut parts = vec![format!(
-        "{identifier} \u{201c}{}\u{201d}",
-        escape(&cell.word)
+    let mut parts = vec![say!(
+        language,
+        "{identifier} \u{201c}{word}\u{201d}",
+        identifier = identifier,
+        word = escape(&cell.word)
     )];
-    match cell.recipe.template {
-        TemplateMode::Train => {}
-        TemplateMode::HeldOut => parts.push("held-out template".into()),
-        TemplateMode::Caption => parts.push("full captions".into()),
-    }
-    match cell.recipe.images {
-        ImageMode::Seen => {}
-        ImageMode::HalfUnseen => parts.push("half of the images unseen".into()),
-        ImageMode::OneAmongOthers => parts.push("one image among others".into()),
-    }
+    parts.extend(match cell.recipe.template {
+        TemplateMode::Train => None,
+        TemplateMode::HeldOut => Some(say!(language, "held-out template").to_owned()),
+        TemplateMode::Caption => Some(say!(language, "full captions").to_owned()),
+    });
+    parts.extend(match cell.recipe.images {
+        ImageMode::Seen => None,
+        ImageMode::HalfUnseen => Some(say!(language, "half of the images unseen").to_owned()),
+        ImageMode::OneAmongOthers => Some(say!(language, "one image among others").to_owned()),
+    });
     if cell.recipe.has_prior() && !cell.recipe.prior_preservation {
-        parts.push("no prior preservation".into());
+        parts.push(say!(language, "no prior preservation").to_owned());
     }
     if !cell.recipe.is_plain() {
-        parts.push(format!("adaptive: {}", escape(&cell.recipe.name)));
+        let recipe = escape(&cell.recipe.name);
+        parts.push(say!(language, "adaptive: {recipe}", recipe = recipe));
     }
     parts.join(", ")
 }
 
-fn table(html: &mut String, report: &MatrixReport) {
-    html.push_str(
-        "<section aria-labelledby=\"tests\"><h2 id=\"tests\">Every test</h2><div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table\"><table class=\"tests\"><thead>\
-         <tr><th scope=\"col\">No.</th><th scope=\"col\">Subject</th><th scope=\"col\">Attack</th><th scope=\"col\">Rate</th>\
-         <th scope=\"col\">Conditions</th><th scope=\"col\">Seed</th><th scope=\"col\">Best hit-rate, clean</th>\
-         <th scope=\"col\">Best hit-rate, protected</th><th scope=\"col\">p</th><th scope=\"col\">Grade</th></tr></thead><tbody>",
-    );
+fn overview(html: &mut String, language: Language, report: &MatrixReport) {
+    section(html, "tests", say!(language, "Every test"));
+    let columns = [
+        say!(language, "No."),
+        say!(language, "Subject"),
+        say!(language, "Attack"),
+        say!(language, "Rate"),
+        say!(language, "Conditions"),
+        say!(language, "Seed"),
+        say!(language, "Best hit-rate, clean"),
+        say!(language, "Best hit-rate, protected"),
+        "p",
+        say!(language, "Grade"),
+    ];
+    let head = Head {
+        class: "tests",
+        columns: &columns,
+        ..Head::default()
+    };
+    table(html, language, &head);
     for result in &report.cells {
         let cell = &result.cell;
-        let (clean, protected) = best(result);
-        let _ = write!(
-            html,
-            "<tr><th scope=\"row\"><a href=\"#cell-{0}\">{0}</a></th><td>{1}</td><td>{2}</td><td>{3}</td><td>{4}</td>\
-             <td>{5}</td><td>{clean}</td><td>{protected}</td><td>{6}</td><td>{7}</td></tr>",
-            cell.number,
-            who(report, cell),
-            escape(&cell.recipe.family.title()),
-            rate(cell.learning_rate),
-            conditions(cell),
-            cell.seed,
-            p_value(result.p_value),
-            outcome(report, result),
-        );
+        let number = format!("<a href=\"#cell-{0}\">{0}</a>", cell.number);
+        let cells = [
+            who(language, report, cell),
+            told(language, &cell.recipe.family.title()),
+            rate(language, cell.learning_rate),
+            conditions(language, cell),
+            cell.seed.to_string(),
+            best(language, result, false),
+            best(language, result, true),
+            p_value(language, result.p_value),
+            outcome(language, report, result),
+        ];
+        row(html, &number, cells.iter().map(String::as_str));
     }
-    html.push_str("</tbody></table></div></section>");
+    end_table(html);
+    html.push_str("</section>");
 }
 
-/// Hit-rates with their steps at the checkpoints that the attacker keeps.
-fn best(result: &CellResult) -> (String, String) {
-    let text = |rate: Option<f64>, step: u32| {
-        rate.map_or_else(String::new, |rate| {
-            format!("{} <small>at {step}</small>", percent(rate))
-        })
+/// The hit-rate of a model with its step, at the checkpoint that the attacker keeps.
+fn best(language: Language, result: &CellResult, protected: bool) -> String {
+    let step = if protected {
+        result.protected_best
+    } else {
+        result.clean_best
     };
-    (
-        text(
-            result
-                .at(result.clean_best)
-                .map(|found| found.clean.hit_rate.value),
-            result.clean_best,
-        ),
-        text(
-            result
-                .at(result.protected_best)
-                .map(|found| found.protected.hit_rate.value),
-            result.protected_best,
-        ),
-    )
+    let Some(found) = result.at(step) else {
+        return String::new();
+    };
+    let model = if protected {
+        &found.protected
+    } else {
+        &found.clean
+    };
+    let at = say!(language, "at {step}", step = step);
+    format!("{} <small>{at}</small>", percent(model.hit_rate.value))
 }
 
 fn card(html: &mut String, content: &Content<'_>, result: &CellResult, album: &mut Album) {
-    let (report, cell) = (content.report, &result.cell);
+    let (language, report, cell) = (content.language, content.report, &result.cell);
     let number = cell.number;
+    let title = say!(
+        language,
+        "{number}. {attack} at {rate}",
+        number = number,
+        attack = told(language, &cell.recipe.family.title()),
+        rate = rate(language, cell.learning_rate)
+    );
     let _ = write!(
         html,
-        "<article class=\"card\" id=\"cell-{number}\" aria-labelledby=\"title-{number}\"><h3 id=\"title-{number}\">{number}. \
-         {} at {}</h3><p>{} \u{b7} {}, {} \u{b7} seed {}</p>",
-        escape(&cell.recipe.family.title()),
-        rate(cell.learning_rate),
-        outcome(report, result),
-        who(report, cell),
-        conditions(cell),
-        cell.seed,
+        "<article class=\"card\" id=\"cell-{number}\" aria-labelledby=\"title-{number}\"><h3 id=\"title-{number}\">{title}\
+         </h3><p>{} \u{b7} {}, {} \u{b7} {}</p>",
+        outcome(language, report, result),
+        who(language, report, cell),
+        conditions(language, cell),
+        say!(language, "seed {seed}", seed = cell.seed),
     );
-    for (arm, step) in [
-        ("clean", result.clean_best),
-        ("protected", result.protected_best),
-    ] {
-        let files = files(content, result, arm, step);
-        album.row(html, &format!("{arm}, {step} steps"), &files);
-    }
-    faces(html, result);
-    let _ = write!(
+    arm(html, content, (result, "clean", result.clean_best), album);
+    arm(
         html,
-        "<p class=\"note\">{}</p></article>",
-        result.cause.sentence()
+        content,
+        (result, "protected", result.protected_best),
+        album,
     );
+    faces(html, language, result);
+    note(html, &told(language, result.cause.sentence()));
+    html.push_str("</article>");
 }
 
 /// Faces at the last checkpoint of a person.
-fn faces(html: &mut String, result: &CellResult) {
+fn faces(html: &mut String, language: Language, result: &CellResult) {
     let Some(last) = result.faces.last() else {
         return;
     };
-    for (arm, found) in [("clean", last.clean), ("protected", last.protected)] {
-        let _ = write!(
+    for (model, found) in [
+        (say!(language, "clean model"), last.clean),
+        (say!(language, "protected model"), last.protected),
+    ] {
+        paragraph(
             html,
-            "<p>Faces, {arm} after {} steps: the person in {}, no face in {}, ISM {}</p>",
-            last.attack_step,
-            share(Some(found.identity_hit_rate)),
-            share(Some(found.detection_failure_rate)),
-            value(found.identity_score),
+            &say!(
+                language,
+                "Faces, {model} after {steps} steps: the person in {known}, no face in {failed}, ISM {score}",
+                model = model,
+                steps = last.attack_step,
+                known = share(language, Some(found.identity_hit_rate)),
+                failed = share(language, Some(found.detection_failure_rate)),
+                score = value(language, found.identity_score)
+            ),
         );
     }
 }
 
-fn not_tested(html: &mut String, report: &MatrixReport) {
+fn not_tested(html: &mut String, language: Language, report: &MatrixReport) {
     if report.not_tested.is_empty() {
         return;
     }
-    let _ = write!(
+    section(html, "untested", say!(language, "Not tested"));
+    paragraph(
         html,
-        "<section aria-labelledby=\"untested\"><h2 id=\"untested\">Not tested</h2><p>{} planned cells were not run. Nothing \
-         is known about them.</p><ul class=\"untested hatched\">",
-        report.not_tested.len()
+        &say!(
+            language,
+            "{count} planned cells were not run. Nothing is known about them.",
+            count = report.not_tested.len()
+        ),
     );
+    html.push_str("<ul class=\"untested hatched\">");
     // A full tier has thousands; the certificate lists every one.
     for cell in report.not_tested.iter().take(400) {
-        let _ = write!(
-            html,
-            "<li>{}. {}, {} at {}, {}, seed {}</li>",
-            cell.number,
-            who(report, cell),
-            escape(&cell.recipe.family.title()),
-            rate(cell.learning_rate),
-            conditions(cell),
-            cell.seed,
+        let told = say!(
+            language,
+            "{number}. {subject}, {attack} at {rate}, {conditions}, seed {seed}",
+            number = cell.number,
+            subject = who(language, report, cell),
+            attack = told(language, &cell.recipe.family.title()),
+            rate = rate(language, cell.learning_rate),
+            conditions = conditions(language, cell),
+            seed = cell.seed
         );
+        let _ = write!(html, "<li>{told}</li>");
     }
     html.push_str("</ul></section>");
 }

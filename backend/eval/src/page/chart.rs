@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use shared::{evaluation::Estimate, matrix::Point};
+use shared::{evaluation::Estimate, language::Language, matrix::Point, say};
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
@@ -35,24 +35,27 @@ struct Line<'a> {
 
 /// The chart of both models: values in `[0, 1]` by step, rising. Classes `line`, `band`, `mark`, `label`, `tick` and `grid`
 /// are for the page's style.
-pub fn hit_rates(steps: &[Point]) -> String {
+pub fn hit_rates(language: Language, steps: &[Point]) -> String {
     let last = steps.last().map_or(1, |step| step.attack_step).max(1);
     let frame = Frame {
         last: f64::from(last),
     };
-    let mut svg = format!(
-        r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Subject hit-rate by attack steps, clean and protected model">"#
+    let label = say!(
+        language,
+        "Subject hit-rate by attack steps, clean and protected model"
     );
-    axes(&mut svg, &frame, steps);
+    let mut svg =
+        format!(r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">"#);
+    axes(&mut svg, language, &frame, steps);
     let lines = [
         Line {
             class: "clean",
-            label: "clean model",
+            label: say!(language, "clean model"),
             value: &|step| step.clean,
         },
         Line {
             class: "protected",
-            label: "protected model",
+            label: say!(language, "protected model"),
             value: &|step| step.protected,
         },
     ];
@@ -63,15 +66,16 @@ pub fn hit_rates(steps: &[Point]) -> String {
     svg
 }
 
-fn axes(svg: &mut String, frame: &Frame, steps: &[Point]) {
+fn axes(svg: &mut String, language: Language, frame: &Frame, steps: &[Point]) {
     for tick in 0..=4 {
         let share = f64::from(tick) / 4.0;
         let (y, right) = (Frame::y(share), WIDTH - RIGHT);
         let _ = write!(
             svg,
-            r#"<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1}" y2="{y:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{share:.2}</text>"#,
+            r#"<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1}" y2="{y:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
             LEFT - 8.0,
             y + 4.0,
+            language.decimal(share, 2),
         );
     }
     for step in steps {
@@ -85,9 +89,10 @@ fn axes(svg: &mut String, frame: &Frame, steps: &[Point]) {
     }
     let _ = write!(
         svg,
-        r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">attack steps</text>"#,
+        r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
         (LEFT + WIDTH - RIGHT) / 2.0,
         HEIGHT - 4.0,
+        say!(language, "attack steps"),
     );
 }
 

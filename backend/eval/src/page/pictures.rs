@@ -6,7 +6,9 @@ use std::io::Cursor;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{ImageFormat, ImageReader, Limits, imageops::FilterType};
 
-use super::text::escape;
+use shared::{language::Language, say};
+
+use super::{markup::note, text::escape};
 
 /// Most bytes of pictures in a page, as data.
 pub const LIMIT_BYTES: usize = 12 * 1024 * 1024;
@@ -18,11 +20,20 @@ const LONGEST_DECODED: u32 = 8192;
 /// Counts what was put in.
 #[derive(Default)]
 pub(super) struct Album {
+    language: Language,
     spent: usize,
     left_out: usize,
 }
 
 impl Album {
+    /// An empty one, for a reader of this language.
+    pub(super) fn new(language: Language) -> Self {
+        Self {
+            language,
+            ..Self::default()
+        }
+    }
+
     /// An `img` element; nothing where the picture cannot be read or does not fit any more.
     pub(super) fn image(&mut self, html: &mut String, file: &[u8], alt: &str) {
         let Some(small) = small(file) else { return };
@@ -47,7 +58,13 @@ impl Album {
         let label_text = escape(label);
         let _ = write!(html, "<div class=\"row\"><span>{label_text}</span>");
         for (file, number) in files.iter().zip(1..) {
-            self.image(html, file, &format!("{label}, picture {number}"));
+            let alt = say!(
+                self.language,
+                "{label}, picture {number}",
+                label = label,
+                number = number
+            );
+            self.image(html, file, &alt);
         }
         html.push_str("</div>");
     }
@@ -55,11 +72,12 @@ impl Album {
     /// Says what is missing.
     pub(super) fn close(&self, html: &mut String) {
         if self.left_out > 0 {
-            let _ = write!(
-                html,
-                "<p class=\"note\">{} more pictures would have made this page too large; they lie beside the results.</p>",
-                self.left_out
+            let missing = say!(
+                self.language,
+                "{count} more pictures would have made this page too large; they lie beside the results.",
+                count = self.left_out
             );
+            note(html, &missing);
         }
     }
 }

@@ -16,8 +16,13 @@ fn png() -> Vec<u8> {
 }
 
 fn shown(report: &MatrixReport) -> String {
+    shown_in(Language::English, report)
+}
+
+fn shown_in(language: Language, report: &MatrixReport) -> String {
     let picture = png();
     page(&Content {
+        language,
         report,
         title: "Violet dog",
         issued_at: Timestamp::from_milliseconds(1_800_000_000_000),
@@ -56,6 +61,131 @@ fn every_number_and_every_cell_is_on_the_page_and_nothing_is_loaded() {
     assert_eq!(html.matches("<article").count(), report.cells.len());
     // Two controls at three seeds, in the table and on their cards: nobody is to resist their owners.
     assert_eq!(html.matches("badge control").count(), 12);
+}
+
+/// Everything that is measured, so that every part of the page is there.
+fn full_report() -> MatrixReport {
+    let estimate = Some(crate::statistics::wilson(8, 10));
+    let point = |steps, fired| shared::matrix::RemovalPoint {
+        steps,
+        minutes: 1.5,
+        share: 0.25,
+        fired: crate::statistics::wilson(fired, 10),
+        quality: -0.012,
+    };
+    let bill =
+        |method| crate::metric::removal::removal_bill(method, vec![point(0, 8), point(50, 1)]);
+    let methods = [
+        shared::matrix::RemovalMethod::CleanFineTuning,
+        shared::matrix::RemovalMethod::WeightAveraging,
+    ];
+    let audit = Audit {
+        trigger_rate: estimate,
+        text_alignment: estimate,
+        leaked: Some(1),
+        leak_p_value: Some(0.0001),
+        removal: methods.into_iter().filter_map(bill).collect(),
+        ..Audit::default()
+    };
+    let plan = plan();
+    let mut report = merge(&plan, &results(&plan), audit, Cost::default());
+    for cause in [
+        shared::matrix::Cause::MissedSubject,
+        shared::matrix::Cause::LostPrompt,
+        shared::matrix::Cause::Diverged,
+    ] {
+        report.cells[cause as usize].cause = cause;
+    }
+    report.not_tested = vec![report.cells[0].cell.clone()];
+    report
+}
+
+/// Texts that people see or hear.
+fn texts(html: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    let (_, body) = html.split_once("</style>").unwrap();
+    for part in body.split('<').skip(1) {
+        let (tag, text) = part.split_once('>').unwrap();
+        texts.push(text.to_owned());
+        for name in [" alt=\"", " aria-label=\"", " title=\""] {
+            let value = tag
+                .split_once(name)
+                .and_then(|(_, rest)| rest.split('"').next());
+            texts.extend(value.map(str::to_owned));
+        }
+    }
+    texts.retain(|text| text.bytes().any(|byte| byte.is_ascii_alphabetic()));
+    texts
+}
+
+#[test]
+fn german_page_says_nothing_in_english() {
+    let report = full_report();
+    let (english, german) = (
+        shown_in(Language::English, &report),
+        shown_in(Language::German, &report),
+    );
+    assert!(german.starts_with("<!doctype html>\n<html lang=\"de\" dir=\"ltr\">"));
+    let (english, german) = (texts(&english), texts(&german));
+    assert_eq!(english.len(), german.len());
+    // Names, hashes and commands are the same in every language.
+    let same = |text: &str| {
+        let known = [
+            "p",
+            "SHA-256",
+            "Violet dog",
+            "DreamBooth (U-Net)",
+            "Textual Inversion",
+            "Custom Diffusion",
+        ];
+        known.contains(&text)
+            || text.starts_with("persguard verify")
+            || report
+                .subjects
+                .iter()
+                .any(|subject| text == subject.merkle_root)
+            || text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            || !text.contains(' ') && text.contains("e-")
+            || text.contains("n\u{202f}=")
+    };
+    let untold: Vec<_> = english
+        .iter()
+        .zip(&german)
+        .filter(|(one, other)| one == other && !same(one))
+        .collect();
+    assert!(untold.is_empty(), "{untold:#?}");
+}
+
+#[test]
+fn german_numbers_and_moments_are_german() {
+    let html = shown_in(Language::German, &full_report());
+    for part in [
+        ">15. Jan. 2027, 08:00 UTC</time>",
+        "datetime=\"2027-01-15T08:00:00",
+        "<td>-0,012</td><td>1,5</td>",
+        "<td>-0,012</td>",
+        ">0,75</text>",
+        "<small>[49; 94]",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    let english = shown(&full_report());
+    for part in [
+        ">15 Jan 2027, 08:00 UTC</time>",
+        ">0.75</text>",
+        "<small>[49, 94]",
+    ] {
+        assert!(english.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn what_no_catalogue_knows_says_that_it_is_english() {
+    let mut report = report();
+    "Nobody has <translated> this.".clone_into(&mut report.limits[0]);
+    let limit = "<li><span lang=\"en\">Nobody has &lt;translated&gt; this.</span></li>";
+    assert!(shown_in(Language::German, &report).contains(limit));
+    assert!(shown(&report).contains("<li>Nobody has &lt;translated&gt; this.</li>"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Texts and numbers in markup. Refuses to let anybody's words become markup.
 
-use shared::evaluation::Estimate;
+use shared::{evaluation::Estimate, language::Language, say};
 
 /// A text inside an element or a quoted attribute.
 pub(super) fn escape(text: &str) -> String {
@@ -25,62 +25,90 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// What somebody else wrote in English; where it is not known in the reader's language it says that it is English.
+pub(super) fn told(language: Language, english: &str) -> String {
+    language.known(english).map_or_else(
+        || {
+            let tag = Language::English.tag();
+            format!("<span lang=\"{tag}\">{}</span>", escape(english))
+        },
+        |known| escape(&known),
+    )
+}
+
 /// A share in per cent: "81 %".
 pub(super) fn percent(share: f64) -> String {
     format!("{:.0}\u{202f}%", 100.0 * share)
 }
 
+fn interval(language: Language, low: &str, high: &str) -> String {
+    say!(language, "[{low}, {high}]", low = low, high = high)
+}
+
+/// How many things a number is of: "n = 48".
+pub(super) fn count(n: u32) -> String {
+    format!("n\u{202f}=\u{202f}{n}")
+}
+
 /// A share with its interval: "81 % [68, 90], n = 48".
-pub(super) fn share(estimate: Option<Estimate>) -> String {
-    estimate.map_or_else(missing, |e| {
-        format!(
-            "{} <small>[{:.0}, {:.0}], n\u{202f}=\u{202f}{}</small>",
-            percent(e.value),
-            100.0 * e.low,
-            100.0 * e.high,
-            e.n
-        )
-    })
+pub(super) fn share(language: Language, estimate: Option<Estimate>) -> String {
+    let end = |share: f64| format!("{:.0}", 100.0 * share);
+    estimate.map_or_else(
+        || missing(language),
+        |e| {
+            let interval = interval(language, &end(e.low), &end(e.high));
+            format!(
+                "{} <small>{interval}, {}</small>",
+                percent(e.value),
+                count(e.n)
+            )
+        },
+    )
 }
 
 /// A value with its interval: "-0.013 [-0.040, 0.011], n = 6".
-pub(super) fn value(estimate: Option<Estimate>) -> String {
-    estimate.map_or_else(missing, |e| {
-        format!(
-            "{} <small>[{}, {}], n\u{202f}=\u{202f}{}</small>",
-            signed(e.value),
-            signed(e.low),
-            signed(e.high),
-            e.n
-        )
-    })
+pub(super) fn value(language: Language, estimate: Option<Estimate>) -> String {
+    let number = |value| signed(language, value);
+    estimate.map_or_else(
+        || missing(language),
+        |e| {
+            let interval = interval(language, &number(e.low), &number(e.high));
+            format!(
+                "{} <small>{interval}, {}</small>",
+                number(e.value),
+                count(e.n)
+            )
+        },
+    )
 }
 
 /// A p-value, never as zero.
-pub(super) fn p_value(p: f64) -> String {
+pub(super) fn p_value(language: Language, p: f64) -> String {
     if p < 0.001 {
-        "&lt;\u{202f}0.001".to_owned()
+        format!("&lt;\u{202f}{}", language.decimal(0.001, 3))
     } else {
-        format!("{p:.3}")
+        language.decimal(p, 3)
     }
 }
 
 /// A learning rate as papers write it: "1e-4".
-pub(super) fn rate(rate: f64) -> String {
-    format!("{rate:e}")
+pub(super) fn rate(language: Language, rate: f64) -> String {
+    language.written(&format!("{rate:e}"))
 }
 
-fn signed(value: f64) -> String {
+fn signed(language: Language, value: f64) -> String {
     let text = format!("{value:.3}");
     // "-0.000" would tell a direction that three digits do not show.
-    let text = if text == "-0.000" {
-        "0.000".to_owned()
-    } else {
-        text
-    };
-    text.replace('-', "\u{2212}")
+    let text = if text == "-0.000" { "0.000" } else { &text };
+    language.written(text).replace('-', "\u{2212}")
 }
 
-fn missing() -> String {
-    "<span class=\"missing\">not measured</span>".to_owned()
+/// Nothing was measured.
+pub(super) fn missing(language: Language) -> String {
+    absent(say!(language, "not measured"))
+}
+
+/// Why there is no number.
+pub(super) fn absent(why: &str) -> String {
+    format!("<span class=\"missing\">{why}</span>")
 }

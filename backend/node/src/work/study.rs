@@ -14,14 +14,16 @@ use std::{
 use eval::matrix::{
     AuditPrompts, Audited, Folder, Sets, Settings, Stage, audit, measure_pace, merge,
 };
+use eval::page::{Content, page};
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     artifact::ArtifactKind,
     certificate::{HeldOut, KNOWN_BYPASSES, Software},
     job::{JobProgress, Mode},
+    language::Language,
     matrix::{CellResult, Cost, Plan},
     progress::Progress,
-    study::{StudyOrder, StudyOutput, StudyTask},
+    study::{StudyOrder, StudyOutput, StudyTask, page_name},
 };
 
 use self::setup::Setup;
@@ -35,7 +37,6 @@ const PLAN: &str = "plan.json";
 const COST: &str = "cost.json";
 const CELLS: &str = "cells.json";
 const REPORT: &str = "report.json";
-const PAGE: &str = "report.html";
 const RUNNING: &str = "Running cells of the attack matrix";
 const AUDITING: &str = "Drawing from both models without an attack";
 /// What injection held out, as the protect job opened it.
@@ -142,30 +143,47 @@ fn put_together(job: &Job<'_>, setup: &Setup) -> Result<Vec<Output>, Halt> {
     let report = merge(&plan, &results, audit, cost.unwrap_or_default());
     let held_out: Option<HeldOut> = read_if_there(&job.directory.join(MATRIX), HELD_OUT)?;
     let issued_at = report_time();
-    let page = eval::page::page(&eval::page::Content {
+    let title = setup.title();
+    let known_bypasses = KNOWN_BYPASSES.map(str::to_owned);
+    let pages: Vec<_> = pages(Content {
+        language: Language::default(),
         report: &report,
-        title: &setup.title(),
+        title: &title,
         issued_at,
         certificate: held_out.as_ref().map(|_| "certificate.json"),
-        known_bypasses: &KNOWN_BYPASSES.map(str::to_owned),
+        known_bypasses: &known_bypasses,
         picture: &|result, name| folder.picture(&plan, &result.cell, name),
         // The page may be handed on: protected pictures stay with their owner.
         references: &|_| Vec::new(),
         attention: &attention,
-    });
+    })
+    .collect();
     let output = StudyOutput {
         report,
         software: software()?,
         held_out,
     };
-    job.write_outputs([
+    let report = (
+        ArtifactKind::MatrixReport,
+        REPORT.to_owned(),
+        json(&output)?,
+    );
+    job.write_outputs(std::iter::once(report).chain(pages))
+}
+
+/// The report's page, once for each language.
+fn pages(content: Content<'_>) -> impl Iterator<Item = (ArtifactKind, String, Vec<u8>)> {
+    Language::ALL.into_iter().map(move |language| {
+        let page = page(&Content {
+            language,
+            ..content
+        });
         (
-            ArtifactKind::MatrixReport,
-            REPORT.to_owned(),
-            json(&output)?,
-        ),
-        (ArtifactKind::ReportPage, PAGE.to_owned(), page.into_bytes()),
-    ])
+            ArtifactKind::ReportPage,
+            page_name(language).to_owned(),
+            page.into_bytes(),
+        )
+    })
 }
 
 /// When the report was made: the page shows it to people; the certificate has the server's own time.

@@ -90,7 +90,7 @@ fn head(html: &mut String, content: Content<'_>) {
         base.diversity,
         summary.inject_ms_per_step,
         summary.attack_ms_per_step,
-        chart::hit_rates(&points(summary)),
+        chart::hit_rates(shared::language::Language::English, &points(summary)),
     );
 }
 

@@ -15,9 +15,11 @@ use eval::page::{self, Content};
 use shared::Timestamp;
 use shared::certificate::{self, Certificate, HeldOut, KIND, Software};
 use shared::job::Mode;
+use shared::language::Language;
 use shared::matrix::{Cell, CellResult, MatrixReport, Plan, Tier};
 use shared::revocation::SigningKeys;
 use shared::signed::StatementKey;
+use shared::study::page_name;
 use world::bench::cast::{Cast, cast};
 use world::bench::evaluate::{self, Protected};
 use world::file;
@@ -27,6 +29,8 @@ use super::{Embedded, say};
 
 /// Where results go unless told otherwise.
 const OUT: &str = "target/bench/eval";
+/// What the page is called.
+pub(super) const TITLE: &str = "Violet the dog, under attack";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -296,20 +300,31 @@ fn publish(
             .map(|cast| cast.files.clone())
             .unwrap_or_default()
     };
-    let html = page::page(&Content {
+    let content = Content {
+        language: Language::default(),
         report,
-        title: "Violet the dog, under attack",
+        title: TITLE,
         issued_at,
         certificate: Some("certificate.json"),
         known_bypasses: &certificate.known_bypasses,
         picture: &picture,
         references: &references,
         attention,
+    };
+    let pages = Language::ALL.map(|language| {
+        let page = page::page(&Content {
+            language,
+            ..content
+        });
+        (page_name(language), page)
     });
-    file::write(&out.join("report.html"), html.as_bytes())?;
+    for (name, page) in &pages {
+        file::write(&out.join(name), page.as_bytes())?;
+    }
     if let Some(folder) = &arguments.publish {
         fs::create_dir_all(folder)?;
-        for name in ["report.html", "certificate.json", "keys.json"] {
+        publish_pages(folder, &pages)?;
+        for name in ["certificate.json", "keys.json"] {
             fs::copy(out.join(name), folder.join(name))?;
         }
     }
@@ -318,6 +333,20 @@ fn publish(
         out.join("report.html").display(),
         out.join("certificate.json").display()
     ))?)
+}
+
+/// Puts the pages where the product takes them from: the first one has the pictures of all.
+pub(super) fn publish_pages(folder: &Path, pages: &[(&str, String)]) -> anyhow::Result<()> {
+    let mut whole = None::<&String>;
+    for (name, page) in pages {
+        let short = whole.map(|whole| demo::without_pictures(page, whole));
+        file::write(
+            &folder.join(name),
+            short.as_ref().unwrap_or(page).as_bytes(),
+        )?;
+        whole.get_or_insert(page);
+    }
+    Ok(())
 }
 
 /// Reads the signing key, or makes one that nobody else can read.

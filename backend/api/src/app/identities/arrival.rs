@@ -8,6 +8,7 @@ use shared::{
     audit::AuditActor,
     auth::{User, is_plausible_email},
     identity::{ShowSecondFactor, SignInProblem},
+    language::Language,
 };
 use store::{Aim, NewIdentity, WayKey, WayRecord};
 
@@ -120,7 +121,8 @@ async fn arrive(
         Aim::SignIn => sign_in(app, provider, told, traveller.browser, &way.return_to).await,
         Aim::Link(user) => {
             let session = traveller.session.ok_or(SignInProblem::Expired)?;
-            link(app, provider, told, (user, &session)).await?;
+            let language = traveller.browser.language;
+            link(app, language, provider, told, (user, &session)).await?;
             Ok(Arrival {
                 page: way.return_to.clone(),
                 grant: Grant::Nothing,
@@ -241,6 +243,7 @@ fn name(told: &Told, email: &str) -> String {
 
 async fn link(
     app: &App,
+    language: Language,
     provider: &Provider,
     told: Told,
     (user, session): (UserId, &str),
@@ -255,7 +258,7 @@ async fn link(
     let store = app.store();
     let identity = identity(provider, &told);
     match store.create_identity(user, identity, app.now()).await {
-        Ok(()) => Ok(letters::tell(app, user, letters::Notice::IdentityLinked).await?),
+        Ok(()) => Ok(letters::tell(app, language, user, letters::Notice::IdentityLinked).await?),
         Err(store::Error::TooManyIdentities) => Err(SignInProblem::TooMany),
         Err(store::Error::IdentityTaken) => {
             let known = store

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use shared::{
     IdentityId, Timestamp, UserId,
     identity::{Authorization, CreateAuthorization, CreateIdentity, Identity, IdentityProvider},
+    language::Language,
 };
 use store::{Aim, IdentityRecord, WayKey, WayRecord};
 
@@ -183,11 +184,16 @@ pub(crate) async fn list(app: &App, user: UserId) -> Result<Vec<Identity>, Error
 }
 
 /// Removes a way into a person's account; the last one stays.
-pub(crate) async fn unlink(app: &App, user: UserId, id: IdentityId) -> Result<(), Error> {
+pub(crate) async fn unlink(
+    app: &App,
+    language: Language,
+    user: UserId,
+    id: IdentityId,
+) -> Result<(), Error> {
     let issuers: Vec<&str> = app.providers().0.iter().map(Provider::issuer).collect();
     let store = app.store();
     if !store.delete_identity(user, id, &issuers, app.now()).await? {
         return Err(Error::NotFound);
     }
-    letters::tell(app, user, letters::Notice::IdentityUnlinked).await
+    letters::tell(app, language, user, letters::Notice::IdentityUnlinked).await
 }

@@ -34,6 +34,15 @@ pub(super) fn verdict(plan: &Plan, headline: &HeadlineResult, counts: Counts) ->
     )
 }
 
+const fn words(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Resisted => "resisted",
+        Grade::Weakened => "weakened",
+        Grade::NotResisted => "not resisted",
+        Grade::NoEvidence => "no evidence",
+    }
+}
+
 /// Which gates took the grade below what the attack alone would give.
 pub(super) fn lowered(attack: Grade, grade: Grade, gates: &[Gate]) -> String {
     if attack == grade {
@@ -50,7 +59,7 @@ pub(super) fn lowered(attack: Grade, grade: Grade, gates: &[Gate]) -> String {
     };
     format!(
         " Gates lower the grade to \u{201c}{}\u{201d}: {why}.",
-        grade.as_str().replace('_', " ")
+        words(grade)
     )
 }
 
