@@ -166,8 +166,9 @@ pub(crate) async fn write(
     };
     let mut bytes = Vec::new();
     // One byte more than announced shows that there are more.
-    let read = body.take(grant.size_bytes + 1).read_to_end(&mut bytes);
-    read.await.map_err(artifacts::Error::Body)?;
+    let mut body = body.take(grant.size_bytes + 1);
+    let read = body.read_to_end(&mut bytes).await;
+    read.map_err(artifacts::Error::Body)?;
     app.artifacts()
         .write_part(&upload, number, bytes.into())
         .await?;

@@ -264,12 +264,13 @@ async fn address_that_expired_is_signed_anew_and_what_arrived_stays() {
     let file = File::of(3 * PART);
     let store = Store::of(file.bytes.len(), PART).await;
     for expired in [403, 410] {
-        let mut kept = store.kept();
-        kept.parts.clear();
-        kept.sent.clear();
-        kept.signed = 0;
-        kept.faults = [Fault::None, Fault::Status(expired)].into();
-        drop(kept);
+        {
+            let mut kept = store.kept();
+            kept.parts.clear();
+            kept.sent.clear();
+            kept.signed = 0;
+            kept.faults = [Fault::None, Fault::Status(expired)].into();
+        }
         store.send_parts(&file).await.unwrap();
         assert_eq!(store.kept().sent, [1, 2, 2, 3]);
         assert_eq!(
