@@ -28,15 +28,17 @@ struct Letter {
 /// Words of a header that were encoded for the way (RFC 2047).
 fn words(header: &str) -> String {
     let mut bytes = Vec::new();
-    for (at, word) in header.split_whitespace().enumerate() {
+    // White space between two encoded words, or before the first word, is none of the text.
+    let mut joins = true;
+    for word in header.split_whitespace() {
         let inner = word.strip_prefix("=?utf-8?b?");
-        if let Some(inner) = inner.and_then(|inner| inner.strip_suffix("?=")) {
-            // White space between encoded words is none of the text.
-            bytes.extend(STANDARD.decode(inner).expect("base64"));
-        } else {
-            bytes.extend((at > 0).then_some(b' '));
-            bytes.extend(word.bytes());
+        let inner = inner.and_then(|inner| inner.strip_suffix("?="));
+        bytes.extend((!joins || inner.is_none() && !bytes.is_empty()).then_some(b' '));
+        match inner {
+            Some(inner) => bytes.extend(STANDARD.decode(inner).expect("base64")),
+            None => bytes.extend(word.bytes()),
         }
+        joins = inner.is_some();
     }
     String::from_utf8(bytes).expect("UTF-8")
 }

@@ -50,6 +50,8 @@ impl<'a> Sending<'a> {
 
     async fn announce(&self, in_parts: bool) -> NodeUpload {
         let mut request = self.named.clone();
+        let fields = request.as_object_mut().expect("an object");
+        fields.remove("upload_id");
         if in_parts {
             request["in_parts"] = true.into();
         }
