@@ -1,10 +1,15 @@
 //! Whether there are traces, and where they go.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use reqwest::{Certificate, Client, Url};
+
+use crate::export;
 
 /// Where a collector of OTLP over HTTP takes traces.
 const PLACE: &str = "v1/traces";
@@ -63,8 +68,15 @@ impl TraceConfig {
         Ok(Some(url))
     }
 
+    /// What speaks to the collector; files that cannot be used are told now.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let client = export::client(self.authorities()?);
+        let file = self.otlp_ca_file.as_deref().unwrap_or(Path::new(""));
+        client.with_context(|| file.display().to_string())
+    }
+
     /// Whose signature under the collector's certificate counts beside those of the well-known authorities.
-    pub fn authorities(&self) -> anyhow::Result<Vec<Certificate>> {
+    fn authorities(&self) -> anyhow::Result<Vec<Certificate>> {
         let Some(path) = &self.otlp_ca_file else {
             return Ok(Vec::new());
         };
@@ -72,12 +84,6 @@ impl TraceConfig {
         let pem = fs::read(path).with_context(name)?;
         let found = Certificate::from_pem_bundle(&pem).with_context(name)?;
         ensure!(!found.is_empty(), "{} holds no certificate", name());
-        // What stands between the lines is read by a client alone.
-        let mut trial = Client::builder();
-        for authority in found.clone() {
-            trial = trial.add_root_certificate(authority);
-        }
-        trial.build().with_context(name)?;
         Ok(found)
     }
 }
@@ -128,7 +134,7 @@ mod tests {
                 otlp_ca_file: Some(file.clone()),
                 ..TraceConfig::default()
             };
-            config.authorities()
+            config.client()
         };
         assert!(TraceConfig::default().authorities().unwrap().is_empty());
         assert!(format!("{:#}", read().unwrap_err()).contains("ca.pem"));

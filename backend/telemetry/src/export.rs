@@ -82,6 +82,17 @@ impl Losses {
     }
 }
 
+/// What speaks to a collector, and trusts these authorities beside the well-known ones.
+pub(crate) fn client(authorities: Vec<Certificate>) -> reqwest::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(Policy::none());
+    let builder = authorities
+        .into_iter()
+        .fold(builder, reqwest::ClientBuilder::add_root_certificate);
+    builder.build()
+}
+
 /// An exporter whose failures are nobody's but the log's.
 #[derive(Debug)]
 pub(crate) struct Exporter {
@@ -91,19 +102,9 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     /// Prepares the way to a collector.
-    pub(crate) fn to(
-        url: &Url,
-        authorities: Vec<Certificate>,
-        runtime: &Handle,
-    ) -> anyhow::Result<Self> {
-        let mut http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(Policy::none());
-        for authority in authorities {
-            http = http.add_root_certificate(authority);
-        }
+    pub(crate) fn to(url: &Url, http: reqwest::Client, runtime: &Handle) -> anyhow::Result<Self> {
         let line = Line {
-            http: http.build()?,
+            http,
             runtime: runtime.clone(),
         };
         let inner = opentelemetry_otlp::SpanExporter::builder()

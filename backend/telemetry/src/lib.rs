@@ -84,7 +84,7 @@ pub fn start(
         return Ok(None);
     };
     // A queue of 2,048 spans that are sent every five seconds, unless OTEL_BSP_… say otherwise; what does not fit is dropped.
-    let exporter = export::Exporter::to(&url, config.authorities()?, runtime)?;
+    let exporter = export::Exporter::to(&url, config.client()?, runtime)?;
     let processor = counts::Counting(BatchSpanProcessor::builder(exporter).build());
     let resource = Resource::builder()
         .with_service_name(service.name())

@@ -39,7 +39,7 @@ pub(super) fn check(config: &Config, unknown: &[UnknownVariable]) -> Vec<Finding
             format!("{error:#}"),
         ));
     }
-    if let Err(error) = config.traces.authorities() {
+    if let Err(error) = config.traces.client() {
         found.push(Finding::wrong(
             "PERSGUARD_OTLP_CA_FILE",
             format!("{error:#}"),

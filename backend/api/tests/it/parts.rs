@@ -108,6 +108,23 @@ impl<'a> Sending<'a> {
     }
 }
 
+/// The beginning of a part. Who refuses an address does not read what is sent there, and an answer can be lost with the
+/// connection while millions of bytes are still on their way.
+fn beginning(part: &MissingPart) -> MissingPart {
+    MissingPart {
+        size_bytes: 9,
+        ..part.clone()
+    }
+}
+
+/// A node that holds somebody's job.
+async fn leased(server: &Server) -> (Node<'_>, Lease) {
+    server.person("ada").await.job().await;
+    let node = server.node();
+    let lease = node.lease().await;
+    (node, lease)
+}
+
 /// A server whose leases outlive an address.
 async fn patient() -> Server {
     Server::start_with(|config| config.lease_seconds = 100 * 3600).await
@@ -116,10 +133,7 @@ async fn patient() -> Server {
 #[tokio::test]
 async fn large_output_goes_on_where_it_stopped() {
     let server = Server::start().await;
-    let ada = server.person("ada").await;
-    ada.job().await;
-    let node = server.node();
-    let lease = node.lease().await;
+    let (node, lease) = leased(&server).await;
     let sending = Sending::begin(&node, &lease, weights()).await;
     let parts = sending.missing().await;
     let whole: u64 = parts.iter().map(|part| part.size_bytes).sum();
@@ -151,10 +165,7 @@ async fn large_output_goes_on_where_it_stopped() {
 #[tokio::test]
 async fn many_completions_at_once_make_one_object() {
     let server = Server::start().await;
-    let ada = server.person("ada").await;
-    ada.job().await;
-    let node = server.node();
-    let lease = node.lease().await;
+    let (node, lease) = leased(&server).await;
     let sending = Sending::begin(&node, &lease, weights()).await;
     sending.send_all().await;
     let (one, two, three) =
@@ -169,15 +180,13 @@ async fn many_completions_at_once_make_one_object() {
 #[tokio::test]
 async fn address_of_a_part_ends_and_is_signed_anew() {
     let server = patient().await;
-    let ada = server.person("ada").await;
-    ada.job().await;
-    let node = server.node();
-    let lease = node.lease().await;
+    let (node, lease) = leased(&server).await;
     let sending = Sending::begin(&node, &lease, weights()).await;
     let old = sending.missing().await;
     sending.send(&old[0]).await.unwrap();
     server.clock.advance(2 * HOUR);
-    refused(sending.send(&old[1]).await.unwrap(), 410, "gone").await;
+    let expired = sending.send(&beginning(&old[1])).await;
+    refused(expired.unwrap(), 410, "gone").await;
     let node = Node {
         person: server.node().person,
         id: node.id.clone(),
@@ -189,7 +198,7 @@ async fn address_of_a_part_ends_and_is_signed_anew() {
     assert_eq!(sending.numbers().await, [2, 3]);
     let forged = MissingPart {
         url: old[1].url.replace("subject=part.2", "subject=part.3"),
-        ..old[1].clone()
+        ..beginning(&old[1])
     };
     refused(sending.send(&forged).await.unwrap(), 403, "forbidden").await;
     sending.send_all().await;
@@ -199,10 +208,7 @@ async fn address_of_a_part_ends_and_is_signed_anew() {
 #[tokio::test]
 async fn wrong_bytes_are_removed_and_sent_again() {
     let server = Server::start().await;
-    let ada = server.person("ada").await;
-    ada.job().await;
-    let node = server.node();
-    let lease = node.lease().await;
+    let (node, lease) = leased(&server).await;
     let mut sending = Sending::begin(&node, &lease, weights()).await;
     sending.bytes[77] ^= 1;
     sending.send_all().await;
@@ -304,10 +310,7 @@ async fn emptied(folder: &std::path::Path) {
 #[tokio::test]
 async fn parts_go_past_the_server_and_a_cut_line_costs_one() {
     let (root, bucket, server) = storage::start().await;
-    let ada = server.person("ada").await;
-    ada.job().await;
-    let node = server.node();
-    let lease = node.lease().await;
+    let (node, lease) = leased(&server).await;
     let sending = Sending::begin(&node, &lease, weights()).await;
     let parts = sending.missing().await;
     assert!(
@@ -324,7 +327,7 @@ async fn parts_go_past_the_server_and_a_cut_line_costs_one() {
     assert_eq!(sending.numbers().await, [2, 3]);
     let forged = MissingPart {
         url: parts[1].url.replace("partNumber=2", "partNumber=1"),
-        ..parts[1].clone()
+        ..beginning(&parts[1])
     };
     assert_eq!(sending.send(&forged).await.unwrap().status(), 403);
     sending.send_all().await;

@@ -67,6 +67,15 @@ impl Notice {
     }
 }
 
+impl Letter {
+    fn of(subject: &'static str, paragraphs: &[&str]) -> Self {
+        Self {
+            subject,
+            body: paragraphs.join("\n\n") + "\n",
+        }
+    }
+}
+
 fn greeting(language: Language, name: &str) -> String {
     say!(language, "Hello {name},", name = name)
 }
@@ -83,10 +92,8 @@ pub(crate) fn confirmation(language: Language, name: &str, link: &str, hours: i6
         "It works for {hours} hours. If you made no account, ignore this letter.",
         hours = hours
     );
-    Letter {
-        subject: say!(language, "Confirm your e-mail address for PersGuard"),
-        body: format!("{greeting}\n\n{ask}\n\n{link}\n\n{end}\n"),
-    }
+    let subject = say!(language, "Confirm your e-mail address for PersGuard");
+    Letter::of(subject, &[&greeting, ask, link, &end])
 }
 
 /// Lets somebody set a new password within an hour.
@@ -97,10 +104,8 @@ pub(crate) fn reset(language: Language, name: &str, link: &str) -> Letter {
         language,
         "It works for an hour. If you did not ask for it, ignore this letter: nothing has changed."
     );
-    Letter {
-        subject: say!(language, "Set a new PersGuard password"),
-        body: format!("{greeting}\n\n{ask}\n\n{link}\n\n{end}\n"),
-    }
+    let subject = say!(language, "Set a new PersGuard password");
+    Letter::of(subject, &[&greeting, ask, link, end])
 }
 
 /// Tells of something, and what to do if it was somebody else.
@@ -112,10 +117,7 @@ pub(crate) fn notice(language: Language, name: &str, notice: Notice, url: &str) 
         "If this was not you, set a new password now: {url}",
         url = url
     );
-    Letter {
-        subject,
-        body: format!("{greeting}\n\n{text}\n\n{end}\n"),
-    }
+    Letter::of(subject, &[&greeting, text, &end])
 }
 
 fn role(language: Language, role: Role) -> &'static str {
@@ -143,10 +145,8 @@ pub(crate) fn invitation(
         role = role(language, offered)
     );
     let end = say!(language, "The invitation ends after a week.");
-    Letter {
-        subject: say!(language, "You are invited to an organisation on PersGuard"),
-        body: format!("{greeting}\n\n{ask}\n\n{link}\n\n{end}\n"),
-    }
+    let subject = say!(language, "You are invited to an organisation on PersGuard");
+    Letter::of(subject, &[greeting, &ask, link, end])
 }
 
 #[cfg(test)]
