@@ -55,6 +55,7 @@ impl MigratorTrait for Migrator {
             statements!("m0013_traces"),
             statements!("m0014_attempt_devices"),
             statements!("m0015_subjects"),
+            statements!("m0016_queue"),
         ]
     }
 }

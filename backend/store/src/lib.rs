@@ -73,11 +73,12 @@ pub use identities::{IdentityRecord, NewIdentity};
 pub use images::{ImageLooks, ImageRecord, NewImage, StoredImage};
 pub use invitations::{InvitationRecord, NewInvitation};
 pub use jobs::{
-    Claimant, ClaimedJob, FinishJob, Finished, Heartbeat, JobRecord, NewJob, Renewal, ResumePoint,
+    Claimant, ClaimedJob, FinishJob, Finished, Heartbeat, JobRecord, NewJob, ProbesOf, Renewal,
+    ResumePoint,
 };
 pub use locks::{Held, Lock};
 pub use model_imports::{ImportFileRecord, ModelImportRecord, NewImportFile, NewModelImport};
-pub use nodes::NodeRecord;
+pub use nodes::{NodeKind, NodeRecord};
 pub use notices::{NewNotice, NoticeRecord};
 pub use one_time_tokens::Purpose;
 pub use organisations::{MemberRecord, OrganisationRecord};

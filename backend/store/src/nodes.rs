@@ -1,7 +1,7 @@
 //! Training nodes, as far as the ledger needs to know them: what they can do, and that they are there.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, Select,
     sea_query::{Expr, OnConflict},
 };
 use shared::{
@@ -34,6 +34,17 @@ pub struct NodeRecord {
     pub families: Vec<String>,
     /// What it found on its machine.
     pub facts: Option<NodeFacts>,
+}
+
+/// Nodes that are alike in what a launch asks of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeKind {
+    /// Families of base models that they can train.
+    pub families: Vec<String>,
+    /// Memory that each may use.
+    pub memory_bytes: u64,
+    /// How many there are.
+    pub nodes: u64,
 }
 
 impl TryFrom<Model> for NodeRecord {
@@ -153,14 +164,39 @@ impl Store {
 
     /// The nodes that gave a sign of life at or after a moment, and take jobs.
     pub async fn list_nodes_online(&self, since: Timestamp) -> Result<Vec<NodeRecord>, Error> {
-        Entity::find()
-            .filter(Column::SeenAt.gte(since.milliseconds()))
-            .filter(Column::Intake.eq(to_name("node intake", &NodeIntake::Open)?))
-            .filter(Column::RevokedAt.is_null())
+        online(since)?
             .all(&self.reader)
             .await?
             .into_iter()
             .map(NodeRecord::try_from)
             .collect()
     }
+
+    /// The same nodes by what they can train and what memory they have: a thousand of them are often of a few kinds.
+    pub async fn kinds_of_nodes_online(&self, since: Timestamp) -> Result<Vec<NodeKind>, Error> {
+        let rows: Vec<(Option<String>, i64, i64)> = online(since)?
+            .select_only()
+            .columns([Column::Families, Column::MemoryBytes])
+            .column_as(Column::Id.count(), "nodes")
+            .group_by(Column::Families)
+            .group_by(Column::MemoryBytes)
+            .into_tuple()
+            .all(&self.reader)
+            .await?;
+        let kinds = rows.into_iter().map(|(families, memory, nodes)| {
+            Ok(NodeKind {
+                families: from_json_opt("family list", families.as_deref())?.unwrap_or_default(),
+                memory_bytes: number("memory size", memory)?,
+                nodes: number("node count", nodes)?,
+            })
+        });
+        kinds.collect()
+    }
+}
+
+fn online(since: Timestamp) -> Result<Select<Entity>, Error> {
+    Ok(Entity::find()
+        .filter(Column::SeenAt.gte(since.milliseconds()))
+        .filter(Column::Intake.eq(to_name("node intake", &NodeIntake::Open)?))
+        .filter(Column::RevokedAt.is_null()))
 }

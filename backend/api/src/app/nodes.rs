@@ -8,7 +8,7 @@ use shared::{
         CreateNode, CreatedNode, NodeAttempt, NodeOrigin, NodeStatus, TrainingNode, UpdateNode,
     },
 };
-use store::{NewNode, NodeChange, NodeRecord, TrainingNodeRecord};
+use store::{NewNode, NodeChange, NodeKind, NodeRecord, TrainingNodeRecord};
 
 use super::{App, paging::Paging, principal::Principal};
 use crate::{
@@ -103,6 +103,12 @@ fn command(app: &App, token: &str) -> String {
 pub(crate) async fn online(app: &App) -> Result<Vec<NodeRecord>, Error> {
     let since = app.later(-ONLINE_MILLISECONDS);
     Ok(app.store().list_nodes_online(since).await?)
+}
+
+/// The same, by what they can do.
+pub(crate) async fn kinds_online(app: &App) -> Result<Vec<NodeKind>, Error> {
+    let since = app.later(-ONLINE_MILLISECONDS);
+    Ok(app.store().kinds_of_nodes_online(since).await?)
 }
 
 /// Makes a node that can join; its token is in this answer alone.

@@ -35,17 +35,32 @@ pub struct ClaimedJob {
     pub token: i64,
 }
 
-/// Whose jobs run least goes first, then priority, then age; only what this node takes, trains and has memory for. What
-/// a node cannot train it never sees: those jobs wait for another one.
-const FAIR: &str = "\
+/// Every account that has queued jobs, one step in the index each; then the head of its part of the queue among what this
+/// node takes, trains and has memory for (what a node cannot train it never sees: those jobs wait for another one), and how
+/// many of its jobs nodes hold.
+const HEADS: &str = "\
+    WITH RECURSIVE owners (owner_id) AS (
+        SELECT (SELECT lowest.owner_id FROM jobs AS lowest WHERE lowest.status = 'queued'
+            ORDER BY lowest.owner_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT higher.owner_id FROM jobs AS higher
+            WHERE higher.status = 'queued' AND higher.owner_id > owners.owner_id ORDER BY higher.owner_id LIMIT 1)
+        FROM owners WHERE owners.owner_id IS NOT NULL),
+    heads AS (SELECT owners.owner_id,
+            (SELECT COUNT(*) FROM jobs AS busy WHERE busy.owner_id = owners.owner_id
+                AND busy.status IN ('starting', 'running', 'canceling')) AS held,
+            (NEXT) AS id
+        FROM owners WHERE owners.owner_id IS NOT NULL)";
+
+/// The next job of one account: priority, then age.
+const NEXT: &str = "\
     SELECT candidate.id FROM jobs AS candidate
-    JOIN nodes AS node ON node.id = $1 AND node.intake = 'open' AND node.revoked_at IS NULL
-    JOIN base_models AS model ON model.id = candidate.model_id
-        AND (node.families IS NULL OR node.families LIKE '%\"' || model.family || '\"%')
-    LEFT JOIN (SELECT owner_id, COUNT(*) AS held FROM jobs
-        WHERE status IN ('starting', 'running', 'canceling') GROUP BY owner_id) AS busy
-        ON busy.owner_id = candidate.owner_id
-    WHERE candidate.status = 'queued' AND candidate.required_memory_bytes <= $3";
+    WHERE candidate.status = 'queued' AND candidate.owner_id = OWNER AND candidate.required_memory_bytes <= $3
+        AND EXISTS (SELECT 1 FROM nodes AS node JOIN base_models AS model ON model.id = candidate.model_id
+            AND (node.families IS NULL OR node.families LIKE '%\"' || model.family || '\"%')
+            WHERE node.id = $1 AND node.intake = 'open' AND node.revoked_at IS NULL)
+        PATIENT
+    ORDER BY candidate.priority DESC, candidate.created_at, candidate.id LIMIT 1";
 
 /// Where jobs share a device: none of them while one waits too long that needs more of it than they leave. Without this
 /// small jobs that follow each other would keep a large one waiting for ever.
@@ -57,23 +72,34 @@ const PATIENT: &str = "\
         WHERE patient.status = 'queued' AND patient.created_at < $4
             AND patient.required_memory_bytes > $3 AND patient.required_memory_bytes <= $5)";
 
-const ORDER: &str = "\
-    ORDER BY COALESCE(busy.held, 0), candidate.priority DESC, candidate.created_at, candidate.id
-    LIMIT 1";
+/// Whose jobs run least goes first, then priority, then age.
+const FAIR: &str = "\
+    FROM heads JOIN jobs AS head ON head.id = heads.id
+    ORDER BY heads.held, head.priority DESC, head.created_at, head.id";
 
 /// Numbered parameters mean the same to both databases.
+///
+/// `PostgreSQL` locks one job and no head of another account, which claims at the same time would then pass over: accounts
+/// in their order, and of the first that has one, the next job that nobody locked.
 fn claim_sql(is_postgres: bool, is_shared: bool) -> String {
-    let patient = if is_shared { PATIENT } else { "" };
-    let lock = if is_postgres {
-        "FOR UPDATE OF candidate SKIP LOCKED"
+    let next = NEXT.replace("PATIENT", if is_shared { PATIENT } else { "" });
+    let heads = HEADS.replace("NEXT", &next.replace("OWNER", "owners.owner_id"));
+    let chosen = if is_postgres {
+        let next = next.replace("OWNER", "ranked.owner_id");
+        format!(
+            "SELECT taken.id FROM (SELECT heads.owner_id {FAIR}) AS ranked
+            CROSS JOIN LATERAL ({next} FOR UPDATE OF candidate SKIP LOCKED) AS taken LIMIT 1"
+        )
     } else {
-        "" // the transaction holds SQLite's only write lock already
+        // The transaction holds the only write lock already.
+        format!("SELECT head.id {FAIR} LIMIT 1")
     };
     format!(
-        "UPDATE jobs SET status = 'starting', status_reason = 'A node fetches the inputs.',
+        "{heads}
+        UPDATE jobs SET status = 'starting', status_reason = 'A node fetches the inputs.',
             token = token + 1, attempts = attempts + 1, node_id = $1, lease_until = $2,
             finish_digest = NULL, last_sequence = last_sequence + 1
-        WHERE id = ({FAIR} {patient} {ORDER} {lock}) AND status = 'queued'
+        WHERE id = ({chosen}) AND status = 'queued'
         RETURNING *"
     )
 }
@@ -143,5 +169,37 @@ impl Store {
             job: row.try_into()?,
             token,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
+
+    use super::claim_sql;
+
+    #[tokio::test]
+    async fn sqlite_reads_the_queue_by_its_index_and_sorts_accounts_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("x.sqlite").display());
+        migrations::migrate(&url).await.unwrap();
+        let connection = Box::pin(Database::connect(&url)).await.unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {}", claim_sql(false, false));
+        let asked = Statement::from_string(DbBackend::Sqlite, sql);
+        let rows = connection.query_all_raw(asked).await.unwrap();
+        let steps: HashSet<String> = rows
+            .iter()
+            .map(|row| row.try_get("", "detail").unwrap())
+            .collect();
+        for due in [
+            "SEARCH higher USING COVERING INDEX jobs_queue (status=? AND owner_id>?)",
+            "SEARCH candidate USING INDEX jobs_queue (status=? AND owner_id=?)",
+            "SEARCH busy USING COVERING INDEX jobs_owner_status (owner_id=? AND status=?)",
+        ] {
+            assert!(steps.contains(due), "{due}: {steps:#?}");
+        }
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN jobs")));
     }
 }

@@ -21,4 +21,5 @@ pub use claim::{Claimant, ClaimedJob};
 pub use enqueue::NewJob;
 pub use finish::{FinishJob, Finished};
 pub use heartbeat::{Heartbeat, Renewal};
+pub use queries::ProbesOf;
 pub use record::{JobRecord, ResumePoint};

@@ -4,21 +4,33 @@ use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 use shared::{
-    GalleryId, JobId, ModelId, OrganisationId, Timestamp,
+    GalleryId, JobId, ModelId, OrganisationId, SetId, Timestamp,
     job::{JobKind, JobMetrics, JobSpec, JobStatus},
     progress::JobEvent,
 };
 use uuid::Uuid;
 
-use super::JobRecord;
+use super::{JobRecord, ledger::ACTIVE};
 use crate::{
     Error, Store,
     database::page,
     entity::{gallery, job, job_event},
     text::{from_json, number, to_name},
 };
+
+/// Which probes are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbesOf {
+    /// The base model.
+    pub model: ModelId,
+    /// The set of the first concept.
+    pub set: SetId,
+    /// Those that wait or run; else those that ended well.
+    pub active: bool,
+}
 
 fn owned(owner: OrganisationId) -> sea_orm::Select<job::Entity> {
     job::Entity::find().filter(job::Column::OwnerId.eq(owner.uuid()))
@@ -56,18 +68,26 @@ impl Store {
         }
     }
 
-    /// The owner's latest probes of a model, newest first.
+    /// The owner's probes of this kind, newest first, from below `after`.
     pub async fn list_probes(
         &self,
         owner: OrganisationId,
-        model: ModelId,
+        which: ProbesOf,
+        after: Option<JobId>,
         limit: u64,
     ) -> Result<Vec<JobRecord>, Error> {
-        let rows = owned(owner)
-            .filter(job::Column::Kind.eq(to_name("job kind", &JobKind::Probe)?))
-            .filter(job::Column::ModelId.eq(model.uuid()))
-            .order_by_desc(job::Column::Id)
-            .limit(limit)
+        let succeeded = job::Column::Status.eq(JobStatus::Succeeded.as_str());
+        let query = owned(owner)
+            // Written out: SQLite takes an index of some rows for no value that is bound.
+            .filter(Expr::cust("jobs.kind = 'probe'"))
+            .filter(job::Column::ModelId.eq(which.model.uuid()))
+            .filter(job::Column::SetId.eq(which.set.uuid()))
+            .filter(if which.active {
+                job::Column::Status.is_in(ACTIVE)
+            } else {
+                succeeded
+            });
+        let rows = page(query, job::Column::Id, after.map(JobId::uuid), limit)
             .all(&self.reader)
             .await?;
         rows.into_iter().map(JobRecord::try_from).collect()
@@ -153,7 +173,8 @@ impl Store {
     ) -> Result<Vec<(JobSpec, JobMetrics)>, Error> {
         job::Entity::find()
             .filter(job::Column::Kind.eq(to_name("job kind", &kind)?))
-            .filter(job::Column::Status.eq(JobStatus::Succeeded.as_str()))
+            // Written out, as above.
+            .filter(Expr::cust("jobs.status = 'succeeded'"))
             .order_by_desc(job::Column::CompletedAt)
             .limit(limit)
             .all(&self.reader)

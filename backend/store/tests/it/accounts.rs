@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use shared::UserId;
-use store::{Error, NewSession, NewUser};
+use store::{Error, NewSession, NewUser, NodeKind};
 
 use crate::support::{World, at, hash, new_model, on_both};
 
@@ -107,6 +107,15 @@ async fn node_is_online_while_it_gives_signs_of_life(world: World) {
     let online = store.list_nodes_online(at(5_000)).await.unwrap();
     assert_eq!(online.len(), 1);
     assert_eq!(online[0].families, ["tiny"]);
+    world.node().await;
+    let kinds = store.kinds_of_nodes_online(at(0)).await.unwrap();
+    let alike = NodeKind {
+        families: online[0].families.clone(),
+        memory_bytes: online[0].memory_bytes,
+        nodes: 2,
+    };
+    assert_eq!(kinds, [alike]);
+    assert_eq!(store.kinds_of_nodes_online(at(5_001)).await.unwrap(), []);
 }
 
 async fn expired_rows_are_removed_and_the_rest_kept(world: World) {

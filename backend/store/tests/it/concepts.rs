@@ -1,11 +1,11 @@
 //! Jobs of several concepts, probes, and what their server adds.
 
 use shared::{
-    OrganisationId,
+    JobId, OrganisationId, SetId,
     artifact::ArtifactKind,
     job::{JobKind, JobMetrics, JobStatus},
 };
-use store::{Error, FinishJob, Finished, NewArtifact, NewGallery, NewJob};
+use store::{Error, FinishJob, Finished, NewArtifact, NewGallery, NewJob, ProbesOf};
 
 use crate::support::{World, at, concept, evaluation_output, hash, on_both, success};
 
@@ -176,14 +176,29 @@ async fn probes_are_found_by_owner_and_model(world: World) {
         ..new.clone()
     };
     let probe = world.enqueue(&probe, at(1)).await;
-    let model = new.spec.base_model_id;
-    let found = store.list_probes(new.owner_id, model, 9).await.unwrap();
-    assert_eq!(
-        found.iter().map(|job| job.id).collect::<Vec<_>>(),
-        [probe.id]
-    );
+    let which = ProbesOf {
+        model: new.spec.base_model_id,
+        set: new.spec.concepts[0].protected_set_id,
+        active: true,
+    };
+    let found = async |owner, which, after| -> Vec<JobId> {
+        let probes = store.list_probes(owner, which, after, 9).await.unwrap();
+        probes.iter().map(|job| job.id).collect()
+    };
+    assert_eq!(found(new.owner_id, which, None).await, [probe.id]);
+    assert!(found(new.owner_id, which, Some(probe.id)).await.is_empty());
+    let of_another_set = ProbesOf {
+        set: SetId::from_uuid(probe.id.uuid()),
+        ..which
+    };
+    assert!(found(new.owner_id, of_another_set, None).await.is_empty());
+    let ended = ProbesOf {
+        active: false,
+        ..which
+    };
+    assert!(found(new.owner_id, ended, None).await.is_empty());
     let eve = world.user("eve").await;
-    assert!(store.list_probes(eve, model, 9).await.unwrap().is_empty());
+    assert!(found(eve, which, None).await.is_empty());
     let with_parent = NewJob {
         kind: JobKind::Probe,
         parent_id: Some(probe.id),
@@ -199,6 +214,8 @@ async fn probes_are_found_by_owner_and_model(world: World) {
         .finish_job(probe.id, claim.token, success(), at(4))
         .await
         .unwrap();
+    assert!(found(new.owner_id, which, None).await.is_empty());
+    assert_eq!(found(new.owner_id, ended, None).await, [probe.id]);
     assert!(
         store
             .latest_metrics(JobKind::Protect, 5)

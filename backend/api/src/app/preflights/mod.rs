@@ -8,7 +8,7 @@ use shared::{
     problem::FieldError,
     protected_set::{ProtectedSet, SetStatus},
 };
-use store::NodeRecord;
+use store::NodeKind;
 
 use super::{App, base_models, estimates, nodes as app_nodes, protected_sets};
 use crate::error::Error;
@@ -27,7 +27,8 @@ pub(crate) struct Facts {
     /// The set of each concept, in their order.
     sets: Vec<ProtectedSet>,
     model: BaseModel,
-    nodes: Vec<NodeRecord>,
+    /// Those that are online, by what they can do.
+    nodes: Vec<NodeKind>,
     probe: Probe,
 }
 
@@ -52,7 +53,7 @@ impl Facts {
         Ok(Self {
             sets,
             model,
-            nodes: app_nodes::online(app).await?,
+            nodes: app_nodes::kinds_online(app).await?,
             probe: Probe::find(app, owner, spec).await?,
         })
     }
@@ -245,6 +246,6 @@ pub async fn create(app: &App, owner: OrganisationId, spec: &JobSpec) -> Result<
         checks,
         estimate_seconds: estimates::whole(app, spec).await?,
         probe: facts.probe.job(),
-        nodes_online: u32::try_from(facts.nodes.len()).unwrap_or(u32::MAX),
+        nodes_online: u32::try_from(facts.nodes_online()).unwrap_or(u32::MAX),
     })
 }

@@ -69,12 +69,16 @@ impl Facts {
         (CheckStatus::Pass, detail)
     }
 
+    pub(super) fn nodes_online(&self) -> u64 {
+        self.nodes.iter().map(|kind| kind.nodes).sum()
+    }
+
     /// Memory of the largest node that trains this family.
     fn largest(&self) -> Option<u64> {
         self.nodes
             .iter()
-            .filter(|node| node.families.contains(&self.model.family))
-            .map(|node| node.memory_bytes)
+            .filter(|kind| kind.families.contains(&self.model.family))
+            .map(|kind| kind.memory_bytes)
             .max()
     }
 
@@ -82,7 +86,7 @@ impl Facts {
         let known: BTreeSet<&str> = self
             .nodes
             .iter()
-            .flat_map(|node| node.families.iter().map(String::as_str))
+            .flat_map(|kind| kind.families.iter().map(String::as_str))
             .collect();
         let known: Vec<&str> = known.into_iter().collect();
         format!(
@@ -125,7 +129,7 @@ impl Facts {
     }
 
     pub(super) fn node_check(&self) -> PreflightCheck {
-        let (status, detail) = match self.nodes.len() {
+        let (status, detail) = match self.nodes_online() {
             0 => (
                 CheckStatus::Warn,
                 "No training node is online. The job waits in the queue.".into(),

@@ -3,11 +3,11 @@
 use shared::{
     JobId, OrganisationId,
     artifact::ArtifactKind,
-    job::{JobKind, JobSpec, JobStatus, SubjectKind},
+    job::{JobKind, JobSpec, SubjectKind},
     preflight::{CheckStatus, PreflightCheck},
     probe::{ConceptProbe, KNOWN_SHARE, Nearby, ProbeReport},
 };
-use store::JobRecord;
+use store::{JobRecord, ProbesOf};
 
 use super::{Subject, check, summary::duration};
 use crate::{
@@ -16,8 +16,9 @@ use crate::{
     error::Error,
 };
 
-/// Probes of a model that are looked at, newest first.
-const PROBES: u64 = 50;
+/// Probes of a set that are looked at, newest first, so many at a time: the first one is nearly always the one.
+const PAGE: u64 = 5;
+const PAGES: u32 = 10;
 /// A prompt this near to the trigger is likely to fire it.
 const TOO_NEAR: f64 = 0.95;
 /// Prompts that are listed.
@@ -40,14 +41,10 @@ impl Probe {
         owner: OrganisationId,
         spec: &JobSpec,
     ) -> Result<Self, Error> {
-        let probes = app.store().list_probes(owner, spec.base_model_id, PROBES);
-        let mut probes = probes.await?;
-        probes.retain(|probe| probe.spec.concepts == spec.concepts);
-        let done = |probe: &JobRecord| probe.status == JobStatus::Succeeded;
-        if let Some(done) = probes.iter().position(done) {
-            return Self::done(app, probes.swap_remove(done)).await;
+        if let Some(done) = newest(app, owner, spec, false).await? {
+            return Self::done(app, done).await;
         }
-        let waiting = probes.iter().find(|probe| !probe.status.is_final());
+        let waiting = newest(app, owner, spec, true).await?;
         Ok(waiting.map_or(Self::None, |probe| Self::UnderWay(probe.id)))
     }
 
@@ -118,6 +115,38 @@ impl Probe {
         let code = "not_probed";
         Ok(Some(check(code, CheckStatus::Warn, "Probe", detail, None)))
     }
+}
+
+/// The newest probe of exactly these concepts, among those that are looked at.
+async fn newest(
+    app: &App,
+    owner: OrganisationId,
+    spec: &JobSpec,
+    active: bool,
+) -> Result<Option<JobRecord>, Error> {
+    let Some(first) = spec.concepts.first() else {
+        return Ok(None);
+    };
+    let which = ProbesOf {
+        model: spec.base_model_id,
+        set: first.protected_set_id,
+        active,
+    };
+    let mut after = None;
+    for _ in 0..PAGES {
+        let probes = app.store().list_probes(owner, which, after, PAGE).await?;
+        let Some(last) = probes.last() else {
+            return Ok(None);
+        };
+        after = Some(last.id);
+        let found = probes
+            .into_iter()
+            .find(|probe| probe.spec.concepts == spec.concepts);
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 impl Subject<'_> {
