@@ -23,6 +23,7 @@ pub mod images;
 mod layers;
 mod openapi;
 pub mod policy;
+pub mod program;
 pub mod router;
 mod secret;
 pub mod server;
