@@ -1,13 +1,15 @@
 //! What dispatch costs, over the node protocol: `cargo xtask bench dispatch [SECONDS]` builds the server as it is
 //! released and starts this.
 //!
-//! With 1, 10, 100 and 1,000 nodes that joined (SQLite, all on this machine): the time from the moment at which a job is asked
-//! for until a waiting node has it in hand, one job at a time; then jobs a second, each created durably by one of
-//! several accounts, leased, its file announced, and ended well. Then the bytes that one idle node moves, both ways,
-//! counted on its own line. The last line tells the latency and the rate of 100 nodes.
+//! Twice, all on this machine: with one server on `SQLite`; and with two on one PostgreSQL that a broker wakes, of which one
+//! takes the jobs and the nodes ask the other. With 1, 10, 100 and 1,000 nodes that joined: the time from the moment at
+//! which a job is asked for until a waiting node has it in hand, one job at a time; then jobs a second, each created durably
+//! by one of several accounts, leased, its file announced, and ended well. Then the bytes that one idle node moves, both
+//! ways, counted on its own line. The last line tells the latency and the rate of 100 nodes with the broker.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
+mod board;
 mod node;
 
 use std::{
@@ -21,9 +23,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use board::Board;
 use e2e::{
-    Person, Server,
+    Nats, Person, Postgres, Server,
     machine::{ADMINISTRATOR, administrator},
+    person::expect,
 };
 use node::Node;
 use reqwest::{Client, Method, StatusCode};
@@ -32,6 +36,7 @@ use shared::{JobId, job::Job};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
     time::sleep,
 };
@@ -39,8 +44,9 @@ use tokio::{
 const SIZES: [usize; 4] = [1, 10, 100, 1000];
 /// The last line is theirs.
 const REPORTED: usize = 100;
-/// An account has twenty jobs at a time.
 const ACCOUNTS: usize = 12;
+/// An account has so many jobs at a time.
+const ACTIVE_JOBS: usize = 20;
 const SAMPLES: usize = 100;
 /// Several questions of an idle node, which it asks every nine seconds.
 const IDLE: Duration = Duration::from_secs(30);
@@ -49,6 +55,8 @@ const IDLE: Duration = Duration::from_secs(30);
 struct Account {
     person: Person,
     spec: Value,
+    /// As many jobs as an account may have at a time: asking for more would measure refusals.
+    room: Arc<Semaphore>,
 }
 
 impl Account {
@@ -56,24 +64,18 @@ impl Account {
         let person = Person::sign_up(server, &format!("bench{number}@example.org")).await?;
         let set = person.sealed_set(demo::SUBJECT).await?;
         let spec = person.short_spec(&set).await?;
-        Ok(Self { person, spec })
+        Ok(Self {
+            person,
+            spec,
+            room: Arc::new(Semaphore::new(ACTIVE_JOBS)),
+        })
     }
 
-    /// Asks for one job; `None` where the account has as many as it may.
-    async fn launch(&self, key: &str) -> Result<Option<JobId>> {
+    async fn launch(&self, key: &str) -> Result<JobId> {
         let request = self.person.request(Method::POST, "/v1/probes");
         let request = request.header("Idempotency-Key", key).json(&self.spec);
-        let answer = request.send().await?;
-        if answer.status() == StatusCode::CONFLICT || answer.status() == StatusCode::FORBIDDEN {
-            return Ok(None);
-        }
-        let status = answer.status();
-        ensure!(
-            status == StatusCode::ACCEPTED,
-            "{status}: {}",
-            answer.text().await?
-        );
-        Ok(Some(answer.json::<Job>().await?.id))
+        let answer = expect(request.send().await?, StatusCode::ACCEPTED).await?;
+        Ok(answer.json::<Job>().await?.id)
     }
 }
 
@@ -106,7 +108,7 @@ async fn latencies(account: &Account, nodes: &[Node]) -> Result<(f64, f64)> {
     for number in 0..SAMPLES {
         let asked = Instant::now();
         let key = format!("latency-{}-{number}", nodes.len());
-        account.launch(&key).await?.context("an idle account")?;
+        account.launch(&key).await?;
         let got = tokio::time::timeout(Duration::from_secs(20), taken.recv()).await;
         let got = got.context("nobody took the job")?.context("nodes work")?;
         milliseconds.push((got - asked).as_secs_f64() * 1000.0);
@@ -122,25 +124,27 @@ async fn latencies(account: &Account, nodes: &[Node]) -> Result<(f64, f64)> {
 /// Jobs a second that are created, taken and ended, all at once.
 async fn rate(accounts: &[Arc<Account>], nodes: &[Node], length: Duration) -> Result<f64> {
     let until = Instant::now() + length;
+    let board = Board::default();
     let mut creating = JoinSet::new();
     for account in accounts {
-        let (account, size) = (Arc::clone(account), nodes.len());
+        let (account, board, size) = (Arc::clone(account), board.clone(), nodes.len());
         creating.spawn(async move {
             let mut number = 0;
             while Instant::now() < until {
-                let key = format!("rate-{size}-{number}");
-                match account.launch(&key).await? {
-                    Some(_) => number += 1,
-                    // What waits lasts for longer: asking at once would measure refusals.
-                    None => sleep(Duration::from_millis(100)).await,
-                }
+                let room = Arc::clone(&account.room).acquire_owned();
+                let Ok(room) = tokio::time::timeout_at(until.into(), room).await else {
+                    break;
+                };
+                let job = account.launch(&format!("rate-{size}-{number}")).await?;
+                board.created(job, room?);
+                number += 1;
             }
-            anyhow::Ok(number)
+            anyhow::Ok(())
         });
     }
     let mut working = JoinSet::new();
     for node in nodes {
-        working.spawn(node.clone().work(until));
+        working.spawn(node.clone().work(board.clone(), until));
     }
     while let Some(created) = creating.join_next().await {
         created??;
@@ -165,7 +169,10 @@ async fn drain(nodes: &[Node]) -> Result<()> {
     loop {
         let mut ending = JoinSet::new();
         for node in nodes {
-            ending.spawn(node.clone().work(Instant::now() + Duration::from_secs(1)));
+            ending.spawn(
+                node.clone()
+                    .work(Board::default(), Instant::now() + Duration::from_secs(1)),
+            );
         }
         let mut done = 0;
         while let Some(ended) = ending.join_next().await {
@@ -230,46 +237,108 @@ fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / 100.0)
 }
 
-async fn measure(length: Duration) -> Result<()> {
-    let server = Server::start(&[
-        ("PERSGUARD_LOCAL_NODE", "false"),
-        ("PERSGUARD_ADMINISTRATORS", ADMINISTRATOR),
-        ("PERSGUARD_REQUESTS_PER_MINUTE", "100000000"),
-        ("PERSGUARD_LOG", "warn"),
-    ])?;
-    let admin = administrator(&server).await?;
+/// Servers, and what they stand on.
+struct Bed {
+    name: &'static str,
+    /// The first takes the jobs, the last speaks with the nodes.
+    servers: Vec<Server>,
+    /// Both end with this.
+    _beneath: Option<(Postgres, Nats)>,
+}
+
+const SETTINGS: [(&str, &str); 4] = [
+    ("PERSGUARD_LOCAL_NODE", "false"),
+    ("PERSGUARD_ADMINISTRATORS", ADMINISTRATOR),
+    ("PERSGUARD_REQUESTS_PER_MINUTE", "100000000"),
+    ("PERSGUARD_LOG", "warn"),
+];
+
+impl Bed {
+    fn alone() -> Result<Self> {
+        Ok(Self {
+            name: "one server, SQLite",
+            servers: vec![Server::start(&SETTINGS)?],
+            _beneath: None,
+        })
+    }
+
+    fn with_broker() -> Result<Self> {
+        let (database, broker) = (Postgres::start()?, Nats::start()?);
+        let (url, broker_settings) = (database.url(), broker.settings());
+        let mut settings = SETTINGS.to_vec();
+        settings.push(("PERSGUARD_DATABASE_URL", &url));
+        settings.extend(
+            broker_settings
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
+        let first = Server::start(&settings)?;
+        let second = first.beside(&settings)?;
+        Ok(Self {
+            name: "two servers, PostgreSQL, broker",
+            servers: vec![first, second],
+            _beneath: Some((database, broker)),
+        })
+    }
+
+    fn people(&self) -> &Server {
+        &self.servers[0]
+    }
+
+    fn nodes(&self) -> &Server {
+        &self.servers[self.servers.len() - 1]
+    }
+
+    /// Processor time of the servers so far, without what they stand on.
+    fn cpu_seconds(&self) -> Result<f64> {
+        self.servers
+            .iter()
+            .map(|server| cpu_seconds(server.pid()))
+            .sum()
+    }
+}
+
+/// What the reported number of nodes found, and the bytes a second of an idle one.
+async fn measure(bed: &Bed, length: Duration) -> Result<(Found, f64)> {
+    println!("{}:", bed.name);
+    let admin = administrator(bed.people()).await?;
     let mut accounts = Vec::new();
     for number in 0..ACCOUNTS {
-        accounts.push(Arc::new(Account::open(&server, number).await?));
+        accounts.push(Arc::new(Account::open(bed.people(), number).await?));
     }
     let mut nodes = Vec::new();
     let http = Client::builder().timeout(Duration::from_mins(1)).build()?;
     for number in 0..SIZES[SIZES.len() - 1] {
         let name = format!("node {number}");
-        nodes.push(Node::join(&server, &admin, (&name, http.clone())).await?);
+        nodes.push(Node::join(bed.nodes(), &admin, (&name, http.clone())).await?);
     }
-    let mut last = None;
+    let mut reported = None;
     for size in SIZES {
         let some = &nodes[..size];
         let (p50, p95) = latencies(&accounts[0], some).await?;
         drain(&nodes).await?;
-        let before = cpu_seconds(server.pid())?;
+        let before = bed.cpu_seconds()?;
         let jobs_per_second = rate(&accounts, some, length).await?;
-        let busy = (cpu_seconds(server.pid())? - before) / length.as_secs_f64();
+        let busy = (bed.cpu_seconds()? - before) / length.as_secs_f64();
         println!(
-            "{size} nodes: p50 {p50:.1} ms, p95 {p95:.1} ms, {jobs_per_second:.0} jobs/s with {busy:.2} cores of the server"
+            "{size} nodes: p50 {p50:.1} ms, p95 {p95:.1} ms, {jobs_per_second:.0} jobs/s with {busy:.2} cores of the servers"
         );
         drain(&nodes).await?;
         if size == REPORTED {
-            last = Some(Found {
+            reported = Some(Found {
                 p50,
                 p95,
                 jobs_per_second,
             });
         }
     }
-    let bytes = idle(&nodes[0], &server).await?;
-    let found = last.context("nothing was measured")?;
+    let bytes = idle(&nodes[0], bed.nodes()).await?;
+    Ok((reported.context("nothing was measured")?, bytes))
+}
+
+async fn measure_both(length: Duration) -> Result<()> {
+    measure(&Bed::alone()?, length).await?;
+    let (found, bytes) = measure(&Bed::with_broker()?, length).await?;
     println!(
         "p50_ms={:.1} p95_ms={:.1} jobs_per_s={:.0} idle_node_bytes_per_s={bytes:.0}",
         found.p50, found.p95, found.jobs_per_second
@@ -286,5 +355,5 @@ fn main() -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?
-        .block_on(measure(Duration::from_secs(seconds)))
+        .block_on(measure_both(Duration::from_secs(seconds)))
 }

@@ -8,10 +8,12 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::{
-    NodeId,
+    JobId, NodeId,
     node::{JoinedNode, Lease, NodeUpload},
     training_node::CreatedNode,
 };
+
+use crate::board::Board;
 
 /// A node that joined.
 #[derive(Clone)]
@@ -100,12 +102,13 @@ impl Node {
     }
 
     /// Works until a moment; when it took each job, with the job.
-    pub(crate) async fn work(self, until: Instant) -> Result<Vec<(shared::JobId, Instant)>> {
+    pub(crate) async fn work(self, board: Board, until: Instant) -> Result<Vec<(JobId, Instant)>> {
         let mut taken = Vec::new();
         while Instant::now() < until {
             if let Some(lease) = self.lease().await.context("a lease")? {
                 taken.push((lease.job_id, Instant::now()));
                 self.succeed(&lease).await?;
+                board.ended(lease.job_id);
             }
         }
         Ok(taken)

@@ -1,13 +1,13 @@
 //! Short commands that hand over to a package's own program.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
 use crate::{
     apt,
     cache::{cargo, command, folder, output, root, run},
-    storage,
+    nats, storage,
 };
 
 /// Trains the demo world's base model.
@@ -45,30 +45,28 @@ pub(crate) fn bench(name: &str, arguments: &[String]) -> Result<()> {
         "storage" => storage::bench(arguments),
         "api" => run(load("load")?.args(arguments)),
         "soak" => run(load("soak")?.args(arguments)),
-        "dispatch" => run(load("dispatch")?.args(arguments)),
+        "dispatch" => {
+            apt::install_test_tools()?;
+            let broker = nats::server()?;
+            run(load("dispatch")?
+                .args(arguments)
+                .env("PERSGUARD_NATS_SERVER", broker))
+        }
         _ => bail!(
             "no benchmark `{name}`; there are diffusion, protect, eval, method, ablation, capacity, step, plan, storage, api, soak, dispatch"
         ),
     }
 }
 
-/// Load on the server as it is released, by a program beside the journeys.
+/// Load on the programs as they are released, by a program beside the journeys.
 fn load(name: &str) -> Result<Command> {
     apt::install(&["wrk"])?;
-    run(cargo()?.args(["build", "--release", "-p", "api"]))?;
-    run(cargo()?.args(["build", "--workspace", "--bin", "persguard-node"]))?;
-    let target = folder("target")?;
-    let programs = folder("tools")?.join("load");
-    fs::create_dir_all(&programs)?;
-    for (profile, name) in [("release", "persguard"), ("debug", "persguard-node")] {
-        let link = programs.join(name);
-        let _ = fs::remove_file(&link);
-        // A link that is followed would lead each away from the other.
-        fs::hard_link(target.join(profile).join(name), link)?;
-    }
+    // The same selection as the archive's: another one would choose other features and compile half the tree again.
+    run(cargo()?.args(["build", "--release", "-p", "api", "-p", "node"]))?;
     run(cargo()?.args(["build", "--workspace", "--example", name]))?;
+    let target = folder("target")?;
     let mut load = command(target.join("debug/examples").join(name));
-    load.env("PERSGUARD_BIN_DIR", programs);
+    load.env("PERSGUARD_BIN_DIR", target.join("release"));
     Ok(load)
 }
 
