@@ -21,7 +21,7 @@ use crate::{
     letters::link_in,
     person::expect,
     processes::{kill, trainers},
-    server::program,
+    server::{LIBRARIES, program},
 };
 
 /// Whom a server of these tests takes for its administrator.
@@ -118,6 +118,7 @@ impl Machine {
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program("persguard-node")?)
             .arg("run")
+            .env_remove(LIBRARIES)
             .env("PERSGUARD_NODE_DIR", self.directory.path())
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

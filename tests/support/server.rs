@@ -36,6 +36,10 @@ struct Place {
     socket: Option<TcpListener>,
 }
 
+/// Cargo names its folders to tests here, and a trainer's sandbox is open for what is named: the product is started
+/// without.
+pub const LIBRARIES: &str = "LD_LIBRARY_PATH";
+
 /// Where the programs lie: as `cargo xtask test` says, or beside this test.
 pub fn program(name: &str) -> Result<PathBuf> {
     let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.to_owned());
@@ -126,6 +130,7 @@ impl Server {
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program("persguard")?)
             .arg("serve")
+            .env_remove(LIBRARIES)
             .env("PERSGUARD_ADDRESS", "127.0.0.1:0")
             .env("PERSGUARD_DATA_DIR", &data)
             .envs(settings.iter().copied())

@@ -1,4 +1,4 @@
-//! What a trainer may touch: its job, what the node keeps for jobs, its device, and the system's libraries.
+//! What a trainer may touch: its job, what the node keeps for jobs, its device, its own program, and the system's libraries.
 //!
 //! The rest of the disk is closed to it (beside a local node lie the server's database and keys), and so is every
 //! address. By Landlock: kernels without it (before 5.13; before 6.7 for addresses) give less protection.
@@ -38,7 +38,12 @@ pub(crate) fn enter<'a>(
     let libraries = std::env::var_os(LIBRARIES).unwrap_or_default();
     let system = SYSTEM.iter().map(PathBuf::from);
     let given = readable.into_iter().map(Path::to_owned);
-    let readable = system.chain(std::env::split_paths(&libraries)).chain(given);
+    // What computed a study is named in its report by the hash of this file.
+    let program = std::env::current_exe().ok();
+    let readable = system
+        .chain(std::env::split_paths(&libraries))
+        .chain(given)
+        .chain(program);
     let devices = [Path::new(DEVICES)];
     let writable = writable.into_iter().chain(devices);
     let entered = Ruleset::default()
@@ -92,6 +97,7 @@ mod tests {
             assert_eq!(fs::read(&own).unwrap(), b"mine");
             assert_eq!(fs::read(&network).unwrap(), b"weights");
             fs::read("/proc/self/status").unwrap();
+            fs::read(std::env::current_exe().unwrap()).unwrap();
             for refused in [
                 fs::read(&secret).err(),
                 fs::write(&secret, "gone").err(),
