@@ -74,6 +74,8 @@ fn install() -> Result<PathBuf> {
             "install",
             "--locked",
             "--quiet",
+            // It works for seconds: optimising it would take longer than it ever runs.
+            "--debug",
             "cargo-deny",
             "--version",
             VERSION,

@@ -26,12 +26,18 @@ fn find_faketime() -> Option<PathBuf> {
     places.find(|place| place.is_file())
 }
 
+/// Jobs of a push.
+pub(crate) const SHORT: u32 = 30;
+/// Jobs where somebody asks for this alone.
+pub(crate) const LONG: u32 = 120;
+
 /// Builds the programs and kills them while they work.
-pub(crate) fn check() -> Result<()> {
+pub(crate) fn check(jobs: u32) -> Result<()> {
     apt::install_test_tools()?;
     run(cargo()?.args(["build", "--workspace", "--all-targets"]))?;
     let target = folder("target")?.join("debug");
     run(command(target.join("examples/chaos"))
+        .arg(jobs.to_string())
         .env("PERSGUARD_NATS_SERVER", nats::server()?)
         .env("PERSGUARD_FAKETIME", faketime()?)
         .env("PERSGUARD_BIN_DIR", target))
