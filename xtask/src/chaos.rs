@@ -29,7 +29,7 @@ fn find_faketime() -> Option<PathBuf> {
 /// Jobs of a push.
 pub(crate) const SHORT: u32 = 30;
 /// Jobs where somebody asks for this alone.
-pub(crate) const LONG: u32 = 120;
+pub(crate) const LONG: u32 = 500;
 
 /// Builds the programs and kills them while they work.
 pub(crate) fn check(jobs: u32) -> Result<()> {
