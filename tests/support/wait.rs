@@ -4,21 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Waits of a minute and more are for what computes, on machines that others use, too.
-const LONG: Duration = Duration::from_mins(1);
-/// How many times longer those may take than they do where nobody else works.
-const PATIENCE: u32 = 3;
-
 /// Asks until there is an answer; `what` names it when none comes in time.
 pub async fn until<T, F>(what: &str, limit: Duration, mut ask: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,
 {
-    let limit = if limit < LONG {
-        limit
-    } else {
-        PATIENCE * limit
-    };
     let start = Instant::now();
     loop {
         if let Some(answer) = ask().await? {

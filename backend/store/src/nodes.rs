@@ -47,6 +47,11 @@ pub struct NodeKind {
     pub nodes: u64,
 }
 
+/// The families that a row names.
+fn families(named: Option<&str>) -> Result<Vec<String>, Error> {
+    Ok(from_json_opt("family list", named)?.unwrap_or_default())
+}
+
 impl TryFrom<Model> for NodeRecord {
     type Error = Error;
 
@@ -56,7 +61,7 @@ impl TryFrom<Model> for NodeRecord {
             name: row.name,
             threads: number("thread count", row.threads)?,
             memory_bytes: number("memory size", row.memory_bytes)?,
-            families: from_json_opt("family list", row.families.as_deref())?.unwrap_or_default(),
+            families: families(row.families.as_deref())?,
             facts: from_json_opt("node facts", row.facts.as_deref())?,
         })
     }
@@ -183,9 +188,9 @@ impl Store {
             .into_tuple()
             .all(&self.reader)
             .await?;
-        let kinds = rows.into_iter().map(|(families, memory, nodes)| {
+        let kinds = rows.into_iter().map(|(named, memory, nodes)| {
             Ok(NodeKind {
-                families: from_json_opt("family list", families.as_deref())?.unwrap_or_default(),
+                families: families(named.as_deref())?,
                 memory_bytes: number("memory size", memory)?,
                 nodes: number("node count", nodes)?,
             })
