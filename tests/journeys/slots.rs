@@ -167,7 +167,7 @@ async fn a_study_is_spread_over_two_machines_and_put_together_once() -> Result<(
         .await?
         .json()
         .await?;
-    let study = until("the study's end", Duration::from_mins(6), || async {
+    let study = until("the study's end", Duration::from_mins(15), || async {
         let study: Study = person.get(&format!("/v1/studies/{}", study.id)).await?;
         ensure!(
             !matches!(study.status, StudyStatus::Failed | StudyStatus::Canceled),

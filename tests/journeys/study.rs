@@ -39,7 +39,7 @@ async fn ended(person: &Person, study: &Study) -> Result<Study> {
         StudyStatus::Failed,
         StudyStatus::Canceled,
     ];
-    until("the study's end", Duration::from_mins(5), || async {
+    until("the study's end", Duration::from_mins(15), || async {
         let study = look(person, study).await?;
         Ok(over.contains(&study.status).then_some(study))
     })
