@@ -14,7 +14,7 @@ use crate::{
     Error,
     changes::Changes,
     durability::Flusher,
-    locks,
+    locks::{self, Locks},
     usage::Limits,
     writer::{Transaction, Writer},
 };
@@ -24,8 +24,7 @@ use crate::{
 pub struct Store {
     pub(crate) reader: DatabaseConnection,
     writer: Writer,
-    /// Connections that hold locks between servers; none where one server has the database for itself.
-    pub(crate) locks: Option<DatabaseConnection>,
+    pub(crate) locks: Locks,
     pub(crate) limits: Limits,
 }
 
@@ -48,25 +47,25 @@ impl Store {
     /// Opens a database that was migrated before: `sqlite://…` or `postgres://…`.
     pub async fn connect(database_url: &str) -> Result<Self, Error> {
         if !database_url.starts_with("sqlite:") {
-            let pool = connect(options(database_url, CONNECTIONS)).await?;
+            let pool = connect(postgres(database_url, CONNECTIONS)).await?;
             let writer = Writer {
                 connection: pool.clone(),
                 flusher: None,
                 changes: Changes::default(),
             };
-            let mut holders = options(database_url, locks::CONNECTIONS);
+            let mut holders = postgres(database_url, locks::CONNECTIONS);
             holders.connect_lazy(true);
             return Ok(Self {
                 reader: pool,
                 writer,
-                locks: Some(connect(holders).await?),
+                locks: Locks::Database(connect(holders).await?),
                 limits: Limits::default(),
             });
         }
         Ok(Self {
             writer: writer(database_url).await?,
             reader: connect(sqlite(database_url, CONNECTIONS, None)).await?,
-            locks: None,
+            locks: Locks::of_process(),
             limits: Limits::default(),
         })
     }
@@ -80,7 +79,7 @@ impl Store {
     /// Closes every connection once its work is done.
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close_by_ref().await?;
-        if let Some(locks) = &self.locks {
+        if let Locks::Database(locks) = &self.locks {
             locks.close_by_ref().await?;
         }
         Ok(self.writer.connection.close_by_ref().await?)
@@ -160,6 +159,16 @@ fn options(database_url: &str, connections: u32) -> ConnectOptions {
         .max_connections(connections)
         .acquire_timeout(WAIT)
         .sqlx_logging(false);
+    options
+}
+
+/// Connections that rested for so long are asked before they are used: the database may have been started anew.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// Asking each time would double the way to the database.
+fn postgres(database_url: &str, connections: u32) -> ConnectOptions {
+    let mut options = options(database_url, connections);
+    options.test_before_acquire_if_idle_for(TRUSTED);
     options
 }
 

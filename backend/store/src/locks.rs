@@ -1,9 +1,14 @@
 //! Locks between the servers of one PostgreSQL: who publishes and who removes, who leads, who works on an import or an archive.
 //!
 //! Each is a transaction of its own, on connections of their own: it ends with its connection, whatever becomes of who held it,
-//! and whoever holds it waits for no connection that another holder has. SQLite belongs to one server, which has every lock.
+//! and whoever holds it waits for no connection that another holder has. SQLite belongs to one server: there a lock is held against that
+//! server's own tasks, and none is needed that is shared.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
@@ -53,15 +58,65 @@ fn folded(id: Uuid) -> i64 {
     (high ^ low).cast_signed()
 }
 
+/// Who keeps locks.
+#[derive(Clone, Debug)]
+pub(crate) enum Locks {
+    /// This process, which has the database for itself: what its tasks hold.
+    Process(Arc<Mutex<HashSet<i64>>>),
+    /// The database, on these connections.
+    Database(DatabaseConnection),
+}
+
+impl Locks {
+    pub(crate) fn of_process() -> Self {
+        Self::Process(Arc::default())
+    }
+}
+
+/// What a task holds against others of its process.
+#[derive(Debug)]
+struct Own {
+    all: Arc<Mutex<HashSet<i64>>>,
+    key: i64,
+}
+
+impl Own {
+    fn take(all: &Arc<Mutex<HashSet<i64>>>, key: i64) -> Option<Self> {
+        let is_free = all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key);
+        is_free.then(|| Self {
+            all: Arc::clone(all),
+            key,
+        })
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&self.key);
+    }
+}
+
+#[derive(Debug)]
+enum Holding {
+    /// Nobody else could.
+    Nothing,
+    Own(#[expect(dead_code, reason = "dropping it frees the lock")] Own),
+    Transaction(DatabaseTransaction),
+}
+
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 #[must_use = "dropped, it is let go"]
-pub struct Held(Option<DatabaseTransaction>);
+pub struct Held(Holding);
 
 impl Held {
     /// Fails once it is lost; asking is also the sign of life that keeps it.
     pub async fn renew(&self) -> Result<(), Error> {
-        if let Some(transaction) = &self.0 {
+        if let Holding::Transaction(transaction) = &self.0 {
             transaction.execute_unprepared("SELECT 1").await?;
         }
         Ok(())
@@ -86,7 +141,7 @@ impl Held {
 
     /// Lets it go before this returns.
     pub async fn release(self) -> Result<(), Error> {
-        if let Some(transaction) = self.0 {
+        if let Holding::Transaction(transaction) = self.0 {
             transaction.rollback().await?;
         }
         Ok(())
@@ -109,27 +164,27 @@ async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> 
 impl Store {
     /// Whether other servers may use this database, too.
     pub fn is_shared(&self) -> bool {
-        self.locks.is_some()
+        matches!(self.locks, Locks::Database(_))
     }
 
     /// Holds a lock together with others who share it; waits while somebody has it alone.
     pub async fn share(&self, lock: Lock) -> Result<Held, Error> {
-        let Some(pool) = &self.locks else {
-            return Ok(Held(None));
+        let Locks::Database(pool) = &self.locks else {
+            return Ok(Held(Holding::Nothing));
         };
         let transaction = pool.begin().await?;
         transaction
             .query_one_raw(call("pg_advisory_xact_lock_shared", lock))
             .await?;
-        Ok(Held(Some(transaction)))
+        Ok(Held(Holding::Transaction(transaction)))
     }
 
     /// Holds a lock alone. Whoever wants to share it waits behind this, so that it gives up after `patience`.
     ///
     /// Work [`Held::during`] it: without signs of life it is lost.
     pub async fn hold(&self, lock: Lock, patience: Duration) -> Result<Held, Error> {
-        let Some(pool) = &self.locks else {
-            return Ok(Held(None));
+        let Locks::Database(pool) = &self.locks else {
+            return Ok(Held(Holding::Nothing));
         };
         let transaction = begin(pool).await?;
         let patience = format!("SET LOCAL lock_timeout = {}", patience.as_millis());
@@ -137,13 +192,17 @@ impl Store {
         transaction
             .query_one_raw(call("pg_advisory_xact_lock", lock))
             .await?;
-        Ok(Held(Some(transaction)))
+        Ok(Held(Holding::Transaction(transaction)))
     }
 
     /// Holds a lock alone, unless somebody has it. Work [`Held::during`] it.
     pub async fn try_hold(&self, lock: Lock) -> Result<Option<Held>, Error> {
-        let Some(pool) = &self.locks else {
-            return Ok(Some(Held(None)));
+        let pool = match &self.locks {
+            Locks::Process(all) => {
+                let own = Own::take(all, lock.key());
+                return Ok(own.map(|own| Held(Holding::Own(own))));
+            }
+            Locks::Database(pool) => pool,
         };
         let transaction = begin(pool).await?;
         let row = transaction
@@ -151,7 +210,7 @@ impl Store {
             .await?;
         let got = row.map(|row| row.try_get::<bool>("", "got")).transpose()?;
         if got == Some(true) {
-            return Ok(Some(Held(Some(transaction))));
+            return Ok(Some(Held(Holding::Transaction(transaction))));
         }
         transaction.rollback().await?;
         Ok(None)

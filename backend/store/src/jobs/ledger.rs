@@ -153,7 +153,8 @@ pub(crate) async fn tell_status(
         status: status(row)?,
         reason: row.status_reason.clone(),
     };
-    tell(connection, row, &body, now).await
+    let event = next_event(row, &body, now)?;
+    Ok(insert(connection, event).await?)
 }
 
 /// Adds what a device reports, and keeps the last step on the row.
@@ -163,35 +164,45 @@ pub(crate) async fn tell_progress(
     progress: &[Progress],
     now: Timestamp,
 ) -> Result<(), Error> {
+    let mut events = Vec::with_capacity(progress.len());
     for report in progress {
         if let Progress::Step(step) = report {
             row.progress = to_json("job progress", step)?;
         }
-        tell(
-            connection,
-            row,
-            &JobEventBody::Progress(report.clone()),
-            now,
-        )
-        .await?;
+        let body = JobEventBody::Progress(report.clone());
+        events.push(next_event(row, &body, now)?.into_active_model());
+    }
+    while !events.is_empty() {
+        let later = events.split_off(at_once(events.len()));
+        let together = std::mem::replace(&mut events, later);
+        job_event::Entity::insert_many(together)
+            .exec_without_returning(connection)
+            .await?;
     }
     Ok(())
 }
 
-async fn tell(
-    connection: &impl ConnectionTrait,
+/// Most events of one statement.
+const MAX_AT_ONCE: usize = 64;
+
+/// How many of so many events one statement takes: a power of two, so that connections keep few statements prepared.
+fn at_once(events: usize) -> usize {
+    let events = events.min(MAX_AT_ONCE);
+    1 << events.checked_ilog2().unwrap_or(0)
+}
+
+fn next_event(
     row: &mut job::Model,
     body: &JobEventBody,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<job_event::Model, Error> {
     row.last_sequence += 1;
-    let event = job_event::Model {
+    Ok(job_event::Model {
         job_id: row.id,
         sequence: row.last_sequence,
         at: now.milliseconds(),
         body: to_json("job event", body)?,
-    };
-    Ok(insert(connection, event).await?)
+    })
 }
 
 /// Writes a locked row back.

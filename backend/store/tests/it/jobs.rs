@@ -18,6 +18,7 @@ on_both!(
     account_has_a_limit_of_active_jobs,
     draft_cannot_be_protected,
     progress_is_told_in_order,
+    long_report_is_told_whole_and_in_order,
     released_attempt_does_not_count,
     older_resume_point_never_replaces_a_newer_one,
 );
@@ -325,6 +326,35 @@ async fn progress_is_told_in_order(world: World) {
     assert_eq!(bodies, told.collect::<Vec<_>>());
     let rest = store.list_events(new.owner_id, job, 5, 1).await.unwrap();
     assert_eq!(rest, events[5..6]);
+}
+
+async fn long_report_is_told_whole_and_in_order(world: World) {
+    let store = &world.store;
+    let new = world.project("ada").await;
+    let job = world.enqueue(&new, at(0)).await.id;
+    let claim = world.claim(world.node().await, at(1)).await.unwrap();
+    let line = |number: usize| Progress::Log {
+        line: number.to_string(),
+    };
+    // Statements of 64, 64, 64, 4, 2 and 1 events.
+    let report: Vec<_> = (0..199).map(line).collect();
+    let told = store
+        .append_progress(job, claim.token, &report, at(2))
+        .await;
+    let before = 2; // it waited, a node took it
+    assert_eq!(told.unwrap(), Some(before + 199));
+    let events = store
+        .list_events(new.owner_id, job, before, 1000)
+        .await
+        .unwrap();
+    let found: Vec<_> = events
+        .into_iter()
+        .map(|event| (event.sequence, event.event))
+        .collect();
+    let due = (before + 1..).zip(report.into_iter().map(JobEventBody::Progress));
+    assert_eq!(found, due.collect::<Vec<_>>());
+    let none = store.append_progress(job, claim.token, &[], at(3)).await;
+    assert_eq!(none.unwrap(), Some(before + 199), "nothing to tell");
 }
 
 async fn released_attempt_does_not_count(world: World) {

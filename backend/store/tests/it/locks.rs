@@ -1,4 +1,4 @@
-//! Locks between servers: two stores on one PostgreSQL, which here are two servers.
+//! Locks between servers: two stores on one PostgreSQL, which here are two servers. On SQLite, between tasks of the one server.
 
 use std::time::Duration;
 
@@ -122,4 +122,29 @@ async fn sqlite_has_one_server_which_has_every_lock() {
         .release()
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn tasks_of_the_one_server_of_an_sqlite_database_keep_out_of_each_others_way() {
+    let world = World::open(Kind::Sqlite).await.unwrap();
+    let (one, two) = (world.store.clone(), world.store);
+    assert!(!one.is_shared());
+    let archive = |moment| {
+        let id = store::new_uuid(crate::support::at(moment));
+        Lock::Archive(UploadId::from_uuid(id))
+    };
+    let (first, second) = (archive(1), archive(2));
+    let held = one.try_hold(first).await.unwrap().unwrap();
+    held.renew().await.unwrap();
+    for _ in 0..2 {
+        assert!(
+            two.try_hold(first).await.unwrap().is_none(),
+            "however often it is asked for"
+        );
+    }
+    assert!(two.try_hold(second).await.unwrap().is_some());
+    held.release().await.unwrap();
+    let again = two.try_hold(first).await.unwrap().unwrap();
+    drop(again);
+    assert!(one.try_hold(first).await.unwrap().is_some());
 }
