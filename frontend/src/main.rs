@@ -7,6 +7,12 @@
     reason = "the component macro gives every property builder public methods"
 )]
 
+// See the second `main`: without the screens much is used by tests alone.
+#![cfg_attr(
+    not(any(target_arch = "wasm32", clippy)),
+    allow(dead_code, unused_imports)
+)]
+
 #[macro_use]
 mod language;
 
@@ -24,6 +30,7 @@ use web_sys::HtmlElement;
 
 use crate::language::{language, learn, speak, wanted};
 
+#[cfg(any(target_arch = "wasm32", clippy))]
 fn main() {
     console_error_panic_hook::set_once();
     let chosen = wanted();
@@ -37,6 +44,10 @@ fn main() {
         mount();
     });
 }
+
+/// Outside a browser its tests run and nothing is shown: compiling the screens for that costs a core a minute and a half.
+#[cfg(not(any(target_arch = "wasm32", clippy)))]
+fn main() {}
 
 fn mount() {
     let root = web_sys::window()
