@@ -162,7 +162,8 @@ pub async fn read(app: &App, shown: Option<&str>) -> Result<String, Error> {
         };
         metrics.jobs.get_or_create(&state).set(group.count);
     }
-    let online = nodes::online(app).await?.len();
+    let kinds = nodes::kinds_online(app).await?;
+    let online: u64 = kinds.iter().map(|kind| kind.nodes).sum();
     metrics.nodes.set(i64::try_from(online).unwrap_or(i64::MAX));
     metrics.leads.set(app.leading().get().into());
     metrics.broker.set(app.link().is_connected().into());
