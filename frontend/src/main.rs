@@ -6,7 +6,6 @@
     unreachable_pub,
     reason = "the component macro gives every property builder public methods"
 )]
-
 // See the second `main`: without the screens much is used by tests alone.
 #![cfg_attr(
     not(any(target_arch = "wasm32", clippy)),
