@@ -17,7 +17,7 @@ pub mod untrusted;
 mod upload;
 
 pub use bucket::{Bucket, BucketError, BucketPlace, RemoteObject};
-pub use collect::{Collected, collect};
+pub use collect::{Collected, collect, old, remove_orphans, remove_unfinished};
 pub use error::Error;
 pub use hash::{HashError, ObjectHash};
 pub use local::{Folder, LocalStore, Staging};

@@ -15,6 +15,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use shared::{ImportId, UploadId};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::{Error, Store};
@@ -25,6 +26,8 @@ pub(crate) const CONNECTIONS: u32 = 16;
 const SILENCE: Duration = Duration::from_secs(10);
 /// Well below that.
 const RENEWAL: Duration = Duration::from_secs(2);
+/// Whoever holds a lock gives it up so long before the database does.
+const MARGIN: Duration = Duration::from_secs(2);
 
 /// What only one server does at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,12 +128,16 @@ impl Held {
     /// Works for as long as it is held; the work is dropped, and this is `None`, once it is not.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let lost = async {
+            let mut heard = Instant::now();
             loop {
                 tokio::time::sleep(RENEWAL).await;
-                let renewed = tokio::time::timeout(SILENCE, self.renew()).await;
+                let asked = Instant::now();
+                // Before the database gives it to somebody else.
+                let renewed = timeout_at(heard + SILENCE - MARGIN, self.renew()).await;
                 if !matches!(renewed, Ok(Ok(()))) {
                     return;
                 }
+                heard = asked;
             }
         };
         tokio::select! {

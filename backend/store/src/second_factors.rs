@@ -1,4 +1,4 @@
-//! Second factors: the secret of an authenticator app, the last code that it gave, recovery codes.
+//! Second factors: what the secret of an authenticator app is derived from, the last code that it gave, recovery codes.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use shared::{OrganisationId, Timestamp, UserId};
@@ -14,7 +14,7 @@ use crate::{
 /// A second factor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecondFactorRecord {
-    /// The secret that app and server share, in base32.
+    /// What the secret that app and server share is derived from.
     pub secret: String,
     /// When the app was shown to work; before that, signing in does not ask for it.
     pub confirmed_at: Option<Timestamp>,

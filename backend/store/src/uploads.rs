@@ -240,7 +240,7 @@ impl Store {
     /// Turns a received upload into an image of its draft, all or nothing.
     ///
     /// A repeated call answers the image made first. [`Error::NotReceived`], [`Error::KeyReplaced`], [`Error::SetSealed`],
-    /// [`Error::SetFull`], [`Error::DuplicateImage`]; `None` where there is no such upload.
+    /// [`Error::SetFull`], [`Error::DuplicateImage`], [`Error::StorageFull`]; `None` where there is no such upload.
     pub async fn complete_upload(
         &self,
         owner: OrganisationId,
@@ -262,7 +262,12 @@ impl Store {
         };
         match upload.status.as_str() {
             COMPLETED => return Ok(Some(upload.try_into()?)),
-            RECEIVED => ensure_room(&transaction, &set, &upload.sha256).await?,
+            RECEIVED => {
+                ensure_room(&transaction, &set, &upload.sha256).await?;
+                // What was announced counts nowhere until it is here, and may be larger once it is decoded.
+                let more = new.content_size_bytes;
+                usage::ensure_room(&transaction, owner, self.limits, more).await?;
+            }
             _ => return Err(Error::NotReceived),
         }
         let file = NewFile {

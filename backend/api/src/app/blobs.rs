@@ -1,8 +1,15 @@
 //! Bytes by hash: signed addresses, bounded reads, and the removal of what nobody needs.
 
-use std::{collections::BTreeMap, ops::Range, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+    time::Duration,
+};
 
-use artifacts::{Delivery, Folder, Grant, Method, Object, ObjectHash, Refusal, SignedRequest};
+use artifacts::{
+    Collected, Delivery, Folder, Grant, Method, Object, ObjectHash, ObjectInfo, Refusal,
+    SignedRequest,
+};
 use serde::de::DeserializeOwned;
 use shared::{ImageId, JobId, Timestamp, UploadId};
 use store::ImageRecord;
@@ -15,6 +22,8 @@ use crate::error::Error;
 pub(crate) const URL_MILLISECONDS: i64 = 3_600_000;
 /// Objects younger than this are spared: a node uploads before a row names them.
 const SPARED_MILLISECONDS: i64 = 2 * 24 * 3_600_000;
+/// Objects that are removed between two chances for others to publish: three requests each where there is a bucket.
+const REMOVED_AT_ONCE: usize = 50;
 
 /// The hash in a row of ours.
 fn known(sha256: &str) -> Result<ObjectHash, Error> {
@@ -169,7 +178,8 @@ pub(crate) async fn has_output(
     if size(app, sha256).await? == Some(size_bytes) {
         return Ok(true);
     }
-    Ok(app.artifacts().accept(&output).await?)
+    // Another try of the same node may have taken it in meanwhile, and with it what was sent.
+    Ok(app.artifacts().accept(&output).await? || size(app, sha256).await? == Some(size_bytes))
 }
 
 /// Whether an object is there already; then it is young again, so that no collector takes it before a row names it.
@@ -275,7 +285,10 @@ pub(crate) async fn forget<'a>(app: &App, hashes: impl Iterator<Item = &'a str> 
 }
 
 async fn forget_all(app: &App, hashes: &[&str]) -> Result<(), Error> {
-    app.unless_publishing(remove(app, hashes)).await
+    for some in hashes.chunks(REMOVED_AT_ONCE) {
+        app.unless_publishing(remove(app, some)).await?;
+    }
+    Ok(())
 }
 
 async fn remove(app: &App, hashes: &[&str]) -> Result<(), Error> {
@@ -286,31 +299,52 @@ async fn remove(app: &App, hashes: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes every old object and delivery that no row needs.
-pub(crate) async fn collect(app: &App) -> Result<(), Error> {
-    app.unless_publishing(collect_all(app)).await
+async fn named(app: &App) -> Result<HashSet<ObjectHash>, Error> {
+    let named = app.store().referenced_hashes().await?;
+    named.iter().map(|sha256| known(sha256)).collect()
 }
 
-async fn collect_all(app: &App) -> Result<(), Error> {
+/// Removes every old object and delivery that no row needs.
+///
+/// A large bucket is listed for minutes, and what was kept for months may be a hundred thousand objects: those who
+/// publish wait for a few removals at a time, and for no listing.
+pub(crate) async fn collect(app: &App) -> Result<(), Error> {
     let limit = app.now().milliseconds() - SPARED_MILLISECONDS;
     let limit = Timestamp::from_milliseconds(limit);
-    let needed = || async {
-        let needed = app.store().referenced_hashes().await?;
-        needed.iter().map(|sha256| known(sha256)).collect()
-    };
-    let collected = artifacts::collect(app.artifacts(), limit, needed).await?;
-    if collected != artifacts::Collected::default() {
-        let artifacts::Collected {
-            objects,
-            bytes,
-            unfinished,
-        } = collected;
+    let mut orphans = artifacts::old(app.artifacts(), limit).await?;
+    let needed = named(app).await?;
+    orphans.retain(|info| !needed.contains(&info.hash));
+    let (mut objects, mut bytes) = (0, 0);
+    for some in orphans.chunks(REMOVED_AT_ONCE) {
+        let removed = app.unless_publishing(remove_orphans(app, some, limit));
+        let removed = removed.await?;
+        objects += removed.objects;
+        bytes += removed.bytes;
+    }
+    let unfinished = app.unless_publishing(remove_unfinished(app, limit)).await?;
+    if objects + unfinished > 0 {
         tracing::info!(objects, bytes, unfinished, "what nobody needs was removed");
     }
+    Ok(())
+}
+
+async fn remove_orphans(
+    app: &App,
+    orphans: &[ObjectInfo],
+    limit: Timestamp,
+) -> Result<Collected, Error> {
+    // Some may have been named since they were listed.
+    let needed = named(app).await?;
+    let orphans = orphans.iter().filter(|info| !needed.contains(&info.hash));
+    let orphans: Vec<ObjectInfo> = orphans.copied().collect();
+    Ok(artifacts::remove_orphans(app.artifacts(), &orphans, limit).await?)
+}
+
+async fn remove_unfinished(app: &App, limit: Timestamp) -> Result<u64, Error> {
     if let Some(scratch) = app.scratch() {
         artifacts::collect(scratch, limit, || async { Ok::<_, Error>([].into()) }).await?;
     }
-    Ok(())
+    Ok(artifacts::remove_unfinished(app.artifacts(), limit).await?)
 }
 
 /// Makes a complete partial file an object.

@@ -10,11 +10,14 @@ use totp_rs::{Builder, Secret, Totp};
 use super::{App, letters, lockout};
 use crate::{error::Error, secret};
 
+mod secrets;
+
+pub use secrets::Secrets;
+
 const ISSUER: &str = "PersGuard";
 const RECOVERY_CODES: usize = 10;
 /// 62^12 is above 2^71: not to be guessed through the rate limit.
 const RECOVERY_CHARACTERS: usize = 12;
-const SECRET_BYTES: usize = 20;
 
 /// SHA-1, six digits, thirty seconds, one step of skew: what every app understands.
 fn totp(secret: &str, account: &str) -> Result<Totp, Error> {
@@ -56,9 +59,10 @@ fn new_codes() -> (RecoveryCodes, Vec<String>) {
 }
 
 /// Whether a code belongs to this account now; uses it up.
-async fn accept(app: &App, user: UserId, shared: &str, code: &str) -> Result<bool, Error> {
+async fn accept(app: &App, user: UserId, kept: &str, code: &str) -> Result<bool, Error> {
     let code = code.trim();
-    if let Some(step) = totp(shared, "")?.check(code, seconds(app)) {
+    let secret = app.totp_secrets().secret(user, kept);
+    if let Some(step) = totp(&secret, "")?.check(code, seconds(app)) {
         let step = i64::try_from(step).map_err(Error::internal)?;
         return Ok(app.store().use_totp_step(user, step).await?);
     }
@@ -137,13 +141,13 @@ pub async fn begin(app: &App, user: UserId, request: CreateTotp) -> Result<TotpS
     require_password(app, user, request.password).await?;
     let account = app.store().find_user(user).await?;
     let account = account.ok_or(Error::Unauthenticated)?;
-    let bytes = secret::random_bytes::<SECRET_BYTES>().to_vec();
-    let secret = Secret::from(bytes).to_base32();
-    if !app.store().begin_second_factor(user, &secret).await? {
+    let seed = Secrets::seed();
+    if !app.store().begin_second_factor(user, &seed).await? {
         return Err(Error::Conflict(
             "An authenticator app is set up already. Disable it first.".into(),
         ));
     }
+    let secret = app.totp_secrets().secret(user, &seed);
     let uri = totp(&secret, &account.email)?;
     Ok(TotpSetup {
         uri: uri.to_url().map_err(Error::internal)?,
@@ -163,7 +167,8 @@ pub async fn confirm(
     let Some(factor) = waiting else {
         return Err(Error::Conflict("Begin to set up an app first.".into()));
     };
-    let step = totp(&factor.secret, "")?
+    let secret = app.totp_secrets().secret(user, &factor.secret);
+    let step = totp(&secret, "")?
         .check(request.code.trim(), seconds(app))
         .ok_or_else(|| {
             Error::wrong_proof(

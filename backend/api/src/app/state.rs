@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     identities::Providers, mail::Mail, metrics::Metrics, model_imports::Imports, parts::Deliveries,
-    passwords::Passwords, rate_limit::RateLimit, sharing::Sharing, tokens::Tokens, vault::Masters,
-    webhooks::secrets::Secrets,
+    passwords::Passwords, rate_limit::RateLimit, second_factors, sharing::Sharing, tokens::Tokens,
+    vault::Masters, webhooks::secrets::Secrets,
 };
 use crate::{
     clock::Clock,
@@ -63,6 +63,7 @@ struct Inner {
     tokens: Tokens,
     revocation_signer: signing::Signer,
     webhook_secrets: Secrets,
+    totp_secrets: second_factors::Secrets,
     passwords: Passwords,
     sharing: Sharing,
     providers: Providers,
@@ -155,6 +156,8 @@ impl App {
             .context("the key of revocations cannot be read")?;
         let webhook_key = secret::load_or_create(&directory.join("webhook.key"))
             .context("the key of webhooks cannot be read")?;
+        let second_factor_key = secret::load_or_create(&directory.join("second-factor.key"))
+            .context("the key of second factors cannot be read")?;
         let share_key = secret::load_or_create(&directory.join("share.key"))
             .context("the key of shared pages cannot be read")?;
         // A wrong address or an unreadable file is told at the start; a broker that is away is not.
@@ -182,6 +185,7 @@ impl App {
             tokens,
             revocation_signer,
             webhook_secrets: Secrets::new(webhook_key),
+            totp_secrets: second_factors::Secrets::new(second_factor_key),
             passwords: Passwords::new()?,
             sharing: Sharing::new(share_key),
             mail: Mail::open(&config)?,
@@ -237,6 +241,11 @@ impl App {
     /// Signs revocations.
     pub fn revocation_signer(&self) -> &signing::Signer {
         &self.0.revocation_signer
+    }
+
+    /// Derives the secrets of authenticator apps.
+    pub fn totp_secrets(&self) -> &second_factors::Secrets {
+        &self.0.totp_secrets
     }
 
     /// Derives and uses the secrets of webhooks.
@@ -352,7 +361,8 @@ impl App {
         &self,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let _here = self.0.publishing.write().await;
+        let here = tokio::time::timeout(PATIENCE, self.0.publishing.write()).await;
+        let _here = here.map_err(|_| Error::StorageUnavailable("others are publishing".into()))?;
         let everywhere = self.store().hold(Lock::Objects, PATIENCE).await?;
         let done = everywhere.during(work).await;
         let done =

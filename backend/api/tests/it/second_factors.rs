@@ -41,6 +41,26 @@ pub(crate) async fn set_up(server: &Server, ada: &Person<'_>) -> (String, Vec<St
 }
 
 #[tokio::test]
+async fn database_holds_nothing_that_makes_codes() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let (secret, recovery) = set_up(&server, &ada).await;
+    let raw = Secret::try_from_base32(&secret).expect("base32");
+    let mut read = Vec::new();
+    for entry in std::fs::read_dir(server.data_dir()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.contains(".sqlite") {
+            read.extend(std::fs::read(path).unwrap());
+        }
+    }
+    let holds = |bytes: &[u8]| read.windows(bytes.len()).any(|window| window == bytes);
+    assert!(holds(b"ada@example.org"), "this is where accounts lie");
+    assert!(!holds(secret.as_bytes()) && !holds(raw.as_bytes()));
+    assert!(recovery.iter().all(|code| !holds(code.as_bytes())));
+}
+
+#[tokio::test]
 async fn signing_in_takes_a_code_that_works_once() {
     let server = Server::start().await;
     let ada = server.person("ada").await;

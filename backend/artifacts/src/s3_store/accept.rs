@@ -92,7 +92,7 @@ impl S3Store {
                 .insert(METADATA_DIRECTIVE, HeaderValue::from_static("REPLACE"));
         }
         let answer = self.http.send(&call).await?.text().await;
-        copied(&answer.unwrap_or_default())
+        copied(&answer.map_err(|error| not_copied(error.to_string()))?)
     }
 
     fn copy_headers(&self, from: &str, head: &Head) -> Result<HeaderMap, Error> {
@@ -195,14 +195,21 @@ impl S3Store {
     }
 }
 
-/// A copy may fail after its status was sent.
+/// A copy may fail after its status was sent: only a tag says that it is there.
 fn copied(answer: &str) -> Result<(), Error> {
-    match xml::text_of(answer, "Code") {
-        None => Ok(()),
-        Some(code) => Err(Error::Unreachable {
-            action: "publish an object",
-            reason: code,
-        }),
+    if let Some(code) = xml::text_of(answer, "Code") {
+        return Err(not_copied(code));
+    }
+    match xml::text_of(answer, "ETag") {
+        Some(_) => Ok(()),
+        None => Err(not_copied("it copied an object without a tag".to_owned())),
+    }
+}
+
+fn not_copied(reason: String) -> Error {
+    Error::Unreachable {
+        action: "publish an object",
+        reason,
     }
 }
 

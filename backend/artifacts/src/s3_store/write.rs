@@ -152,6 +152,8 @@ impl S3Store {
             .ok_or_else(|| strange("it takes a part without a tag"))
     }
 
+    /// Joins the parts. A service begins to answer before it is done, so that a failure may come with a success's status:
+    /// only a tag says that there is an object.
     pub(super) async fn complete_multipart(
         &self,
         key: &str,
@@ -166,7 +168,13 @@ impl S3Store {
             }
             request.send()
         };
-        self.http.ask("complete an upload", request).await.map(drop)
+        let action = "complete an upload";
+        let answer = self.http.ask(action, request).await?;
+        let reason = || "it completed an upload without a tag".to_owned();
+        answer.etag.map(drop).ok_or_else(|| Error::Unreachable {
+            action,
+            reason: reason(),
+        })
     }
 
     pub(super) async fn abort_multipart(&self, key: &str, id: &str) -> Result<(), Error> {

@@ -77,6 +77,39 @@ async fn requests_that_fail_or_whose_answer_is_lost_are_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answer_that_began_as_a_success_is_none_without_a_tag() {
+    let mut world = World::new().await;
+    // Services begin to answer a completion or a copy before they are done.
+    for (seed, fault) in (1..).zip([Fault::Refuse(200, "InternalError"), Fault::Hollow]) {
+        let large = bytes(seed, LARGE);
+        // Parts have their number before it.
+        world.server.manners.order("?uploadId=", fault);
+        let refused = put(&world.store, &large).await;
+        assert!(refused.is_err(), "{fault:?}");
+        assert_eq!(
+            world.store.size(ObjectHash::of(&large)).await.unwrap(),
+            None
+        );
+        world.put(seed, LARGE).await;
+
+        let bytes = Bytes::from(bytes(seed + 10, 2_000));
+        let upload = world.store.begin(&delivery(&bytes, "job")).await.unwrap();
+        let sent = world.store.write_part(&upload, 1, bytes.clone()).await;
+        sent.unwrap();
+        let copy = "PUT /artifacts/persguard/objects/";
+        world.server.manners.order(copy, fault);
+        let refused = world.store.complete(&upload).await;
+        assert!(refused.is_err(), "{fault:?}");
+        assert_eq!(world.store.size(upload.delivery.hash).await.unwrap(), None);
+        // What was sent is still there.
+        world.store.complete(&upload).await.unwrap();
+        world.named.insert(upload.delivery.hash, 2_000);
+        world.tally.faults += 2;
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answers_around_a_delivery_do_no_harm() {
     let mut world = World::new().await;
     let requests = [

@@ -20,6 +20,8 @@ use crate::{app::App, error::Error};
 
 /// Models that are fetched at once.
 const DOWNLOADS: usize = 2;
+/// Imports that are worked on at once.
+const SEATS: usize = 4;
 /// Pause after a fault of the database.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -61,6 +63,8 @@ impl From<artifacts::Error> for Stop {
 pub(crate) struct Imports {
     running: Mutex<HashMap<ImportId, CancellationToken>>,
     credentials: Mutex<HashMap<ImportId, S3Credentials>>,
+    /// Those that are worked on hold a lock each, and there are few: the others wait without one.
+    seats: Semaphore,
     pub(super) downloads: Semaphore,
     pub(super) inspections: Semaphore,
 }
@@ -75,6 +79,7 @@ impl Imports {
         Self {
             running: Mutex::default(),
             credentials: Mutex::default(),
+            seats: Semaphore::new(SEATS),
             downloads: Semaphore::new(DOWNLOADS),
             inspections: Semaphore::new(1),
         }
@@ -149,6 +154,9 @@ pub(super) fn start(app: &App, id: ImportId) {
 
 /// False where another server of the same database works on it.
 async fn drive_alone(app: &App, id: ImportId) -> bool {
+    let Ok(_seat) = app.imports().seats.acquire().await else {
+        return true;
+    };
     match app.store().try_hold(Lock::Import(id)).await {
         Ok(None) => return false,
         Ok(Some(held)) => {

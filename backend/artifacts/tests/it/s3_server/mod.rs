@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     Refuse(u16, &'static str),
     /// The request is carried out, and its answer is lost.
     Forget(u16, &'static str),
+    /// The request is never carried out; the answer began as a success's and has nothing in it.
+    Hollow,
 }
 
 /// How the server misbehaves.
@@ -243,6 +245,7 @@ async fn answer(
             service.call(request).await?;
             refusal(status, code)
         }
+        Some(Fault::Hollow) => HttpResponse::default(),
         None if request.method() == "OPTIONS" && permitted.is_some() => HttpResponse::default(),
         None => service.call(request).await?,
     };
