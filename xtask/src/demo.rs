@@ -21,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 7740)]
     port: u16,
     /// Where the server keeps its data [default: ./data].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "data-dir", value_name = "DIR")]
     data: Option<PathBuf>,
 }
 

@@ -230,6 +230,19 @@ const OTHERS: [&str; 3] = [
     "PERSGUARD_API_KEY",
     "PERSGUARD_WASM_TOOLCHAIN",
 ];
+/// What `persguard-node` reads; a local node gets the environment of the server that starts it.
+const OF_NODES: [&str; 10] = [
+    "PERSGUARD_NODE_DEVICE",
+    "PERSGUARD_NODE_DIR",
+    "PERSGUARD_NODE_DRAIN_SECONDS",
+    "PERSGUARD_NODE_JOBS_PER_DEVICE",
+    "PERSGUARD_NODE_NETWORKS",
+    "PERSGUARD_NODE_THREADS",
+    "PERSGUARD_NODE_TOKEN",
+    "PERSGUARD_NODE_TRAINER",
+    "PERSGUARD_NODE_URL",
+    "PERSGUARD_NODE_WATCH_STDIN",
+];
 /// Letters in which a misspelt name may differ.
 const LIKE: usize = 3;
 
@@ -245,10 +258,10 @@ fn unknown(names: impl Iterator<Item = String>) -> Vec<UnknownVariable> {
     let settings: Vec<String> = settings
         .map(|name| name.to_string_lossy().into_owned())
         .chain(OTHERS.map(str::to_owned))
+        .chain(OF_NODES.map(str::to_owned))
         .collect();
     let ours = names.filter(|name| name.starts_with("PERSGUARD_"));
-    let strange =
-        ours.filter(|name| !name.starts_with("PERSGUARD_NODE_") && !settings.contains(name));
+    let strange = ours.filter(|name| !settings.contains(name));
     let mut unknown: Vec<UnknownVariable> = strange
         .map(|name| {
             let nearest = settings
