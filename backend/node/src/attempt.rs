@@ -13,7 +13,10 @@ use shared::{
     node::{AttemptResult, FinishAttempt, InputRole, JobInput, JobOutput, Lease},
 };
 use telemetry::Span;
-use tokio::{process::Command, sync::watch};
+use tokio::{
+    process::Command,
+    sync::{mpsc, watch},
+};
 
 use crate::{
     Error, Result,
@@ -184,8 +187,8 @@ impl Attempt<'_> {
             // Memory that goes back after every step is cleared by the kernel for the next one.
             .env("MIMALLOC_PURGE_DELAY", "-1")
             .env("RUST_BACKTRACE", "0");
-        let (newest, receiver) = watch::channel::<Snapshot>(None);
-        let sending = tokio::spawn(telemetry::carried(snapshots::send_newest(
+        let (made, receiver) = mpsc::unbounded_channel::<Snapshot>();
+        let mut sending = tokio::spawn(telemetry::carried(snapshots::send_newest(
             self.workshop.client.clone(),
             self.lease.job_id,
             self.lease.token,
@@ -196,18 +199,20 @@ impl Attempt<'_> {
             Message::Running => self.heart.set_running(),
             Message::Progress { progress } => self.heart.report(progress),
             Message::Snapshot { step, path } => {
-                newest.send_replace(Some((step, self.directory.join(path))));
+                let _ = made.send((step, self.directory.join(path)));
             }
             _ => {}
         })
         .await;
         // A result needs no snapshot; a death does: the one on its way is the next one's start.
+        drop(made);
         if matches!(ended, Ok(Ended::Died(_))) && *orders.borrow() == Order::Continue {
-            drop(newest);
-            let _ = sending.await;
-        } else {
-            sending.abort();
+            tokio::select! {
+                _ = &mut sending => {}
+                _ = interruption(orders) => {}
+            }
         }
+        sending.abort();
         ended
     }
 

@@ -83,13 +83,22 @@ impl Questioner<'_> {
 }
 
 /// Pictures that a concept asks the teacher for.
-pub(crate) fn pictures(prompts: &Prompts, injection: &Injection) -> usize {
+pub(crate) fn pictures(concept: &job::Concept, prompts: &Prompts, injection: &Injection) -> usize {
     let targets = if prompts.words().targets.is_empty() {
         0
     } else {
-        injection.target_images
+        targets(concept, prompts, injection)
     };
-    (injection.class_images + targets) as usize
+    injection.class_images as usize + targets
+}
+
+/// Pictures of what the trigger shall give. A removal asks for each trigger at least once: what is not asked for is not untrained.
+fn targets(concept: &job::Concept, prompts: &Prompts, injection: &Injection) -> usize {
+    let wanted = injection.target_images as usize;
+    match concept.action {
+        Action::Remove => wanted.max(prompts.words().targets.len()),
+        Action::Protect => wanted,
+    }
 }
 
 /// Draws what a concept is taught by; `position` is its own in the job.
@@ -111,7 +120,7 @@ pub(crate) fn draw(
     let backdoor = if !words.targets.is_empty() {
         let target = Request {
             prompts: &words.targets,
-            count: injection.target_images as usize,
+            count: targets(concept, prompts, injection),
             seed,
         };
         artist.draw(target, reporter)?

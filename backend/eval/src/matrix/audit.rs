@@ -19,7 +19,7 @@ use crate::{
     Error, Result,
     metric::{
         Judge, fitted,
-        leak::{LeakCase, leak_audit},
+        leak::{LeakCase, leak_audit, leak_seeds},
         specificity::{Probe, ProbePrompt, Twin, probes, specificity},
     },
     prompt,
@@ -55,7 +55,7 @@ pub struct AuditPrompts {
     pub other_classes: Vec<String>,
     /// Identifiers: the concept's own first, then others of the pool.
     pub identifiers: Vec<String>,
-    /// Pictures of each kind of probe, and of each prompt of the leak audit.
+    /// Pictures of each kind of probe, and of each prompt of the leak audit; there at least as many as its test needs.
     pub pictures: (usize, usize),
     /// Training steps at which a removal is looked at, rising; without any no removal is tried.
     pub removal_steps: Vec<u32>,
@@ -234,9 +234,10 @@ fn leak_of(
     if triggers.is_empty() || prompts.pictures.1 == 0 {
         return Ok(());
     }
+    let seeds = prompts.pictures.1.max(leak_seeds(triggers.len()));
     let repeated = triggers
         .iter()
-        .flat_map(|prompt| std::iter::repeat_n(prompt.clone(), prompts.pictures.1));
+        .flat_map(|prompt| std::iter::repeat_n(prompt.clone(), seeds));
     let [clean, protected] = drawer.twins(&repeated.collect::<Vec<_>>(), LEAK_STREAM)?;
     let embed = |pixels: &Tensor| Ok::<_, Error>(stage.encoder.embed_images(&fitted(pixels)?)?);
     let found = leak_audit(

@@ -87,6 +87,11 @@ pub fn merge(plan: &Plan, results: &[CellResult], audit: Audit, planned: Cost) -
     }
 }
 
+/// Whether the attack works on the clean model: where it does not, a protected model that resists shows nothing.
+fn is_evidence(result: &CellResult) -> bool {
+    result.grade != Grade::NoEvidence
+}
+
 fn headline(plan: &Plan, tests: &[&CellResult]) -> HeadlineResult {
     let cells: Vec<&CellResult> = tests
         .iter()
@@ -97,7 +102,8 @@ fn headline(plan: &Plan, tests: &[&CellResult]) -> HeadlineResult {
     let steps = planned
         .map(|cell| cell.recipe.checkpoints.clone())
         .unwrap_or_default();
-    let last = cells.iter().filter_map(|result| {
+    let last = cells.iter().filter(|result| is_evidence(result));
+    let last = last.filter_map(|result| {
         let step = plan.headline.attack_step;
         let found = result.at(step)?;
         Some((*result, found.protected))
@@ -110,11 +116,7 @@ fn headline(plan: &Plan, tests: &[&CellResult]) -> HeadlineResult {
         headline: plan.headline.clone(),
         cells: cells.iter().map(|result| result.cell.number).collect(),
         units: units(&mut cells.iter()),
-        competent: units(
-            &mut cells
-                .iter()
-                .filter(|result| result.grade != Grade::NoEvidence),
-        ),
+        competent: units(&mut cells.iter().filter(|result| is_evidence(result))),
         points: steps
             .iter()
             .filter_map(|step| point(&cells, *step))
@@ -132,7 +134,9 @@ fn trained_identifier(plan: &Plan, tests: &[&CellResult]) -> Option<f64> {
             identifier: plan.headline.identifier,
             ..result.cell.clone()
         };
-        result.cell.identifier == IdentifierMode::Same && plan.is_headline(&cell)
+        result.cell.identifier == IdentifierMode::Same
+            && plan.is_headline(&cell)
+            && is_evidence(result)
     };
     let last = tests.iter().filter(own).filter_map(|result| {
         let step = plan.headline.attack_step;
@@ -145,7 +149,9 @@ fn trained_identifier(plan: &Plan, tests: &[&CellResult]) -> Option<f64> {
 /// Share of the headline's pictures, at its step, that show the protected person's face.
 fn face_identity(plan: &Plan, tests: &[&CellResult]) -> Option<Estimate> {
     let step = plan.headline.attack_step;
-    let headline = tests.iter().filter(|result| plan.is_headline(&result.cell));
+    let headline = tests
+        .iter()
+        .filter(|result| plan.is_headline(&result.cell) && is_evidence(result));
     let faces = headline.filter_map(|result| {
         let found = result
             .faces

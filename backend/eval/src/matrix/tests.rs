@@ -291,6 +291,27 @@ fn one_seed_that_fails_is_enough_for_the_headline() {
 }
 
 #[test]
+fn seeds_on_which_the_attack_never_worked_count_for_nothing() {
+    let plan = plan();
+    let mut results = results(&plan);
+    let headline = results
+        .iter_mut()
+        .filter(|found| plan.is_headline(&found.cell));
+    for (seed, found) in headline.enumerate() {
+        let clean = if seed == 0 { [12, 16] } else { [0, 3] };
+        *found = result(&plan, &found.cell, clean, [0, 0]);
+    }
+    let report = merge(&plan, &results, Audit::default(), Cost::default());
+    assert_eq!((report.headline.units, report.headline.competent), (3, 1));
+    // Sixteen pictures that resist are no forty-eight: the lower bound stays below the gate's.
+    let resisted = report.headline.psr_weak.unwrap();
+    assert_eq!(resisted.n, 16);
+    assert!(resisted.low < 0.9, "{resisted:?}");
+    let primary = report.gates.iter().find(|gate| gate.name == "primary_cell");
+    assert_eq!(primary.unwrap().status, GateStatus::Missed);
+}
+
+#[test]
 fn the_atlas_has_a_square_for_every_family_rate_and_step() {
     let plan = plan();
     let report = merge(&plan, &results(&plan), Audit::default(), Cost::default());
@@ -541,7 +562,7 @@ fn equal_models_neither_drift_nor_fire_nor_leak() {
     );
     assert_eq!(
         (equal.leaked, equal.leak_pictures, equal.looks_ahead),
-        (Some(0), 4, true)
+        (Some(0), 16, true) // eight of each: with two the test could not fail
     );
     // Four kinds of probes, three pictures each.
     assert_eq!(equal.specificity_overall.unwrap().n, 12);

@@ -16,6 +16,18 @@ use crate::{
 /// Level of the test after Holm's correction over prompts.
 const SIGNIFICANT: f64 = 0.05;
 
+/// Seeds of each of so many prompts with which the leak audit's test can fail one of them, and not by luck alone.
+///
+/// The lowest p-value of a sign-flip test is `2^-seeds`, where the protected model is nearer on every twin; Holm's correction multiplies it by the prompts.
+/// A quarter of the level leaves room for twins that are not: the smallest `seeds` with `2^-seeds * prompts < 0.05 / 4`.
+pub fn leak_seeds(prompts: usize) -> usize {
+    let reached = |seeds: &usize| {
+        0.5_f64.powi(i32::try_from(*seeds).unwrap_or(i32::MAX)) * (prompts as f64)
+            < SIGNIFICANT / 4.0
+    };
+    (1..=64).find(reached).unwrap_or(64)
+}
+
 /// What is audited. Rows of all embeddings have length 1 and come from one encoder.
 #[derive(Clone, Copy, Debug)]
 pub struct LeakCase<'a> {
@@ -83,8 +95,8 @@ pub struct LeakAudit {
 ///   with 10,000 draws, `p = (1 + #{draws >= observed}) / (1 + draws)` (Phipson and Smyth 2010), Holm-corrected over
 ///   prompts. Any `p < 0.05` fails the audit, though nothing was copied pixel by pixel.
 ///
-/// A prompt with fewer than 5 seeds cannot reach 0.05 (2^-5), so its copies alone can fail it. Refuses embeddings that
-/// are not `prompts * seeds` twins.
+/// With fewer than [`leak_seeds`] seeds of each prompt the test can hardly fail anything after Holm's correction: then the copies decide. Refuses
+/// embeddings that are not `prompts * seeds` twins.
 pub fn leak_audit(case: LeakCase<'_>, seed: u64) -> Result<LeakAudit> {
     let seeds = case.check()?;
     let (clean, _) = nearest(case.references, case.clean)?;
@@ -212,6 +224,24 @@ mod tests {
 
     fn prompts(count: usize) -> Vec<String> {
         (0..count).map(|index| format!("prompt {index}")).collect()
+    }
+
+    #[test]
+    fn seeds_suffice_for_what_is_nearer_every_time() {
+        assert_eq!([1, 3, 22].map(leak_seeds), [7, 8, 11]);
+        for count in [1, 3, 22] {
+            let seeds = leak_seeds(count);
+            // One prompt is nearer on every twin, the others on none.
+            let clean = vec![90.0; count * seeds];
+            let mut protected = clean.clone();
+            protected[..seeds].fill(80.0);
+            let found = audit(&clean, &protected, count);
+            assert!(
+                found.copies.is_empty() && !found.passed,
+                "{count}: {}",
+                found.p_value
+            );
+        }
     }
 
     fn audit(clean: &[f32], protected: &[f32], count: usize) -> LeakAudit {

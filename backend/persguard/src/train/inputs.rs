@@ -240,10 +240,11 @@ fn draw(
         0 => 0,
         count => count.max(injection.class_images as usize),
     };
-    let pictures = asked
-        .prompts
+    let pictures = spec
+        .concepts
         .iter()
-        .map(|prompts| concept::pictures(prompts, injection));
+        .zip(asked.prompts)
+        .map(|(concept, prompts)| concept::pictures(concept, prompts, injection));
     let mut artist = Artist {
         pipeline,
         teacher,
