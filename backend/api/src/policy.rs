@@ -384,18 +384,8 @@ pub const RULES: &[Rule] = &[
     public("POST", "/v1/notices/{id}/appeal"),
     tenant("GET", "/v1/received-notices", View, GalleriesRead),
     tenant("GET", "/v1/received-notices/{id}", View, GalleriesRead),
-    tenant(
-        "PUT",
-        "/v1/received-notices/{id}/answer",
-        Edit,
-        GalleriesRead,
-    ),
-    tenant(
-        "POST",
-        "/v1/received-notices/{id}/appeal",
-        Edit,
-        GalleriesRead,
-    ),
+    tenant("PUT", "/v1/received-notices/{id}/answer", Edit, ShareWrite),
+    tenant("POST", "/v1/received-notices/{id}/appeal", Edit, ShareWrite),
     rule("GET", "/v1/admin/notices", Access::Operator),
     rule("POST", "/v1/admin/storage-checks", Access::Operator).repeats(Repeats::Harmless),
     rule(

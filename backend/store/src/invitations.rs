@@ -8,6 +8,7 @@ use shared::{InvitationId, OrganisationId, Timestamp, UserId, limits::MAX_MEMBER
 
 use crate::{
     Error, NewEmail, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid, page},
     emails,
     entity::{
@@ -128,6 +129,9 @@ impl Store {
         }
         insert(&transaction, row.clone()).await?;
         emails::enqueue(&transaction, letter, now).await?;
+        let deed = Deed::new("invitation.created", InvitationId::from_uuid(row.id));
+        let deed = deed.detail(row.role.clone());
+        audit::record(&transaction, organisation, deed, now).await?;
         transaction.commit().await?;
         row.try_into()
     }
@@ -151,13 +155,22 @@ impl Store {
         &self,
         organisation: OrganisationId,
         id: InvitationId,
+        now: Timestamp,
     ) -> Result<bool, Error> {
+        let transaction = self.begin().await?;
         let deleted = Entity::delete_many()
             .filter(Column::OrganisationId.eq(organisation.uuid()))
             .filter(Column::Id.eq(id.uuid()))
-            .exec(self.writer())
+            .exec(&transaction)
             .await?;
-        Ok(deleted.rows_affected > 0)
+        if deleted.rows_affected == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        let deed = Deed::new("invitation.withdrawn", id);
+        audit::record(&transaction, organisation, deed, now).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Makes a person a member where the token belongs to an open invitation to their own address;
@@ -189,7 +202,10 @@ impl Store {
         let organisation = OrganisationId::from_uuid(row.organisation_id);
         organisations::lock(&transaction, organisation).await?;
         organisations::join(&transaction, row.organisation_id, person.id, &row.role, now).await?;
+        let deed = Deed::new("member.joined", UserId::from_uuid(person.id));
+        let deed = deed.detail(row.role.clone());
         row.delete(&transaction).await?;
+        audit::record(&transaction, organisation, deed, now).await?;
         transaction.commit().await?;
         Ok(Some(organisation))
     }

@@ -13,8 +13,9 @@ use crate::{
     database::insert,
     device_authorizations, emails,
     entity::{
+        api_key,
         one_time_token::{Column, Entity, Model},
-        session, user,
+        recovery_code, second_factor, session, user, webhook,
     },
     refresh_tokens,
 };
@@ -104,6 +105,27 @@ async fn set_password(
     audit::record(connection, OrganisationId::from_uuid(user), deed, now).await
 }
 
+/// Ends what somebody may have left in an account that was opened with another's address: its keys, its second factor, its webhooks. Sessions and tokens end
+/// with the password.
+async fn close_ways_in(connection: &impl ConnectionTrait, user: Uuid) -> Result<(), Error> {
+    api_key::Entity::delete_many()
+        .filter(api_key::Column::UserId.eq(user))
+        .exec(connection)
+        .await?;
+    recovery_code::Entity::delete_many()
+        .filter(recovery_code::Column::UserId.eq(user))
+        .exec(connection)
+        .await?;
+    second_factor::Entity::delete_by_id(user)
+        .exec(connection)
+        .await?;
+    webhook::Entity::delete_many()
+        .filter(webhook::Column::OwnerId.eq(user))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
 impl Store {
     /// Makes a token and queues the letter that holds it; an earlier one for the same purpose ends.
     pub async fn create_one_time_token(
@@ -144,7 +166,7 @@ impl Store {
     }
 
     /// Sets the password of the account that a token was made for, and ends its sessions and refresh
-    /// tokens; the account's address, `None` for an unknown token.
+    /// tokens, and where nobody had proved the address before, every other way in, too; the account's address, `None` for an unknown token.
     pub async fn reset_password(
         &self,
         token_hash: &str,
@@ -156,8 +178,14 @@ impl Store {
             transaction.rollback().await?;
             return Ok(None);
         };
-        verify(&transaction, user, now).await?;
         let row = user::Entity::find_by_id(user).one(&transaction).await?;
+        if row
+            .as_ref()
+            .is_some_and(|row| row.email_verified_at.is_none())
+        {
+            close_ways_in(&transaction, user).await?;
+        }
+        verify(&transaction, user, now).await?;
         set_password(&transaction, user, (password_hash, None), now).await?;
         transaction.commit().await?;
         Ok(row.map(|row| row.email))

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Store,
+    audit::{self, Deed},
     database::{insert, new_uuid, page},
     entity::{api_key, membership, organisation, protected_set, refresh_token, session, user},
     text::from_name,
@@ -356,6 +357,7 @@ impl Store {
         organisation: OrganisationId,
         user: UserId,
         role: Role,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         lock(&transaction, organisation).await?;
@@ -364,6 +366,10 @@ impl Store {
             return Err(Error::LastOwner);
         }
         let changed = set_role(&transaction, organisation, user, role).await?;
+        if changed {
+            let deed = Deed::new("member.role_changed", user).detail(role.as_str());
+            audit::record(&transaction, organisation, deed, now).await?;
+        }
         transaction.commit().await?;
         Ok(changed)
     }
@@ -374,6 +380,7 @@ impl Store {
         &self,
         organisation: OrganisationId,
         user: UserId,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         lock(&transaction, organisation).await?;
@@ -383,8 +390,10 @@ impl Store {
                 transaction.rollback().await?;
                 role.map_or(Ok(false), |_| Err(Error::LastOwner))
             }
-            Some(_) => {
+            Some(role) => {
                 expel(&transaction, organisation.uuid(), user.uuid()).await?;
+                let deed = Deed::new("member.removed", user).detail(role.as_str());
+                audit::record(&transaction, organisation, deed, now).await?;
                 transaction.commit().await?;
                 Ok(true)
             }
@@ -398,6 +407,7 @@ impl Store {
         organisation: OrganisationId,
         from: UserId,
         to: UserId,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
         lock(&transaction, organisation).await?;
@@ -409,6 +419,8 @@ impl Store {
         }
         set_role(&transaction, organisation, from, Role::Admin).await?;
         set_role(&transaction, organisation, to, Role::Owner).await?;
+        let deed = Deed::new("organisation.transferred", organisation).detail(to.to_string());
+        audit::record(&transaction, organisation, deed, now).await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -136,7 +136,7 @@ pub async fn reset(
         .reset_password(&token, &password, app.now())
         .await?
         .ok_or_else(used_up)?;
-    lockout::clear(app, &email).await?;
+    lockout::clear(app, &lockout::of_address(&email)).await?;
     if let Some(user) = app.store().find_user_by_email(&email).await? {
         tell(app, language, user.id, Notice::PasswordChanged).await?;
     }

@@ -1,4 +1,4 @@
-//! Lockout: an address that fails to sign in again and again waits, from wherever it is tried.
+//! Lockout: what fails to be proved again and again waits, from wherever it is tried: an address that signs in, an account's password or code.
 //!
 //! Counted by the hash of what was typed, whether or not it has an account: the wait tells nothing.
 
@@ -11,8 +11,13 @@ const FIRST_WAIT_MILLISECONDS: i64 = 60_000;
 /// An hour: long enough against guessing, short enough for somebody who is locked out by a stranger.
 const LONGEST_WAIT_MILLISECONDS: i64 = 3_600_000;
 
-fn subject(email: &str) -> String {
-    secret::digest(email)
+fn digest(subject: &str) -> String {
+    secret::digest(subject)
+}
+
+/// What an address is locked by when somebody signs in: nothing that is typed there locks anything else.
+pub(crate) fn of_address(email: &str) -> String {
+    format!("address {email}")
 }
 
 /// How long so many failures in a row lock: a minute, doubled with each one.
@@ -24,10 +29,10 @@ fn wait(failures: u32) -> i64 {
     (FIRST_WAIT_MILLISECONDS << over).min(LONGEST_WAIT_MILLISECONDS)
 }
 
-/// Refuses an address that is locked now.
-pub(crate) async fn ensure_open(app: &App, email: &str) -> Result<(), Error> {
+/// Refuses what is locked now.
+pub(crate) async fn ensure_open(app: &App, subject: &str) -> Result<(), Error> {
     let now = app.now();
-    let Some(until) = app.store().find_lock(&subject(email), now).await? else {
+    let Some(until) = app.store().find_lock(&digest(subject), now).await? else {
         return Ok(());
     };
     let left = (until.milliseconds() - now.milliseconds()).max(0);
@@ -37,14 +42,14 @@ pub(crate) async fn ensure_open(app: &App, email: &str) -> Result<(), Error> {
 }
 
 /// Counts a failure.
-pub(crate) async fn count(app: &App, email: &str) -> Result<(), Error> {
-    let subject = subject(email);
+pub(crate) async fn count(app: &App, subject: &str) -> Result<(), Error> {
+    let subject = digest(subject);
     Ok(app.store().count_failure(&subject, app.now(), wait).await?)
 }
 
-/// Forgets the failures of an address that proved itself.
-pub(crate) async fn clear(app: &App, email: &str) -> Result<(), Error> {
-    Ok(app.store().clear_failures(&subject(email)).await?)
+/// Forgets the failures of what was proved.
+pub(crate) async fn clear(app: &App, subject: &str) -> Result<(), Error> {
+    Ok(app.store().clear_failures(&digest(subject)).await?)
 }
 
 #[cfg(test)]

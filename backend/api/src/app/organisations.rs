@@ -137,7 +137,11 @@ pub async fn change_role(
     request: UpdateMember,
 ) -> Result<Member, Error> {
     let role = request.role.into();
-    if !app.store().change_role(organisation, user, role).await? {
+    if !app
+        .store()
+        .change_role(organisation, user, role, app.now())
+        .await?
+    {
         return Err(Error::NotFound);
     }
     let changed = app.store().find_member(organisation, user).await?;
@@ -149,7 +153,10 @@ pub async fn remove(app: &App, caller: &Principal, user: UserId) -> Result<(), E
     if user != caller.user {
         caller.require(Need::Administer)?;
     }
-    let removed = app.store().remove_member(caller.organisation, user).await?;
+    let removed = app
+        .store()
+        .remove_member(caller.organisation, user, app.now())
+        .await?;
     if removed {
         Ok(())
     } else {
@@ -161,7 +168,7 @@ pub async fn remove(app: &App, caller: &Principal, user: UserId) -> Result<(), E
 pub async fn transfer(app: &App, caller: &Principal, to: UserId) -> Result<Organisation, Error> {
     let given = app
         .store()
-        .transfer_ownership(caller.organisation, caller.user, to)
+        .transfer_ownership(caller.organisation, caller.user, to, app.now())
         .await?;
     if !given {
         return Err(Error::Conflict(
@@ -229,7 +236,11 @@ pub async fn withdraw(
     organisation: OrganisationId,
     id: InvitationId,
 ) -> Result<(), Error> {
-    if app.store().delete_invitation(organisation, id).await? {
+    if app
+        .store()
+        .delete_invitation(organisation, id, app.now())
+        .await?
+    {
         return Ok(());
     }
     Err(Error::NotFound)

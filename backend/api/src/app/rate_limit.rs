@@ -1,6 +1,6 @@
 //! A token bucket for each key, in memory: bounded in size, forgotten at restart.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{collections::HashMap, net::IpAddr, sync::Mutex};
 
 use sha2::{Digest, Sha256};
 use shared::Timestamp;
@@ -8,6 +8,17 @@ use shared::Timestamp;
 use crate::error::Error;
 
 const MAX_KEYS: usize = 10_000;
+
+/// Who an address is: of IPv6 the network of 64 bits, within which everybody has as many addresses as they like.
+pub(crate) fn household(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
 
 /// What stands for a key: some hold what a stranger typed, which may be as long as a request.
 type Fingerprint = [u8; 32];
@@ -96,7 +107,7 @@ impl RateLimit {
             buckets.retain(|_, bucket| self.level(bucket, now) < self.burst());
         }
         if buckets.len() >= MAX_KEYS && !buckets.contains_key(&key) {
-            return (self.left(0.0), Some(self.refusal(0.0)));
+            self.drop_fullest(&mut buckets, now);
         }
         let bucket = buckets.entry(key).or_insert(Bucket {
             tokens: self.burst(),
@@ -111,6 +122,18 @@ impl RateLimit {
             at: now,
         };
         (self.left(level - 1.0), None)
+    }
+
+    /// Forgets whoever took least: a stranger with many addresses must not keep everybody else out, and those who took too much stay known.
+    fn drop_fullest(&self, buckets: &mut HashMap<Fingerprint, Bucket>, now: Timestamp) {
+        let level = |bucket: &Bucket| self.level(bucket, now);
+        let fullest = buckets
+            .iter()
+            .max_by(|(_, a), (_, b)| level(a).total_cmp(&level(b)))
+            .map(|(key, _)| *key);
+        if let Some(key) = fullest {
+            buckets.remove(&key);
+        }
     }
 
     /// Gives a token back that a request took and did not cost.
@@ -207,12 +230,29 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_full_buckets_make_room() {
-        let limit = RateLimit::new("test", 1, 1);
-        for index in 0..MAX_KEYS {
+    fn memory_is_bounded_and_keeps_nobody_out() {
+        let limit = RateLimit::new("test", 2, 2);
+        assert!(limit.take("greedy", at(0)).is_ok() && limit.take("greedy", at(0)).is_ok());
+        for index in 0..2 * MAX_KEYS {
             assert!(limit.take(&index.to_string(), at(0)).is_ok());
         }
-        assert!(limit.take("new", at(0)).is_err());
+        assert_eq!(limit.buckets().len(), MAX_KEYS);
+        assert!(
+            limit.take("greedy", at(0)).is_err(),
+            "whoever took most is known"
+        );
         assert!(limit.take("new", at(5)).is_ok());
+        assert_eq!(limit.buckets().len(), 1, "full ones went");
+    }
+
+    #[test]
+    fn network_of_a_household_is_one() {
+        let same = |a: &str, b: &str| {
+            let [a, b] = [a, b].map(|text| household(text.parse().unwrap()));
+            a == b
+        };
+        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
+        assert!(!same("203.0.113.1", "203.0.113.2"));
     }
 }

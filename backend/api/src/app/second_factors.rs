@@ -98,6 +98,8 @@ pub(crate) async fn require(app: &App, user: UserId, code: Option<&str>) -> Resu
     let subject = format!("code {user}");
     lockout::ensure_open(app, &subject).await?;
     if accept(app, user, &factor.secret, code).await? {
+        // Many guesses at once may have come in before the lock fell.
+        lockout::ensure_open(app, &subject).await?;
         return lockout::clear(app, &subject).await;
     }
     lockout::count(app, &subject).await?;
@@ -112,6 +114,7 @@ pub(crate) async fn is_password(app: &App, user: UserId, password: String) -> Re
     lockout::ensure_open(app, &subject).await?;
     let stored = known.password_hash.ok_or_else(no_password)?;
     if app.passwords().verify(password, Some(stored)).await? {
+        lockout::ensure_open(app, &subject).await?;
         lockout::clear(app, &subject).await?;
         return Ok(true);
     }

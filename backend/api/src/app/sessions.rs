@@ -15,6 +15,7 @@ use store::{Exchanged, Grant, NewSession, NewUser, SessionRecord, UserRecord};
 use super::{
     App, letters, lockout,
     principal::{Credential, Principal},
+    rate_limit::household,
     second_factors,
     tokens::Audience,
 };
@@ -190,15 +191,18 @@ async fn authenticate(app: &App, address: IpAddr, login: Login) -> Result<UserRe
     let email = login.email.trim().to_lowercase();
     app.limits()
         .accounts
-        .take(&format!("{address} {email}"), app.now())?;
-    lockout::ensure_open(app, &email).await?;
+        .take(&format!("{} {email}", household(address)), app.now())?;
+    let subject = lockout::of_address(&email);
+    lockout::ensure_open(app, &subject).await?;
     match prove(app, &email, login).await {
         Err(error @ Error::InvalidCredentials) => {
-            lockout::count(app, &email).await?;
+            lockout::count(app, &subject).await?;
             Err(error)
         }
         Ok(user) => {
-            lockout::clear(app, &email).await?;
+            // Many guesses at once may have come in before the lock fell.
+            lockout::ensure_open(app, &subject).await?;
+            lockout::clear(app, &subject).await?;
             Ok(user)
         }
         other => other,

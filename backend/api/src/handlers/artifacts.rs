@@ -6,7 +6,8 @@ use axum::{
     response::Response,
 };
 use shared::{
-    ArtifactId, api_key::Scope, artifact::ArtifactKind, language::Language, study::page_name,
+    ArtifactId, api_key::Scope, artifact::ArtifactKind, language::Language, role::Need,
+    study::page_name,
 };
 
 use super::content::{self, Content};
@@ -45,7 +46,9 @@ fn language(kind: ArtifactKind, name: &str) -> Option<Language> {
 /// Who may take weights, once their release allows it: never somebody who is not known.
 fn downloader(visitor: &Visitor) -> Result<(), Error> {
     let caller = visitor.0.as_ref().ok_or(Error::NotFound)?;
-    caller.require_scope(Scope::ModelsDownload)
+    caller.require_scope(Scope::ModelsDownload)?;
+    // As for the archive of a release: what leaves cannot be called back.
+    caller.require(Need::Edit)
 }
 
 /// The file; pictures of a public gallery need no session, and protected weights leave once every gate of their

@@ -14,7 +14,7 @@ use crate::{
     app::{
         App,
         principal::{Credential, Principal},
-        rate_limit::{Level, RateLimit},
+        rate_limit::{Level, RateLimit, household},
     },
     error::Error,
     policy::{Access, Bucket, Rule},
@@ -44,6 +44,7 @@ pub(crate) struct Room {
 
 /// Takes from the buckets that a route names.
 pub(crate) fn take(app: &App, rule: Option<&Rule>, caller: Asking<'_>, address: IpAddr) -> Room {
+    let address = household(address);
     let general = match rule {
         Some(rule) if rule.access == Access::Node || rule.path.starts_with("/blobs/") => {
             &app.limits().machines

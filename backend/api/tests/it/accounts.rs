@@ -6,7 +6,11 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use shared::auth::{AccessToken, User};
 
-use crate::support::{Server, body, refused};
+use crate::{
+    keys::{holder, make},
+    second_factors::set_up,
+    support::{Person, Server, body, refused},
+};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -118,6 +122,42 @@ async fn guessing_is_slowed_down() {
         }
     }
     panic!("twenty guesses went through");
+}
+
+#[tokio::test]
+async fn whoever_opened_an_account_with_anothers_address_is_out_once_its_owner_resets_it() {
+    let server = Server::start().await;
+    let thief = server.person("ada").await;
+    set_up(&server, &thief).await;
+    let kept = json!({ "name": "kept", "scopes": ["sets:read"] });
+    let kept = holder(&server, &make(&thief, &kept).await.secret);
+    let opens = async |key: &Person<'_>| key.get("/v1/protected-sets").await.status();
+    assert_eq!(opens(&kept).await, StatusCode::OK);
+
+    let email = "ada@example.org";
+    let owner = server.stranger();
+    let asked = json!({ "email": email });
+    owner.post("/v1/password-resets", &asked).await;
+    let token = server.token(email, "reset-password").await;
+    let reset = json!({ "token": token, "password": "the owner's own" });
+    let reset = owner.post("/v1/password-resets/confirm", &reset).await;
+    assert_eq!(reset.status(), StatusCode::NO_CONTENT);
+    assert_eq!(opens(&kept).await, StatusCode::UNAUTHORIZED);
+    let login = json!({ "email": email, "password": "the owner's own" });
+    let signed_in = owner.post("/v1/sessions", &login).await;
+    assert_eq!(signed_in.status(), StatusCode::CREATED, "no second factor");
+
+    // Whose address is proved keeps what is theirs when they forget a password.
+    let bob = server.confirmed("bob").await;
+    let mine = json!({ "name": "mine", "scopes": ["sets:read"] });
+    let mine = holder(&server, &make(&bob, &mine).await.secret);
+    let asked = json!({ "email": "bob@example.org" });
+    bob.post("/v1/password-resets", &asked).await;
+    let token = server.token("bob@example.org", "reset-password").await;
+    let reset = json!({ "token": token, "password": "another of mine" });
+    let reset = bob.post("/v1/password-resets/confirm", &reset).await;
+    assert_eq!(reset.status(), StatusCode::NO_CONTENT);
+    assert_eq!(opens(&mine).await, StatusCode::OK);
 }
 
 #[tokio::test]

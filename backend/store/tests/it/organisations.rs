@@ -106,18 +106,65 @@ async fn organisation_has_one_owner_at_every_moment(world: World) {
     let eve = world.person("eve").await;
     let owner_stays =
         |result: Result<bool, Error>| assert!(matches!(result, Err(Error::LastOwner)));
-    owner_stays(store.remove_member(studio, ada).await);
-    owner_stays(store.change_role(studio, ada, Role::Viewer).await);
-    assert!(store.change_role(studio, bob, Role::Editor).await.unwrap());
-    assert!(!store.change_role(studio, eve, Role::Editor).await.unwrap());
-    assert!(!store.transfer_ownership(studio, bob, ada).await.unwrap());
-    assert!(!store.transfer_ownership(studio, ada, eve).await.unwrap());
-    assert!(!store.transfer_ownership(studio, ada, ada).await.unwrap());
-    assert!(store.transfer_ownership(studio, ada, bob).await.unwrap());
+    owner_stays(store.remove_member(studio, ada, at(9)).await);
+    owner_stays(store.change_role(studio, ada, Role::Viewer, at(9)).await);
+    assert!(
+        store
+            .change_role(studio, bob, Role::Editor, at(9))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .change_role(studio, eve, Role::Editor, at(9))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .transfer_ownership(studio, bob, ada, at(9))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .transfer_ownership(studio, ada, eve, at(9))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .transfer_ownership(studio, ada, ada, at(9))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .transfer_ownership(studio, ada, bob, at(9))
+            .await
+            .unwrap()
+    );
     assert_eq!(roles(&world, studio).await, [Role::Owner, Role::Admin]);
-    assert!(store.remove_member(studio, ada).await.unwrap());
-    assert!(!store.remove_member(studio, ada).await.unwrap());
-    owner_stays(store.remove_member(studio, bob).await);
+    assert!(store.remove_member(studio, ada, at(9)).await.unwrap());
+    assert!(!store.remove_member(studio, ada, at(9)).await.unwrap());
+    owner_stays(store.remove_member(studio, bob, at(9)).await);
+    // Who came, as what, and who went stays told, newest first.
+    let told = store.list_audit_events(studio, None, 100).await.unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .map(|event| (event.entry.action.as_str(), event.entry.detail.as_deref()))
+        .collect();
+    let heir = bob.to_string();
+    assert_eq!(
+        told,
+        [
+            ("member.removed", Some("admin")),
+            ("organisation.transferred", Some(heir.as_str())),
+            ("member.role_changed", Some("editor")),
+            ("member.joined", Some("viewer")),
+            ("invitation.created", Some("viewer")),
+        ]
+    );
 }
 
 async fn two_transfers_at_once_leave_one_owner(world: World) {
@@ -129,7 +176,7 @@ async fn two_transfers_at_once_leave_one_owner(world: World) {
     }
     let tries = heirs
         .iter()
-        .map(|heir| world.store.transfer_ownership(studio, ada, *heir));
+        .map(|heir| world.store.transfer_ownership(studio, ada, *heir, at(9)));
     let given = join_all(tries).await;
     let given = given.into_iter().filter(|given| matches!(given, Ok(true)));
     assert_eq!(given.count(), 1);
@@ -151,7 +198,7 @@ async fn who_leaves_takes_keys_and_tokens_along(world: World) {
         .create_refresh_token("refresh of bob", grant, at(4), at(900))
         .await
         .unwrap();
-    assert!(store.remove_member(studio, bob).await.unwrap());
+    assert!(store.remove_member(studio, bob, at(9)).await.unwrap());
     let key = store
         .find_api_key_by_secret_any("secret of bob", at(5))
         .await;
@@ -179,7 +226,12 @@ async fn invitation_is_for_one_address_once(world: World) {
         std::slice::from_ref(&second),
         "the first one is replaced"
     );
-    assert!(!store.delete_invitation(studio, first.id).await.unwrap());
+    assert!(
+        !store
+            .delete_invitation(studio, first.id, at(9))
+            .await
+            .unwrap()
+    );
     let accept = async |person, now| {
         store
             .accept_invitation("token of bob", person, at(now))
@@ -189,7 +241,12 @@ async fn invitation_is_for_one_address_once(world: World) {
     assert_eq!(accept(eve, 3).await, None, "another address");
     assert_eq!(accept(bob, 1000).await, None, "too late");
     let own = OrganisationId::from_uuid(eve.uuid());
-    assert!(!store.delete_invitation(own, second.id).await.unwrap());
+    assert!(
+        !store
+            .delete_invitation(own, second.id, at(9))
+            .await
+            .unwrap()
+    );
     assert_eq!(accept(bob, 3).await, Some(studio));
     assert_eq!(accept(bob, 4).await, None, "used up");
     assert_eq!(roles(&world, studio).await, [Role::Owner, Role::Editor]);
@@ -298,7 +355,7 @@ mod upgrade {
         );
         let nobody = OrganisationId::from_uuid(id(9));
         assert!(store.create_set(nobody, "x", at(0)).await.is_err());
-        let changed = store.change_role(own, ada, Role::Viewer).await;
+        let changed = store.change_role(own, ada, Role::Viewer, at(9)).await;
         assert!(matches!(changed, Err(Error::LastOwner)));
     }
 }
