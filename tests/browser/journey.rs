@@ -103,7 +103,7 @@ async fn sign_out(page: &Page) -> Result<()> {
     // Signing out loads the start page anew; until then the old page still answers.
     page.script("window.signedIn = true").await?;
     page.click("sign-out").await?;
-    page.until("a fresh start page", Duration::from_secs(20), || async {
+    page.until("a fresh start page", Duration::from_mins(1), || async {
         Ok(page
             .script("return window.signedIn === undefined")
             .await?
@@ -141,7 +141,7 @@ async fn look_around(page: &Page, set: &str, job: &str) -> Result<()> {
     ] {
         page.goto(path).await?;
         page.find(mark).await?;
-        page.until("all of the page", Duration::from_secs(20), || async {
+        page.until("all of the page", Duration::from_mins(1), || async {
             let script = "return document.querySelectorAll('.skeleton').length === 0 && document.querySelector('h1') !== null";
             Ok(page.script(script).await?.as_bool() == Some(true))
         })
@@ -242,7 +242,7 @@ async fn launch(page: &Page, steps: &str) -> Result<()> {
     ] {
         page.fill(field, value).await?;
     }
-    page.until("a passed preflight", Duration::from_secs(20), || async {
+    page.until("a passed preflight", Duration::from_mins(1), || async {
         Ok(page.attribute("preflight", "data-ready").await? == "true")
     })
     .await?;
@@ -316,7 +316,7 @@ async fn compare(page: &Page) -> Result<()> {
     assert_eq!(page.count("pair").await?, 4);
     let before = page.text("selected").await?;
     page.click("next-pair").await?;
-    page.until("another pair", Duration::from_secs(5), || async {
+    page.until("another pair", Duration::from_secs(30), || async {
         Ok(page.text("selected").await? != before)
     })
     .await?;
@@ -327,7 +327,7 @@ async fn compare(page: &Page) -> Result<()> {
         range.prop("value").await? != value,
         "the slider follows the keyboard"
     );
-    page.until("every picture", Duration::from_secs(10), || async {
+    page.until("every picture", Duration::from_mins(1), || async {
         let script =
             "return [...document.images].every(image => image.complete && image.naturalWidth > 0)";
         Ok(page.script(script).await?.as_bool() == Some(true))

@@ -220,7 +220,7 @@ async fn resize(client: &Client, width: u32) -> Result<(u64, String)> {
     let size = json!({ "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false });
     devtools(client, "Emulation.setDeviceMetricsOverride", size).await?;
     let settled = tokio::time::timeout(
-        Duration::from_secs(20),
+        Duration::from_mins(2),
         client.execute_async(SETTLE, Vec::new()),
     )
     .await

@@ -65,7 +65,7 @@ impl Page {
             // A page that is being left answers with errors of every kind.
             match self.client.find(Locator::Css(&selector)).await {
                 Ok(element) => return Ok(element),
-                Err(error) if start.elapsed() > Duration::from_secs(20) => {
+                Err(error) if start.elapsed() > Duration::from_mins(1) => {
                     let text = self.text_of_page().await.unwrap_or_default();
                     return Err(error).with_context(|| format!("no {mark} on this page:\n{text}"));
                 }
@@ -93,7 +93,7 @@ impl Page {
             self.client.execute(script, vec![target]).await?;
             match element.click().await {
                 Ok(()) => return Ok(()),
-                Err(error) if start.elapsed() > Duration::from_secs(5) => {
+                Err(error) if start.elapsed() > Duration::from_secs(30) => {
                     return Err(error).with_context(|| format!("clicking {mark}"));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -270,7 +270,7 @@ impl Page {
         let patterns = json!({ "patterns": [{ "urlPattern": format!("*{urls}") }] });
         devtools(&self.client, "Fetch.enable", patterns).await?;
         self.goto(path).await?;
-        self.until("what stands for it", Duration::from_secs(20), || async {
+        self.until("what stands for it", Duration::from_mins(1), || async {
             let script = "return document.querySelector('.skeleton') !== null";
             Ok(self.script(script).await?.as_bool() == Some(true))
         })
