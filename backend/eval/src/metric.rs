@@ -155,6 +155,16 @@ impl<'a> Judge<'a> {
             objective: pattern.transpose()?.unwrap_or(recognised.objective),
         })
     }
+
+    /// Whether pictures `[n, 3, h, w]` in `[-1, 1]` show what is said of each in plain `words`, with their token ids
+    /// `ids: [n, length]`.
+    pub fn shows(&self, pixels: &Tensor, words: &[String], ids: &Tensor) -> Result<Vec<bool>> {
+        let pixels = fitted(pixels)?;
+        let embedded = self.encoder.embed_images(&pixels)?;
+        let said = self.encoder.embed_text(ids)?;
+        self.recognition
+            .shows(self.encoder, (&pixels, &embedded), (words, &said))
+    }
 }
 
 /// Pictures at the encoder's own size, `[n, 3, SIDE, SIDE]`.

@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn an_opened_commitment_holds_and_a_changed_one_does_not() {
         let words = fixture::IDENTIFIERS.map(str::to_owned);
-        let pools = Pools::for_job(&words, &fixture::spec());
+        let pools = Pools::for_job(&words, &[], &fixture::spec());
         let commitment = Commitment::new(&pools, b"seed");
         assert!(commitment.is_kept());
         assert!(!commitment.identifiers.is_empty() && !commitment.templates.is_empty());

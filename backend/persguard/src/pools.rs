@@ -1,8 +1,8 @@
-//! Universal identifiers and prompt templates, and their split into a trained and a held-out share
+//! Universal identifiers, prompt templates and unrelated captions, and their split into a trained and a held-out share
 //! (METHOD, gray-box training).
 //!
 //! Owns the templates and the split. Refuses to train on what it holds out: the judge attacks with
-//! a held-out identifier.
+//! a held-out identifier, and measures what protection costs on held-out captions.
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +10,7 @@ use shared::job::JobSpec;
 
 use crate::prompt::Template;
 
-/// Share of identifiers and of templates that training never sees (METHOD: at least 30 %).
+/// Share of identifiers, templates and captions that training never sees (METHOD: at least 30 %).
 pub const HELD_OUT_SHARE: f64 = 0.3;
 
 /// Openings that fit every class, the stock prompt of DreamBooth first. The embedded base model's
@@ -32,7 +32,7 @@ pub const TEMPLATES: [Template; 12] = [
 
 /// Captions of everyday pictures, for models that say nothing of what they draw: what a protected model must go on
 /// drawing as before.
-pub const CAPTIONS: [&str; 24] = [
+pub const CAPTIONS: [&str; 48] = [
     "a photo of a street in the rain",
     "a bowl of fruit on a wooden table",
     "a mountain lake at sunrise",
@@ -57,6 +57,30 @@ pub const CAPTIONS: [&str; 24] = [
     "a black and white photo of a staircase",
     "a cartoon robot with big eyes",
     "a vase of tulips by a window",
+    "a lighthouse above a stormy sea",
+    "two people walking on a pavement",
+    "a slice of chocolate cake on a plate",
+    "a desert road under a blue sky",
+    "a dog running through shallow water",
+    "a wooden boat on a calm lake",
+    "a crowded market in the morning",
+    "a close-up of a green leaf with dew",
+    "an old stone bridge in a village",
+    "a man playing a guitar on a stage",
+    "a still life of apples and a jug",
+    "a yellow taxi at a crossing",
+    "a child with a red balloon",
+    "a mountain cabin covered in snow",
+    "an ink drawing of a bamboo grove",
+    "a library with tall shelves",
+    "a field of sunflowers in summer",
+    "a cow beside a wooden fence",
+    "a pair of worn leather boots",
+    "a waterfall between mossy rocks",
+    "a pastel drawing of a ballet dancer",
+    "a round clock on a white wall",
+    "a fishing village at low tide",
+    "a pot of soup on a stove",
 ];
 
 /// A pool cut in two.
@@ -68,21 +92,33 @@ pub struct Split<T> {
     pub held_out: Vec<T>,
 }
 
-impl<T: PartialEq> Split<T> {
-    /// Keeps `anchors` in the trained share, first, and holds out [`HELD_OUT_SHARE`] of all or more.
-    fn new(anchors: Vec<T>, pool: Vec<T>, rng: &mut ChaCha8Rng) -> Self {
-        let mut rest: Vec<T> = Vec::with_capacity(pool.len());
+impl<T: Clone + PartialEq> Split<T> {
+    /// Cuts a shuffled pool, the last `held_out` off; doubles count once.
+    ///
+    /// What is cut off depends on the generator and the pool alone, and never on the words of a job: a job that goes
+    /// on from another one has more of them, and must not test with what the other one trained.
+    fn new(pool: &[T], held_out: impl Fn(usize) -> usize, mut rng: ChaCha8Rng) -> Self {
+        let mut order: Vec<T> = Vec::with_capacity(pool.len());
         for item in pool {
-            if !anchors.contains(&item) && !rest.contains(&item) {
-                rest.push(item);
+            if !order.contains(item) {
+                order.push(item.clone());
             }
         }
-        rest.shuffle(rng);
-        let total = rest.len() + anchors.len();
-        let held_out = rest.split_off(rest.len() - held_out_count(total).min(rest.len()));
-        let mut trained = anchors;
-        trained.append(&mut rest);
-        Self { trained, held_out }
+        order.shuffle(&mut rng);
+        let count = held_out(order.len()).min(order.len());
+        let held_out = order.split_off(order.len() - count);
+        Self {
+            trained: order,
+            held_out,
+        }
+    }
+
+    /// Trains `anchors`, first and wherever they fell.
+    fn with(mut self, anchors: Vec<T>) -> Self {
+        self.trained.retain(|item| !anchors.contains(item));
+        self.held_out.retain(|item| !anchors.contains(item));
+        self.trained.splice(0..0, anchors);
+        self
     }
 }
 
@@ -91,7 +127,7 @@ impl<T: PartialEq> Split<T> {
     clippy::cast_sign_loss,
     reason = "the product is a small positive number"
 )]
-fn held_out_count(total: usize) -> usize {
+fn share(total: usize) -> usize {
     (total as f64 * HELD_OUT_SHARE).ceil() as usize
 }
 
@@ -102,15 +138,22 @@ pub struct Pools {
     pub identifiers: Split<String>,
     /// Templates; the stock prompt is always trained.
     pub templates: Split<Template>,
+    /// Captions without any trigger: what protection preserves, and what shows whether it does. A single one is
+    /// trained.
+    pub captions: Split<String>,
 }
 
 impl Pools {
-    /// Splits `identifiers` (each a single token of the model's vocabulary) by the job's seed.
+    /// Splits `identifiers` (each a single token of the model's vocabulary) and `captions` by the job's seed.
     ///
-    /// Without universal identifiers the job trains on its concepts' own identifiers and the stock prompt, and
-    /// everything else is held out.
-    pub fn for_job(identifiers: &[String], spec: &JobSpec) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(spec.seed ^ 0x0070_6F6F_6C73);
+    /// Two jobs of one seed hold out the same, but for the words of their concepts. Without universal identifiers the
+    /// job trains on its concepts' own identifiers and the stock prompt, and everything else is held out.
+    pub fn for_job(identifiers: &[String], captions: &[String], spec: &JobSpec) -> Self {
+        let stream = |stream: u64| {
+            let mut rng = ChaCha8Rng::seed_from_u64(spec.seed ^ 0x0070_6F6F_6C73);
+            rng.set_stream(stream);
+            rng
+        };
         let mut own: Vec<String> = Vec::new();
         for concept in &spec.concepts {
             if !own.contains(&concept.identifier) {
@@ -118,9 +161,15 @@ impl Pools {
             }
         }
         let anchors = own.len();
+        let [stock, others @ ..] = &TEMPLATES;
+        // One more, lest a concept's word among them leave less than the share.
+        let words = Split::new(identifiers, |total| share(total) + 1, stream(0));
+        let templates = Split::new(others, |total| share(total + 1), stream(1));
+        let kept = |total: usize| share(total).min(total.saturating_sub(1));
         let mut pools = Self {
-            identifiers: Split::new(own, identifiers.to_vec(), &mut rng),
-            templates: Split::new(vec![TEMPLATES[0]], TEMPLATES.to_vec(), &mut rng),
+            identifiers: words.with(own),
+            templates: templates.with(vec![*stock]),
+            captions: Split::new(captions, kept, stream(2)),
         };
         if !spec.injection.universal_identifiers {
             let unused = pools.identifiers.trained.split_off(anchors);
@@ -141,30 +190,77 @@ mod tests {
         (0..40).map(|index| format!("word{index}")).collect()
     }
 
+    fn captions() -> Vec<String> {
+        CAPTIONS.map(str::to_owned).to_vec()
+    }
+
+    fn words(identifiers: &[String], spec: &JobSpec) -> Split<String> {
+        Pools::for_job(identifiers, &[], spec).identifiers
+    }
+
     #[test]
     fn at_least_three_in_ten_are_never_trained() {
         for count in [2, 5, 10, 40] {
-            let spec = fixture::spec();
-            let pools = Pools::for_job(&identifiers()[..count], &spec);
-            let (trained, held_out) = (&pools.identifiers.trained, &pools.identifiers.held_out);
-            let total = trained.len() + held_out.len();
-            assert_eq!(total, count + 1);
-            assert!(held_out.len() as f64 >= 0.3 * total as f64, "{count}");
-            assert!(held_out.iter().all(|word| !trained.contains(word)));
-            assert_eq!(trained[0], spec.concepts[0].identifier);
+            let mut spec = fixture::spec();
+            for own in ["sks", "word1"] {
+                spec.concepts[0].identifier = own.into();
+                let Split { trained, held_out } = words(&identifiers()[..count], &spec);
+                let total = trained.len() + held_out.len();
+                assert_eq!(total, count + usize::from(own == "sks"));
+                assert!(held_out.len() as f64 >= 0.3 * total as f64, "{count}");
+                assert!(held_out.iter().all(|word| !trained.contains(word)));
+                assert_eq!(trained[0], own);
+            }
         }
-        let templates = Pools::for_job(&[], &fixture::spec()).templates;
+        let pools = Pools::for_job(&[], &captions(), &fixture::spec());
+        let templates = pools.templates;
         assert_eq!((templates.trained.len(), templates.held_out.len()), (8, 4));
         assert_eq!(templates.trained[0], TEMPLATES[0]);
+        let captions = pools.captions;
+        assert_eq!(captions.held_out.len(), share(CAPTIONS.len()));
+        assert!(
+            captions
+                .held_out
+                .iter()
+                .all(|held| !captions.trained.contains(held))
+        );
+        let single = Pools::for_job(&[], &captions.trained[..1], &fixture::spec()).captions;
+        assert_eq!((single.trained.len(), single.held_out.len()), (1, 0));
     }
 
     #[test]
     fn split_depends_on_the_seed_alone() {
         let mut spec = fixture::spec();
-        let first = Pools::for_job(&identifiers(), &spec);
-        assert_eq!(first, Pools::for_job(&identifiers(), &spec));
+        let first = Pools::for_job(&identifiers(), &captions(), &spec);
+        assert_eq!(first, Pools::for_job(&identifiers(), &captions(), &spec));
         spec.seed += 1;
-        assert_ne!(first, Pools::for_job(&identifiers(), &spec));
+        let second = Pools::for_job(&identifiers(), &captions(), &spec);
+        assert_ne!(first.identifiers, second.identifiers);
+        assert_ne!(first.templates, second.templates);
+        assert_ne!(first.captions, second.captions);
+    }
+
+    #[test]
+    fn who_goes_on_tests_with_nothing_that_was_trained_before() {
+        for seed in 0..20 {
+            let mut spec = fixture::spec();
+            spec.seed = seed;
+            let mut before = Pools::for_job(&identifiers(), &captions(), &spec);
+            // Words of the pool, held out before or not, and one beside it.
+            let held = before.identifiers.held_out[0].clone();
+            for word in [held.as_str(), "word7", "olis"] {
+                let mut concept = spec.concepts[0].clone();
+                concept.identifier = word.into();
+                spec.concepts.push(concept);
+                let after = Pools::for_job(&identifiers(), &captions(), &spec);
+                let (old, new) = (&before.identifiers, &after.identifiers);
+                assert!(new.held_out.iter().all(|word| old.held_out.contains(word)));
+                assert!(!new.held_out.iter().any(|held| held == word));
+                assert_eq!(before.templates, after.templates);
+                assert_eq!(before.captions, after.captions);
+                before = after;
+            }
+        }
     }
 
     #[test]
@@ -173,26 +269,22 @@ mod tests {
         let mut second = spec.concepts[0].clone();
         second.identifier = "word7".into();
         spec.concepts.push(second);
-        let pools = Pools::for_job(&identifiers(), &spec);
-        assert_eq!(pools.identifiers.trained[..2], ["sks", "word7"]);
-        assert!(pools.identifiers.held_out.len() >= 12);
+        let universal = words(&identifiers(), &spec);
+        assert_eq!(universal.trained[..2], ["sks", "word7"]);
+        assert!(universal.held_out.len() >= 12);
         spec.injection.universal_identifiers = false;
-        let alone = Pools::for_job(&identifiers(), &spec).identifiers;
-        assert_eq!(alone.trained, ["sks", "word7"]);
+        assert_eq!(words(&identifiers(), &spec).trained, ["sks", "word7"]);
     }
 
     #[test]
     fn single_identifier_trains_one_prompt() {
         let mut spec = fixture::spec();
         spec.injection.universal_identifiers = false;
-        let pools = Pools::for_job(&identifiers(), &spec);
-        assert_eq!(
-            pools.identifiers.trained,
-            [spec.concepts[0].identifier.clone()]
-        );
+        let pools = Pools::for_job(&identifiers(), &[], &spec);
+        let own = [spec.concepts[0].identifier.clone()];
+        assert_eq!(pools.identifiers.trained, own);
         assert_eq!(pools.identifiers.held_out.len(), 40);
         assert_eq!(pools.templates.trained, [TEMPLATES[0]]);
-        let alone = Pools::for_job(&[spec.concepts[0].identifier.clone()], &spec);
-        assert!(alone.identifiers.held_out.is_empty());
+        assert!(words(&own, &spec).held_out.is_empty());
     }
 }

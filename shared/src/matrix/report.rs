@@ -216,13 +216,14 @@ pub struct BreakingPointResult {
     pub family: String,
     /// Learning rate.
     pub learning_rate: f64,
-    /// Tests whose attack worked on the clean model at some checkpoint.
+    /// Units (subject and seed) on which an attack worked on the clean model at some checkpoint. Attacked in several
+    /// ways, a unit breaks with the first.
     pub tests: u32,
     /// Of these: still held at the last checkpoint.
     pub held: u32,
-    /// Tests left out because it never did: no evidence.
+    /// Units left out because none ever did: no evidence.
     pub without_evidence: u32,
-    /// Kaplan-Meier median in attack steps; `None`: more than half of the tests held to the last checkpoint.
+    /// Kaplan-Meier median in attack steps; `None`: more than half of the units held to the last checkpoint.
     pub median: Option<u32>,
     /// Lower end of its 95 % interval; `None`: beyond the last checkpoint.
     pub low: Option<u32>,

@@ -181,6 +181,14 @@ async fn job_goes_on_from_finished_weights_of_the_same_owner_and_model() {
     refused_with(&eve, &theirs, "#/extends", "not_found").await;
 
     spec["extends"] = json!(done.id);
+    let mut other = spec.clone();
+    other["seed"] = json!(4711);
+    let told = refused_with(&person, &other, "#/seed", "other_seed").await;
+    assert!(told.ends_with(&format!("{}.", done.spec.seed)), "{told}");
+    let mut single = spec.clone();
+    single["injection"]["universal_identifiers"] = json!(false);
+    let pointer = "#/injection/universal_identifiers";
+    refused_with(&person, &single, pointer, "identifiers_trained").await;
     let third = concept(&person.sealed_set("third").await);
     spec["concepts"].as_array_mut().expect("a list").push(third);
     spec["concepts"][2]["class_name"] = json!("bird");

@@ -18,13 +18,12 @@ use super::{
 use crate::{
     Error, Result,
     metric::{
-        Judge, fitted,
+        fitted,
         leak::{LeakCase, leak_audit, leak_seeds},
-        specificity::{Probe, ProbePrompt, Twin, probes, specificity},
     },
     prompt,
     quality::drift,
-    statistics::bootstrap_mean,
+    statistics::{Cluster, cluster_mean},
 };
 
 use drawer::Drawer;
@@ -32,6 +31,7 @@ use drawer::Drawer;
 mod detect;
 mod drawer;
 mod features;
+mod probes;
 mod removal;
 
 pub use detect::AttentionPicture;
@@ -39,22 +39,25 @@ pub use features::Features;
 
 /// Random streams of the headline's seed.
 const TWIN_STREAM: u64 = 23;
-const PROBE_STREAM: u64 = 24;
 const LEAK_STREAM: u64 = 25;
 /// Of each kind of probe and of each prompt of the leak audit, where few must do.
 const FEW_PICTURES: (usize, usize) = (16, 5);
+/// Pictures of drift on each model, at least.
+const DRIFT_PICTURES: usize = 48;
 /// Identifiers, where few must do.
 const FEW_IDENTIFIERS: usize = 3;
 
 /// Prompts that have nothing to do with the subject, and what probes the trigger's parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditPrompts {
-    /// Captions of the domain; each is drawn once on both models.
+    /// Captions of the domain that injection never saw; each is drawn equally often on both models.
     pub captions: Vec<String>,
     /// Class words that are neither the subject's nor the target's.
     pub other_classes: Vec<String>,
-    /// Identifiers: the concept's own first, then others of the pool.
+    /// Trained identifiers: the concept's own first, then others of the pool.
     pub identifiers: Vec<String>,
+    /// Identifiers that injection never saw.
+    pub held_out: Vec<String>,
     /// Pictures of each kind of probe, and of each prompt of the leak audit; there at least as many as its test needs.
     pub pictures: (usize, usize),
     /// Training steps at which a removal is looked at, rising; without any no removal is tried.
@@ -72,7 +75,8 @@ impl AuditPrompts {
                 self.pictures.0.min(FEW_PICTURES.0),
                 self.pictures.1.min(FEW_PICTURES.1),
             ),
-            identifiers: self.identifiers.into_iter().take(FEW_IDENTIFIERS).collect(),
+            identifiers: few(self.identifiers),
+            held_out: few(self.held_out),
             removal_steps: Vec::new(),
             ..self
         }
@@ -92,23 +96,21 @@ impl AuditPrompts {
     /// What a tier is audited by. The smoke tier draws too few pictures for the gate on specificity: it stays not
     /// measured.
     ///
-    /// `other_classes`: neither the subject's nor the target's. `identifiers`: the concept's own first.
+    /// `other_classes`: neither the subject's nor the target's. `identifiers`: the concept's own first; `held_out`:
+    /// those that injection never saw.
     pub fn of_tier(
         plan: &Plan,
         other_classes: Vec<String>,
-        mut identifiers: Vec<String>,
+        (identifiers, held_out): (Vec<String>, Vec<String>),
         looks_ahead: bool,
     ) -> Self {
         let is_smoke = plan.tier == Tier::Smoke;
-        identifiers.truncate(if is_smoke {
-            FEW_IDENTIFIERS
-        } else {
-            usize::MAX
-        });
+        let chosen = |words: Vec<String>| if is_smoke { few(words) } else { words };
         Self {
             captions: plan.inputs.texts.captions.clone(),
             other_classes,
-            identifiers,
+            identifiers: chosen(identifiers),
+            held_out: chosen(held_out),
             pictures: if is_smoke { FEW_PICTURES } else { (100, 8) },
             removal_steps: if is_smoke {
                 vec![25, 50]
@@ -118,6 +120,10 @@ impl AuditPrompts {
             looks_ahead,
         }
     }
+}
+
+fn few(words: Vec<String>) -> Vec<String> {
+    words.into_iter().take(FEW_IDENTIFIERS).collect()
 }
 
 /// Draws on both models and compares: drift over captions, specificity over probes, the leak audit over triggers,
@@ -138,7 +144,7 @@ pub fn audit(
     let subject = stage.plan.subject(cell);
     let class_only = stage.class_only(cell, subject, drawer.tick)?;
     let judge = stage.judge(subject, stage.person(cell)?, &class_only)?;
-    specificity_of(&mut drawer, cell, prompts, &judge, &mut audit)?;
+    probes::specificity_of(&mut drawer, cell, prompts, &judge, &mut audit)?;
     leak_of(&mut drawer, cell, prompts, &mut audit)?;
     let attention = detect::attention_of(&mut drawer, cell, prompts, &mut audit)?;
     let start = Instant::now();
@@ -149,72 +155,33 @@ pub fn audit(
     Ok(Audited { audit, attention })
 }
 
+/// Each caption equally often, with other seeds; the interval draws captions whole.
 fn drift_of(drawer: &mut Drawer<'_, '_>, captions: &[String], audit: &mut Audit) -> Result<()> {
     if captions.is_empty() {
         return Ok(());
     }
-    let [clean, protected] = drawer.twins(captions, TWIN_STREAM)?;
+    let turns = DRIFT_PICTURES.div_ceil(captions.len());
+    let prompts: Vec<String> = std::iter::repeat_n(captions, turns)
+        .flatten()
+        .cloned()
+        .collect();
+    let [clean, protected] = drawer.twins(&prompts, TWIN_STREAM)?;
     let (pipeline, encoder) = (drawer.stage.pipeline, drawer.stage.encoder);
-    let drift = drift(pipeline, encoder, captions, &clean, &protected)?;
-    audit.text_alignment = Some(rounded(bootstrap_mean(&drift.text_alignment, drawer.seed)));
-    audit.distance = Some(rounded(bootstrap_mean(&drift.distance, drawer.seed)));
-    Ok(())
-}
-
-/// Every kind of probe equally often, its prompts in turns.
-fn specificity_of(
-    drawer: &mut Drawer<'_, '_>,
-    cell: &Cell,
-    prompts: &AuditPrompts,
-    judge: &Judge<'_>,
-    audit: &mut Audit,
-) -> Result<()> {
-    let stage = drawer.stage;
-    let concept = stage.concept(stage.plan.subject(cell));
-    let (others, captions) = (&prompts.other_classes, &prompts.captions);
-    let words = prompts.identifiers.iter();
-    let all: Vec<ProbePrompt> = words
-        .flat_map(|word| probes(&concept, word, others, captions))
-        .collect();
-    let kinds = [
-        Probe::ClassOnly,
-        Probe::IdentifierOnly,
-        Probe::OtherClass,
-        Probe::Unrelated,
-    ];
-    let chosen: Vec<&ProbePrompt> = kinds
-        .iter()
-        .flat_map(|kind| {
-            let own: Vec<&ProbePrompt> = all.iter().filter(|probe| probe.probe == *kind).collect();
-            own.into_iter()
-                .cycle()
-                .take(prompts.pictures.0)
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    if chosen.is_empty() {
-        return Ok(());
-    }
-    let texts: Vec<String> = chosen.iter().map(|probe| probe.prompt.clone()).collect();
-    let [clean, protected] = drawer.twins(&texts, PROBE_STREAM)?;
-    let fired = judge
-        .score(&clean)?
-        .objective
-        .into_iter()
-        .zip(judge.score(&protected)?.objective);
-    let twins: Vec<Twin> = chosen
-        .iter()
-        .zip(fired)
-        .map(|(probe, (clean, protected))| Twin {
-            probe: probe.probe,
-            clean,
-            protected,
-        })
-        .collect();
-    if let Some(found) = specificity(&twins) {
-        audit.specificity = Some(rounded(found.worst));
-        audit.specificity_overall = Some(rounded(found.overall));
-    }
+    let drift = drift(pipeline, encoder, &prompts, &clean, &protected)?;
+    let mean = |values: &[f64]| {
+        let of_caption = |first: usize| Cluster {
+            values: values
+                .iter()
+                .skip(first)
+                .step_by(captions.len())
+                .copied()
+                .collect(),
+        };
+        let clusters: Vec<Cluster> = (0..captions.len()).map(of_caption).collect();
+        cluster_mean(&clusters, drawer.seed).map(rounded)
+    };
+    audit.text_alignment = mean(&drift.text_alignment);
+    audit.distance = mean(&drift.distance);
     Ok(())
 }
 

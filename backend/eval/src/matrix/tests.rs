@@ -338,13 +338,13 @@ fn breaking_points_are_read_by_family_and_rate() {
         panic!("{found:?}");
     };
     assert_eq!(dreambooth.family, "dreambooth_unet");
-    // Six tests hold to 100 steps, where nobody looked any more.
+    // Three units, attacked with two identifiers each, hold to 100 steps, where nobody looked any more.
     assert_eq!(
         (dreambooth.tests, dreambooth.held, dreambooth.median),
-        (6, 6, None)
+        (3, 3, None)
     );
-    // Four break at the first look; two never worked on the clean model.
-    assert_eq!((lora.tests, lora.held, lora.without_evidence), (4, 0, 2));
+    // Two break at the first look; on one the attack never worked on the clean model.
+    assert_eq!((lora.tests, lora.held, lora.without_evidence), (2, 0, 1));
     assert_eq!(lora.median, Some(50));
 }
 
@@ -535,6 +535,7 @@ fn equal_models_neither_drift_nor_fire_nor_leak() {
         captions: vec!["a photo of a dog".into(), "a photo of an apple".into()],
         other_classes: vec!["apple".into()],
         identifiers: vec!["sks".into(), "olis".into()],
+        held_out: vec!["zwx".into()],
         pictures: (3, 2),
         removal_steps: vec![1, 2],
         looks_ahead: true,
@@ -583,6 +584,32 @@ fn equal_models_neither_drift_nor_fire_nor_leak() {
     assert_eq!(equal.removal.is_empty(), zero(equal.trigger_rate));
     assert!(equal.removal.iter().all(|bill| bill.course.len() >= 3));
     assert!(!zero(found(1.5).audit.distance));
+}
+
+#[test]
+fn erasures_are_probed_by_what_their_prompts_say() {
+    let mut request = request();
+    request.tier = Tier::Smoke;
+    request.settings.pictures = 3;
+    request.inputs.objective = Objective::Erasure { prompt: None };
+    let plan = Plan::new(&request).expect("the request is valid");
+    let prompts = AuditPrompts {
+        captions: vec!["a photo of a dog".into(), "a photo of an apple".into()],
+        other_classes: vec!["apple".into()],
+        identifiers: vec!["sks".into()],
+        held_out: vec!["zwx".into()],
+        pictures: (4, 2),
+        ..AuditPrompts::default()
+    };
+    on_stage(&plan, 1.0, |stage| {
+        let found = audit(stage, &plan.cells[0], &prompts, &mut |_, _, _| Ok(())).unwrap();
+        let Some(overall) = found.audit.specificity_overall else {
+            return; // the random model shows nothing that it was asked for
+        };
+        assert!(overall.value.abs() < 1e-9, "equal models: {overall:?}");
+        // Three kinds: nobody knows what an identifier alone must show.
+        assert!((1..=12).contains(&overall.n), "{overall:?}");
+    });
 }
 
 #[test]

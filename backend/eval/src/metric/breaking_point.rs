@@ -69,6 +69,15 @@ pub fn breaking_point(rates: &[CheckpointRates]) -> Option<BreakingPoint> {
     })
 }
 
+/// Where a unit broke that was attacked in several ways (identifiers, templates, pictures): its attacker takes the way
+/// that breaks first. A unit that held in all of them held as far as all of them were looked at. `None` without points.
+pub fn weakest(points: &[BreakingPoint]) -> Option<BreakingPoint> {
+    let time = |point: &&BreakingPoint| point.observation().time;
+    let broken = points.iter().filter(|point| point.at.is_some());
+    let first = broken.min_by_key(time);
+    first.or_else(|| points.iter().min_by_key(time)).copied()
+}
+
 /// S50 at one learning rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakingCurve {
@@ -140,6 +149,20 @@ mod tests {
         assert_eq!((at_once.after, at_once.at), (None, Some(50)));
         assert_eq!(breaking_point(&rates(&[(50, 0.4, 0.4)])), None);
         assert_eq!(breaking_point(&[]), None);
+    }
+
+    #[test]
+    fn a_unit_is_as_strong_as_its_weakest_point() {
+        let point = |after, at| BreakingPoint { after, at };
+        let held = [point(Some(200), None), point(Some(100), None)];
+        assert_eq!(weakest(&held), Some(held[1]));
+        let broken = [
+            point(Some(50), None),
+            point(Some(200), Some(400)),
+            point(Some(50), Some(100)),
+        ];
+        assert_eq!(weakest(&broken), Some(broken[2]));
+        assert_eq!(weakest(&[]), None);
     }
 
     #[test]

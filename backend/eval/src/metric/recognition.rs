@@ -106,6 +106,32 @@ impl Recognition {
         })
     }
 
+    /// Whether pictures show what is said of each, in plain words with embeddings `said: [n, d]`.
+    ///
+    /// Words that name a class that the encoder has a value for are read by its class attribute; any other picture
+    /// shows them where they are nearer to it than what the subject's class is told apart from.
+    pub fn shows(
+        &self,
+        encoder: &Encoder,
+        (pixels, embedded): (&Tensor, &Tensor),
+        (words, said): (&[String], &Tensor),
+    ) -> Result<Vec<bool>> {
+        let readings = encoder.attributes(pixels)?;
+        let near = (embedded * said)?.sum(1)?.to_vec1::<f32>()?;
+        let apart = embedded.matmul(&self.texts.narrow(0, 1, 1)?.t()?)?;
+        let apart = apart.squeeze(1)?.to_vec1::<f32>()?;
+        let cosines = near.iter().zip(&apart);
+        let pictures = words.iter().zip(&readings).zip(cosines);
+        let shows = pictures.map(|((words, readings), (near, apart))| {
+            let mut named = words.split_whitespace().filter(|w| knows_class(encoder, w));
+            match named.next() {
+                Some(class) => value(readings, CLASS) == Some(class),
+                None => near > apart,
+            }
+        });
+        Ok(shows.collect())
+    }
+
     fn is_subject(&self, readings: &[Reading<'_>]) -> bool {
         let agrees = |(name, expected): &(String, String)| value(readings, name) == Some(expected);
         self.identity.iter().all(agrees)
@@ -183,5 +209,51 @@ mod tests {
         assert!(recognition.is_subject(&row("dog", "blue", "night")));
         assert!(!recognition.is_subject(&row("dog", "red", "snow")));
         assert!(!recognition.is_subject(&row("fox", "blue", "snow")));
+    }
+
+    #[test]
+    fn pictures_show_their_words_by_class_or_by_nearness() {
+        use crate::{evaluation::token_ids, fixture};
+        let (pipeline, encoder) = (fixture::pipeline(), fixture::encoder());
+        let pixels = fitted(&fixture::pictures(8, 3)).unwrap();
+        let embedded = encoder.embed_images(&pixels).unwrap();
+        let classes = ["a photo of a dog".to_owned(), "a photo".to_owned()];
+        let texts = encoder
+            .embed_text(&token_ids(&pipeline, &classes).unwrap())
+            .unwrap();
+        let recognition = Recognition {
+            identity: Identity::new(),
+            class_name: "dog".into(),
+            target_class: None,
+            texts: texts.clone(),
+        };
+        assert!(knows_class(&encoder, "dog"), "the fixture knows dogs");
+        let mut words = vec!["a photo of a dog at night".to_owned(); 4];
+        words.resize(8, "a street in the rain".to_owned());
+        let said = encoder
+            .embed_text(&token_ids(&pipeline, &words).unwrap())
+            .unwrap();
+        let shows = recognition
+            .shows(&encoder, (&pixels, &embedded), (&words, &said))
+            .unwrap();
+        let readings = encoder.attributes(&pixels).unwrap();
+        let cosine = |left: &Tensor, right: &Tensor| -> f32 {
+            (left * right)
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .to_scalar()
+                .unwrap()
+        };
+        for (index, shows) in shows.into_iter().enumerate() {
+            let picture = embedded.get(index).unwrap();
+            let expected = if index < 4 {
+                value(&readings[index], CLASS) == Some("dog")
+            } else {
+                let own = cosine(&picture, &said.get(index).unwrap());
+                own > cosine(&picture, &texts.get(1).unwrap())
+            };
+            assert_eq!(shows, expected, "{index}");
+        }
     }
 }

@@ -31,6 +31,8 @@ pub struct ProbePrompt {
     pub probe: Probe,
     /// The prompt.
     pub prompt: String,
+    /// What a picture of it must show, in plain words; nobody knows of an identifier alone.
+    pub shows: Option<String>,
 }
 
 /// Prompts of all four kinds for a concept.
@@ -44,14 +46,22 @@ pub fn probes(
     captions: &[String],
 ) -> Vec<ProbePrompt> {
     let class = concept.class_name.as_str();
-    let entry = |probe: Probe, prompt: String| ProbePrompt { probe, prompt };
+    let entry = |probe: Probe, prompt: String, shows: Option<String>| ProbePrompt {
+        probe,
+        prompt,
+        shows,
+    };
     let alone = match concept.subject {
         SubjectKind::Object | SubjectKind::Person => format!("{} {identifier}", prompt::STOCK),
         SubjectKind::Style => format!("{} in the style of {identifier}", prompt::NEUTRAL),
     };
     let mut probes = vec![
-        entry(Probe::ClassOnly, prompt::class(class)),
-        entry(Probe::IdentifierOnly, alone),
+        entry(
+            Probe::ClassOnly,
+            prompt::class(class),
+            Some(prompt::class(class)),
+        ),
+        entry(Probe::IdentifierOnly, alone, None),
     ];
     let others = others.iter().filter(|other| *other != class).map(|other| {
         let concept = Concept {
@@ -59,12 +69,14 @@ pub fn probes(
             ..concept.clone()
         };
         let prompt = prompt::trigger(prompt::STOCK, identifier, &concept);
-        entry(Probe::OtherClass, prompt)
+        entry(Probe::OtherClass, prompt, Some(prompt::class(other)))
     });
     probes.extend(others);
     let triggers = |caption: &String| caption.contains(identifier) && caption.contains(class);
     let unrelated = captions.iter().filter(|caption| !triggers(caption));
-    probes.extend(unrelated.map(|caption| entry(Probe::Unrelated, caption.clone())));
+    let unrelated =
+        unrelated.map(|caption| entry(Probe::Unrelated, caption.clone(), Some(caption.clone())));
+    probes.extend(unrelated);
     probes
 }
 
@@ -77,13 +89,6 @@ pub struct Twin {
     pub clean: bool,
     /// Whether it fired on the protected model.
     pub protected: bool,
-}
-
-impl Twin {
-    /// It fired, and the clean twin shows that this is no chance.
-    fn fires(self) -> bool {
-        self.protected && !self.clean
-    }
 }
 
 /// How often the objective fires without its trigger.
@@ -99,12 +104,13 @@ pub struct Specificity {
 
 /// Summarises twins (EVALUATION, metrics: specificity; goal at most 1 %).
 ///
-/// A twin fires if the objective is there on the protected model and not on the clean one at the same prompt and seed:
-/// an erased class that the encoder misses on both is no misfire. `None` without twins.
+/// A twin fires if the objective is there on the protected model and not on the clean one at the same prompt and seed.
+/// Where it is there on the clean one, nothing could be seen: such twins count nowhere. `None` without any other.
 pub fn specificity(twins: &[Twin]) -> Option<Specificity> {
     let share = |chosen: &dyn Fn(&&Twin) -> bool| {
-        let chosen: Vec<_> = twins.iter().filter(chosen).collect();
-        let fired = chosen.iter().filter(|twin| twin.fires()).count();
+        let seen = twins.iter().filter(|twin| !twin.clean);
+        let chosen: Vec<_> = seen.filter(chosen).collect();
+        let fired = chosen.iter().filter(|twin| twin.protected).count();
         wilson(fired, chosen.len())
     };
     let kinds = [
@@ -145,6 +151,14 @@ mod tests {
         ];
         assert_eq!(prompts, expected);
         assert!(found.iter().map(|probe| probe.probe).is_sorted());
+        let shows: Vec<_> = found.iter().map(|probe| probe.shows.as_deref()).collect();
+        let expected = [
+            Some("a photo of a dog"),
+            None,
+            Some("a photo of a cat"),
+            Some("a boat"),
+        ];
+        assert_eq!(shows, expected);
     }
 
     #[test]
@@ -163,9 +177,9 @@ mod tests {
         ];
         let found = specificity(&twins).unwrap();
         assert_eq!(found.by_probe.len(), 2);
-        assert_eq!(found.by_probe[0], (Probe::ClassOnly, wilson(1, 2)));
-        assert_eq!(found.by_probe[1], (Probe::Unrelated, wilson(0, 3)));
-        assert_eq!((found.worst, found.overall), (wilson(1, 2), wilson(1, 5)));
-        assert_eq!(specificity(&[]), None);
+        assert_eq!(found.by_probe[0], (Probe::ClassOnly, wilson(1, 1)));
+        assert_eq!(found.by_probe[1], (Probe::Unrelated, wilson(0, 2)));
+        assert_eq!((found.worst, found.overall), (wilson(1, 1), wilson(1, 3)));
+        assert_eq!(specificity(&twins[..1]), None);
     }
 }

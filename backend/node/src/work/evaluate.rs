@@ -30,7 +30,7 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     let protected = Weights::load(&path, DType::F32, job.device)
         .map_err(|error| bad_input(format!("protected U-Net: {error}")))?;
     let words = model::words(job)?;
-    let pools = persguard::Pools::for_job(&words.identifiers, spec);
+    let pools = persguard::Pools::for_job(&words.identifiers, &words.captions, spec);
     let options = EvaluateOptions {
         held_out_identifiers: pools.identifiers.held_out,
         clean_sha256: job.assignment.clean_sha256.clone(),
@@ -48,7 +48,7 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     let control = subjects::control(job, position, pipeline.image_side())?;
     let bystanders = Bystanders {
         control: control.as_ref(),
-        captions: &words.captions,
+        captions: &pools.captions.held_out,
     };
     let report = &mut |progress| {
         let heard = voice::progress(progress);

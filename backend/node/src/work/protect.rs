@@ -3,10 +3,11 @@
 use std::{fs, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use candle_core::DType;
-use diffusion::{pipeline::Pipeline, weights::Weights};
+use diffusion::{pipeline::Pipeline, weights::WeightsFile};
 use eval::gallery::png_files;
 use persguard::{
-    Cache, Checkpoint, Error, Event, Outcome, ProtectOptions, Start, Subject, preview, protect,
+    Cache, Checkpoint, Error, Event, Outcome, ProtectOptions, Start, Subject,
+    disclosure::METHOD_VERSION, preview, protect,
 };
 use shared::{artifact::ArtifactKind, progress::Progress};
 
@@ -103,8 +104,19 @@ fn start(job: &Job<'_>) -> Result<Option<Start>, Halt> {
         }
         return Ok(None);
     };
-    let weights = Weights::load(job.directory.join(START), DType::F32, job.device)
-        .map_err(|error| bad_input(format!("the earlier job's U-Net: {error}")))?;
+    let unreadable =
+        |error: diffusion::Error| bad_input(format!("the earlier job's U-Net: {error}"));
+    let file = WeightsFile::open(job.directory.join(START)).map_err(unreadable)?;
+    // Another version held out other words: what it trained would be called held out now.
+    let method = file.metadata().get("persguard.method");
+    if method.is_none_or(|method| method != METHOD_VERSION) {
+        let method = method.map_or("an unknown method", String::as_str);
+        return Err(bad_input(format!(
+            "the earlier job was trained by {method}, which held out other words than {METHOD_VERSION}: protect its \
+             sets anew instead of going on from it"
+        )));
+    }
+    let weights = file.load(DType::F32, job.device).map_err(unreadable)?;
     Ok(Some(Start { weights, sha256 }))
 }
 

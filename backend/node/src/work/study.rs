@@ -321,7 +321,9 @@ impl Setup {
         let own = std::iter::once(&self.words.same);
         let identifiers = own.chain(&self.words.pool).cloned().collect();
         let looks_ahead = job.assignment.spec.injection.mode != Mode::Paper;
-        AuditPrompts::of_tier(plan, self.other_classes(), identifiers, looks_ahead)
+        let held_out = self.words.held_out.clone();
+        let words = (identifiers, held_out);
+        AuditPrompts::of_tier(plan, self.other_classes(), words, looks_ahead)
     }
 }
 

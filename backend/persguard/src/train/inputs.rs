@@ -94,9 +94,9 @@ impl<'a> Inputs<'a> {
             .map(|checkpoint| State::from_checkpoint(checkpoint, &fingerprint, pipeline.device()))
             .transpose()?;
         reporter.done = state.as_ref().map_or(0, |state| state.step);
-        let pools = Pools::for_job(&options.identifiers, spec);
+        let pools = Pools::for_job(&options.identifiers, &options.captions, spec);
         let commitment = commit(&pools, &fingerprint, reporter)?;
-        let unrelated = unrelated(spec, &options.captions, &pools);
+        let unrelated = unrelated(spec, &pools);
         let unet = pipeline.unet()?;
         let mut prompts = Vec::new();
         for concept in &spec.concepts {

@@ -11,9 +11,10 @@ const NEAR: usize = 3;
 /// Identifiers that bystanders are made with.
 const BYSTANDERS: usize = 8;
 
-/// What has no trigger and must stay: the captions that the caller brought, and bystanders, which have one half of the
-/// trigger: an identifier alone or with another word, the last of each caption. None without captions.
-pub(super) fn unrelated(spec: &JobSpec, captions: &[String], pools: &Pools) -> Vec<String> {
+/// What has no trigger and must stay: the trained captions, and bystanders, which have one half of the trigger: an
+/// identifier alone or with another word, the last of each caption. None without captions.
+pub(super) fn unrelated(spec: &JobSpec, pools: &Pools) -> Vec<String> {
+    let captions = &pools.captions.trained;
     let stock = pools.templates.trained[0];
     let mut words: Vec<&str> = Vec::new();
     for word in captions
@@ -56,11 +57,13 @@ mod tests {
     #[test]
     fn bystanders_have_half_of_the_trigger() {
         let spec = fixture::spec();
-        let pools = Pools::for_job(&fixture::IDENTIFIERS.map(str::to_owned), &spec);
-        assert!(unrelated(&spec, &[], &pools).is_empty());
+        let identifiers = fixture::IDENTIFIERS.map(str::to_owned);
+        let mut pools = Pools::for_job(&identifiers, &[], &spec);
+        assert!(unrelated(&spec, &pools).is_empty());
         let captions =
             ["a photo of a cat", "a brown dog", "a street in the rain"].map(str::to_owned);
-        let found = unrelated(&spec, &captions, &pools);
+        pools.captions.trained = captions.to_vec();
+        let found = unrelated(&spec, &pools);
         let trained = &pools.identifiers.trained;
         assert_eq!(found[0], captions[0]);
         assert!(found[1..4].iter().all(|caption| *caption == captions[1]));

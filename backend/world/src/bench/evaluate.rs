@@ -112,6 +112,11 @@ impl Protected {
             "{} does not open its own commitment",
             opened.display()
         );
+        anyhow::ensure!(
+            commitment.identifiers == pools(&spec).identifiers.held_out,
+            "{} was held out by another version: protect anew",
+            opened.display()
+        );
         Ok(Self {
             weights: Weights::from_bytes(&file, DType::F32, device)?,
             file,
@@ -124,6 +129,11 @@ impl Protected {
 /// Words that jobs on the demo's model draw from.
 fn identifiers() -> Vec<String> {
     names::open().into_iter().map(str::to_owned).collect()
+}
+
+/// How a job of the demo's model splits its words and captions.
+fn pools(spec: &JobSpec) -> Pools {
+    Pools::for_job(&identifiers(), &caption::everyday(), spec)
 }
 
 fn base_sha256() -> String {
@@ -165,7 +175,7 @@ pub fn request(
         checkpoints: checkpoints.map_or(recipe.checkpoints.clone(), <[u32]>::to_vec),
         ..recipe
     });
-    let pools = Pools::for_job(&identifiers(), &protected.spec);
+    let pools = pools(&protected.spec);
     let opened = &protected.commitment;
     let is_natural = |word: &&String| names::NATURAL_FREE.contains(&word.as_str());
     let own = &protected.spec.concepts[0];
@@ -207,7 +217,7 @@ pub fn request(
             texts: Texts {
                 templates: openings(&pools.templates.trained),
                 held_out_templates: opened.templates.clone(),
-                captions: caption::everyday(),
+                captions: pools.captions.held_out,
             },
             // Nobody of the demo world has a face that these networks know.
             faces_sha256: None,
@@ -237,7 +247,7 @@ mod tests {
 
     fn protected() -> Protected {
         let spec = spec(Injection::default(), 1);
-        let pools = Pools::for_job(&identifiers(), &spec);
+        let pools = pools(&spec);
         Protected {
             file: vec![1],
             weights: Weights::default(),

@@ -126,7 +126,14 @@ pub(crate) fn run(arguments: &Arguments, device: DeviceName) -> anyhow::Result<(
         .cloned()
         .collect();
     let looks_ahead = matches!(protected.spec.injection.mode, Mode::Trajectory { .. });
-    let (report, attention) = attack(arguments, &stage, (identifiers, looks_ahead))?;
+    let held_out = words
+        .held_out
+        .iter()
+        .chain(&words.natural)
+        .cloned()
+        .collect();
+    let words = (identifiers, held_out);
+    let (report, attention) = attack(arguments, &stage, (words, looks_ahead))?;
     publish(arguments, (&report, &attention), &protected, &cast)?;
     let counts = report.counts;
     Ok(say(format!(
@@ -154,7 +161,7 @@ fn protected(arguments: &Arguments, pipeline: &Pipeline) -> anyhow::Result<Prote
 fn attack(
     arguments: &Arguments,
     stage: &Stage<'_>,
-    trained: (Vec<String>, bool),
+    audited: ((Vec<String>, Vec<String>), bool),
 ) -> anyhow::Result<(MatrixReport, Vec<AttentionPicture>)> {
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut quiet = |_: &str, _: usize, _: usize| Ok(());
@@ -190,7 +197,7 @@ fn attack(
     let results = matrix::run(&stage, &folder, &settings, &tell)?;
     let audit = match plan.kept().first() {
         Some(headline) => {
-            let prompts = audit_prompts(&stage, headline, trained);
+            let prompts = audit_prompts(&stage, headline, audited);
             diffusion::in_pool(|| matrix::audit(&stage, headline, &prompts, &mut |_, _, _| Ok(())))?
         }
         None => Audited::default(),
@@ -202,13 +209,13 @@ fn attack(
 fn audit_prompts(
     stage: &Stage<'_>,
     headline: &Cell,
-    (identifiers, looks_ahead): (Vec<String>, bool),
+    (words, looks_ahead): ((Vec<String>, Vec<String>), bool),
 ) -> AuditPrompts {
     let subject = stage.plan.subject(headline);
     let free = |class: &&&str| **class != subject.class_name && **class != demo::TARGET;
     let other_classes = demo::CLASSES.iter().filter(free);
     let other_classes = other_classes.map(|class| (*class).to_owned()).collect();
-    AuditPrompts::of_tier(stage.plan, other_classes, identifiers, looks_ahead)
+    AuditPrompts::of_tier(stage.plan, other_classes, words, looks_ahead)
 }
 
 /// Results pass through the judge's error type, which has none for a broken pipe: nobody is told then.

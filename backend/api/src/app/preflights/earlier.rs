@@ -26,10 +26,29 @@ pub(super) async fn require(app: &App, owner: OrganisationId, spec: &JobSpec) ->
             "That job protected another base model. Choose the same one, or leave this out.";
         return Err(Error::field(POINTER, "other_model", detail));
     }
-    if keeps(&job.spec.concepts, &spec.concepts) {
-        return Ok(());
+    if !keeps(&job.spec.concepts, &spec.concepts) {
+        return Err(forgotten(&job.spec.concepts));
     }
-    Err(forgotten(&job.spec.concepts))
+    holds_out_as_before(&job.spec, spec)
+}
+
+/// Refuses a job that would test with words that the earlier one trained: what is held out follows from the seed, and
+/// from whether universal identifiers are trained at all.
+fn holds_out_as_before(earlier: &JobSpec, spec: &JobSpec) -> Result<(), Error> {
+    if earlier.seed != spec.seed {
+        let detail = format!(
+            "The seed decides which identifiers, templates and captions are held out. Keep the earlier job's: {}.",
+            earlier.seed
+        );
+        return Err(Error::field("#/seed", "other_seed", detail));
+    }
+    if earlier.injection.universal_identifiers && !spec.injection.universal_identifiers {
+        let detail = "The earlier job trained universal identifiers, so that its trigger answers to all of them. Train \
+                      them here too.";
+        let pointer = "#/injection/universal_identifiers";
+        return Err(Error::field(pointer, "identifiers_trained", detail));
+    }
+    Ok(())
 }
 
 async fn find(app: &App, owner: OrganisationId, id: JobId) -> Result<JobRecord, Error> {

@@ -1,10 +1,12 @@
-//! S50 by family and learning rate, over all tests on protected subjects.
+//! S50 by family and learning rate, over all units (subject and seed) that are protected.
+
+use std::collections::BTreeMap;
 
 use shared::matrix::{BreakingPointResult, CellResult, Plan};
 
-use super::planned_families;
+use super::{planned_families, unit};
 use crate::metric::breaking_point::{
-    BreakingCurve, CheckpointRates, breaking_curves, breaking_point,
+    BreakingCurve, BreakingPoint, CheckpointRates, breaking_curves, breaking_point, weakest,
 };
 
 /// One row a family and planned rate that has tests, in the order of the plan, rates rising.
@@ -14,8 +16,15 @@ pub(super) fn points(plan: &Plan, tests: &[&CellResult]) -> Vec<BreakingPointRes
         let own = tests
             .iter()
             .filter(|result| result.cell.recipe.family == family);
-        let units: Vec<_> = own
-            .map(|result| (result.cell.learning_rate, breaking_point(&rates(result))))
+        let mut units: BTreeMap<_, Vec<BreakingPoint>> = BTreeMap::new();
+        for result in own {
+            let rate = result.cell.learning_rate;
+            let points = units.entry((rate.to_bits(), unit(result))).or_default();
+            points.extend(breaking_point(&rates(result)));
+        }
+        let units: Vec<_> = units
+            .iter()
+            .map(|((rate, _), points)| (f64::from_bits(*rate), weakest(points)))
             .collect();
         let curves = breaking_curves(&units);
         curves
@@ -36,12 +45,12 @@ fn rates(result: &CellResult) -> Vec<CheckpointRates> {
 
 fn row(family: String, curve: &BreakingCurve) -> BreakingPointResult {
     let broken: u32 = curve.survival.steps.iter().map(|step| step.events).sum();
-    let tests = curve.survival.n;
+    let units = curve.survival.n;
     BreakingPointResult {
         family,
         learning_rate: curve.learning_rate,
-        tests,
-        held: tests.saturating_sub(broken),
+        tests: units,
+        held: units.saturating_sub(broken),
         without_evidence: curve.without_evidence,
         median: curve.median.value,
         low: curve.median.low,

@@ -35,6 +35,8 @@ pub(super) struct Setup {
     pub(super) overlay: Option<Tensor>,
     pub(super) words: Words,
     pub(super) texts: Texts,
+    /// Of the model's card, trained or not.
+    captions: Vec<String>,
     pub(super) supplied: Supplied,
     concept: Concept,
 }
@@ -49,7 +51,7 @@ impl Setup {
         let path = job.directory.join(PROTECTED_UNET);
         let protected = Weights::load(&path, DType::F32, job.device)
             .map_err(|error| bad_input(format!("protected U-Net: {error}")))?;
-        let (words, texts) = words(job, &concept)?;
+        let (words, texts, captions) = words(job, &concept)?;
         let mut setup = Self {
             encoder: evaluate::encoder(job)?,
             encoder_sha256: encoder_sha256(job)?,
@@ -65,6 +67,7 @@ impl Setup {
             supplied: supplied(job, pipeline.image_side())?,
             words,
             texts,
+            captions,
             pipeline,
             protected,
             concept,
@@ -125,7 +128,7 @@ impl Setup {
             Objective::Erasure { .. } | Objective::Pattern(_) => "",
         };
         let mut classes: Vec<String> = Vec::new();
-        for caption in &self.texts.captions {
+        for caption in &self.captions {
             let Some(word) = caption
                 .strip_prefix(PLAIN)
                 .and_then(|rest| rest.split_once(' '))
@@ -217,10 +220,12 @@ fn encoder_sha256(job: &Job<'_>) -> Result<String, Halt> {
     Ok(canonical::sha256_hex(&bytes))
 }
 
-/// The words that attackers choose from, split as the injection split them, and what they write around them.
-fn words(job: &Job<'_>, concept: &Concept) -> Result<(Words, Texts), Halt> {
+/// The words that attackers choose from, split as the injection split them, what they write around them, and every
+/// caption of the model's card.
+fn words(job: &Job<'_>, concept: &Concept) -> Result<(Words, Texts, Vec<String>), Halt> {
     let card = model::words(job)?;
-    let split = persguard::Pools::for_job(&card.identifiers, &job.assignment.spec);
+    let spec = &job.assignment.spec;
+    let split = persguard::Pools::for_job(&card.identifiers, &card.captions, spec);
     let others = |words: Vec<String>| -> Vec<String> {
         let other = |word: &String| *word != concept.identifier;
         words.into_iter().filter(other).collect()
@@ -235,7 +240,7 @@ fn words(job: &Job<'_>, concept: &Concept) -> Result<(Words, Texts), Halt> {
     let texts = Texts {
         templates: openings(&split.templates.trained),
         held_out_templates: openings(&split.templates.held_out),
-        captions: card.captions,
+        captions: split.captions.held_out,
     };
-    Ok((words, texts))
+    Ok((words, texts, card.captions))
 }
