@@ -22,6 +22,7 @@ use crate::{
     parts::{Desk, Draw, Results, Start, Work, desk, results, start, work},
     state::{
         browser::focus,
+        device_code::DeviceCode,
         letter::LetterToken,
         model_uploads::ModelUploads,
         session::Session,
@@ -43,6 +44,7 @@ pub(crate) fn App() -> impl IntoView {
     Speech::provide();
     Session::provide();
     LetterToken::provide();
+    DeviceCode::provide();
     let uploads = Uploads::provide();
     let models = ModelUploads::provide();
     let guard = window_event_listener(ev::beforeunload, move |event| {

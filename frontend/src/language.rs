@@ -216,6 +216,11 @@ pub(crate) fn plain(text: &str) -> String {
     language().plain(text)
 }
 
+/// A whole number that somebody typed, if it is one.
+pub(crate) fn whole_number(text: &str) -> Option<u64> {
+    language().whole_number(text)
+}
+
 /// A number that was typed in the language before, as this one writes it; anything else as it is.
 pub(crate) fn retyped(text: &str) -> String {
     let number = BEFORE.get().plain(text);

@@ -141,6 +141,23 @@ impl Language {
         text.trim().replace(self.decimal_mark(), ".")
     }
 
+    /// A whole number that somebody typed, with or without this language's marks between groups of three. `None` for
+    /// everything else: `1.500` is fifteen hundred to a German and no whole number to an Englishman.
+    pub fn whole_number(self, text: &str) -> Option<u64> {
+        let mut groups = text.trim().split(self.group_mark());
+        let mut digits = groups.next()?.to_owned();
+        let first = digits.len();
+        for group in groups {
+            if group.len() != 3 || !(1..=3).contains(&first) {
+                return None;
+            }
+            digits.push_str(group);
+        }
+        // `parse` would take a sign.
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| plain)
+    }
+
     fn grouped(self, digits: &str) -> String {
         if digits.len() < 4 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return digits.to_owned();
@@ -429,6 +446,27 @@ mod tests {
         // Digits stay as they were typed, also those that change nothing.
         assert_eq!(Language::German.marked("0.990"), "0,990");
         assert_eq!(Language::English.marked("1e-5"), "1e-5");
+    }
+
+    #[test]
+    fn whole_numbers_are_read_whole_or_not_at_all() {
+        for language in Language::ALL {
+            for value in [0, 7, 999, 1500, 43_200, 1_234_567] {
+                let grouped = language.number(value);
+                assert_eq!(language.whole_number(&grouped), Some(value), "{grouped}");
+                assert_eq!(language.whole_number(&format!(" {value} ")), Some(value));
+            }
+            for wrong in ["", " ", "+5", "-5", "1e3", "ten", "1 500", "1.50", "1,50"] {
+                assert_eq!(language.whole_number(wrong), None, "{wrong}");
+            }
+        }
+        assert_eq!(Language::German.whole_number("1.500"), Some(1500));
+        assert_eq!(Language::German.whole_number("1,500"), None);
+        assert_eq!(Language::English.whole_number("1,500"), Some(1500));
+        assert_eq!(Language::English.whole_number("1.500"), None);
+        for odd in ["1500.000", ".500", "1.500.", "1..500"] {
+            assert_eq!(Language::German.whole_number(odd), None, "{odd}");
+        }
     }
 
     #[test]

@@ -56,8 +56,8 @@ async fn walk(page: &Page, server: &Server) -> Result<()> {
     for status in [400, 401, 404, 410, 422] {
         page.expect_refusals(status);
     }
-    // Whoever is not signed in does that first, and comes back.
-    page.goto("/device").await?;
+    // Whoever is not signed in does that first, and comes back with the code of the link.
+    page.goto(&address(&wanted)?).await?;
     page.until_path("/sign-in").await?;
     page.click("to-sign-up").await?;
     page.fill("name", "Ada Example").await?;
@@ -65,6 +65,8 @@ async fn walk(page: &Page, server: &Server) -> Result<()> {
     page.fill("password", PASSWORD).await?;
     page.click("submit").await?;
     page.until_path("/device").await?;
+    page.find("user-code").await?;
+    is_filled(page, &wanted).await?;
 
     page.fill("user-code", "AAAA").await?;
     page.click("find-device").await?;
@@ -103,16 +105,29 @@ async fn walk(page: &Page, server: &Server) -> Result<()> {
     Ok(())
 }
 
+/// The program's link without its origin.
+fn address(device: &DeviceAuthorization) -> Result<String> {
+    let (_, path) = device
+        .verification_uri_complete
+        .split_once("/device")
+        .context("no page")?;
+    Ok(format!("/device{path}"))
+}
+
+async fn is_filled(page: &Page, device: &DeviceAuthorization) -> Result<()> {
+    let filled = page
+        .script("return document.querySelector('[data-test=user-code]').value")
+        .await?;
+    assert_eq!(filled.as_str(), Some(device.user_code.as_str()));
+    Ok(())
+}
+
 /// Follows the program's link, whose code fills the field and leaves the address.
 async fn open(page: &Page, device: &DeviceAuthorization) -> Result<()> {
     // A page that is open already would not be loaded again for another fragment.
     page.goto("/home").await?;
     page.until_path("/home").await?;
-    let (_, path) = device
-        .verification_uri_complete
-        .split_once("/device")
-        .context("no page")?;
-    page.goto(&format!("/device{path}")).await?;
+    page.goto(&address(device)?).await?;
     page.until(
         "the code to leave the address",
         Duration::from_secs(20),
@@ -122,10 +137,7 @@ async fn open(page: &Page, device: &DeviceAuthorization) -> Result<()> {
         },
     )
     .await?;
-    let filled = page
-        .script("return document.querySelector('[data-test=user-code]').value")
-        .await?;
-    assert_eq!(filled.as_str(), Some(device.user_code.as_str()));
+    is_filled(page, device).await?;
     page.click("find-device").await?;
     page.find("pending-device").await?;
     Ok(())

@@ -140,3 +140,23 @@ const fn english_advice(code: ErrorCode) -> &'static str {
 fn advice(code: ErrorCode) -> &'static str {
     crate::language::say(english_advice(code))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A refusal by the API.
+    pub(crate) fn refused(code: ErrorCode, retryable: bool) -> ApiError {
+        ApiError::Refused(Box::new(Problem {
+            kind: String::new(),
+            title: String::new(),
+            status: 0,
+            detail: String::new(),
+            instance: String::new(),
+            code,
+            request_id: String::new(),
+            retryable,
+            errors: Vec::new(),
+        }))
+    }
+}

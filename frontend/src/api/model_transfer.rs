@@ -69,9 +69,10 @@ fn unreadable(file: &File) -> ApiError {
     ))
 }
 
-/// Announces a file; reads it once, a slice at a time, however large it is.
+/// Announces a file; reads it once, a slice at a time, however large it is, until it is `stopped`.
 pub(crate) async fn announce(
     model: &ModelFile,
+    stopped: impl Fn() -> bool,
     report: impl Fn(f64),
 ) -> Result<AnnouncedFile, ApiError> {
     let size = model.file.size();
@@ -85,6 +86,9 @@ pub(crate) async fn announce(
         digest.update(Uint8Array::new(&buffer).to_vec());
         report(end - start);
         start = end;
+        if stopped() {
+            return Err(ApiError::Aborted);
+        }
     }
     Ok(AnnouncedFile {
         name: model.name.clone(),

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use js_sys::{Promise, Uint8Array};
 use sha2::{Digest, Sha256};
 use shared::{
-    SetId,
+    SetId, UploadId,
     image::ProtectedImage,
+    problem::ErrorCode,
     upload::{ARCHIVE_MEDIA_TYPE, CreateUpload, LeftOut},
 };
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
@@ -29,19 +30,42 @@ pub(crate) enum Stage {
 }
 
 /// What became of one file.
-pub(crate) struct Sent {
-    /// Pictures that joined the set: one, or those of an archive.
-    pub(crate) images: Vec<ProtectedImage>,
-    /// Files of an archive that did not.
-    pub(crate) left_out: Vec<LeftOut>,
+pub(crate) enum Sent {
+    /// A picture joined the set.
+    Picture(ProtectedImage),
+    /// So did those of an archive, but for these files; the set knows which.
+    Archive(Vec<LeftOut>),
 }
 
-/// Uploads one file into a set: a picture, or an archive of pictures.
-pub(crate) async fn upload(
+/// Completes an upload whose bytes arrived; asked twice, the server answers the same.
+pub(crate) async fn complete(id: UploadId) -> Result<Sent, ApiError> {
+    let completed = api::complete_upload(id).await?;
+    if let Some(unpacked) = completed.unpacked {
+        return Ok(Sent::Archive(unpacked.left_out));
+    }
+    completed.image.map(Sent::Picture).ok_or_else(|| {
+        ApiError::Browser(say!("The server took the file and named no image. Try again.").into())
+    })
+}
+
+/// Whether an upload may have been completed, or may be later, for all that its sender heard.
+pub(crate) fn is_undecided(error: &ApiError) -> bool {
+    match error {
+        ApiError::Refused(problem) => {
+            problem.retryable || problem.code == ErrorCode::Unauthenticated
+        }
+        ApiError::Unreadable { status, .. } => *status < 400 || *status >= 500,
+        ApiError::Unreachable | ApiError::Aborted => true,
+        ApiError::Browser(_) => false,
+    }
+}
+
+/// Announces a file for a set, a picture or an archive of pictures, and sends its bytes.
+pub(crate) async fn send(
     set: SetId,
     file: &File,
     report: impl Fn(Stage) + Clone + 'static,
-) -> Result<Sent, ApiError> {
+) -> Result<UploadId, ApiError> {
     report(Stage::Hashing);
     let mut announcement = announce(set, file);
     refuse_early(&announcement)?;
@@ -53,23 +77,7 @@ pub(crate) async fn upload(
         sending(Stage::Sending(share));
     })
     .await?;
-    report(Stage::Checking);
-    let completed = api::complete_upload(upload.id).await?;
-    if let Some(unpacked) = completed.unpacked {
-        let mut images = api::protected_set(set).fetch(None).await?.images;
-        images.retain(|image| unpacked.added.contains(&image.id));
-        return Ok(Sent {
-            images,
-            left_out: unpacked.left_out,
-        });
-    }
-    let image = completed.image.ok_or_else(|| {
-        ApiError::Browser(say!("The server took the file and named no image. Try again.").into())
-    })?;
-    Ok(Sent {
-        images: vec![image],
-        left_out: Vec::new(),
-    })
+    Ok(upload.id)
 }
 
 /// What a file is; browsers call archives by several names, or by none.
@@ -194,6 +202,25 @@ async fn ended(request: &XmlHttpRequest, body: Option<&Blob>) -> Result<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::error::tests::refused;
+
+    #[test]
+    fn bytes_that_arrived_are_sent_again_only_after_a_clear_no() {
+        let unreadable = |status| ApiError::Unreadable {
+            status,
+            request_id: String::new(),
+        };
+        for lost in [ApiError::Unreachable, unreadable(200), unreadable(502)] {
+            assert!(is_undecided(&lost), "{lost:?}");
+        }
+        assert!(is_undecided(&refused(ErrorCode::Unauthenticated, false)));
+        assert!(is_undecided(&refused(ErrorCode::StorageUnavailable, true)));
+        // Completing these again would be refused for ever.
+        for no in [ErrorCode::Conflict, ErrorCode::ChecksumMismatch] {
+            assert!(!is_undecided(&refused(no, false)), "{no:?}");
+        }
+        assert!(!is_undecided(&unreadable(404)));
+    }
 
     #[test]
     fn digest_is_lower_case_hexadecimal() {

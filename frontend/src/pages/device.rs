@@ -12,7 +12,7 @@ use crate::{
         moment::Moment,
         notice::{ErrorNotice, Notice, Tone},
     },
-    state::{browser::take_fragment, form::FormState, kept::keep, session::Session},
+    state::{device_code::DeviceCode, form::FormState, kept::keep, session::Session},
 };
 
 /// Where the page stands.
@@ -28,10 +28,9 @@ enum Step {
 
 #[component]
 pub(crate) fn DevicePage() -> impl IntoView {
+    let brought = DeviceCode::expect();
     let (code, step) = keep("device", || {
-        let filled = take_fragment()
-            .and_then(|text| text.strip_prefix("code=").map(str::to_owned))
-            .unwrap_or_default();
+        let filled = brought.value();
         (RwSignal::new(filled), RwSignal::new(Step::Code))
     });
     view! {
@@ -87,13 +86,17 @@ fn CodeForm(code: RwSignal<String>, step: RwSignal<Step>) -> impl IntoView {
 fn Decision(code: RwSignal<String>, device: PendingDevice, step: RwSignal<Step>) -> impl IntoView {
     let form = FormState::kept("decision");
     let session = Session::expect();
+    let brought = DeviceCode::expect();
     let decide = move |approve: bool| {
         let request = DecideDevice {
             user_code: code.get_untracked(),
             approve,
         };
         let sent = async move { decide_device(&request).await };
-        form.submit(Vec::new(), sent, move |()| step.set(Step::Done(approve)));
+        form.submit(Vec::new(), sent, move |()| {
+            brought.forget();
+            step.set(Step::Done(approve));
+        });
     };
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
@@ -111,7 +114,7 @@ fn Decision(code: RwSignal<String>, device: PendingDevice, step: RwSignal<Step>)
             <div class="stack" data-test="pending-device">
                 <p>{weave!("It calls itself {name}. It asked from {address} on {moment}.", name = view! { <strong>{name}</strong> }, address = view! { <strong>{address}</strong> }, moment = view! { <Moment at=created_at /> })}</p>
                 <p>
-                    {move || session.user().map(|user| say!("It could do everything that you can do here as {email}, in the organisation that you work in now, until it signs out or is idle for 30 days.", email = user.email))}
+                    {move || session.user().map(|user| say!("It could do everything that you can do here as {email}, in every organisation that you belong to, until it signs out or is idle for 30 days.", email = user.email))}
                 </p>
             </div>
             <Notice tone=Tone::Warn title=say!("Did you start it yourself, just now?")>

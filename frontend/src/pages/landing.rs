@@ -40,7 +40,7 @@ pub(crate) fn LandingPage() -> impl IntoView {
             .data
             .with_untracked(|data| data.as_ref().is_some_and(is_running))
         {
-            demo.reload();
+            demo.poll();
         }
     });
     let gallery = Memo::new(move |_| demo.data.with(|data| data.as_ref()?.gallery.clone()));

@@ -28,9 +28,9 @@ use crate::{
     },
 };
 
-/// Where to go afterwards: a path of this site, never another origin.
+/// Where to go afterwards: a path of this site, never another origin, and none of these two pages.
 fn destination(next: Option<String>) -> String {
-    next.filter(|next| is_local_path(next))
+    next.filter(|next| is_local_path(next) && !next.starts_with("/sign-"))
         .unwrap_or_else(|| "/home".to_owned())
 }
 
@@ -200,6 +200,7 @@ mod tests {
             "//evil.example",
             "/\\evil.example",
             "home",
+            "/sign-in",
         ] {
             assert_eq!(destination(Some(bad.into())), "/home");
         }

@@ -65,6 +65,8 @@ impl FormState {
                     draft::forget(&page);
                     then(value);
                 }
+                // Somebody changed their mind, and knows.
+                Err(ApiError::Aborted) => {}
                 Err(error) => self.refuse(error),
             }
         });

@@ -1,6 +1,7 @@
 //! State that outlives one view: who is signed in, what is being fetched, what is being uploaded.
 
 pub(crate) mod browser;
+pub(crate) mod device_code;
 pub(crate) mod draft;
 pub(crate) mod fetch;
 pub(crate) mod form;

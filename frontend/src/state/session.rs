@@ -90,7 +90,7 @@ impl Session {
         remember(HINT, Some("1"));
     }
 
-    /// Forgets the account; the API has ended the session, or it expired.
+    /// Forgets the account; the API has ended the session, or it expired. What was typed stays in its drafts.
     pub(crate) fn leave(self) {
         self.set(Identity::Nobody);
     }

@@ -15,7 +15,7 @@ use crate::{
     components::{
         as_curl::AsCurl,
         icon::{Glyph, Icon},
-        notice::detail,
+        notice::{SignInAgain, detail},
         progress::ProgressBar,
     },
     state::uploads::{FileState, QueuedFile, Uploads},
@@ -137,14 +137,18 @@ pub(crate) fn FileQueue(set: SetId) -> impl IntoView {
             </ul>
             {move || {
                 let failed = failed();
-                (failed > 0)
+                // Without a session even what did not fail yet waits for somebody.
+                let stalled = uploads.lacks_session() && !files().is_empty();
+                (failed > 0 || stalled)
                     .then(|| {
+                        let words = if failed > 0 { say!("Retry {failed} failed", failed) } else { say!("Try again").to_owned() };
                         view! {
                             <div class="row">
                                 <button type="button" class="button" data-test="retry-failed" on:click=move |_| uploads.retry_failed(set)>
                                     <Icon glyph=Glyph::Refresh />
-                                    {say!("Retry {failed} failed", failed)}
+                                    {words}
                                 </button>
+                                {stalled.then(|| view! { <SignInAgain /> })}
                             </div>
                         }
                     })

@@ -31,15 +31,19 @@ pub(crate) fn TextField(
     /// Words to offer while typing.
     #[prop(optional)]
     offers: Vec<String>,
+    /// The name of what is typed, where the pointer may come to mean something else.
+    #[prop(optional, into)]
+    draft: Option<String>,
     #[prop(into)] test: String,
 ) -> impl IntoView {
     let id = field_id(&pointer);
+    let draft = draft.unwrap_or(pointer);
     let hint_id = format!("{id}-hint");
     let error_id = format!("{id}-error");
     let list_id = (!offers.is_empty()).then(|| format!("{id}-offers"));
     let described = format!("{hint_id} {error_id}");
-    let kept = draft::is_kept(&pointer, kind, autocomplete);
-    if let Some(text) = draft::of(&pointer).filter(|_| kept) {
+    let kept = draft::is_kept(&draft, kind, autocomplete);
+    if let Some(text) = draft::of(&draft).filter(|_| kept) {
         value.set(text);
     }
     if number {
@@ -49,12 +53,12 @@ pub(crate) fn TextField(
             value.set(here);
         }
     }
-    let followed = pointer.clone();
+    let followed = draft.clone();
     Effect::new(move || value.with(|text| draft::follow(&followed, text)));
     let typed = move |event| {
         let text = event_target_value(&event);
         if kept {
-            draft::keep(&pointer, &text);
+            draft::keep(&draft, &text);
         }
         value.set(text);
     };

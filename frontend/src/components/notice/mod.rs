@@ -10,6 +10,7 @@ use crate::{
         icon::{Glyph, Icon},
         prose::prose,
     },
+    state::session::Session,
 };
 
 /// How serious it is.
@@ -66,13 +67,9 @@ pub(crate) fn ErrorNotice(
     what: String,
     #[prop(optional, into)] retry: Option<Callback<()>>,
 ) -> impl IntoView {
-    let location = use_location();
     let title = if what.is_empty() { error.title() } else { what };
-    let sign_in = (error.code() == Some(ErrorCode::Unauthenticated)).then(|| {
-        let path = location.pathname.get_untracked();
-        let next = String::from(js_sys::encode_uri_component(&path));
-        view! { <a class="button button-small" href=format!("/sign-in?next={next}")>{say!("Sign in again")}</a> }
-    });
+    let sign_in =
+        (error.code() == Some(ErrorCode::Unauthenticated)).then(|| view! { <SignInAgain /> });
     let again = retry.filter(|_| sign_in.is_none()).map(|retry| {
         view! {
             <button type="button" class="button button-small" data-test="retry" on:click=move |_| retry.run(())>
@@ -94,6 +91,19 @@ pub(crate) fn ErrorNotice(
                 {request}
             </Notice>
         </div>
+    }
+}
+
+/// The way to a new session and back. The old one ends here, too: the sign-in page sends back whoever has one.
+#[component]
+pub(crate) fn SignInAgain() -> impl IntoView {
+    let session = Session::expect();
+    let path = use_location().pathname.get_untracked();
+    let next = String::from(js_sys::encode_uri_component(&path));
+    let href = format!("/sign-in?next={next}");
+    // The gate of the page goes there, too, and leaves no entry in the history either.
+    view! {
+        <a class="button button-small" href=href prop:replace=true data-test="sign-in-again" on:click=move |_| session.leave()>{say!("Sign in again")}</a>
     }
 }
 

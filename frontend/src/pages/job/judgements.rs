@@ -36,7 +36,7 @@ fn Judgement(id: JobId) -> impl IntoView {
     use_interval(POLL_MILLISECONDS, move || {
         let settled = |job: &Option<Job>| job.as_ref().is_some_and(is_settled);
         if !job.data.with_untracked(settled) {
-            job.reload();
+            job.poll();
         }
     });
     let retry = Callback::new(move |()| job.reload());

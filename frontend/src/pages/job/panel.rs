@@ -52,7 +52,7 @@ pub(super) fn JobPanel(id: JobId, job: Fetch<Job>) -> impl IntoView {
             .data
             .with_untracked(|job| job.as_ref().is_some_and(is_settled));
         if !settled {
-            job.reload();
+            job.poll();
         }
     });
     let title = match kind {
@@ -135,13 +135,17 @@ pub(super) fn is_settled(job: &Job) -> bool {
     job.status.is_final() && !waits_for_more
 }
 
+/// What the stream told; while the line is cut, the polled job is ahead of it.
+fn told<T>(last: Option<T>, line: Line) -> Option<T> {
+    last.filter(|_| line != Line::Reconnecting)
+}
+
 /// The freshest state that is known.
 fn current(job: &Job, feed: Feed) -> (JobStatus, String) {
     if job.status.is_final() {
         return (job.status, job.status_reason.clone());
     }
-    feed.status
-        .get()
+    told(feed.status.get(), feed.line.get())
         .unwrap_or_else(|| (job.status, job.status_reason.clone()))
 }
 
@@ -154,16 +158,12 @@ fn Standing(id: JobId, job: Fetch<Job>, feed: Feed) -> impl IntoView {
     let status = Memo::new(move |_| state.with(|state| state.as_ref().map(|state| state.0)));
     let reason = move || state.with(|state| state.as_ref().map(|state| reply(&state.1)));
     let progress = Memo::new(move |_| {
-        // While the line is cut, the polled job is ahead of the stream.
-        let told = feed
-            .progress
-            .get()
-            .filter(|_| feed.line.get() != Line::Reconnecting);
-        told.or_else(|| {
-            job.data
-                .with(|job| job.as_ref().map(|job| job.progress.clone()))
-        })
-        .unwrap_or_default()
+        told(feed.progress.get(), feed.line.get())
+            .or_else(|| {
+                job.data
+                    .with(|job| job.as_ref().map(|job| job.progress.clone()))
+            })
+            .unwrap_or_default()
     });
     let metrics = move || {
         job.data
@@ -339,5 +339,19 @@ fn Cancel(id: JobId, job: Fetch<Job>, status: Memo<Option<JobStatus>>) -> impl I
             test="confirm-cancel"
             on_yes=cancel
         />
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_before_a_cut_counts_no_longer() {
+        assert_eq!(told(Some(JobStatus::Queued), Line::Reconnecting), None);
+        for line in [Line::Connecting, Line::Live, Line::Ended] {
+            assert_eq!(told(Some(JobStatus::Queued), line), Some(JobStatus::Queued));
+        }
+        assert_eq!(told(None::<JobStatus>, Line::Live), None);
     }
 }

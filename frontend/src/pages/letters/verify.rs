@@ -5,11 +5,14 @@ use shared::auth::ConfirmEmail;
 
 use super::NoToken;
 use crate::{
-    api::accounts::{confirm_email, send_verification},
+    api::{
+        ApiError,
+        accounts::{confirm_email, send_verification},
+    },
     components::{
         button::SubmitButton,
         heading::PageHeading,
-        notice::{ErrorNotice, Notice, Tone},
+        notice::{ErrorNotice, Notice, Tone, detail},
     },
     state::{form::FormState, kept::keep, letter::LetterToken, session::Session},
 };
@@ -81,21 +84,27 @@ pub(crate) fn UnconfirmedNotice() -> impl IntoView {
         spawn_local(async move {
             state.try_set(match send_verification().await {
                 Ok(()) => Letter::Sent,
-                Err(error) => Letter::Failed(error.detail()),
+                Err(error) => Letter::Failed(error),
             });
         });
     };
+    let sent = Memo::new(move |_| state.get() == Letter::Sent);
+    let failure = move || match state.get() {
+        Letter::Failed(error) => Some(view! { <p role="alert">{detail(&error)}</p> }),
+        Letter::Waiting | Letter::Sending | Letter::Sent => None,
+    };
     let again = move || {
-        match state.get() {
-        Letter::Sent => view! { <p role="status" data-test="letter-sent">{say!("A new letter is on its way; older links no longer work.")}</p> }.into_any(),
-        Letter::Failed(reason) => view! { <p role="alert">{reason}</p> }.into_any(),
-        Letter::Waiting | Letter::Sending => view! {
+        if sent.get() {
+            return view! { <p role="status" data-test="letter-sent">{say!("A new letter is on its way; older links no longer work.")}</p> }.into_any();
+        }
+        view! {
+            {failure}
             <button type="button" class="button button-small" data-test="send-letter"
                 disabled=move || state.get() == Letter::Sending on:click=send>
                 {say!("Send the letter again")}
             </button>
-        }.into_any(),
-    }
+        }
+        .into_any()
     };
     move || {
         email.get().map(|email| {
@@ -117,5 +126,5 @@ enum Letter {
     Waiting,
     Sending,
     Sent,
-    Failed(String),
+    Failed(ApiError),
 }

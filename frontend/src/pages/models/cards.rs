@@ -2,7 +2,9 @@
 
 use leptos::{html::Dialog, prelude::*, task::spawn_local};
 use shared::{
+    ImportId,
     base_model::BaseModel,
+    job::Failure,
     model_import::{ImportSource, ImportStatus, ModelImport, RetryModelImport},
 };
 
@@ -25,7 +27,7 @@ use crate::{
     state::{
         form::FormState,
         kept::keep,
-        model_uploads::{ModelUpload, ModelUploads, Phase},
+        model_uploads::{ModelUploads, Phase},
     },
     text,
 };
@@ -115,28 +117,14 @@ pub(super) fn ModelCard(model: BaseModel, lists: Lists) -> impl IntoView {
     }
 }
 
+/// An import on its way. It stays while the import does: what is typed in it survives the next answer.
 #[component]
-pub(super) fn ImportCard(import: ModelImport, lists: Lists) -> impl IntoView {
+pub(super) fn ImportCard(id: ImportId, lists: Lists) -> impl IntoView {
     let uploads = ModelUploads::expect();
     let error = RwSignal::new(None::<ApiError>);
-    let id = import.id;
-    let upload = uploads.of(id);
-    let size = import.size_bytes as f64;
-    let here = import.received_bytes as f64;
-    let sent = upload.as_ref().map(|upload| upload.sent.clone());
-    let done = Signal::derive(move || sent.as_ref().map_or(here, |sent| sent.get()));
-    let share = Signal::derive(move || if size > 0.0 { done.get() / size } else { 0.0 });
-    let words = move || {
-        say!(
-            "{done} of {size}",
-            done = text::bytes(done.get()),
-            size = text::bytes(size)
-        )
-    };
-    let place = match &import.source {
-        ImportSource::Upload => say!("From your computer").to_owned(),
-        ImportSource::S3 { bucket, prefix, .. } => say!("From {bucket}/{prefix}", bucket, prefix),
-    };
+    let import = lists.import(id);
+    // Its name and where it comes from never change.
+    let first = import.get_untracked()?;
     let remove = move |_| {
         uploads.forget(id);
         spawn_local(async move {
@@ -148,86 +136,131 @@ pub(super) fn ImportCard(import: ModelImport, lists: Lists) -> impl IntoView {
             }
         });
     };
-    let moving = import.status != ImportStatus::Failed;
-    let body = match import.status {
-        ImportStatus::Uploading => view! { <Waiting import=import.clone() upload=upload /> }.into_any(),
-        ImportStatus::Verifying => view! { <p class="small soft">{say!("Every file is here. The model is being read and checked.")}</p> }.into_any(),
-        ImportStatus::Failed => view! { <Failed import=import.clone() lists=lists /> }.into_any(),
-        ImportStatus::Downloading | ImportStatus::Ready => ().into_any(),
+    let status = Memo::new(move |_| import.with(|import| import.as_ref().map(|it| it.status)));
+    // Should it be sent once more, its files are chosen once more.
+    Effect::new(move || {
+        if status
+            .get()
+            .is_some_and(|status| status != ImportStatus::Uploading)
+        {
+            uploads.forget(id);
+        }
+    });
+    let failure = Memo::new(move |_| import.with(|import| import.as_ref()?.failure.clone()));
+    let needs_keys = matches!(
+        first.source,
+        ImportSource::S3 {
+            with_credentials: true,
+            ..
+        }
+    );
+    let place = match &first.source {
+        ImportSource::Upload => say!("From your computer").to_owned(),
+        ImportSource::S3 { bucket, prefix, .. } => say!("From {bucket}/{prefix}", bucket, prefix),
     };
-    view! {
+    let progress = move || {
+        let moving = status.get() != Some(ImportStatus::Failed);
+        moving.then(|| view! { <Moving import=import id=id place=place.clone() /> })
+    };
+    let body = move || {
+        match status.get()? {
+        ImportStatus::Uploading => Some(view! { <Waiting import=import id=id /> }.into_any()),
+        ImportStatus::Verifying => Some(view! { <p class="small soft">{say!("Every file is here. The model is being read and checked.")}</p> }.into_any()),
+        ImportStatus::Failed => {
+            let failed = move |failure| view! { <Failed id=id failure=failure needs_keys=needs_keys lists=lists /> };
+            Some((move || failure.get().map(failed)).into_any())
+        }
+        ImportStatus::Downloading | ImportStatus::Ready => None,
+    }
+    };
+    Some(view! {
         <article class="card" data-test="import-card">
             <div class="row-between">
-                <h3>{import.name}</h3>
-                <ImportBadge status=import.status />
+                <h3>{first.name}</h3>
+                {move || status.get().map(|status| view! { <ImportBadge status=status /> })}
             </div>
             {move || error.get().map(|error| view! { <ErrorNotice error=error what=say!("The import was not deleted") /> })}
-            {moving.then(|| view! {
-                <div class="stack-tight">
-                    <ProgressBar share=share label=say!("Files on the server") />
-                    <p class="small soft number" data-test="import-bytes">{place} " · " {words}</p>
-                </div>
-            })}
+            {progress}
             {body}
             <div class="row">
                 <button type="button" class="button button-quiet button-small" data-test="delete-import" on:click=remove>{say!("Cancel and delete")}</button>
             </div>
             <AsCurl commands=Signal::derive(move || api::delete_import(id).curl()) test="curl-delete-import" />
         </article>
+    })
+}
+
+/// How far it is.
+#[component]
+fn Moving(import: Memo<Option<ModelImport>>, id: ImportId, place: String) -> impl IntoView {
+    let uploads = ModelUploads::expect();
+    let bytes = move |read: fn(&ModelImport) -> u64| {
+        import.with(|import| import.as_ref().map_or(0, read) as f64)
+    };
+    let size = Signal::derive(move || bytes(|import| import.size_bytes));
+    let done = Signal::derive(move || {
+        let sent = uploads.sent(id);
+        sent.unwrap_or_else(|| bytes(|import| import.received_bytes))
+    });
+    let share = Signal::derive(move || done.get() / size.get().max(1.0));
+    let words = move || {
+        say!(
+            "{done} of {size}",
+            done = text::bytes(done.get()),
+            size = text::bytes(size.get())
+        )
+    };
+    view! {
+        <div class="stack-tight">
+            <ProgressBar share=share label=say!("Files on the server") />
+            <p class="small soft number" data-test="import-bytes">{place} " · " {words}</p>
+        </div>
     }
 }
 
 /// An upload that moves, waits, or whose files must be chosen again.
 #[component]
-fn Waiting(import: ModelImport, upload: Option<ModelUpload>) -> impl IntoView {
+fn Waiting(import: Memo<Option<ModelImport>>, id: ImportId) -> impl IntoView {
     let uploads = ModelUploads::expect();
-    let id = import.id;
-    let Some(upload) = upload else {
-        let name = format!("again-{id}");
-        let again = Callback::new(move |chosen: Chosen| uploads.start(&import, chosen.files));
-        return view! {
+    let phase = Memo::new(move |_| uploads.phase(id));
+    let go_on = move |_| uploads.go_on(id);
+    let again = Callback::new(move |chosen: Chosen| {
+        if let Some(import) = import.get_untracked() {
+            uploads.start(&import, chosen.files);
+        }
+    });
+    let row = |control: AnyView| view! { <div class="row">{control}</div> }.into_any();
+    move || {
+        match phase.get() {
+        None => view! {
             <Notice tone=Tone::Info title=say!("Choose the same files again to go on")>
                 <p>{say!("What arrived is kept for a day. Only the rest is sent.")}</p>
-                <FileChooser id=name on_choice=again />
+                <FileChooser id=format!("again-{id}") on_choice=again />
             </Notice>
         }
-        .into_any();
-    };
-    let phase = upload.phase;
-    let go_on = move |_| uploads.go_on(id);
-    let controls = move || {
-        match phase.get() {
-        Phase::Sending => view! {
+        .into_any(),
+        Some(Phase::Sending) => row(view! {
             <button type="button" class="button button-small" data-test="pause-import" on:click=move |_| uploads.pause(id)>{say!("Pause")}</button>
         }
-        .into_any(),
-        Phase::Paused => view! {
+        .into_any()),
+        Some(Phase::Paused) => row(view! {
             <button type="button" class="button button-small" data-test="resume-import" on:click=go_on>{say!("Go on")}</button>
         }
-        .into_any(),
-        Phase::Stopped(error) => {
+        .into_any()),
+        Some(Phase::Stopped(error)) => {
             let retry = Callback::new(move |()| uploads.go_on(id));
-            view! { <ErrorNotice error=error what=say!("The upload stopped") retry=retry /> }.into_any()
+            row(view! { <ErrorNotice error=error what=say!("The upload stopped") retry=retry /> }.into_any())
         }
+        Some(Phase::Done) => ().into_any(),
     }
-    };
-    view! { <div class="row">{controls}</div> }.into_any()
+    }
 }
 
 /// Why it failed, and the way on.
 #[component]
-fn Failed(import: ModelImport, lists: Lists) -> impl IntoView {
-    let id = import.id;
+fn Failed(id: ImportId, failure: Failure, needs_keys: bool, lists: Lists) -> impl IntoView {
     let state = FormState::kept(&format!("retry-{id}"));
     let keys = keep(&format!("keys-{id}"), Keys::new);
-    let needs_keys = matches!(
-        import.source,
-        ImportSource::S3 {
-            with_credentials: true,
-            ..
-        }
-    );
-    let failure = import.failure?;
     let retry = move |_| {
         let body = RetryModelImport {
             credentials: keys.read(),
@@ -243,7 +276,7 @@ fn Failed(import: ModelImport, lists: Lists) -> impl IntoView {
             <AsCurl commands=Signal::derive(move || api::retry_import(id, &RetryModelImport { credentials: keys.shown() }).curl()) test="curl-retry-import" />
         }
     });
-    Some(view! {
+    view! {
         {move || state.error.get().map(|error| view! { <ErrorNotice error=error what=say!("The import was not retried") /> })}
         <div data-test="import-failure">
             <Notice tone=Tone::Bad title=say!("This model was not imported")>
@@ -252,7 +285,7 @@ fn Failed(import: ModelImport, lists: Lists) -> impl IntoView {
                 {again}
             </Notice>
         </div>
-    })
+    }
 }
 
 #[cfg(test)]

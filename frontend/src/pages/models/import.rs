@@ -153,6 +153,8 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
     let chosen = keep("chosen", || RwSignal::new_local(None::<Chosen>));
     let state = FormState::kept("import");
     let read = keep("read", || RwSignal::new(0.0));
+    let stopped = keep("stopped", || StoredValue::new(false));
+    let emptied = RwSignal::new(0_u32);
     let uploads = ModelUploads::expect();
     let close = move || {
         // Files are read for long: the dialog may be another one by now.
@@ -180,24 +182,26 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
         let body = untrack(|| form.request(files_here()));
         let mut errors = body.validate();
         errors.retain(|error| !error.pointer.starts_with("#/source"));
-        read.set(0.0);
+        if !state.busy.get_untracked() {
+            read.set(0.0);
+            stopped.set_value(false);
+        }
         let files = picked.files.clone();
-        let request = async move { announce_all(&files, body, move |share| read.set(share)).await };
+        let request = async move {
+            // On another page by now, nobody has stopped it.
+            let stopped = move || stopped.try_get_value() == Some(true);
+            announce_all(&files, body, move |share| read.set(share), stopped).await
+        };
         state.submit(errors, request, move |import| {
             uploads.start(&import, picked.files);
             chosen.set(None);
+            emptied.try_update(|count| *count += 1);
             close();
         });
     };
     let commands = form.as_curl(from_bucket);
-    let picked = Callback::new(move |picked: Chosen| {
-        if form.name.with_untracked(String::is_empty) {
-            form.name.set(picked.title.clone());
-        }
-        chosen.set(Some(picked));
-    });
     view! {
-        <dialog class="dialog dialog-wide" node_ref=dialog aria-labelledby="import-title">
+        <dialog class="dialog dialog-wide" node_ref=dialog aria-labelledby="import-title" on:close=move |_| stopped.set_value(true)>
             <form class="stack" novalidate=true on:submit=submit data-test="import-form">
                 <h2 id="import-title">{say!("Import a model")}</h2>
                 <Tabs from_bucket=from_bucket />
@@ -206,10 +210,7 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
                     if from_bucket.get() {
                         view! { <BucketFields form=form state=state /> }.into_any()
                     } else {
-                        view! {
-                            <FileChooser id="import" on_choice=picked />
-                            <ChosenFiles chosen=chosen />
-                        }
+                        view! { <LocalFiles form=form chosen=chosen emptied=emptied /> }
                         .into_any()
                     }
                 }}
@@ -225,6 +226,29 @@ pub(super) fn ImportDialog(dialog: NodeRef<Dialog>, lists: Lists) -> impl IntoVi
                 <AsCurl commands=commands test="curl-import" />
             </form>
         </dialog>
+    }
+}
+
+/// The files on this computer.
+#[component]
+fn LocalFiles(
+    form: ImportForm,
+    chosen: RwSignal<Option<Chosen>, LocalStorage>,
+    /// Rises when the files were taken: choosing the same again would be no event in inputs that hold them still.
+    emptied: RwSignal<u32>,
+) -> impl IntoView {
+    let picked = Callback::new(move |picked: Chosen| {
+        if form.name.with_untracked(String::is_empty) {
+            form.name.set(picked.title.clone());
+        }
+        chosen.set(Some(picked));
+    });
+    view! {
+        {move || {
+            emptied.track();
+            view! { <FileChooser id="import" on_choice=picked /> }
+        }}
+        <ChosenFiles chosen=chosen />
     }
 }
 

@@ -6,6 +6,7 @@ mod import;
 
 use leptos::{html::Dialog, prelude::*};
 use shared::{
+    ImportId,
     base_model::BaseModel,
     model_import::{ImportStatus, ModelImport},
     page::Page,
@@ -42,6 +43,22 @@ impl Lists {
         self.models.reload();
         self.imports.reload();
     }
+
+    /// Asks for both again, at the server's pace.
+    fn poll(self) {
+        self.models.poll();
+        self.imports.poll();
+    }
+
+    /// One import, as long as it is there.
+    fn import(self, id: ImportId) -> Memo<Option<ModelImport>> {
+        Memo::new(move |_| {
+            self.imports.data.with(|page| {
+                let mut imports = page.iter().flat_map(|page| &page.data);
+                imports.find(|import| import.id == id).cloned()
+            })
+        })
+    }
 }
 
 #[component]
@@ -57,12 +74,15 @@ pub(crate) fn ModelsPage() -> impl IntoView {
             imports.into_iter().any(|import| import.status.is_busy())
         });
         if busy {
-            lists.reload();
+            lists.poll();
         }
     });
-    Effect::new(move || {
-        uploads.changed.track();
-        lists.reload();
+    Effect::new(move |before: Option<u32>| {
+        let now = uploads.changed.get();
+        if before.is_some_and(|before| before != now) {
+            lists.reload();
+        }
+        now
     });
     let dialog = NodeRef::<Dialog>::new();
     let draw = move |page: Page<BaseModel>| {
@@ -102,26 +122,23 @@ pub(crate) fn ModelsPage() -> impl IntoView {
 #[component]
 fn Imports(lists: Lists) -> impl IntoView {
     let open = Memo::new(move |_| {
-        let imports = lists
-            .imports
-            .data
-            .get()
-            .map_or_else(Vec::new, |page| page.data);
-        let open = imports.into_iter();
-        open.filter(|import| import.status != ImportStatus::Ready)
-            .collect::<Vec<_>>()
+        let is_open = |import: &&ModelImport| import.status != ImportStatus::Ready;
+        lists.imports.data.with(|page| {
+            let imports = page.iter().flat_map(|page| &page.data);
+            imports.filter(is_open).map(|it| it.id).collect::<Vec<_>>()
+        })
     });
+    let any = Memo::new(move |_| open.with(|open| !open.is_empty()));
     move || {
-        let cards: Vec<_> = open
-            .get()
-            .into_iter()
-            .map(|import| view! { <ImportCard import=import lists=lists /> })
-            .collect();
-        (!cards.is_empty()).then(|| {
+        any.get().then(|| {
             view! {
                 <section class="stack" aria-labelledby="imports">
                     <h2 id="imports">{say!("Being imported")}</h2>
-                    <div class="stack">{cards}</div>
+                    <div class="stack">
+                        <For each=move || open.get() key=|id| *id let:id>
+                            <ImportCard id=id lists=lists />
+                        </For>
+                    </div>
                 </section>
             }
         })

@@ -40,7 +40,7 @@ pub(crate) fn NodesPage() -> impl IntoView {
     use_interval(POLL_MILLISECONDS, move || {
         // Whoever may not see them is not asked again and again.
         if all.error.with_untracked(Option::is_none) {
-            all.reload();
+            all.poll();
         }
     });
     let made = keep("made", || RwSignal::new(None::<CreatedNode>));

@@ -118,8 +118,17 @@ const JUDGING: [Row; 4] = [
     ),
 ];
 
-/// What is no single number.
-const WORDS: [&str; 2] = ["#/evaluation/checkpoints", "#/evaluation/identifier"];
+/// What is no single number with a mark before its parts: words, lists, and whole numbers.
+const UNMARKED: [&str; 8] = [
+    "#/evaluation/checkpoints",
+    "#/evaluation/identifier",
+    "#/evaluation/images_per_arm",
+    "#/injection/batch_size",
+    "#/injection/class_images",
+    "#/injection/steps",
+    "#/injection/target_images",
+    "#/seed",
+];
 
 /// Names of the rows of the ablation table.
 const PRESETS: [(Ablation, &str, &str); 4] = [
@@ -217,7 +226,7 @@ fn fields(rows: &[Row], editor: Editor) -> impl IntoView + use<> {
     rows.iter()
         .map(|&(label, pointer, value, hint, test)| {
             let value = value(editor.form.numbers.get_value());
-            let number = !WORDS.contains(&pointer);
+            let number = !UNMARKED.contains(&pointer);
             view! {
                 <TextField label=say(label) pointer=pointer value=value error=editor.reason(pointer) hint=say(hint) number=number test=test />
             }

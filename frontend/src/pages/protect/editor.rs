@@ -71,6 +71,11 @@ impl Place {
         format!("#/concepts/{}/{field}", self.position)
     }
 
+    /// The name of what is typed into one of its fields: positions shift, sets stay.
+    pub(super) fn draft(self, field: &str) -> String {
+        format!("#/sets/{}/{field}", self.concept.set_id())
+    }
+
     /// A mark that no other concept has.
     pub(super) fn mark(self, name: &str) -> String {
         if self.own {

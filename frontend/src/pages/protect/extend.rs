@@ -47,6 +47,9 @@ pub(super) fn GoOn(editor: Editor) -> impl IntoView {
         if form.extends.get_untracked() == next {
             return;
         }
+        if let Some(job) = &job {
+            form.hold_out_as(&job.spec);
+        }
         let concepts = job.map(|job| job.spec.concepts).unwrap_or_default();
         let earlier = || concepts.into_iter().map(Earlier::new).collect();
         let earlier: Vec<Earlier> = match owner.get_value() {

@@ -14,7 +14,7 @@ use super::{
     choices::{ATTACKERS, MODES, RETENTIONS, chosen, mode, name_of, parts},
     concept::{ConceptForm, Earlier, Text, trimmed},
 };
-use crate::language::{plain, typed};
+use crate::language::{plain, typed, whole_number};
 
 /// Everything that is typed or chosen, as text.
 #[derive(Clone, Copy)]
@@ -138,6 +138,14 @@ impl ProtectForm {
             .set(name_of(&ATTACKERS, attackers).to_owned());
     }
 
+    /// Fills in what decides which words are held out: who goes on from a job must not test with what it trained.
+    pub(super) fn hold_out_as(self, earlier: &JobSpec) {
+        self.numbers.get_value().seed.set(earlier.seed.to_string());
+        if earlier.injection.universal_identifiers {
+            self.universal.set(true);
+        }
+    }
+
     /// Whether the fields hold the loss terms of that row.
     pub(super) fn is_ablated(self, ablation: Ablation) -> bool {
         let injection = ablation.injection();
@@ -155,7 +163,7 @@ impl ProtectForm {
         let model = self.model.with(|id| id.parse());
         let injection = self.injection(&mut errors);
         let evaluation = self.evaluation(&mut errors);
-        let seed = number(numbers.seed, "#/seed", &mut errors);
+        let seed = whole(numbers.seed, "#/seed", &mut errors);
         let Ok(base_model_id) = model else {
             errors.push(invalid("#/base_model_id", mark!("Choose a base model.")));
             return Err(errors);
@@ -195,7 +203,7 @@ impl ProtectForm {
                 self.mode.with(|name| chosen(&MODES, name)),
                 self.attackers.with(|name| chosen(&ATTACKERS, name)),
             ),
-            steps: number(numbers.steps, "#/injection/steps", errors),
+            steps: whole(numbers.steps, "#/injection/steps", errors),
             learning_rate: number(numbers.learning_rate, "#/injection/learning_rate", errors),
             lambda_prior: number(numbers.lambda_prior, "#/injection/lambda_prior", errors),
             lambda_retention: number(
@@ -204,9 +212,9 @@ impl ProtectForm {
                 errors,
             ),
             retention: self.retention.with(|name| chosen(&RETENTIONS, name)),
-            batch_size: number(numbers.batch_size, "#/injection/batch_size", errors),
-            class_images: number(numbers.class_images, "#/injection/class_images", errors),
-            target_images: number(numbers.target_images, "#/injection/target_images", errors),
+            batch_size: whole(numbers.batch_size, "#/injection/batch_size", errors),
+            class_images: whole(numbers.class_images, "#/injection/class_images", errors),
+            target_images: whole(numbers.target_images, "#/injection/target_images", errors),
             universal_identifiers: self.universal.get(),
             averaging: number(numbers.averaging, "#/injection/averaging", errors),
         }
@@ -227,7 +235,7 @@ impl ProtectForm {
                     Vec::new()
                 }),
             learning_rate: number(numbers.attack_rate, "#/evaluation/learning_rate", errors),
-            images_per_arm: number(
+            images_per_arm: whole(
                 numbers.images_per_arm,
                 "#/evaluation/images_per_arm",
                 errors,
@@ -251,6 +259,17 @@ fn number<N: FromStr + Default>(text: Text, pointer: &str, errors: &mut Vec<Fiel
         errors.push(invalid(pointer, mark!("Give a number.")));
         N::default()
     })
+}
+
+/// A number without a part behind the mark: `1.500` is no one and a half.
+fn whole<N: TryFrom<u64> + Default>(text: Text, pointer: &str, errors: &mut Vec<FieldError>) -> N {
+    let number = text.with(|text| whole_number(text));
+    number
+        .and_then(|number| number.try_into().ok())
+        .unwrap_or_else(|| {
+            errors.push(invalid(pointer, mark!("Give a whole number.")));
+            N::default()
+        })
 }
 
 fn steps(text: &str) -> Option<Vec<u32>> {

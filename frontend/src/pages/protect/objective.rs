@@ -148,6 +148,7 @@ fn ErasureFields(editor: Editor, place: Place) -> impl IntoView {
         <TextField
             label=say!("A place without your subject (optional)")
             pointer=pointer
+            draft=place.draft("objective/prompt")
             value=place.concept.objective.prompt
             error=reason
             hint=say!("A prompt under which the base model draws a place and no subject, such as “a photo of an empty street”. Without one, the base model's pictures are filled in from their borders.")

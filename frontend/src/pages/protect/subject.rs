@@ -145,8 +145,8 @@ fn Words(editor: Editor, place: Place, kind: SubjectKind) -> impl IntoView {
     let word_error = editor.reason(&word_pointer);
     view! {
         <div class="form-grid">
-            <TextField label=label pointer=class_pointer value=concept.class_name error=class_error hint=hint offers=offers test=place.mark("class-name") />
-            <TextField label=say!("Identifier") pointer=word_pointer value=concept.identifier error=word_error hint=identifier test=place.mark("identifier") />
+            <TextField label=label pointer=class_pointer draft=place.draft("class_name") value=concept.class_name error=class_error hint=hint offers=offers test=place.mark("class-name") />
+            <TextField label=say!("Identifier") pointer=word_pointer draft=place.draft("identifier") value=concept.identifier error=word_error hint=identifier test=place.mark("identifier") />
         </div>
     }
 }

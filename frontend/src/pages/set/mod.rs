@@ -57,6 +57,15 @@ fn SetView(id: SetId) -> impl IntoView {
             merge(stored, uploads.finished(id))
         })
     });
+    // An answer that was asked for after an image finished knows better, also that it is gone again.
+    Effect::new(move || uploads.reconcile(id, set.since.get()));
+    Effect::new(move |before: Option<u32>| {
+        let now = uploads.changed();
+        if before.is_some_and(|before| before != now) {
+            set.reload();
+        }
+        now
+    });
     let title = Signal::derive(move || {
         set.data.with(|set| {
             set.as_ref()
@@ -110,6 +119,8 @@ fn DraftView(
                             set.images.retain(|other| other.id != image.id);
                         }
                     });
+                    // An answer that is on its way may still hold it.
+                    set.reload();
                 }
                 Err(problem) => {
                     error.try_set(Some(problem));

@@ -6,34 +6,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use leptos::prelude::*;
 use shared::{attack::Family, matrix::CellResult, study::Study};
 
+use super::twins::{Close, Twins};
 use crate::{
-    components::compare::Compare,
     language::{decimal, reply, spoken},
-    state::kept::keep,
+    state::{fetch::Fetch, kept::keep},
     text::percent,
 };
 
-/// Pictures of each arm that a square shows.
-const SHOWN: usize = 4;
-
 /// One square.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Square {
+pub(super) struct Square {
     /// Hits of the clean and the protected model, and pictures of each.
     clean: f64,
     protected: f64,
     pictures: u32,
     /// Cells behind it: keys and numbers.
-    cells: Vec<(u32, String)>,
+    pub(super) cells: Vec<(u32, String)>,
     /// How many of them count.
     competent: usize,
 }
 
 /// A family with its rates and steps.
 #[derive(Clone, Debug, PartialEq)]
-struct Map {
+pub(super) struct Map {
     family: String,
-    title: String,
+    pub(super) title: String,
     steps: Vec<u32>,
     rows: Vec<(f64, BTreeMap<u32, Square>)>,
 }
@@ -124,7 +121,7 @@ impl Square {
     }
 
     /// For the ear.
-    fn sentence(&self, step: u32) -> String {
+    pub(super) fn sentence(&self, step: u32) -> String {
         let evidence = if self.competent == 0 {
             say!("The attack did not work on the unprotected model: no evidence.")
         } else {
@@ -142,70 +139,128 @@ impl Square {
 }
 
 /// The chosen square: family, rate and step.
-type Choice = (String, u64, u32);
+pub(super) type Choice = (String, u64, u32);
 
-#[component]
-pub(super) fn Atlas(study: Study) -> impl IntoView {
-    let maps = maps(&study);
-    if maps.is_empty() {
-        return ().into_any();
-    }
-    let chosen = keep("square", || RwSignal::new(None::<Choice>));
-    let stored = StoredValue::new((maps.clone(), study));
-    let tables = maps
-        .into_iter()
-        .map(|map| view! { <Table map=map chosen=chosen /> })
-        .collect_view();
-    let twins = move || {
-        let (family, rate, step) = chosen.get()?;
-        stored.with_value(|(maps, study)| {
-            let map = maps.iter().find(|map| map.family == family)?;
-            let (_, squares) = map.rows.iter().find(|(own, _)| own.to_bits() == rate)?;
-            let square = squares.get(&step)?.clone();
-            let title = say!(
-                "{title}, learning rate {rate}, {step} steps",
-                title = map.title,
-                rate = f64::from_bits(rate),
-                step
-            );
-            let pairs = pairs(study, &square, step);
-            Some(view! { <Twins title=title sentence=square.sentence(step) pairs=pairs /> })
+/// What somebody looks at: a square, and which of its twins.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    chosen: RwSignal<Option<Choice>>,
+    pub(super) twin: RwSignal<usize>,
+}
+
+impl Look {
+    /// One of its own; in another language it is the same one.
+    pub(super) fn kept() -> Self {
+        keep("square", || Self {
+            chosen: RwSignal::new(None),
+            twin: RwSignal::new(0),
         })
-    };
-    view! {
-        <section class="stack" aria-labelledby="atlas" data-test="atlas">
-            <h2 id="atlas">{say!("Where it breaks")}</h2>
-            <p class="small soft">
-                {say!("Each square is an attack of a family at a learning rate after so many steps: the share of pictures that show the subject, with protection above, without below. Choose one to see the pictures. Hatched squares were not tested; squares with a dotted edge are no evidence, because the attack did not work on the unprotected model either.")}
-            </p>
-            <div class="atlas">{tables}</div>
-            <div aria-live="polite">{twins}</div>
-        </section>
     }
-    .into_any()
+
+    fn choose(self, choice: Choice) {
+        if self
+            .chosen
+            .with_untracked(|chosen| chosen.as_ref() != Some(&choice))
+        {
+            self.twin.set(0);
+            self.chosen.set(Some(choice));
+        }
+    }
+}
+
+pub(super) fn square<'a>(
+    maps: &'a [Map],
+    (family, rate, step): &Choice,
+) -> Option<(&'a Map, &'a Square)> {
+    let map = maps.iter().find(|map| map.family == *family)?;
+    let (_, squares) = map.rows.iter().find(|(own, _)| own.to_bits() == *rate)?;
+    Some((map, squares.get(step)?))
+}
+
+/// A family's table without what its squares hold: it stays while they fill.
+#[derive(Clone, PartialEq)]
+struct Outline {
+    family: String,
+    title: String,
+    steps: Vec<u32>,
+    rates: Vec<f64>,
+}
+
+impl Outline {
+    fn of(map: &Map) -> Self {
+        Self {
+            family: map.family.clone(),
+            title: map.title.clone(),
+            steps: map.steps.clone(),
+            rates: map.rows.iter().map(|(rate, _)| *rate).collect(),
+        }
+    }
+
+    fn key(&self) -> (String, Vec<u32>, Vec<u64>) {
+        let rates = self.rates.iter().map(|rate| rate.to_bits()).collect();
+        (self.family.clone(), self.steps.clone(), rates)
+    }
 }
 
 #[component]
-fn Table(map: Map, chosen: RwSignal<Option<Choice>>) -> impl IntoView {
-    let Map {
+pub(super) fn Atlas(fetch: Fetch<Study>, look: Look) -> impl IntoView {
+    let maps = Memo::new(move |_| {
+        fetch
+            .data
+            .with(|study| study.as_ref().map_or_else(Vec::new, maps))
+    });
+    let outlines =
+        Memo::new(move |_| maps.with(|maps| maps.iter().map(Outline::of).collect::<Vec<_>>()));
+    let any = Memo::new(move |_| outlines.with(|outlines| !outlines.is_empty()));
+    let near = Memo::new(move |_| {
+        let choice = look.chosen.get()?;
+        let near =
+            |study: &Option<Study>| maps.with(|maps| Close::of(study.as_ref()?, maps, &choice));
+        fetch.data.with(near)
+    });
+    let is_near = Memo::new(move |_| near.with(Option::is_some));
+    move || {
+        any.get().then(|| {
+            view! {
+                <section class="stack" aria-labelledby="atlas" data-test="atlas">
+                    <h2 id="atlas">{say!("Where it breaks")}</h2>
+                    <p class="small soft">
+                        {say!("Each square is an attack of a family at a learning rate after so many steps: the share of pictures that show the subject, with protection above, without below. Choose one to see the pictures. Hatched squares were not tested; squares with a dotted edge are no evidence, because the attack did not work on the unprotected model either.")}
+                    </p>
+                    <div class="atlas">
+                        <For each=move || outlines.get() key=Outline::key let:outline>
+                            <Table outline=outline maps=maps look=look />
+                        </For>
+                    </div>
+                    <div aria-live="polite">
+                        {move || is_near.get().then(|| view! { <Twins near=near look=look /> })}
+                    </div>
+                </section>
+            }
+        })
+    }
+}
+
+#[component]
+fn Table(outline: Outline, maps: Memo<Vec<Map>>, look: Look) -> impl IntoView {
+    let Outline {
         family,
         title,
         steps,
-        rows,
-    } = map;
+        rates,
+    } = outline;
     let head = steps
         .iter()
         .map(|step| view! { <th scope="col" class="cell-number">{*step}</th> })
         .collect_view();
-    let body = rows
+    let body = rates
         .into_iter()
-        .map(|(rate, squares)| {
+        .map(|rate| {
             let cells = steps
                 .iter()
                 .map(|step| {
                     let place = (family.clone(), rate.to_bits(), *step);
-                    let square = squares.get(step).cloned();
-                    view! { <td><SquareView square=square place=place chosen=chosen /></td> }
+                    view! { <td><SquareView place=place maps=maps look=look /></td> }
                 })
                 .collect_view();
             view! { <tr><th scope="row" class="number">{spoken(&rate)}</th>{cells}</tr> }
@@ -223,99 +278,42 @@ fn Table(map: Map, chosen: RwSignal<Option<Choice>>) -> impl IntoView {
     }
 }
 
+/// A square: the keyboard stays on it while its numbers change.
 #[component]
-fn SquareView(
-    square: Option<Square>,
-    place: Choice,
-    chosen: RwSignal<Option<Choice>>,
-) -> impl IntoView {
-    let Some(square) = square else {
-        return view! { <span class="square square-untested"><span class="visually-hidden">{say!("not tested")}</span></span> }.into_any();
-    };
-    let own = place.clone();
-    let pressed = move || {
-        if chosen.with(|chosen| chosen.as_ref() == Some(&own)) {
-            "true"
-        } else {
-            "false"
-        }
-    };
-    let label = square.sentence(place.2);
-    view! {
-        <button
-            type="button"
-            class=square.class()
-            aria-pressed=pressed
-            aria-label=label
-            data-test="square"
-            on:click=move |_| chosen.set(Some(place.clone()))
-        >
-            <span class="strong">{percent(square.rate(square.protected))}</span>
-            <span class="small">{percent(square.rate(square.clean))}</span>
-        </button>
-    }
-    .into_any()
-}
-
-/// Addresses of twins: clean and protected pictures of the same cell, step and place.
-fn pairs(study: &Study, square: &Square, step: u32) -> Vec<(String, String)> {
-    let url = |name: &str| study.pictures.get(name).cloned();
-    let mut pairs = Vec::new();
-    for (_, key) in &square.cells {
-        for at in 0..SHOWN {
-            let clean = url(&format!("{key}/clean/{step}/{at:02}.png"));
-            let protected = url(&format!("{key}/protected/{step}/{at:02}.png"));
-            pairs.extend(clean.zip(protected));
-        }
-    }
-    pairs.truncate(12);
-    pairs
-}
-
-#[component]
-fn Twins(title: String, sentence: String, pairs: Vec<(String, String)>) -> impl IntoView {
-    let first = RwSignal::new(0_usize);
-    let stored = StoredValue::new(pairs.clone());
-    let side = move |pick: fn(&(String, String)) -> &String| {
-        Signal::derive(move || {
-            stored.with_value(|pairs| {
-                pairs
-                    .get(first.get())
-                    .map(|pair| pick(pair).clone())
-                    .unwrap_or_default()
-            })
-        })
-    };
-    let strip = pairs
-        .iter()
-        .enumerate()
-        .map(|(at, (clean, protected))| {
-            let pressed = move || if first.get() == at { "true" } else { "false" };
-            view! {
-                <button type="button" class="pair-pick" aria-pressed=pressed aria-label=say!("Twin {number}", number = at + 1) on:click=move |_| first.set(at)>
-                    <img src=clean.clone() width="40" height="40" alt="" loading="lazy" />
-                    <img src=protected.clone() width="40" height="40" alt="" loading="lazy" />
-                </button>
-            }
-        })
-        .collect_view();
-    let compare = (!pairs.is_empty()).then(|| {
-        view! {
-            <div class="study-compare">
-                <Compare clean_url=side(|pair| &pair.0) protected_url=side(|pair| &pair.1) prompt=Signal::stored(title.clone()) />
-            </div>
-        }
+fn SquareView(place: Choice, maps: Memo<Vec<Map>>, look: Look) -> impl IntoView {
+    let step = place.2;
+    let own = StoredValue::new(place);
+    let known = Memo::new(move |_| {
+        maps.with(|maps| own.with_value(|own| square(maps, own).map(|(_, square)| square.clone())))
     });
-    let empty = pairs.is_empty().then(
-        || view! { <p class="small soft">{say!("No pictures of this square are kept.")}</p> },
-    );
-    view! {
-        <div class="card" data-test="square-twins">
-            <h3>{title.clone()}</h3>
-            <p>{sentence}</p>
-            {compare}
-            <div class="pair-strip">{strip}</div>
-            {empty}
-        </div>
+    let tested = Memo::new(move |_| known.with(Option::is_some));
+    let of = move |read: fn(&Square) -> String| {
+        move || known.with(|square| square.as_ref().map(read).unwrap_or_default())
+    };
+    let label = move || known.with(|square| square.as_ref().map(|square| square.sentence(step)));
+    let pressed = move || {
+        let chosen = look
+            .chosen
+            .with(|chosen| own.with_value(|own| chosen.as_ref() == Some(own)));
+        if chosen { "true" } else { "false" }
+    };
+    move || {
+        if !tested.get() {
+            return view! { <span class="square square-untested"><span class="visually-hidden">{say!("not tested")}</span></span> }.into_any();
+        }
+        view! {
+            <button
+                type="button"
+                class=of(|square| square.class().to_owned())
+                aria-pressed=pressed
+                aria-label=label
+                data-test="square"
+                on:click=move |_| look.choose(own.get_value())
+            >
+                <span class="strong">{of(|square| percent(square.rate(square.protected)))}</span>
+                <span class="small">{of(|square| percent(square.rate(square.clean)))}</span>
+            </button>
+        }
+        .into_any()
     }
 }

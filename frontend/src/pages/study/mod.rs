@@ -5,6 +5,7 @@ mod atlas;
 mod findings;
 mod papers;
 mod start;
+mod twins;
 
 use leptos::{html::Dialog, prelude::*};
 use shared::{
@@ -14,7 +15,11 @@ use shared::{
 };
 
 pub(crate) use self::start::StartStudy;
-use self::{atlas::Atlas, findings::Findings, papers::Papers};
+use self::{
+    atlas::{Atlas, Look},
+    findings::Findings,
+    papers::Papers,
+};
 use crate::{
     api,
     components::{
@@ -58,9 +63,12 @@ fn StudyView(id: JobId) -> impl IntoView {
         let over =
             |study: &Option<Study>| study.as_ref().is_some_and(|study| is_over(study.status));
         if !study.data.with_untracked(over) {
-            study.reload();
+            study.poll();
         }
     });
+    let known = Memo::new(move |_| study.data.with(Option::is_some));
+    // What somebody looks at stays while cells end below it.
+    let look = Look::kept();
     let title = Signal::derive(move || {
         study.data.with(|study| {
             study.as_ref().map_or_else(
@@ -84,53 +92,83 @@ fn StudyView(id: JobId) -> impl IntoView {
             fetch=study
             what=say!("The study could not be loaded")
             skeleton=|| view! { <Skeleton class="skeleton-panel" times=2 /> }
-            draw=move |data| view! { <Content study=data fetch=study /> }.into_any()
+            draw=|_| ().into_any()
         />
+        {move || known.get().then(|| view! { <Content id=id fetch=study look=look /> })}
     }
 }
 
+/// A part of the study, drawn anew when that part changes.
+fn part<T: Clone + PartialEq + Send + Sync + 'static>(
+    fetch: Fetch<Study>,
+    read: fn(&Study) -> T,
+) -> Memo<Option<T>> {
+    Memo::new(move |_| fetch.data.with(|study| study.as_ref().map(read)))
+}
+
 #[component]
-fn Content(study: Study, fetch: Fetch<Study>) -> impl IntoView {
-    let limits = study.report.as_ref().map(|report| report.limits.clone());
+fn Content(id: JobId, fetch: Fetch<Study>, look: Look) -> impl IntoView {
+    let report = part(fetch, |study| study.report.clone());
+    let papers = part(fetch, |study| {
+        (study.report_url.clone(), study.certificate_url.clone())
+    });
+    let findings = move || {
+        let report = report.get()??;
+        let limits = report.limits.clone();
+        Some(view! { <Findings report=report limits=limits /> })
+    };
     view! {
-        <State study=study.clone() fetch=fetch />
-        {study.report.clone().map(|report| view! { <Findings report=report limits=limits.unwrap_or_default() /> })}
-        <Atlas study=study.clone() />
-        <Papers study=study />
+        <State id=id fetch=fetch />
+        {findings}
+        <Atlas fetch=fetch look=look />
+        {move || papers.get().map(|(page, certificate)| view! { <Papers page=page certificate=certificate /> })}
     }
 }
 
 /// Where it stands, in words and as a bar, with the way to stop it.
 #[component]
-fn State(study: Study, fetch: Fetch<Study>) -> impl IntoView {
-    let (done, kept) = (
-        study.cells.len(),
-        study.plan.as_ref().map_or(0, |plan| plan.kept),
-    );
-    let share = done as f64 / f64::from(kept.max(1));
-    let words = words(&study);
-    let failed = matches!(study.status, StudyStatus::Failed).then(|| {
+fn State(id: JobId, fetch: Fetch<Study>) -> impl IntoView {
+    let status = part(fetch, |study| study.status);
+    let running = Memo::new(move |_| status.get().is_some_and(|status| !is_over(status)));
+    let words = part(fetch, words);
+    let kept = part(fetch, kept);
+    let share = Signal::derive(move || {
+        let done = fetch
+            .data
+            .with(|study| study.as_ref().map_or(0, |study| study.cells.len()));
+        done as f64 / f64::from(kept.get().unwrap_or(0).max(1))
+    });
+    let bar = Memo::new(move |_| running.get() && kept.get().is_some_and(|kept| kept > 0));
+    let failed = part(fetch, |study| {
+        let failed = study.status == StudyStatus::Failed;
         let mut jobs = study.jobs.iter();
-        let job = jobs.find(|job| job.status == JobStatus::Failed).map(|job| job.id);
-        view! {
+        let job = jobs.find(|job| job.status == JobStatus::Failed);
+        failed.then(|| job.map(|job| job.id))
+    });
+    let failed = move || {
+        let job = failed.get()??;
+        Some(view! {
             <Notice tone=Tone::Bad title=say!("The study ended without a report")>
                 <p>{say!("The job that failed says why and what to do.")}</p>
                 {job.map(|id| view! { <a class="button button-small" href=format!("/jobs/{id}")>{say!("Open that job")}</a> })}
             </Notice>
-        }
-    });
-    let running = !is_over(study.status);
+        })
+    };
     view! {
         <section class="card" aria-label=say!("Progress") data-test="study-state">
             <div class="row-between">
-                <StudyBadge status=study.status />
-                {running.then(|| view! { <Cancel id=study.id fetch=fetch /> })}
+                {move || status.get().map(|status| view! { <StudyBadge status=status /> })}
+                {move || running.get().then(|| view! { <Cancel id=id fetch=fetch /> })}
             </div>
-            <p data-test="study-words">{words}</p>
-            {(running && kept > 0).then(|| view! { <ProgressBar share=share label=say!("Cells that ended") /> })}
+            <p data-test="study-words">{move || words.get()}</p>
+            {move || bar.get().then(|| view! { <ProgressBar share=share label=say!("Cells that ended") /> })}
             {failed}
         </section>
     }
+}
+
+fn kept(study: &Study) -> u32 {
+    study.plan.as_ref().map_or(0, |plan| plan.kept)
 }
 
 fn words(study: &Study) -> String {

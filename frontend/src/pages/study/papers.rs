@@ -1,13 +1,18 @@
 //! What a study leaves to hand on: the page that works without a network, and the signed certificate.
 
 use leptos::prelude::*;
-use shared::study::Study;
 
 use crate::components::icon::{Glyph, Icon};
 
 #[component]
-pub(super) fn Papers(study: Study) -> impl IntoView {
-    let (page, certificate) = (study.report_url, study.certificate_url);
+pub(super) fn Papers(
+    /// Where the report's page is.
+    #[prop(default = None)]
+    page: Option<String>,
+    /// Where the certificate is.
+    #[prop(default = None)]
+    certificate: Option<String>,
+) -> impl IntoView {
     (page.is_some() || certificate.is_some()).then(|| {
         let link = |url: String, words: &'static str, test: &'static str| {
             view! {

@@ -19,7 +19,7 @@ use crate::{
         moment::Moment,
         notice::ErrorNotice,
     },
-    language::{plain, say},
+    language::{say, whole_number},
     state::{browser::random_key, fetch::use_fetch, form::FormState, kept::keep},
 };
 
@@ -67,7 +67,14 @@ pub(crate) fn StartStudy(
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let request = untrack(asked);
-        let errors = request.validate();
+        let mut errors = request.validate();
+        if request.budget_minutes.is_some_and(f64::is_nan) {
+            for error in &mut errors {
+                if error.pointer == "#/budget_minutes" {
+                    mark!("Give a whole number.").clone_into(&mut error.detail);
+                }
+            }
+        }
         let navigate = navigate.clone();
         let send = async move { api::studies::create(&request, &key.get_value()).await };
         form.submit(errors, send, move |study| {
@@ -114,7 +121,6 @@ pub(crate) fn StartStudy(
                     error=form.field("#/budget_minutes")
                     hint=say!("Optional. Cells that would end later are not run and are shown as not tested.")
                     input_mode="numeric"
-                    number=true
                     test="budget-minutes"
                 />
                 {others}
@@ -156,7 +162,6 @@ fn request(
 ) -> CreateStudy {
     let named = tier.get();
     let tiers = TIERS.iter().map(|(tier, ..)| *tier);
-    let minutes = minutes.get();
     let control = |candidate: &Candidate| {
         let class_name = candidate.class_name.get().trim().to_owned();
         (!class_name.is_empty()).then_some(Control {
@@ -172,12 +177,16 @@ fn request(
             .into_iter()
             .find(|tier| tier.as_str() == named)
             .unwrap_or_default(),
-        // What is no number is refused by the shared rules, which name the field.
-        budget_minutes: (!minutes.trim().is_empty())
-            .then(|| plain(&minutes).parse::<f64>().unwrap_or(f64::NAN)),
+        budget_minutes: minutes.with(|text| budget(text)),
         controls: candidates.with_value(|all| all.iter().filter_map(control).collect()),
         recipes: Vec::new(),
     }
+}
+
+/// The budget as typed; what is no whole number is refused by the shared rules, which name the field.
+fn budget(text: &str) -> Option<f64> {
+    let minutes = || whole_number(text).map_or(f64::NAN, |minutes| minutes as f64);
+    (!text.trim().is_empty()).then(minutes)
 }
 
 #[component]
@@ -199,6 +208,7 @@ fn Controls(sets: Vec<ProtectedSet>, candidates: StoredValue<Vec<Candidate>>) ->
                 <TextField
                     label=set.name
                     pointer=format!("#/controls/{at}/class_name")
+                    draft=format!("#/controls/{}/class_name", set.id)
                     value=candidate.class_name
                     error=Signal::stored(None::<String>)
                     test=format!("control-{at}")
@@ -214,5 +224,20 @@ fn Controls(sets: Vec<ProtectedSet>, candidates: StoredValue<Vec<Candidate>>) ->
             </p>
             <div class="choices choices-wide">{rows}</div>
         </fieldset>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::budget;
+
+    #[test]
+    fn a_budget_is_whole_or_refused() {
+        assert_eq!(budget("  "), None);
+        assert_eq!(budget("90"), Some(90.0));
+        assert_eq!(budget("1,500"), Some(1500.0));
+        for misread in ["1.500", "1,5", "ninety"] {
+            assert!(budget(misread).is_some_and(f64::is_nan), "{misread}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use shared::{
     protected_set::{Attestation, CreateAttestation, ProtectedSet, RightsBasis, SetStatus},
 };
 
-use super::*;
+use super::{super::editor::Place, *};
 
 fn id<T: FromStr>(prefix: &str, number: u8) -> T {
     let parsed = format!("{prefix}{number:032x}").parse();
@@ -121,7 +121,14 @@ fn earlier_concepts_come_first_and_are_not_named_twice() {
         };
         form.earlier.set(vec![Earlier::new(earlier)]);
         form.extends.set(Some(id(JobId::PREFIX, 3)));
+        form.universal.set(false);
+        let mut before = form.spec().expect("a specification");
+        before.seed = 7;
+        before.injection.universal_identifiers = true;
+        form.hold_out_as(&before);
         let spec = form.spec().expect("a specification");
+        assert_eq!(spec.seed, 7);
+        assert!(spec.injection.universal_identifiers);
         let sets: Vec<SetId> = spec.concepts.iter().map(|c| c.protected_set_id).collect();
         assert_eq!(sets, [set_id(1), set_id(2)]);
         assert!(spec.extends.is_some());
@@ -148,5 +155,43 @@ fn presets_fill_the_terms_and_nothing_else() {
         assert_eq!(spec.injection.retention, Retention::Off);
         assert!(spec.injection.lambda_prior.abs() < f64::EPSILON);
         assert_eq!(spec.injection.steps, 6);
+    });
+}
+
+#[test]
+fn whole_numbers_are_never_halved() {
+    let owner = Owner::new();
+    owner.with(|| {
+        let form = form("dog");
+        let numbers = form.numbers.get_value();
+        numbers.steps.set("1,500".into());
+        assert_eq!(form.spec().expect("a specification").injection.steps, 1500);
+        numbers.steps.set("1.500".into());
+        numbers.batch_size.set("1e1".into());
+        assert_eq!(
+            pointers(form),
+            ["#/injection/steps", "#/injection/batch_size"]
+        );
+    });
+}
+
+#[test]
+fn drafts_belong_to_their_set_wherever_it_stands() {
+    let owner = Owner::new();
+    owner.with(|| {
+        let concept = ConceptForm::new(set(set_id(1), false), None, "dog".into(), 0);
+        let other = ConceptForm::new(set(set_id(2), false), None, "cat".into(), 1);
+        let at = |concept: ConceptForm, position: usize| Place {
+            concept,
+            position,
+            own: false,
+        };
+        let draft = at(concept, 0).draft("class_name");
+        assert_eq!(at(concept, 1).draft("class_name"), draft);
+        assert_ne!(at(other, 0).draft("class_name"), draft);
+        assert_eq!(
+            at(concept, 1).pointer("class_name"),
+            "#/concepts/1/class_name"
+        );
     });
 }
