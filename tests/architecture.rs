@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("migrations", &[]),
     ("demo", &[]),
     ("diffusion", &[]),
+    ("sandbox", &[]),
     ("telemetry", &[]),
     ("xtask", &[]),
     ("store", &["shared"]),
@@ -28,7 +29,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "node",
-        &["diffusion", "eval", "persguard", "shared", "telemetry"],
+        &[
+            "diffusion",
+            "eval",
+            "persguard",
+            "sandbox",
+            "shared",
+            "telemetry",
+        ],
     ),
     (
         "api",
@@ -37,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "cli",
             "demo",
             "migrations",
+            "sandbox",
             "shared",
             "store",
             "telemetry",
@@ -92,6 +101,8 @@ const MONOPOLIES: &[(&str, &[&str])] = &[
     ("candle-nn", &["diffusion", "persguard", "eval", "world"]),
     ("leptos", &["frontend"]),
     ("async-nats", &["api", "node"]),
+    ("landlock", &["sandbox"]),
+    ("seccompiler", &["sandbox"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),
 ];

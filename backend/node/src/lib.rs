@@ -21,7 +21,6 @@ mod failure;
 mod heart;
 mod message;
 mod room;
-mod sandbox;
 mod shutdown;
 mod slot;
 mod snapshots;

@@ -16,8 +16,6 @@ use diffusion::{
 };
 use serde_json::{Value, json};
 
-use crate::sandbox;
-
 /// Questions about models on disk.
 #[derive(Parser)]
 #[command(name = "persguard-node model", bin_name = "persguard-node model")]

@@ -24,7 +24,6 @@ use shared::{
 use crate::{
     failure, machine,
     message::{ASSIGNMENT, Assignment, Message, Output},
-    sandbox,
 };
 
 mod cache;

@@ -36,6 +36,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         disk(&config.data_dir),
     ];
     found.push(memory());
+    found.push(confinement());
     found.push(port(&config).await);
     found.extend(database(&config, now).await);
     found.extend(broker(&config).await);
@@ -99,6 +100,25 @@ fn memory() -> Finding {
     match kilobytes {
         None => Finding::odd("memory", "The system does not say what is available."),
         Some(kilobytes) => enough("memory", "available", kilobytes * 1024, LEAST_MEMORY_BYTES),
+    }
+}
+
+/// What decoder, reader of models and trainer cannot do here.
+fn confinement() -> Finding {
+    let sandbox::Level { files, sockets } = sandbox::level();
+    match (files, sockets) {
+        (true, true) => Finding::good(
+            "sandbox",
+            "Decoder and trainer reach no other file (Landlock) and no other machine (seccomp).",
+        ),
+        (false, true) => Finding::odd(
+            "sandbox",
+            "Decoder and trainer reach no other machine, but every file of this user: the kernel has no Landlock.",
+        ),
+        (_, false) => Finding::odd(
+            "sandbox",
+            "Decoder and trainer are not confined: the kernel has no seccomp filters.",
+        ),
     }
 }
 

@@ -84,7 +84,7 @@ pub fn answer(input: impl Read, mut output: impl Write) -> io::Result<()> {
     let mut line = String::new();
     input.read_line(&mut line)?;
     // The parent's bounds stand before it asks; from here nothing else is needed.
-    forsake();
+    sandbox::forsake();
     let question: Question = serde_json::from_str(&line)?;
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
@@ -114,21 +114,6 @@ pub fn answer(input: impl Read, mut output: impl Write) -> io::Result<()> {
     output.write_all(&thumbnail)?;
     output.flush()
 }
-
-/// Gives every file and address up that is not open already. Kernels without Landlock give less protection.
-#[cfg(target_os = "linux")]
-fn forsake() {
-    use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr};
-    let abi = ABI::V5;
-    let _ = Ruleset::default()
-        .handle_access(AccessFs::from_all(abi))
-        .and_then(|rules| rules.handle_access(AccessNet::from_all(abi)))
-        .and_then(Ruleset::create)
-        .and_then(landlock::RulesetCreated::restrict_self);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn forsake() {}
 
 /// Cleans a picture by the program at a path.
 pub async fn ask(
