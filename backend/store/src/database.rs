@@ -224,6 +224,8 @@ fn sqlite(
             .pragma("synchronous", synchronous.unwrap_or("FULL"))
             .pragma("busy_timeout", WAIT.as_millis().to_string())
             .pragma("foreign_keys", "ON")
+            // Keys that were destroyed must not stay in free pages.
+            .pragma("secure_delete", "ON")
             .pragma(
                 "query_only",
                 if synchronous.is_none() { "ON" } else { "OFF" },

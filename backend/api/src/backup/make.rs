@@ -12,7 +12,10 @@ use artifacts::{ArtifactStore, LocalStore, ObjectHash};
 use shared::Timestamp;
 use store::Store;
 
-use super::{FORMAT, KEYS, MANIFEST, Manifest, OBJECTS, ROWS, SNAPSHOTS, hash_file, keys};
+use super::{
+    FORMAT, KEYS, MANIFEST, Manifest, OBJECTS, ROWS, SNAPSHOTS, alone, hash_file, keys,
+    remove_drafts,
+};
 use crate::{app, config::Config, secret};
 
 /// What a backup did.
@@ -73,6 +76,22 @@ pub async fn make(
     config: &Config,
     folder: &Path,
     now: Timestamp,
+    told: impl FnMut(u64, u64),
+) -> anyhow::Result<Made> {
+    let _alone = alone(folder)?;
+    remove_drafts(folder)?;
+    let made = write(config, folder, now, told).await;
+    if made.is_err() {
+        // The cause matters more than what is left; the next backup removes it, too.
+        let _ = remove_drafts(folder);
+    }
+    made
+}
+
+async fn write(
+    config: &Config,
+    folder: &Path,
+    now: Timestamp,
     mut told: impl FnMut(u64, u64),
 ) -> anyhow::Result<Made> {
     let store = Store::connect(&config.database_url()).await?;
@@ -81,6 +100,9 @@ pub async fn make(
     let name = name(now);
     let draft = folder.join(SNAPSHOTS).join(&name);
     crate::server::prepare_directory(&draft)?;
+    // Before the rows and after the objects: while keys are renewed beside this, the rows name the old master key or
+    // the new one.
+    let mut keys = keys::save(config, &draft.join(KEYS))?;
     let mut rows = write_rows(&draft.join(ROWS))?;
     let dumped = store.dump(&mut rows).await?;
     rows.flush()?;
@@ -100,6 +122,7 @@ pub async fn make(
         objects.insert(sha256, size);
         told(objects.len() as u64, total);
     }
+    keys.extend(keys::save(config, &draft.join(KEYS))?);
     let manifest = Manifest {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -108,7 +131,7 @@ pub async fn make(
         rows: dumped.rows,
         rows_sha256: hash_file(&draft.join(ROWS))?,
         objects,
-        keys: keys::save(config, &draft.join(KEYS))?,
+        keys,
     };
     let text = serde_json::to_vec_pretty(&manifest)?;
     secret::write_private(&draft.join(MANIFEST), &text)?;

@@ -2,6 +2,7 @@
 //! object store.
 //!
 //! ```text
+//! FOLDER/backup.lock                         held while something is written
 //! FOLDER/objects/..                          every object once, by its SHA-256
 //! FOLDER/snapshots/20261126T172011Z/rows.jsonl     one state of the database, a row a line
 //!                                  /keys/..        the instance's secret files, mode 0600
@@ -34,6 +35,7 @@ pub use restore::{Restored, restore};
 const SNAPSHOTS: &str = "snapshots";
 const OBJECTS: &str = "objects";
 const MANIFEST: &str = "manifest.json";
+const LOCK: &str = "backup.lock";
 const ROWS: &str = "rows.jsonl";
 const KEYS: &str = "keys";
 /// The form that is written and read here.
@@ -57,6 +59,25 @@ struct Manifest {
     objects: BTreeMap<String, u64>,
     /// SHA-256 of each secret file.
     keys: BTreeMap<String, String>,
+}
+
+/// Keeps other backups out of a folder while what this gives is held: one that removes old objects would remove what
+/// another one has just copied and not named yet.
+fn alone(folder: &Path) -> anyhow::Result<fs::File> {
+    crate::server::prepare_directory(folder)?;
+    let path = folder.join(LOCK);
+    let file =
+        fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => anyhow::bail!(
+            "another backup writes to {}: wait until it is done",
+            folder.display()
+        ),
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
 }
 
 fn read_manifest(snapshot: &Path) -> anyhow::Result<Manifest> {
@@ -89,6 +110,22 @@ fn snapshots(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Removes what backups left that broke off: rows without a manifest are nobody's, and personal.
+fn remove_drafts(folder: &Path) -> anyhow::Result<()> {
+    let place = folder.join(SNAPSHOTS);
+    if !place.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(&place).with_context(|| format!("cannot read {}", place.display()))? {
+        let path = entry?.path();
+        if path.is_dir() && !path.join(MANIFEST).is_file() {
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 of a file, read piece by piece.

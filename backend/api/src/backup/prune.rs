@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use artifacts::{ArtifactStore, LocalStore};
 
-use super::{OBJECTS, read_manifest, snapshots};
+use super::{OBJECTS, alone, read_manifest, snapshots};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub struct Pruned {
 /// Keeps the newest snapshots and what they need.
 pub async fn prune(folder: &Path, keep: usize) -> anyhow::Result<Pruned> {
     anyhow::ensure!(keep > 0, "keep at least one snapshot");
+    let _alone = alone(folder)?;
     let all = snapshots(folder)?;
     let (old, kept) = all.split_at(all.len().saturating_sub(keep));
     let mut needed = BTreeSet::new();

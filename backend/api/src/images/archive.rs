@@ -1,6 +1,9 @@
 //! Pictures in a ZIP archive, one after the other: bounded in number and size whatever the archive says of itself.
 
-use std::io::{Read, Seek};
+use std::{
+    cell::Cell,
+    io::{self, Read, Seek, SeekFrom},
+};
 
 use shared::{
     limits::{MAX_ARCHIVE_BYTES, MAX_ARCHIVE_FILES, MAX_IMAGE_BYTES},
@@ -40,6 +43,41 @@ pub enum ArchiveError {
         "The archive holds {0} files; at most {MAX_ARCHIVE_FILES} are looked at. Send the pictures alone."
     )]
     TooMany(usize),
+    /// No list of files was found in what is read for one, which is larger than that of any archive that is looked at.
+    #[error(
+        "The file is no ZIP archive, or it lists far more than the {MAX_ARCHIVE_FILES} files that are looked at. Send the pictures alone."
+    )]
+    Crowded,
+}
+
+/// Bytes that are read before the number of files is known: the list is kept in memory.
+const MAX_DIRECTORY_BYTES: u64 = 4 << 20;
+
+/// A reader that ends early once it has given so much.
+struct Bounded<'a, R> {
+    inner: R,
+    left: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.left.get()).unwrap_or(usize::MAX);
+        if left == 0 && !buffer.is_empty() {
+            return Err(io::Error::other("the list of files is too long"));
+        }
+        let most = buffer.len().min(left);
+        let count = self.inner.read(&mut buffer[..most])?;
+        if self.left.get() != u64::MAX {
+            self.left.set(self.left.get() - count as u64);
+        }
+        Ok(count)
+    }
+}
+
+impl<R: Seek> Seek for Bounded<'_, R> {
+    fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(place)
+    }
 }
 
 fn unreadable(error: &ZipError) -> ArchiveError {
@@ -53,7 +91,19 @@ pub fn unpack(
     archive: impl Read + Seek,
     mut take: impl FnMut(Packed) -> bool,
 ) -> Result<(), ArchiveError> {
-    let mut archive = ZipArchive::new(archive).map_err(|error| unreadable(&error))?;
+    let left = Cell::new(MAX_DIRECTORY_BYTES);
+    let directory = Bounded {
+        inner: archive,
+        left: &left,
+    };
+    let mut archive = ZipArchive::new(directory).map_err(|error| {
+        if left.get() == 0 {
+            ArchiveError::Crowded
+        } else {
+            unreadable(&error)
+        }
+    })?;
+    left.set(u64::MAX);
     if archive.len() > MAX_ARCHIVE_FILES {
         return Err(ArchiveError::TooMany(archive.len()));
     }
@@ -142,6 +192,33 @@ mod tests {
     use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
     use super::*;
+
+    #[test]
+    fn endless_list_of_files_is_not_read() {
+        // What the memory of a list costs is many times its bytes: it must end before it is read.
+        let mut entry = b"PK\x01\x02".to_vec();
+        entry.resize(46, 0);
+        let count = u16::MAX;
+        let mut bytes = entry.repeat(200_000);
+        let size = u32::try_from(bytes.len()).unwrap();
+        bytes.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+        for half in [count, count] {
+            bytes.extend_from_slice(&half.to_le_bytes());
+        }
+        bytes.extend_from_slice(&size.to_le_bytes());
+        bytes.extend_from_slice(&[0; 6]);
+        let read = unpack(Cursor::new(bytes), |_| true);
+        assert!(
+            matches!(
+                read,
+                Err(ArchiveError::Crowded | ArchiveError::Unreadable(_))
+            ),
+            "{read:?}"
+        );
+        let nothing = unpack(Cursor::new(vec![7; 8 << 20]), |_| true);
+        assert!(nothing.is_err());
+        assert!(ArchiveError::Crowded.to_string().contains("no ZIP archive"));
+    }
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\nand so on";
 

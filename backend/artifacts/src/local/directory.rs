@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, DirEntry, File},
     os::unix::fs::DirBuilderExt,
     path::Path,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use shared::Timestamp;
@@ -70,6 +70,22 @@ pub(super) fn sweep(temporary: &Path) -> Result<(), Error> {
         if file.try_lock().is_ok() {
             found(fs::remove_file(&path), ACTION)?;
             tracing::info!(path = %path.display(), "removed a half written object");
+        }
+    }
+    Ok(())
+}
+
+/// Removes the folders in one that were made longer ago than `age`.
+pub(super) fn sweep_folders(folders: &Path, age: Duration) -> Result<(), Error> {
+    const ACTION: &str = "remove left folders";
+    for entry in fs::read_dir(folders).map_err(Error::storage(ACTION))? {
+        let entry = entry.map_err(Error::storage(ACTION))?;
+        let Some(metadata) = found(entry.metadata(), ACTION)? else {
+            continue;
+        };
+        let modified = metadata.modified().map_err(Error::storage(ACTION))?;
+        if modified.elapsed().is_ok_and(|since| since > age) {
+            found(fs::remove_dir_all(entry.path()), ACTION)?;
         }
     }
     Ok(())

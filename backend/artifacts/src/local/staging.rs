@@ -6,10 +6,10 @@
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest, Sha256};
@@ -21,13 +21,42 @@ use crate::{Error, ObjectHash};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 const WRITE: &str = "write a partial file";
+/// Nobody looks into a folder for so long.
+const FOLDER_AGE: Duration = Duration::from_hours(1);
 /// A child is forked and runs its program within less than the product of these.
 const FORK_TRIES: u32 = 20;
 const FORK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The hash of a partial file's first bytes.
 struct Running {
+    /// Which file: another one may have its name meanwhile.
+    file: Identity,
     digest: Sha256,
+    length: u64,
+}
+
+/// A file beneath its name. Numbers are used again, so that the moment when it was made belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    made: Option<SystemTime>,
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            made: metadata.created().ok(),
+        }
+    }
+}
+
+/// A partial file that nobody else writes to.
+struct Held {
+    file: File,
+    identity: Identity,
     length: u64,
 }
 
@@ -61,7 +90,8 @@ impl Folder {
 }
 
 impl LocalStore {
-    /// Opens the place for partial files; folders that a killed process left are removed.
+    /// Opens the place for partial files; folders that a killed process left an hour ago are removed. Younger ones may be
+    /// another server's.
     pub async fn staging(&self) -> Result<Staging, Error> {
         let root = self.objects.parent().unwrap_or(&self.objects).to_owned();
         let staging = Staging {
@@ -73,8 +103,8 @@ impl LocalStore {
         let (partial, folders) = (staging.partial.clone(), staging.folders.clone());
         blocking(move || {
             directory::create(&partial)?;
-            found(fs::remove_dir_all(&folders), "remove left folders")?;
-            directory::create(&folders)
+            directory::create(&folders)?;
+            directory::sweep_folders(&folders, FOLDER_AGE)
         })
         .await?;
         Ok(staging)
@@ -109,12 +139,14 @@ impl Staging {
         limit: u64,
         body: &mut (dyn AsyncRead + Send + Unpin),
     ) -> Result<u64, Error> {
-        let (file, received) = self.open(key).await?;
-        if received != offset {
-            return Err(Error::WrongOffset { received });
+        let held = self.open(key).await?;
+        if held.length != offset {
+            return Err(Error::WrongOffset {
+                received: held.length,
+            });
         }
-        let mut running = self.take(key, received);
-        let mut file = tokio::fs::File::from_std(file);
+        let mut running = self.take(key, &held);
+        let mut file = tokio::fs::File::from_std(held.file);
         let result = copy(body, &mut file, &mut running, limit).await;
         // Bytes in flight must be counted before another request asks for the length.
         file.flush().await.map_err(Error::storage(WRITE))?;
@@ -136,14 +168,14 @@ impl Staging {
         size_bytes: u64,
         expected: Option<ObjectHash>,
     ) -> Result<ObjectHash, Error> {
-        let (file, received) = self.open(key).await?;
-        if received != size_bytes {
+        let held = self.open(key).await?;
+        if held.length != size_bytes {
             return Err(Error::SizeMismatch {
                 expected: size_bytes,
-                received,
+                received: held.length,
             });
         }
-        let known = self.take(key, received);
+        let known = self.take(key, &held);
         let known = known.map(|running| ObjectHash::from_digest(running.digest));
         let (source, store) = (self.path(key)?, self.store.clone());
         blocking(move || {
@@ -155,17 +187,25 @@ impl Staging {
                 fs::remove_file(&source).map_err(Error::storage("remove a wrong file"))?;
                 return Err(Error::HashMismatch { expected, received });
             }
-            file.sync_all().map_err(Error::storage(WRITE))?;
+            held.file.sync_all().map_err(Error::storage(WRITE))?;
             directory::adopt(&source, &store.path(received))?;
             Ok(received)
         })
         .await
     }
 
-    /// Forgets a partial file; one that is not there is forgotten already.
+    /// Forgets a partial file; one that is not there is forgotten already. [`Error::Busy`] while a body is being added:
+    /// its writer would go on with a file that has no name.
     pub async fn discard(&self, key: &str) -> Result<(), Error> {
+        let path = self.path(key)?;
+        if !tokio::fs::try_exists(&path).await.unwrap_or(true) {
+            self.lock().remove(key);
+            return Ok(());
+        }
+        let held = self.open(key).await?;
         self.lock().remove(key);
-        let removed = tokio::fs::remove_file(self.path(key)?).await;
+        let removed = tokio::fs::remove_file(path).await;
+        drop(held);
         found(removed, "remove a partial file")?;
         Ok(())
     }
@@ -209,25 +249,36 @@ impl Staging {
         .await
     }
 
-    /// The file, locked for this writer, and its length.
-    async fn open(&self, key: &str) -> Result<(File, u64), Error> {
+    /// The file, locked for this writer.
+    async fn open(&self, key: &str) -> Result<Held, Error> {
         let path = self.path(key)?;
         blocking(move || {
             let mut options = OpenOptions::new();
             options.create(true).append(true).mode(0o600);
-            let file = options.open(path).map_err(Error::storage(WRITE))?;
-            // Whatever is open here is open in a child, too, from its fork to its own program: a lock that was let go stays
-            // for as long.
             let mut tries = 0;
-            while file.try_lock().is_err() {
+            loop {
+                let file = options.open(&path).map_err(Error::storage(WRITE))?;
+                // Whatever is open here is open in a child, too, from its fork to its own program: a lock that was let go
+                // stays for as long.
+                if file.try_lock().is_ok() {
+                    let own = file.metadata().map_err(Error::storage(WRITE))?;
+                    let named = found(fs::metadata(&path), WRITE)?;
+                    let identity = Identity::of(&own);
+                    // Whoever held the lock before may have removed or published it.
+                    if named.is_some_and(|named| Identity::of(&named) == identity) {
+                        return Ok(Held {
+                            file,
+                            identity,
+                            length: own.len(),
+                        });
+                    }
+                }
                 tries += 1;
                 if tries > FORK_TRIES {
                     return Err(Error::Busy);
                 }
                 std::thread::sleep(FORK_PAUSE);
             }
-            let length = file.metadata().map_err(Error::storage(WRITE))?.len();
-            Ok((file, length))
         })
         .await
     }
@@ -236,17 +287,22 @@ impl Staging {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The hash of the first `length` bytes, if somebody kept it.
-    fn take(&self, key: &str, length: u64) -> Option<Running> {
-        let fresh = || Running {
-            digest: Sha256::new(),
-            length: 0,
-        };
+    /// The hash of the file's bytes, if somebody kept it.
+    fn take(&self, key: &str, held: &Held) -> Option<Running> {
         let kept = self.lock().remove(key);
-        if length == 0 {
-            return Some(fresh());
+        if held.length == 0 {
+            return Some(Running {
+                file: held.identity,
+                digest: Sha256::new(),
+                length: 0,
+            });
         }
-        kept.filter(|running| running.length == length)
+        // Without the moment when it was made, a number may be another file's: it is read again.
+        kept.filter(|running| {
+            running.length == held.length
+                && running.file == held.identity
+                && held.identity.made.is_some()
+        })
     }
 }
 

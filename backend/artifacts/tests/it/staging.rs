@@ -131,6 +131,8 @@ async fn two_bodies_never_mix() {
     tokio::time::sleep(std::time::Duration::from_millis(200)).await; // so that it has begun
     let busy = staging.append("k", 0, 10, &mut &b"0123456789"[..]).await;
     assert!(matches!(busy, Err(Error::Busy)));
+    let taken_away = staging.discard("k").await;
+    assert!(matches!(taken_away, Err(Error::Busy)));
     task.abort();
     assert!(task.await.is_err());
     let mut left = 100;
@@ -148,6 +150,25 @@ async fn two_bodies_never_mix() {
         10,
         "the lock went with the task"
     );
+}
+
+#[tokio::test]
+async fn a_kept_hash_is_of_that_file_and_of_no_other_by_its_name() {
+    let root = TempDir::new().unwrap();
+    let (store, first) = open(root.path()).await;
+    // As another server beside the same folder.
+    let (_, second) = open(root.path()).await;
+    let good = ObjectHash::of(b"good!!");
+    first.append("k", 0, 6, &mut &b"good!"[..]).await.unwrap();
+    second.discard("k").await.unwrap();
+    second.append("k", 0, 6, &mut &b"evil!"[..]).await.unwrap();
+    first.append("k", 5, 6, &mut &b"!"[..]).await.unwrap();
+    let published = first.publish("k", 6, Some(good)).await;
+    assert!(
+        matches!(published, Err(Error::HashMismatch { received, .. }) if received == ObjectHash::of(b"evil!!")),
+        "{published:?}"
+    );
+    assert_eq!(store.size(good).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use super::seal::Key;
 use crate::secret;
 
 const SUFFIX: &str = "key";
+/// Locked while keys are renewed.
+const ROTATION: &str = "rotation.lock";
 
 /// The folder, in which rows know a key by its name: `0001-1f2e3d4c5b6a7980`, sorted by the number.
 pub(crate) struct Masters {
@@ -85,12 +87,23 @@ impl Masters {
         secret::write_private(&self.path(&name), &key)
     }
 
-    /// Removes every key but the newest; for when no row names them any more.
-    pub(super) fn keep_newest(&self) -> io::Result<()> {
-        let mut names = names(&self.folder)?;
-        names.pop();
-        for name in names {
-            fs::remove_file(self.path(&name))?;
+    /// Keeps every other rotation out, of any process that has this folder, for as long as what this gives is held.
+    /// `None` where one is under way.
+    pub(super) fn alone(&self) -> io::Result<Option<fs::File>> {
+        let file = fs::File::create(self.folder.join(ROTATION))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Removes every key before this one; for when no row names them any more.
+    pub(super) fn remove_before(&self, newest: &str) -> io::Result<()> {
+        for name in names(&self.folder)? {
+            if name.as_str() < newest {
+                fs::remove_file(self.path(&name))?;
+            }
         }
         Ok(())
     }
@@ -113,7 +126,7 @@ mod tests {
         assert!(newer.name > name, "{} follows {name}", newer.name);
         assert_eq!(first.find(&newer.name).unwrap().unwrap().0, newer.key.0);
         assert_eq!(second.find(&name).unwrap().unwrap().0, key.0);
-        second.keep_newest().unwrap();
+        second.remove_before(&newer.name).unwrap();
         assert_eq!(
             first.newest().unwrap().name,
             newer.name,
@@ -126,6 +139,10 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+        let rotation = first.alone().unwrap().expect("nobody else rotates");
+        assert!(second.alone().unwrap().is_none(), "one at a time");
+        drop(rotation);
+        assert!(second.alone().unwrap().is_some());
         fs::write(place.join("0009-bad.key"), "short").unwrap();
         assert!(
             Masters::open(place).is_err(),

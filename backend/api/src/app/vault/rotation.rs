@@ -27,9 +27,13 @@ pub struct Rotated {
 }
 
 /// Makes a new master key, a new key for every organisation, and seals every picture with it; old keys are destroyed
-/// once nothing needs them.
+/// once nothing needs them. One at a time: another one would remove the keys that this one wraps with.
 pub async fn rotate(app: &App) -> Result<Rotated, Error> {
     let mut rotated = Rotated::default();
+    let alone = app.masters().alone().map_err(Error::internal)?;
+    let _alone = alone.ok_or_else(|| {
+        Error::Conflict("Keys are being renewed already. Wait until that is done.".into())
+    })?;
     app.masters().add().map_err(Error::internal)?;
     trace!(target: STEP, step = "master key added");
     let master = app.masters().newest().map_err(Error::internal)?;
@@ -51,7 +55,9 @@ pub async fn rotate(app: &App) -> Result<Rotated, Error> {
         .await?
         .is_empty()
     {
-        app.masters().keep_newest().map_err(Error::internal)?;
+        app.masters()
+            .remove_before(&master.name)
+            .map_err(Error::internal)?;
         trace!(target: STEP, step = "old master keys removed");
     }
     Ok(rotated)
