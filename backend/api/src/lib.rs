@@ -9,6 +9,7 @@ mod book;
 pub mod certificate;
 pub mod clock;
 pub mod config;
+mod connections;
 #[cfg(test)]
 mod damage;
 pub mod demonstration;

@@ -181,6 +181,9 @@ pub fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn carry_out(command: Command) -> anyhow::Result<()> {
+    // Databases, logs and pictures are nobody else's to read, whatever folder they are told to lie in.
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     match command {
         Command::Remote(_) => Ok(()),
         Command::Completion { shell } => {

@@ -1,6 +1,9 @@
 //! Secrets: random bytes from the operating system, and files that only their owner reads.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 pub(crate) use shared::canonical::sha256_hex;
@@ -54,28 +57,52 @@ pub(crate) fn load<const N: usize>(path: &Path) -> io::Result<Option<[u8; N]>> {
     }
 }
 
-/// Reads a secret, or makes and keeps it with mode 0600.
+/// Reads a secret, or makes and keeps it with mode 0600. Of two programs that make it at once both get the same.
 pub(crate) fn load_or_create<const N: usize>(path: &Path) -> io::Result<[u8; N]> {
     if let Some(bytes) = load(path)? {
         return Ok(bytes);
     }
     let bytes = random_bytes();
-    write_private(path, &bytes)?;
-    Ok(bytes)
+    let partial = partial(path, &bytes)?;
+    // A link, unlike a renaming, never replaces what another program made in the meantime.
+    let linked = fs::hard_link(&partial, path);
+    let _ = fs::remove_file(&partial);
+    match linked {
+        Ok(()) => {
+            settle(path)?;
+            Ok(bytes)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => load(path)?.ok_or(error),
+        // Some filesystems have no links.
+        Err(_) => write_private(path, &bytes).map(|()| bytes),
+    }
 }
 
 /// Writes a file that only its owner may read; a crash leaves either nothing or all of it, and once this returns, all.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::rename(partial(path, bytes)?, path)?;
+    settle(path)
+}
+
+/// The bytes in a private file beside `path`, named unlike anybody else's.
+fn partial(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     use std::io::Write;
-    let partial = path.with_extension("partial");
+    let partial = path.with_extension(format!("{}.partial", random_base62(12)));
     let mut options = fs::OpenOptions::new();
-    options.create(true).truncate(true).write(true);
+    options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(partial, path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        let _ = fs::remove_file(&partial);
+        return Err(error);
+    }
+    Ok(partial)
+}
+
+/// Makes a file's name last.
+fn settle(path: &Path) -> io::Result<()> {
     match path.parent() {
         #[cfg(unix)]
         Some(folder) => fs::File::open(folder)?.sync_all(),
@@ -99,6 +126,30 @@ mod tests {
             let mode = fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn all_who_make_a_secret_at_once_get_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let start = std::sync::Barrier::new(8);
+        let made: Vec<[u8; 32]> = std::thread::scope(|scope| {
+            let makers = (0..8).map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    load_or_create(&path).unwrap()
+                })
+            });
+            let makers: Vec<_> = makers.collect();
+            makers
+                .into_iter()
+                .map(|maker| maker.join().unwrap())
+                .collect()
+        });
+        assert!(made.iter().all(|bytes| *bytes == made[0]));
+        assert_eq!(load::<32>(&path).unwrap(), Some(made[0]));
+        let files = fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(files, 1, "nothing is left beside it");
     }
 
     #[test]

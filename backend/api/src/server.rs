@@ -10,7 +10,7 @@ use crate::{
     app::{App, base_models, demo, mail, tokens::Audience, unpacking, vault, webhooks},
     clock::{Clock, SystemClock},
     config::Config,
-    demonstration,
+    connections, demonstration,
     dispatch::{self, local_node::LocalNode},
     router, sibling,
 };
@@ -113,20 +113,18 @@ pub async fn run(app: App, listener: TcpListener) -> anyhow::Result<()> {
     if app.config().local_node {
         tasks.spawn(local_node(&app, address)?.supervise(stop.clone()));
     }
-    let service = router::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let stopped = stop.clone().cancelled_owned();
-    let server = tokio::spawn(
-        axum::serve(listener, service)
-            .with_graceful_shutdown(stopped)
-            .into_future(),
-    );
+    let answering = connections::answer(listener, router::router(app.clone()), stop.clone());
+    let server = tokio::spawn(answering);
     announce(&app, address)?;
     stop.cancelled().await;
     // Downloads may go on for long; what is still open after the grace is cut.
     if tokio::time::timeout(GRACE, server).await.is_err() {
         tracing::warn!("open requests were cut");
     }
-    while tasks.join_next().await.is_some() {}
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
+        tracing::warn!("work that did not stop was cut; it is taken up again at the next start");
+    }
     Ok(())
 }
 

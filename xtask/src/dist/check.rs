@@ -38,6 +38,8 @@ for device in null urandom; do
 done
 exec chroot "$root" "$@"
 "#;
+/// What the README promises to run on: Debian 12's.
+const GLIBC: (u32, u32) = (2, 36);
 const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// Unpacks the archive and runs its demo; what was unpacked is gone afterwards.
@@ -70,6 +72,15 @@ fn prepare(archive: &Path, root: &Path, name: &str) -> Result<()> {
         .current_dir(&home);
     run(&mut sums).context("a file differs from its sum")?;
     for program in PROGRAMS {
+        let newest = newest_glibc(&fs::read(home.join(program))?);
+        ensure!(
+            newest <= GLIBC,
+            "{program} needs glibc {}.{}, and the README promises {}.{}: build on an older system",
+            newest.0,
+            newest.1,
+            GLIBC.0,
+            GLIBC.1
+        );
         for library in libraries(&output(command("ldd").arg(home.join(program)))?)? {
             let place = root.join(library.strip_prefix("/")?);
             fs::create_dir_all(place.parent().context("no folder")?)?;
@@ -77,6 +88,33 @@ fn prepare(archive: &Path, root: &Path, name: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The newest version of glibc whose symbols a program asks for: the names `GLIBC_2.34` stand in it as text.
+fn newest_glibc(program: &[u8]) -> (u32, u32) {
+    const MARK: &[u8] = b"GLIBC_";
+    let number = |bytes: &[u8]| -> (u32, usize) {
+        let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit());
+        let value = digits
+            .clone()
+            .take(4)
+            .fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
+        (value, digits.count())
+    };
+    let places = program
+        .windows(MARK.len())
+        .enumerate()
+        .filter(|(_, window)| *window == MARK);
+    let versions = places.map(|(at, _)| {
+        let rest = &program[at + MARK.len()..];
+        let (major, length) = number(rest);
+        let minor = match rest.get(length) {
+            Some(b'.') => number(&rest[length + 1..]).0,
+            _ => 0,
+        };
+        (major, minor)
+    });
+    versions.max().unwrap_or_default()
 }
 
 /// The files that `ldd` found; a library that is not there stops the check.

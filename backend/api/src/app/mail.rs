@@ -16,7 +16,7 @@ use shared::Timestamp;
 use store::{EmailRecord, NewEmail};
 use tokio::sync::Notify;
 
-use super::App;
+use super::{App, metrics::Sent};
 use crate::{config::Config, error::Error, secret};
 
 const ROUND: Duration = Duration::from_secs(5);
@@ -24,6 +24,8 @@ const BATCH: u64 = 20;
 const MAX_ATTEMPTS: u32 = 12;
 const FIRST_WAIT_MILLISECONDS: i64 = 30_000;
 const LONGEST_WAIT_MILLISECONDS: i64 = 6 * 3_600_000;
+/// How long a letter may still take once the server is to stop.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 enum Transport {
@@ -88,7 +90,7 @@ impl Mail {
         match &self.transport {
             Transport::Smtp(server) => match server.send(message).await {
                 Ok(_) => Ok(()),
-                Err(error) if error.is_permanent() => Err(Refusal::Final(error.to_string())),
+                // "Permanent" is said of a wrong password and of an unknown sender too, which somebody mends.
                 Err(error) => Err(Refusal::Later(error.to_string())),
             },
             Transport::Outbox(directory) => {
@@ -128,6 +130,9 @@ pub async fn run(app: App) {
 
 async fn deliver(app: &App) -> Result<(), Error> {
     for letter in app.store().list_due_emails(app.now(), BATCH).await? {
+        if app.stop().is_cancelled() {
+            break;
+        }
         let next = again(app.now(), letter.attempts);
         if app.store().begin_email(&letter, next).await? {
             try_one(app, letter).await?;
@@ -136,17 +141,30 @@ async fn deliver(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
+/// Until the server stops, and a little longer.
+async fn patience(app: &App) {
+    app.stop().cancelled().await;
+    tokio::time::sleep(LAST_WAIT).await;
+}
+
 async fn try_one(app: &App, letter: EmailRecord) -> Result<(), Error> {
     let (id, attempts) = (letter.id, letter.attempts + 1);
-    match app.mail().hand_over(letter).await {
+    let handed = tokio::select! {
+        handed = app.mail().hand_over(letter) => handed,
+        () = patience(app) => Err(Refusal::Later("the server is stopping".into())),
+    };
+    match handed {
         Ok(()) => {
+            app.metrics().letter(Sent::Taken);
             tracing::info!(email.id = %id, "a letter was handed over");
             app.store().delete_email(id).await?;
         }
         Err(Refusal::Later(error)) if attempts < MAX_ATTEMPTS => {
+            app.metrics().letter(Sent::PutOff);
             tracing::warn!(email.id = %id, attempts, error, "a letter will be tried again");
         }
         Err(error) => {
+            app.metrics().letter(Sent::GivenUp);
             tracing::error!(email.id = %id, attempts, %error, "a letter was given up");
             app.store().delete_email(id).await?;
         }

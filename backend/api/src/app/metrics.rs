@@ -16,11 +16,19 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use shared::job::JobStatus;
+
 use super::{App, nodes};
 use crate::{config::Config, dispatch::broker::Link, error::Error, secret};
 
 /// Seconds, from a read of the database to a long wait for a lease.
 const SECONDS: [f64; 8] = [0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0];
+
+const LETTER: &str = "letter";
+const WEBHOOK: &str = "webhook";
+
+/// Of jobs, as rows name them.
+const KINDS: [&str; 4] = ["protect", "evaluate", "probe", "study"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answer {
@@ -38,6 +46,36 @@ struct Route {
 struct JobState {
     kind: String,
     status: String,
+}
+
+/// What was sent away, and how that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Sending {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// How one attempt to send a letter or to call a webhook ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It was taken.
+    Taken,
+    /// It is tried again.
+    PutOff,
+    /// It is not.
+    GivenUp,
+}
+
+impl Sent {
+    const ALL: [Self; 3] = [Self::Taken, Self::PutOff, Self::GivenUp];
+
+    const fn outcome(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::PutOff => "put_off",
+            Self::GivenUp => "given_up",
+        }
+    }
 }
 
 /// Spans as `telemetry` counts them when it is asked.
@@ -71,6 +109,7 @@ pub struct Metrics {
     registry: Registry,
     answers: Family<Answer, Counter>,
     seconds: Family<Route, Histogram>,
+    sendings: Family<Sending, Counter>,
     jobs: Family<JobState, Gauge>,
     nodes: Gauge,
     memory: Gauge,
@@ -87,6 +126,14 @@ impl Metrics {
         let seconds = Family::<Route, Histogram>::new_with_constructor(|| Histogram::new(SECONDS));
         let help = "Seconds until a request was answered";
         registry.register("http_request_seconds", help, seconds.clone());
+        let sendings = Family::<Sending, Counter>::default();
+        for kind in [LETTER, WEBHOOK] {
+            for outcome in Sent::ALL.map(Sent::outcome) {
+                drop(sendings.get_or_create(&Sending { kind, outcome }));
+            }
+        }
+        let help = "Attempts to send letters and to call webhooks, by outcome";
+        registry.register("sendings", help, sendings.clone());
         let jobs = Family::<JobState, Gauge>::default();
         registry.register("jobs", "Jobs by kind and state", jobs.clone());
         let nodes = Gauge::default();
@@ -124,12 +171,30 @@ impl Metrics {
             registry,
             answers,
             seconds,
+            sendings,
             jobs,
             nodes,
             memory,
             leads,
             broker,
         }
+    }
+
+    /// Counts an attempt to hand a letter over.
+    pub(crate) fn letter(&self, sent: Sent) {
+        self.sending(LETTER, sent);
+    }
+
+    /// Counts an attempt to call a webhook.
+    pub(crate) fn webhook(&self, sent: Sent) {
+        self.sending(WEBHOOK, sent);
+    }
+
+    fn sending(&self, kind: &'static str, sent: Sent) {
+        let outcome = sent.outcome();
+        self.sendings
+            .get_or_create(&Sending { kind, outcome })
+            .inc();
     }
 
     /// Counts an answer.
@@ -154,7 +219,16 @@ pub async fn read(app: &App, shown: Option<&str>) -> Result<String, Error> {
     if shown.map(secret::digest).as_ref() != Some(token) {
         return Err(Error::Unauthenticated);
     }
-    metrics.jobs.clear();
+    // Zeros, too: what appears for the first time at one shows no rise.
+    for kind in KINDS {
+        for status in JobStatus::ALL {
+            let state = JobState {
+                kind: kind.to_owned(),
+                status: status.as_str().to_owned(),
+            };
+            metrics.jobs.get_or_create(&state).set(0);
+        }
+    }
     for group in app.store().count_jobs().await? {
         let state = JobState {
             kind: group.kind,

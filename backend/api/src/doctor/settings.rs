@@ -190,7 +190,15 @@ fn broker(config: &Config) -> Vec<Finding> {
 
 fn letters(config: &Config) -> Option<Finding> {
     if Mail::open(config).is_ok() {
-        return None;
+        let unnamed = config.smtp_url.is_some() && config.mail_sender.contains("@localhost");
+        return unnamed.then(|| {
+            let text = format!(
+                "`{}` is nobody to other mail servers, which refuse such letters. Name a sender of your own domain, such \
+                 as `PersGuard <guard@example.org>`.",
+                config.mail_sender
+            );
+            Finding::wrong("PERSGUARD_MAIL_SENDER", text)
+        });
     }
     if config
         .mail_sender
@@ -305,6 +313,8 @@ mod tests {
         let found = findings(&["--nats-url-file", &nats]);
         assert_eq!(found.len(), 2, "readable, and beside SQLite: {found:?}");
         assert!(!format!("{found:?}").contains("hidden"), "{found:?}");
+        let found = findings(&["--smtp-url", "smtps://me:hidden@mail.example.org"]);
+        assert_eq!(found[0].name, "PERSGUARD_MAIL_SENDER", "{found:?}");
         let found = findings(&["--smtp-url-file", "/nowhere/smtp"]);
         assert!(found[0].text.contains("/nowhere/smtp"), "{found:?}");
     }

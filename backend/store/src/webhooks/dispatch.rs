@@ -70,7 +70,8 @@ pub struct Attempted {
 /// stands beside the lock.
 const FREE: &str = "status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $1)";
 
-/// At most four of one webhook at once: a slow receiver does not keep others waiting.
+/// At most four of one webhook at once, those that are under way among them, and whoever has fewest first: a slow
+/// receiver does not keep others waiting.
 fn claim_sql(is_postgres: bool) -> String {
     let lock = if is_postgres {
         "FOR UPDATE SKIP LOCKED"
@@ -82,13 +83,16 @@ fn claim_sql(is_postgres: bool) -> String {
         WHERE {FREE} AND id IN (SELECT id FROM webhook_deliveries WHERE {FREE} AND id IN (
             SELECT id FROM (
                 SELECT due.id AS id, due.next_attempt_at AS at, ROW_NUMBER() OVER (
-                    PARTITION BY due.webhook_id ORDER BY due.next_attempt_at, due.id) AS place
+                    PARTITION BY due.webhook_id ORDER BY due.next_attempt_at, due.id) + (
+                    SELECT COUNT(*) FROM webhook_deliveries AS held
+                    WHERE held.webhook_id = due.webhook_id AND held.status = 'pending'
+                        AND held.claimed_until > $1) AS place
                 FROM webhook_deliveries AS due JOIN webhooks ON webhooks.id = due.webhook_id
                 WHERE due.status = 'pending' AND due.next_attempt_at <= $1
                     AND (due.claimed_until IS NULL OR due.claimed_until <= $1)
                     AND webhooks.status = 'enabled'
                     AND (webhooks.paused_until IS NULL OR webhooks.paused_until <= $1)
-            ) AS ranked WHERE place <= 4 ORDER BY at LIMIT $3) {lock})
+            ) AS ranked WHERE place <= 4 ORDER BY place, at LIMIT $3) {lock})
         RETURNING *"
     )
 }

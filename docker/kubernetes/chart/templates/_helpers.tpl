@@ -35,6 +35,8 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 
 {{- define "persguard.pod" -}}
 automountServiceAccountToken: false
+# Their variables would look like settings of ours.
+enableServiceLinks: false
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
 {{- range . }}

@@ -3,9 +3,19 @@
 //! Refuses everything that lies inside of a network, such as a cloud's metadata service, so that a webhook is no
 //! window into it (server-side request forgery).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    time::Duration,
+};
 
 use reqwest::Url;
+use tokio::sync::Semaphore;
+
+/// Lookups at once. One that gets no answer keeps its thread until the system gives up, and passwords and files need
+/// such threads too.
+static LOOKUPS: Semaphore = Semaphore::const_new(4);
+/// Longest wait for a lookup, and for its turn.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why an address is not called.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +79,8 @@ pub async fn pin(text: &str, loopback: bool) -> Result<Pinned, Refusal> {
     let url = check(text, loopback)?;
     let host = host(&url).ok_or(Refusal::Unreadable)?;
     let port = url.port_or_known_default().ok_or(Refusal::Unreadable)?;
-    let found = tokio::net::lookup_host((host.as_str(), port)).await;
-    let addresses: Vec<SocketAddr> = found.map_err(|_| Refusal::Unresolved)?.collect();
+    let found = tokio::time::timeout(LOOKUP_LIMIT, look_up(host.clone(), port)).await;
+    let addresses = found.ok().flatten().ok_or(Refusal::Unresolved)?;
     if addresses.is_empty() {
         return Err(Refusal::Unresolved);
     }
@@ -85,6 +95,17 @@ pub async fn pin(text: &str, loopback: bool) -> Result<Pinned, Refusal> {
         host,
         addresses,
     })
+}
+
+/// The turn is given back when the lookup is over, also where nobody waits for it any more.
+async fn look_up(host: String, port: u16) -> Option<Vec<SocketAddr>> {
+    let turn = LOOKUPS.acquire().await.ok()?;
+    let lookup = tokio::task::spawn_blocking(move || {
+        let found = (host.as_str(), port).to_socket_addrs();
+        drop(turn);
+        found
+    });
+    Some(lookup.await.ok()?.ok()?.collect())
 }
 
 /// The host without the brackets of an IPv6 address.

@@ -13,7 +13,11 @@ use super::{
     addresses::{self, Pinned},
     schedule::{self, Meaning},
 };
-use crate::{app::App, error::Error, secret};
+use crate::{
+    app::{App, metrics::Sent},
+    error::Error,
+    secret,
+};
 
 /// Requests at once.
 pub const MAX_SENDING: usize = 32;
@@ -59,6 +63,11 @@ async fn deliver(app: App, delivery: ClaimedDelivery) {
     if let Some(error) = &attempted.error {
         tracing::info!(webhook.id = %delivery.webhook.id, error, "a delivery did not arrive");
     }
+    app.metrics().webhook(match attempted.verdict {
+        Verdict::Delivered => Sent::Taken,
+        Verdict::Retry { .. } => Sent::PutOff,
+        Verdict::Disable { .. } => Sent::GivenUp,
+    });
     let noted = app
         .store()
         .finish_delivery_attempt(&delivery, attempted, app.now());
