@@ -10,7 +10,7 @@ use crate::{
     role::Role,
 };
 
-/// Refuses a name that is empty or too long.
+/// Refuses a name that is empty or too long, or that could not stand in the subject of a letter.
 pub(crate) fn check_name(errors: &mut Vec<FieldError>, name: &str) {
     let length = name.trim().chars().count();
     let range = 1..=limits::MAX_NAME_CHARACTERS;
@@ -20,6 +20,13 @@ pub(crate) fn check_name(errors: &mut Vec<FieldError>, name: &str) {
         "#/name",
         "invalid_length",
         || format!("Use 1 to {} characters.", range.end()),
+    );
+    check(
+        errors,
+        !name.trim().chars().any(char::is_control),
+        "#/name",
+        "invalid_character",
+        || "Use no line breaks and no control characters.".into(),
     );
 }
 
@@ -204,4 +211,26 @@ pub struct Invitation {
 pub struct AcceptInvitation {
     /// The token of the link in the letter.
     pub token: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_one_short_line() {
+        let codes = |name: &str| -> Vec<String> {
+            let mut errors = Vec::new();
+            check_name(&mut errors, name);
+            errors.into_iter().map(|error| error.code).collect()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(codes("Studio Zoë"), none);
+        assert_eq!(codes(" Studio\n"), none, "what is around it is cut off");
+        assert_eq!(codes(" "), ["invalid_length"]);
+        assert_eq!(codes(&"x".repeat(101)), ["invalid_length"]);
+        for name in ["a\nb", "a\r\nBcc: b", "a\tb", "a\u{7f}b", "a\u{85}b"] {
+            assert_eq!(codes(name), ["invalid_character"], "{name:?}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Credentials {
     /// The server of the last sign-in.
     #[serde(default)]
     pub(crate) default: Option<String>,
-    /// By address, without a slash at the end.
+    /// By address, as `client::server_address` writes it.
     #[serde(default)]
     pub(crate) servers: BTreeMap<String, Entry>,
 }

@@ -31,6 +31,12 @@ pub struct Gallery {
     pub(crate) common: Common,
 }
 
+/// What a saved `gallery.json` is asked for.
+#[derive(serde::Deserialize)]
+struct Named {
+    id: GalleryId,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Which {
     Gallery(GalleryId),
@@ -150,6 +156,25 @@ fn pictures(gallery: &gallery::Gallery, folder: &Path) -> Vec<(String, PathBuf)>
     pictures
 }
 
+/// Refuses a folder with another gallery in it: its pictures would stay beside the numbers of this one.
+async fn claim(gallery: &gallery::Gallery, folder: &Path) -> Result<(), Failure> {
+    let file = folder.join("gallery.json");
+    if fs::try_exists(&file).await? {
+        let kept: Result<Named, _> = serde_json::from_slice(&fs::read(&file).await?);
+        if !kept.is_ok_and(|kept| kept.id == gallery.id) {
+            let id = gallery.id;
+            return Err(Failure::Usage(format!(
+                "{} is of another gallery than {id}. Save this one in a folder of its own, or remove that folder first.",
+                file.display()
+            )));
+        }
+    }
+    // Before the pictures: a folder that was filled in part is this gallery's, too.
+    fs::create_dir_all(folder).await?;
+    let text = serde_json::to_vec_pretty(gallery).map_err(std::io::Error::from)?;
+    Ok(fs::write(&file, text).await?)
+}
+
 async fn save(
     terminal: &Terminal,
     client: &Client,
@@ -157,6 +182,7 @@ async fn save(
     folder: &Path,
 ) -> Result<(), Failure> {
     terminal.on_interrupt("What was saved stays; the same command fetches the rest.");
+    claim(gallery, folder).await?;
     let pictures = pictures(gallery, folder);
     let bar = terminal.output.bar(pictures.len() as u64, BAR);
     let count = pictures.len();
@@ -174,9 +200,6 @@ async fn save(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let file = folder.join("gallery.json");
-    let text = serde_json::to_vec_pretty(gallery).map_err(std::io::Error::from)?;
-    fs::write(&file, text).await?;
     let told = format!(
         "{count} pictures and gallery.json are in {}.",
         folder.display()

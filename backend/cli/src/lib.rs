@@ -135,7 +135,7 @@ impl Terminal {
         let kept = vault.load()?;
         let server = self.server.clone().or_else(|| kept.default.clone());
         let server = server.ok_or_else(Failure::nobody)?;
-        let server = server.trim_end_matches('/').to_owned();
+        let server = client::server_address(&server)?;
         let entry = kept.servers.get(&server);
         let credential = match (&self.environment.api_key, entry) {
             (Some(key), _) => Credential::Key(Secret::new(key.clone())),

@@ -106,7 +106,7 @@ impl Logout {
         let kept = vault.load()?;
         let server = terminal.server.clone().or_else(|| kept.default.clone());
         let server = server.ok_or_else(Failure::nobody)?;
-        let server = server.trim_end_matches('/').to_owned();
+        let server = client::server_address(&server)?;
         let entry = kept.servers.get(&server).ok_or_else(Failure::nobody)?;
         let said = match &entry.credential {
             Kept::Key { .. } => {

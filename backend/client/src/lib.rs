@@ -20,7 +20,7 @@ pub use self::{
     credential::{Credential, MemoryTokens, Secret, TokenPair, TokenStore},
     error::Error,
     retry::Retry,
-    transport::{Client, Settings, fresh_key},
+    transport::{Client, Settings, fresh_key, server_address},
     upload::{UploadFile, Uploaded},
 };
 

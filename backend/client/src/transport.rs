@@ -99,6 +99,15 @@ fn parse_address(text: &str) -> Result<Url> {
     Ok(url)
 }
 
+fn bare(base: &Url) -> &str {
+    base.as_str().trim_end_matches('/')
+}
+
+/// An address of a server as [`Client::server`] tells it: one text for every way to write it.
+pub fn server_address(text: &str) -> Result<String> {
+    parse_address(text).map(|base| bare(&base).to_owned())
+}
+
 impl Client {
     /// Prepares calls; nothing is sent yet.
     pub fn new(settings: Settings) -> Result<Self> {
@@ -131,7 +140,7 @@ impl Client {
 
     /// Address of the server, without a slash at its end.
     pub fn server(&self) -> &str {
-        self.0.base.as_str().trim_end_matches('/')
+        bare(&self.0.base)
     }
 
     pub(crate) fn retry(&self) -> &Retry {
@@ -255,6 +264,21 @@ mod tests {
             client.url("/v1/me").unwrap().as_str(),
             "https://guard.example.org/base/v1/me"
         );
+    }
+
+    #[test]
+    fn an_address_has_one_form() {
+        let form = |text: &str| server_address(text).unwrap();
+        for same in [
+            "https://guard.example.org",
+            "https://Guard.Example.org/",
+            " https://guard.example.org:443//",
+        ] {
+            assert_eq!(form(same), "https://guard.example.org");
+        }
+        assert_eq!(form("https://a.example/Base/"), "https://a.example/Base");
+        assert_eq!(form("http://localhost:7740"), "http://localhost:7740");
+        assert!(server_address("guard.example.org").is_err());
     }
 
     #[test]

@@ -174,12 +174,25 @@ impl Client {
             return Ok(upload);
         }
         match self.find_upload(upload.id).await {
-            Err(error) if matches!(error.status(), Some(404 | 410)) => {
-                let again = Call::post("/v1/uploads", fresh_key()?).json(&request)?;
-                self.read(&again).await
-            }
-            found => found,
+            Ok(found) if self.still_counts(set, &found).await? => return Ok(found),
+            Err(error) if !matches!(error.status(), Some(404 | 410)) => return Err(error),
+            _ => {}
         }
+        let again = Call::post("/v1/uploads", fresh_key()?).json(&request)?;
+        self.read(&again).await
+    }
+
+    /// Whether what an earlier upload brought is in the set still, or on its way; what was deleted since is sent anew.
+    async fn still_counts(&self, set: SetId, upload: &Upload) -> Result<bool> {
+        if upload.status != UploadStatus::Completed {
+            return Ok(true);
+        }
+        let Some(unpacked) = &upload.unpacked else {
+            return Ok(upload.image.is_some());
+        };
+        let images = self.find_set(set).await?.images;
+        let is_there = |id| images.iter().any(|image| image.id == id);
+        Ok(unpacked.added.iter().all(|id| is_there(*id)))
     }
 
     async fn send_and_complete(

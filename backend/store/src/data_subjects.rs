@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Statement,
+    sea_query::Expr,
 };
 use shared::{
-    DeletionId, ExportId, OrganisationId, Timestamp, UserId,
+    DeletionId, ExportId, JobId, OrganisationId, Timestamp, UserId,
     artifact::ArtifactKind,
     job::{JobKind, JobSpec, JobStatus},
     notice::Transparency,
     webhook::{EventData, EventType},
 };
+use uuid::Uuid;
 
 use crate::{
     Error, Store,
@@ -20,7 +22,7 @@ use crate::{
     entity::{artifact, deletion, export, job},
     jobs::ACTIVE,
     organisations,
-    text::{from_json, number, to_name},
+    text::{corrupt, from_json, number, to_name},
     webhooks,
 };
 
@@ -58,6 +60,34 @@ const TABLES: [(&str, &str); 18] = [
     ("sessions", "user_id"),
     ("identities", "user_id"),
 ];
+
+/// Jobs whose files a job that has not ended may still be handed: its own, those of the job that it came from and of the
+/// one before that, and those of the other jobs of its study.
+const IN_USE: &str = "\
+    WITH active AS (SELECT id, parent_id, kind FROM jobs WHERE status NOT IN ('succeeded', 'failed', 'canceled'))
+    SELECT id FROM active
+    UNION SELECT parent_id FROM active WHERE parent_id IS NOT NULL
+    UNION SELECT plan.parent_id FROM jobs AS plan JOIN active ON active.parent_id = plan.id
+        WHERE plan.parent_id IS NOT NULL
+    UNION SELECT part.id FROM jobs AS part JOIN active ON active.parent_id = part.parent_id
+        WHERE active.kind = 'study' AND part.kind = 'study'";
+
+/// Jobs whose weights jobs that have not ended go on from: their specifications alone say so.
+async fn extended(connection: &impl ConnectionTrait) -> Result<BTreeSet<Uuid>, Error> {
+    let specs: Vec<String> = job::Entity::find()
+        .select_only()
+        .column(job::Column::Spec)
+        .filter(job::Column::Status.is_in(ACTIVE))
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let mut extended = BTreeSet::new();
+    for spec in specs {
+        let spec: JobSpec = from_json("job specification", &spec)?;
+        extended.extend(spec.extends.map(JobId::uuid));
+    }
+    Ok(extended)
+}
 
 /// What a deletion removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,11 +175,16 @@ impl Store {
         Ok(rows.into_iter().map(ExportRecord::from).collect())
     }
 
-    /// Removes a person with their own organisation and its audit log; [`Error::TooManyJobs`] while a job works or
-    /// waits there.
+    /// Removes a person with their own organisation and its audit log, and keeps the receipt, which names nobody: both or
+    /// neither. [`Error::TooManyJobs`] while a job works or waits there.
     ///
     /// The caller makes sure first that no other organisation loses its last owner.
-    pub async fn delete_account(&self, person: UserId) -> Result<Deleted, Error> {
+    pub async fn delete_account(
+        &self,
+        person: UserId,
+        (id, now): (DeletionId, Timestamp),
+        receipt: impl FnOnce(&Deleted) -> Result<String, serde_json::Error> + Send,
+    ) -> Result<Deleted, Error> {
         let owner = OrganisationId::from_uuid(person.uuid());
         let transaction = self.begin().await?;
         organisations::lock(&transaction, owner).await?;
@@ -176,27 +211,19 @@ impl Store {
             let done = transaction.execute_raw(own(sql)).await?;
             rows.insert(table.to_owned(), done.rows_affected());
         }
-        transaction.commit().await?;
-        Ok(Deleted {
+        let deleted = Deleted {
             audit_head,
             objects,
             rows,
-        })
-    }
-
-    /// Keeps the receipt of a deletion, which names nobody.
-    pub async fn keep_deletion(
-        &self,
-        id: DeletionId,
-        receipt: &str,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let row = deletion::Model {
+        };
+        let kept = deletion::Model {
             id: id.uuid(),
-            receipt: receipt.to_owned(),
+            receipt: receipt(&deleted).map_err(|error| corrupt("deletion receipt", &error))?,
             deleted_at: now.milliseconds(),
         };
-        Ok(insert(self.writer(), row).await?)
+        insert(&transaction, kept).await?;
+        transaction.commit().await?;
+        Ok(deleted)
     }
 
     /// The receipt of a deletion.
@@ -207,14 +234,19 @@ impl Store {
         Ok(row.map(|row| row.receipt))
     }
 
-    /// Removes files of jobs that were published before a moment; what was promised or withdrawn stays.
+    /// Removes files of jobs that were published before a moment; what was promised or withdrawn stays, and what a job that
+    /// has not ended may need stays until it has.
     pub async fn delete_old_artifacts(&self, before: Timestamp) -> Result<u64, Error> {
         let kept = ArtifactKind::KEPT.map(ArtifactKind::as_str);
+        let transaction = self.begin().await?;
         let deleted = artifact::Entity::delete_many()
             .filter(artifact::Column::CreatedAt.lt(before.milliseconds()))
             .filter(artifact::Column::Kind.is_not_in(kept))
-            .exec(self.writer())
+            .filter(Expr::cust(format!("job_id NOT IN ({IN_USE})")))
+            .filter(artifact::Column::JobId.is_not_in(extended(&transaction).await?))
+            .exec(&transaction)
             .await?;
+        transaction.commit().await?;
         Ok(deleted.rows_affected)
     }
 

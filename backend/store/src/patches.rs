@@ -20,7 +20,7 @@ use crate::{
     jobs::ACTIVE,
     organisations,
     text::{from_json, number},
-    usage,
+    usage::{self, More},
 };
 
 /// What a cleaned patch is stored with.
@@ -152,7 +152,8 @@ impl Store {
             transaction.rollback().await?;
             return Err(Error::TooManyPatches);
         }
-        usage::ensure_room(&transaction, owner, self.limits, new.size_bytes).await?;
+        let more = More::bytes(new.size_bytes, now);
+        usage::ensure_room(&transaction, owner, self.limits, more).await?;
         insert(&transaction, row.clone()).await?;
         let deed = Deed::new("patch.added", PatchId::from_uuid(row.id));
         audit::record(&transaction, owner, deed, now).await?;

@@ -4,7 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Error;
 
-fn corrupt(what: &'static str, detail: &impl ToString) -> Error {
+/// What makes no sense, and why.
+pub(crate) fn corrupt(what: &'static str, detail: &impl ToString) -> Error {
     Error::Corrupt {
         what,
         detail: detail.to_string(),

@@ -20,7 +20,7 @@ use crate::{
     organisations,
     sets::{ensure_draft, lock_set},
     text::{from_json_opt, from_name, number},
-    usage,
+    usage::{self, More},
 };
 
 const PENDING: &str = "pending";
@@ -53,6 +53,8 @@ pub struct NewFile {
     pub filename: String,
     /// SHA-256 of its bytes.
     pub sha256: String,
+    /// SHA-256 of the uploaded archive that it was in, if it was: the pictures of one take up the room that it announced.
+    pub archive_sha256: Option<String>,
 }
 
 /// An announced upload.
@@ -200,11 +202,16 @@ impl Store {
             expires_at: new.expires_at.milliseconds(),
         };
         let transaction = self.begin().await?;
+        organisations::lock(&transaction, owner).await?;
         let Some(set) = lock_set(&transaction, owner, row.set_id).await? else {
             return Ok(None);
         };
         ensure_room(&transaction, &set, &row.sha256).await?;
-        usage::ensure_room(&transaction, owner, self.limits, new.size_bytes).await?;
+        let more = More {
+            instead_of: Some((row.set_id, &row.sha256)),
+            ..More::bytes(new.size_bytes, now)
+        };
+        usage::ensure_room(&transaction, owner, self.limits, more).await?;
         insert(&transaction, row.clone()).await?;
         transaction.commit().await?;
         Ok(Some(row.try_into()?))
@@ -264,8 +271,11 @@ impl Store {
             COMPLETED => return Ok(Some(upload.try_into()?)),
             RECEIVED => {
                 ensure_room(&transaction, &set, &upload.sha256).await?;
-                // What was announced counts nowhere until it is here, and may be larger once it is decoded.
-                let more = new.content_size_bytes;
+                // It may be larger than announced, once it is decoded.
+                let more = More {
+                    instead_of: Some((upload.set_id, &upload.sha256)),
+                    ..More::bytes(new.content_size_bytes, now)
+                };
                 usage::ensure_room(&transaction, owner, self.limits, more).await?;
             }
             _ => return Err(Error::NotReceived),
@@ -274,6 +284,7 @@ impl Store {
             set_id: known.set_id,
             filename: upload.filename.clone(),
             sha256: upload.sha256.clone(),
+            archive_sha256: None,
         };
         let image = insert_image(&transaction, image_row(owner, file, new, now)?, now).await?;
         upload.image_id = Some(image.uuid());
@@ -301,7 +312,12 @@ impl Store {
             return Ok(None);
         };
         ensure_room(&transaction, &set, &file.sha256).await?;
-        usage::ensure_room(&transaction, owner, self.limits, new.content_size_bytes).await?;
+        let archive = file.archive_sha256.as_deref();
+        let more = More {
+            instead_of: archive.map(|sha256| (set.id, sha256)),
+            ..More::bytes(new.content_size_bytes, now)
+        };
+        usage::ensure_room(&transaction, owner, self.limits, more).await?;
         let image = insert_image(&transaction, image_row(owner, file, new, now)?, now).await?;
         transaction.commit().await?;
         Ok(Some(image))

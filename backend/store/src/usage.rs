@@ -1,7 +1,8 @@
 //! What an organisation uses, and the limits that an instance sets.
 
 use sea_orm::{ConnectionTrait, Statement};
-use shared::{OrganisationId, limits::MAX_ACTIVE_JOBS};
+use shared::{OrganisationId, Timestamp, limits::MAX_ACTIVE_JOBS};
+use uuid::Uuid;
 
 use crate::{Error, Store, text::number};
 
@@ -28,7 +29,7 @@ impl Default for Limits {
 pub struct Usage {
     /// Jobs that wait or run.
     pub active_jobs: u64,
-    /// Bytes of pictures, patches, imported models and results, as their rows tell them.
+    /// Bytes of pictures, patches, imported models and results, as their rows tell them, and of what was announced.
     pub storage_bytes: u64,
     /// Patches.
     pub patches: u64,
@@ -50,6 +51,17 @@ const STORAGE: &str = "\
     + COALESCE((SELECT SUM(files.size_bytes) FROM base_model_files AS files
         JOIN base_models AS models ON models.id = files.model_id WHERE models.owner_id = $1), 0) AS BIGINT)";
 
+/// What may still come: uploads that can be completed but for one file, and the files of imports that are not ready.
+///
+/// A file that was announced again for the same set is one picture, whichever announcement brings it.
+const ANNOUNCED: &str = "\
+    CAST(COALESCE((SELECT SUM(files.largest) FROM (SELECT MAX(size_bytes) AS largest FROM uploads
+        WHERE status IN ('pending', 'received') AND expires_at > $2 AND owner_id = $1
+            AND NOT (set_id = $3 AND sha256 = $4) GROUP BY set_id, sha256) AS files), 0)
+    + COALESCE((SELECT SUM(files.size_bytes) FROM model_import_files AS files
+        JOIN model_imports AS imports ON imports.id = files.import_id
+        WHERE imports.owner_id = $1 AND imports.status <> 'ready'), 0) AS BIGINT)";
+
 const COUNTS: &str = "\
     (SELECT COUNT(*) FROM jobs WHERE owner_id = $1 AND status IN ('queued', 'starting', 'running', 'canceling')),
     (SELECT COUNT(*) FROM patches WHERE owner_id = $1),
@@ -58,25 +70,55 @@ const COUNTS: &str = "\
     (SELECT COUNT(*) FROM base_models WHERE owner_id = $1),
     (SELECT COUNT(*) FROM model_imports WHERE owner_id = $1 AND status <> 'ready')";
 
-/// Refuses what would take an organisation above its limit of storage.
+/// What shall be kept now, or is announced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct More<'a> {
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// Set and SHA-256 of the announced upload that it comes from, which needs no room beside it.
+    pub(crate) instead_of: Option<(Uuid, &'a str)>,
+    /// The present moment: uploads that expired need no room.
+    pub(crate) now: Timestamp,
+}
+
+impl More<'_> {
+    /// So many bytes that nobody announced.
+    pub(crate) const fn bytes(bytes: u64, now: Timestamp) -> Self {
+        Self {
+            bytes,
+            instead_of: None,
+            now,
+        }
+    }
+}
+
+/// Refuses what would take an organisation, with everything that it announced, above its limit of storage.
+///
+/// The caller has locked the organisation: two requests count one after another.
 pub(crate) async fn ensure_room(
     connection: &impl ConnectionTrait,
     owner: OrganisationId,
     limits: Limits,
-    more: u64,
+    more: More<'_>,
 ) -> Result<(), Error> {
     let Some(limit) = limits.storage_bytes else {
         return Ok(());
     };
+    let (set, sha256) = more.instead_of.unwrap_or_default();
     let statement = Statement::from_sql_and_values(
         connection.get_database_backend(),
-        format!("SELECT {STORAGE}"),
-        [owner.uuid().into()],
+        format!("SELECT {STORAGE} + {ANNOUNCED}"),
+        [
+            owner.uuid().into(),
+            more.now.milliseconds().into(),
+            set.into(),
+            sha256.into(),
+        ],
     );
     let row = connection.query_one_raw(statement).await?;
     let used: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
     let used: u64 = number("used storage", used)?;
-    if used.saturating_add(more) > limit {
+    if used.saturating_add(more.bytes) > limit {
         return Err(Error::StorageFull { used, limit });
     }
     Ok(())
@@ -96,11 +138,16 @@ impl Store {
     }
 
     /// What an organisation uses now.
-    pub async fn usage(&self, owner: OrganisationId) -> Result<Usage, Error> {
+    pub async fn usage(&self, owner: OrganisationId, now: Timestamp) -> Result<Usage, Error> {
         let statement = Statement::from_sql_and_values(
             self.reader.get_database_backend(),
-            format!("SELECT {STORAGE}, {COUNTS}"),
-            [owner.uuid().into()],
+            format!("SELECT {STORAGE} + {ANNOUNCED}, {COUNTS}"),
+            [
+                owner.uuid().into(),
+                now.milliseconds().into(),
+                Uuid::nil().into(),
+                "".into(),
+            ],
         );
         let Some(row) = self.reader.query_one_raw(statement).await? else {
             return Ok(Usage::default());

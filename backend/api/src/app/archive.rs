@@ -103,6 +103,17 @@ fn io_error(error: Error) -> io::Error {
     io::Error::other("the archive broke off")
 }
 
+/// A picture, unless it was deleted since it was listed.
+async fn picture(app: &App, image: &ImageRecord) -> Result<Option<Vec<u8>>, Error> {
+    match images::read(app, image).await {
+        Err(Error::NotFound) => match app.store().find_any_image(image.id).await? {
+            None => Ok(None),
+            Some(_) => Err(Error::NotFound),
+        },
+        read => read.map(Some),
+    }
+}
+
 async fn file(
     app: App,
     entry: Entry,
@@ -116,10 +127,10 @@ async fn file(
             let object = blobs::open(&app, &sha256, None).await?;
             ReaderStream::with_capacity(object.reader, 64 * 1024).boxed()
         }
-        Source::Picture(image) => {
-            let bytes = images::read(&app, &image).await?;
-            stream::once(async move { Ok(Bytes::from(bytes)) }).boxed()
-        }
+        Source::Picture(image) => match picture(&app, &image).await? {
+            Some(bytes) => stream::once(async move { Ok(Bytes::from(bytes)) }).boxed(),
+            None => return Ok(stream::empty().boxed()),
+        },
     };
     let first = stream::once(async move { Ok(header) });
     let last = stream::once(async move { Ok(Bytes::from(vec![0; padding])) });

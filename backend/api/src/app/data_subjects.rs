@@ -1,6 +1,6 @@
 //! What a person may demand of their data: an archive of everything, and its removal with a signed receipt.
 
-use std::io;
+use std::{collections::BTreeSet, io, time::Duration};
 
 use futures::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,8 @@ use shared::{
     page::Page,
     role::Role,
 };
-use store::ExportRecord;
+use store::{Deleted, ExportRecord};
+use tokio::time::timeout;
 
 use super::{
     App, approvals,
@@ -26,6 +27,8 @@ use crate::error::Error;
 const EXPORT_MILLISECONDS: i64 = 7 * 24 * 3_600_000;
 /// Rows of a list that are read at once.
 const BATCH: u32 = 100;
+/// How long a deletion waits for objects to be removed: well below the longest time of a request.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Goes before a signed receipt: the key's other signatures mean nothing here.
 const PURPOSE: &str = "persguard deletion receipt\n";
 const REMAINS: &str = "Weights that were exported before cannot be recalled. Notices about removed objects keep \
@@ -301,33 +304,51 @@ pub async fn delete(
         ));
     }
     let now = app.now();
-    let deleted = app.store().delete_account(person).await?;
-    blobs::forget(app, deleted.objects.iter().map(String::as_str)).await;
+    let id = DeletionId::from_uuid(store::new_uuid(now));
+    let kept = |deleted: &Deleted| serde_json::to_string(&receipt(app, (id, now), deleted)?);
+    let deleted = app.store().delete_account(person, (id, now), kept).await?;
+    remove_objects(app, deleted.objects).await;
+    find_deletion(app, id).await
+}
+
+/// What says, signed, that an account is gone and what went with it.
+fn receipt(
+    app: &App,
+    (id, deleted_at): (DeletionId, Timestamp),
+    deleted: &Deleted,
+) -> Result<DeletionReceipt, serde_json::Error> {
     let mut digest = Sha256::new();
     for object in &deleted.objects {
         digest.update(object);
         digest.update("\n");
     }
     let record = DeletionRecord {
-        audit_head: deleted.audit_head,
-        deleted_at: now,
-        id: DeletionId::from_uuid(store::new_uuid(now)),
+        audit_head: deleted.audit_head.clone(),
+        deleted_at,
+        id,
         objects: deleted.objects.len() as u64,
         objects_sha256: hex::encode(digest.finalize()),
         remains: REMAINS.into(),
-        rows: deleted.rows,
+        rows: deleted.rows.clone(),
     };
-    let text = serde_json::to_string(&record).map_err(Error::internal)?;
-    let receipt = DeletionReceipt {
+    let text = serde_json::to_string(&record)?;
+    Ok(DeletionReceipt {
         key_id: app.revocation_signer().key_id().to_owned(),
         signature: app.revocation_signer().sign_text(PURPOSE, &text),
         record,
-    };
-    let kept = serde_json::to_string(&receipt).map_err(Error::internal)?;
-    app.store()
-        .keep_deletion(receipt.record.id, &kept, now)
-        .await?;
-    Ok(receipt)
+    })
+}
+
+/// Removes what nobody names any more, and goes on without the request where that takes long: whoever asked needs the
+/// receipt. What is left when the server stops meanwhile is the collector's.
+async fn remove_objects(app: &App, objects: BTreeSet<String>) {
+    let app = app.clone();
+    let removing = tokio::spawn(async move {
+        blobs::forget(&app, objects.iter().map(String::as_str)).await;
+    });
+    if timeout(PATIENCE, removing).await.is_err() {
+        tracing::info!("the objects of a deleted account are still being removed");
+    }
 }
 
 /// The receipt of a deletion; its id is all that anybody needs.

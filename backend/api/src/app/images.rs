@@ -152,12 +152,32 @@ pub(crate) async fn store(
     })
 }
 
+/// Which of the objects of a picture.
+type Which = fn(&StoredImage) -> Option<&str>;
+
 async fn unsealed(
     app: &App,
     image: &ImageRecord,
-    sha256: &str,
+    which: Which,
     place: &str,
 ) -> Result<Vec<u8>, Error> {
+    match unsealed_once(app, image, which, place).await {
+        // It may have been sealed anew since its row was read: its object and its key are others then.
+        Err(Error::NotFound | Error::Gone(_)) => {
+            let now = app.store().find_any_image(image.id).await?;
+            unsealed_once(app, &now.ok_or(Error::NotFound)?, which, place).await
+        }
+        read => read,
+    }
+}
+
+async fn unsealed_once(
+    app: &App,
+    image: &ImageRecord,
+    which: Which,
+    place: &str,
+) -> Result<Vec<u8>, Error> {
+    let sha256 = which(&image.stored).ok_or(Error::NotFound)?;
     let bytes = blobs::read(app, sha256, MAX_STORED_BYTES).await?;
     match image.stored.key_version {
         None => Ok(bytes),
@@ -168,14 +188,14 @@ async fn unsealed(
 /// The cleaned picture, a PNG.
 pub(crate) async fn read(app: &App, image: &ImageRecord) -> Result<Vec<u8>, Error> {
     let place = picture_place(&image.content_sha256);
-    unsealed(app, image, &image.stored.sha256, &place).await
+    unsealed(app, image, |stored| Some(&stored.sha256), &place).await
 }
 
 /// Its thumbnail, a JPEG.
 pub(crate) async fn read_thumbnail(app: &App, image: &ImageRecord) -> Result<Vec<u8>, Error> {
     let place = thumbnail_place(&image.content_sha256);
-    let sha256 = image.stored.thumbnail_sha256.as_deref();
-    unsealed(app, image, sha256.ok_or(Error::NotFound)?, &place).await
+    let which: Which = |stored| stored.thumbnail_sha256.as_deref();
+    unsealed(app, image, which, &place).await
 }
 
 /// Cleans a picture in a process of its own; few of them at once, because each may take much memory.

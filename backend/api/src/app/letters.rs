@@ -102,7 +102,8 @@ pub async fn verify(app: &App, request: &ConfirmEmail) -> Result<(), Error> {
     Err(used_up())
 }
 
-/// Sends a link to set a new password, if the address has an account; the answer is the same if not.
+/// Sends a link to set a new password, if the address has an account and got few of these lately; the answer is the same
+/// if not.
 pub async fn ask_to_reset(
     app: &App,
     language: Language,
@@ -115,6 +116,10 @@ pub async fn ask_to_reset(
     let Some(user) = app.store().find_user_by_email(&email).await? else {
         return Ok(());
     };
+    let letters = &app.limits().reset_letters;
+    if letters.take(&user.id.to_string(), app.now()).is_err() {
+        return Ok(());
+    }
     send_link(app, &user, Purpose::ResetPassword, RESET_HOURS, |token| {
         let link = link(app, "reset-password", token);
         words::reset(language, &user.name, &link)

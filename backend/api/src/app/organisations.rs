@@ -196,6 +196,8 @@ pub async fn invite(
             "This organisation is one person's own. Found another one to work together.".into(),
         ));
     }
+    let letters_of = caller.organisation.to_string();
+    app.limits().invitations.take(&letters_of, app.now())?;
     let token = secret::random_text();
     let role = request.role.into();
     let new = NewInvitation {

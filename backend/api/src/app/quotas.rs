@@ -11,7 +11,8 @@ use crate::error::Error;
 
 /// What there is and what there may be, now.
 pub async fn read(app: &App, owner: OrganisationId) -> Result<Quotas, Error> {
-    let (usage, limits) = (app.store().usage(owner).await?, app.store().limits());
+    let usage = app.store().usage(owner, app.now()).await?;
+    let limits = app.store().limits();
     let quota = |name, used, limit| Quota { name, used, limit };
     let data = vec![
         quota(

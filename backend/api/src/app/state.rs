@@ -99,6 +99,10 @@ pub(crate) struct Limits {
     pub(crate) share_passwords: RateLimit,
     /// Notices by address.
     pub(crate) notices: RateLimit,
+    /// Letters of invitation by organisation.
+    pub(crate) invitations: RateLimit,
+    /// Letters that set a password anew, by account.
+    pub(crate) reset_letters: RateLimit,
 }
 
 /// Opens a bucket that answers: a wrong key is told at the start, not by the first upload.
@@ -198,6 +202,9 @@ impl App {
                 jobs: RateLimit::new("jobs", roomy(60), 60),
                 share_passwords: RateLimit::new("share-password", 10, 300),
                 notices: RateLimit::new("notices", roomy(5), 3000),
+                invitations: RateLimit::new("invitations", 50, 3600),
+                // What is there at once and what comes in an hour are five together.
+                reset_letters: RateLimit::new("reset-letters", 3, 5400),
             },
             hub: Hub::new(),
             deliveries: Deliveries::default(),

@@ -157,9 +157,8 @@ async fn take(
         }
         return Ok(());
     }
-    let (owner, set) = (upload.owner_id, upload.set_id);
     let added = if known.len() < MAX_IMAGES {
-        uploads::add(app, owner, set, (&name, media_type), &bytes).await
+        uploads::add_unpacked(app, upload, (&name, media_type), &bytes).await
     } else {
         Err(store::Error::SetFull.into()) // not worth decoding
     };

@@ -215,12 +215,39 @@ pub(crate) async fn add(
     (filename, media_type): (&str, &str),
     bytes: &[u8],
 ) -> Result<ImageId, Error> {
-    let image = images::decode(app, bytes, media_type, Purpose::Image).await?;
     let file = NewFile {
         set_id: set,
         filename: clean_file_name(filename).unwrap_or_default(),
         sha256: secret::sha256_hex(bytes),
+        archive_sha256: None,
     };
+    add_file(app, owner, file, media_type, bytes).await
+}
+
+/// Adds a picture out of an uploaded archive to the archive's draft, the same way.
+pub(super) async fn add_unpacked(
+    app: &App,
+    archive: &UploadRecord,
+    (filename, media_type): (&str, &str),
+    bytes: &[u8],
+) -> Result<ImageId, Error> {
+    let file = NewFile {
+        set_id: archive.set_id,
+        filename: clean_file_name(filename).unwrap_or_default(),
+        sha256: secret::sha256_hex(bytes),
+        archive_sha256: Some(archive.sha256.clone()),
+    };
+    add_file(app, archive.owner_id, file, media_type, bytes).await
+}
+
+async fn add_file(
+    app: &App,
+    owner: OrganisationId,
+    file: NewFile,
+    media_type: &str,
+    bytes: &[u8],
+) -> Result<ImageId, Error> {
+    let image = images::decode(app, bytes, media_type, Purpose::Image).await?;
     publish(app, owner, &image, |new| {
         app.store().add_image(owner, file.clone(), new, app.now())
     })

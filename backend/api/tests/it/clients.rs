@@ -214,6 +214,29 @@ async fn uploads_go_on_where_they_broke() {
 }
 
 #[tokio::test]
+async fn deleted_picture_is_sent_anew_by_the_same_command() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let credential = Credential::Tokens(tokens(&ada, "ada").await);
+    let client = at(&server.url(""), credential);
+    let set = client.create_set("subject").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = picture(&folder, 1);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let added = client.upload_file(set.id, &file, |_| ()).await.unwrap();
+        let Uploaded::Added(image) = added else {
+            panic!("it is not in the set: {added:?}");
+        };
+        assert!(!seen.contains(&image.id), "the answer of an earlier run");
+        seen.push(image.id);
+        let deleted = ada.delete(&format!("/v1/images/{}", image.id)).await;
+        assert_eq!(deleted.status(), reqwest::StatusCode::NO_CONTENT);
+    }
+    assert_eq!(client.find_set(set.id).await.unwrap().images.len(), 0);
+}
+
+#[tokio::test]
 async fn lists_are_read_to_their_end() {
     let server = Server::start().await;
     let (client, _) = signed_in(&server, "ada").await;

@@ -186,11 +186,16 @@ async fn key_is_kept_for_its_owner_alone_until_the_sign_out() {
     assert_eq!(mode(&file), 0o600);
     let listed = shell.run(&["gallery", "--json"]).await.ended(0);
     assert_eq!(listed.document(), json!([]));
+    let written = format!("HTTP://{}/", server.address);
+    let words = ["gallery", "--json", "--server", &written];
+    let listed = shell.run(&words).await.ended(0);
+    assert_eq!(listed.document(), json!([]), "the same server");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let open = shell.run(&["gallery"]).await.ended(1);
     assert!(open.err.contains("chmod 600"), "{open:?}");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    shell.run(&["logout"]).await.ended(0);
+    let words = ["logout", "--server", &written];
+    shell.run(&words).await.ended(0);
     shell.run(&["gallery"]).await.ended(3);
     shell.run(&["logout"]).await.ended(3);
 
@@ -277,6 +282,20 @@ async fn finish(server: &Server) {
     assert_eq!(status, StatusCode::NO_CONTENT);
 }
 
+/// What was saved of another gallery does not get the numbers of this one.
+async fn galleries_are_not_mixed(shell: &Shell, save: &[&str], folder: &Path, kept: Value) {
+    let mut other = kept;
+    other["id"] = json!("gal_00000000000000000000000000000001");
+    let file = folder.join("gallery.json");
+    for another in [other.to_string(), "{".into()] {
+        std::fs::write(&file, &another).expect("written");
+        let mixed = shell.run(save).await.ended(2);
+        assert!(mixed.err.contains("folder of its own"), "{mixed:?}");
+        let left = std::fs::read_to_string(&file).expect("a file");
+        assert_eq!(left, another);
+    }
+}
+
 #[tokio::test]
 async fn folder_becomes_a_gallery() {
     let server = Server::start().await;
@@ -356,6 +375,7 @@ async fn folder_becomes_a_gallery() {
         serde_json::from_slice(&std::fs::read(saved.join("gallery.json")).unwrap()).unwrap();
     assert_eq!(kept["report"]["grade"], "resisted");
     shell.run(&words).await.ended(0);
+    galleries_are_not_mixed(&shell, &words, &saved, kept).await;
     shell
         .run(&["gallery", "gal_00000000000000000000000000000001"])
         .await

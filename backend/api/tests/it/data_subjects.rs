@@ -2,17 +2,25 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::{
+    OrganisationId,
     account_data::{DeletionReceipt, Export},
     artifact::Artifact,
+    auth::User,
+    job::Job,
     page::Page,
+    upload::Upload,
 };
 
 use crate::{
+    kills::count,
+    s3_server::{ACCESS_KEY, BUCKET, SECRET_KEY},
     scripted::{collateral, evaluation_outputs, protect, report, succeeded},
+    storage::start,
     support::{Person, Server, body, png, refused},
 };
 
@@ -206,7 +214,79 @@ async fn deleted_account_leaves_nothing_in_the_store_but_its_receipt() {
 }
 
 #[tokio::test]
-async fn kept_files_say_when_they_go_and_then_go() {
+async fn receipt_is_given_and_kept_where_objects_stay_for_the_collector() {
+    let (root, storage, server) = start().await;
+    let ada = server.person("ada").await;
+    let bucket = root.path().join(BUCKET);
+    let before = count(&bucket);
+    ada.sealed_set("x").await;
+    let full = count(&bucket);
+    assert!(full > before);
+    storage.manners.rotate(ACCESS_KEY, "another secret");
+    let request = json!({ "email": "ada@example.org", "password": "correct horse battery" });
+    let gone = ada.post("/v1/deletions", &request).await;
+    let receipt: DeletionReceipt = body(gone, StatusCode::CREATED).await;
+    assert!(receipt.record.objects > 0);
+    let path = format!("/v1/deletions/{}", receipt.record.id);
+    let kept: DeletionReceipt = server.stranger().read(&path).await;
+    assert_eq!(kept, receipt);
+    assert_eq!(count(&bucket), full, "nothing was removed yet");
+    storage.manners.rotate(ACCESS_KEY, SECRET_KEY);
+    server.clock.advance(3 * 24 * 3_600_000);
+    api::dispatch::expiry::sweep(&server.app).await.unwrap();
+    assert_eq!(count(&bucket), before);
+}
+
+#[tokio::test]
+async fn archive_holds_pictures_that_are_sealed_anew_while_it_is_read() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let kept = ada.sealed_set("kept").await;
+    let draft = ada.set("draft").await;
+    let one = ada.upload(&draft, "x.png", &png(64, 64, 200)).await;
+    let one: Upload = body(one, StatusCode::OK).await;
+    let me: User = ada.read("/v1/me").await;
+    let owner = OrganisationId::from_uuid(me.id.uuid());
+    let made = ada.request(Method::POST, "/v1/exports");
+    let made = made.header("idempotency-key", "mine").send().await.unwrap();
+    let made: Export = body(made, StatusCode::ACCEPTED).await;
+    let reading = api::app::data_subjects::read_export(server.app.clone(), owner, made.id);
+    let mut pieces = Box::pin(reading.await.unwrap());
+    let mut bytes = Vec::new();
+    // Every picture is listed by the time that the first set is told of; none was read.
+    while !bytes.windows(5).any(|part| part == b"sets/") {
+        bytes.extend(pieces.next().await.unwrap().unwrap());
+    }
+    let done = server.rotate_keys().await;
+    assert_eq!(done.pictures, 4);
+    let deleted = ada
+        .delete(&format!("/v1/images/{}", one.image.unwrap().id))
+        .await;
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    while let Some(piece) = pieces.next().await {
+        bytes.extend(piece.unwrap());
+    }
+    let mut archive = tar::Archive::new(&bytes[..]);
+    let mut pictures = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        if name.rsplit('.').next() == Some("png") {
+            assert!(content.starts_with(b"\x89PNG"), "{name}");
+            pictures.push(name);
+        }
+    }
+    let expected = kept.images.iter();
+    let expected: Vec<_> = expected
+        .map(|image| format!("sets/{}/{}.png", kept.id, image.id))
+        .collect();
+    assert_eq!(pictures, expected);
+}
+
+#[tokio::test]
+async fn kept_files_say_when_they_go_and_then_go_unless_a_job_needs_them() {
     let server = Server::start_with(|config| config.retention_days = Some(30)).await;
     let ada = server.person("ada").await;
     let job = ada.job().await;
@@ -226,6 +306,14 @@ async fn kept_files_say_when_they_go_and_then_go() {
     let again = server.stranger();
     let session = json!({ "email": "ada@example.org", "password": "correct horse battery" });
     again.post("/v1/sessions", &session).await;
+    // The evaluation still waits for a node, and attacks these weights.
+    let files: Page<Artifact> = again.read(&path).await;
+    assert_eq!(files.data.len(), 1);
+    let job: Job = again.read(&format!("/v1/jobs/{}", job.id)).await;
+    let cancel = format!("/v1/jobs/{}/cancel", job.evaluation_ids[0]);
+    let canceled = again.post(&cancel, &json!({})).await;
+    assert_eq!(canceled.status(), StatusCode::ACCEPTED);
+    api::dispatch::expiry::sweep(&server.app).await.unwrap();
     let files: Page<Artifact> = again.read(&path).await;
     assert!(files.data.is_empty());
     assert!(

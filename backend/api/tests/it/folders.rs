@@ -90,6 +90,31 @@ async fn archive_alone_becomes_a_set_called_like_it() {
 }
 
 #[tokio::test]
+async fn archive_is_sent_anew_once_a_picture_of_it_was_deleted() {
+    let server = Server::start().await;
+    let ada = server.person("ada").await;
+    let credential = Credential::Tokens(tokens(&ada, "ada").await);
+    let client = at(&server.url(""), credential);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pictures.zip");
+    let files = [("0.png", png(64, 64, 0)), ("1.png", png(64, 64, 1))];
+    write(&path, &archive(&files));
+    let file = UploadFile::read(&path).unwrap();
+    let set = client.create_set("subject").await.unwrap();
+    let upload = async || match client.upload_file(set.id, &file, |_| ()).await {
+        Ok(Uploaded::Unpacked(unpacked)) => unpacked.added,
+        other => panic!("{other:?}"),
+    };
+    let first = upload().await;
+    assert_eq!((first.len(), upload().await), (2, first.clone()));
+    let deleted = ada.delete(&format!("/v1/images/{}", first[0])).await;
+    assert_eq!(deleted.status(), reqwest::StatusCode::NO_CONTENT);
+    let again = upload().await;
+    assert!(again.len() == 2 && again.contains(&first[1]) && !again.contains(&first[0]));
+    assert_eq!(client.find_set(set.id).await.unwrap().images.len(), 2);
+}
+
+#[tokio::test]
 async fn archives_go_on_where_they_broke() {
     let server = Server::start().await;
     let ada = server.person("ada").await;

@@ -78,6 +78,53 @@ async fn forgotten_password_is_set_anew_by_letter() {
     }
 }
 
+/// Letters to Ada that set a password anew.
+fn resets(server: &Server) -> usize {
+    let outbox = fs::read_dir(server.data_dir().join("outbox"));
+    let paths = outbox
+        .into_iter()
+        .flatten()
+        .map(|it| it.expect("a file").path());
+    let letters = paths.filter(|path| path.extension().is_some_and(|kind| kind == "eml"));
+    let resets = letters.filter(|path| {
+        let letter = plain(&fs::read_to_string(path).expect("a letter"));
+        letter.contains("To: ada@example.org") && letter.contains("/reset-password#token=")
+    });
+    resets.count()
+}
+
+/// Waits until so many of them were written, and that no more are.
+async fn only(server: &Server, count: usize) {
+    for _ in 0..600 {
+        if resets(server) >= count {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(resets(server), count);
+}
+
+#[tokio::test]
+async fn nobody_is_buried_in_letters_and_nobody_learns_of_it() {
+    let server = Server::start().await;
+    server.person("ada").await;
+    let stranger = server.stranger();
+    // Every three minutes for an hour, and for another one.
+    for letters in [4, 6] {
+        for _ in 0..20 {
+            for email in ["Ada@example.org", "nobody@example.org"] {
+                let request = json!({ "email": email });
+                let asked = stranger.post("/v1/password-resets", &request).await;
+                assert_eq!(asked.status(), StatusCode::ACCEPTED, "the same for both");
+                assert_eq!(asked.text().await.unwrap(), "");
+            }
+            server.clock.advance(3 * 60_000);
+        }
+        only(&server, letters).await;
+    }
+}
+
 #[tokio::test]
 async fn reset_link_ends_after_an_hour() {
     let server = Server::start().await;

@@ -44,6 +44,40 @@ pub(crate) async fn join<'a>(
     person
 }
 
+#[tokio::test]
+async fn letters_of_an_organisation_have_a_limit_and_its_name_is_one_line() {
+    let server = Server::start().await;
+    let mut ada = server.person("ada").await;
+    for name in ["Studio\r\nBcc: eve@example.org", "a\u{7f}b"] {
+        let founded = ada
+            .post("/v1/organisations", &json!({ "name": name }))
+            .await;
+        let problem = refused(founded, 422, "invalid").await;
+        assert_eq!(problem["errors"][0]["code"], "invalid_character");
+    }
+    let (first, second) = (studio(&mut ada).await, studio(&mut ada).await);
+    ada.organisation = None;
+    let invite = async |organisation: &Organisation, email: &str| {
+        let path = format!("/v1/organisations/{}/invitations", organisation.id);
+        let request = json!({ "email": email, "role": "viewer" });
+        ada.post(&path, &request).await
+    };
+    let wrong = invite(&first, "nobody").await;
+    refused(wrong, 422, "invalid").await;
+    for _ in 0..50 {
+        let invited = invite(&first, "bob@example.org").await;
+        assert_eq!(invited.status(), StatusCode::CREATED);
+    }
+    let late = invite(&first, "cyd@example.org").await;
+    assert!(late.headers().contains_key("retry-after"));
+    refused(late, 429, "rate_limited").await;
+    let other = invite(&second, "bob@example.org").await;
+    assert_eq!(other.status(), StatusCode::CREATED);
+    server.clock.advance(2 * 60_000);
+    let later = invite(&first, "cyd@example.org").await;
+    assert_eq!(later.status(), StatusCode::CREATED);
+}
+
 async fn id(person: &Person<'_>) -> String {
     person.read::<User>("/v1/me").await.id.to_string()
 }

@@ -19,7 +19,7 @@ use crate::{
     organisations, patches,
     sets::ensure_sealed,
     text::{number, to_json, to_name},
-    usage,
+    usage::{self, More},
 };
 
 /// What a job is made of.
@@ -179,7 +179,7 @@ impl Store {
         if active >= self.limits.active_jobs {
             return Err(Error::TooManyJobs { active });
         }
-        usage::ensure_room(&transaction, owner, self.limits, 0).await?;
+        usage::ensure_room(&transaction, owner, self.limits, More::bytes(0, now)).await?;
         let row = insert_job(&transaction, new, now).await?;
         transaction.commit().await?;
         row.try_into()

@@ -5,13 +5,15 @@ use shared::{
     ImportId, ModelId, OrganisationId, Timestamp, job::Failure, model_import::ImportStatus,
 };
 
-use super::{FAILED, NewImportFile, READY, files_of, insert_files, lock_import};
+use super::{FAILED, NewImportFile, READY, files_of, insert_files, lock_import, total};
 use crate::{
     BaseModelRecord, Error, NewBaseModel, Store,
     audit::{self, Deed},
     base_models::{find_twin, insert_model},
     entity::{model_import, model_import_file},
+    organisations,
     text::{from_name, number, to_json, to_name},
+    usage::{self, More},
 };
 
 /// Sets the status and takes an earlier failure away.
@@ -113,14 +115,20 @@ impl Store {
         touch(self.writer(), id, now).await
     }
 
-    /// Replaces the list of files by what object storage holds now.
+    /// Replaces the list of files of an import of this owner by what object storage holds now.
+    ///
+    /// [`Error::StorageFull`] where they do not fit into what the owner may keep.
     pub async fn replace_import_files(
         &self,
+        owner: OrganisationId,
         id: ImportId,
         files: Vec<NewImportFile>,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let transaction = self.begin().await?;
-        if lock_import(&transaction, id).await?.is_none() {
+        organisations::lock(&transaction, owner).await?;
+        let row = lock_import(&transaction, id).await?;
+        if row.is_none_or(|row| row.owner_id != owner.uuid()) {
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -128,6 +136,8 @@ impl Store {
             .filter(model_import_file::Column::ImportId.eq(id.uuid()))
             .exec(&transaction)
             .await?;
+        let more = More::bytes(total(&files), now);
+        usage::ensure_room(&transaction, owner, self.limits, more).await?;
         insert_files(&transaction, id.uuid(), files).await?;
         transaction.commit().await?;
         Ok(true)

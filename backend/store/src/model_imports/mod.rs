@@ -22,7 +22,7 @@ use crate::{
     entity::{base_model, model_import, model_import_file},
     organisations,
     text::{number, to_name},
-    usage,
+    usage::{self, More},
 };
 
 pub(crate) const READY: &str = "ready";
@@ -51,6 +51,12 @@ async fn ensure_room(
         return Err(Error::TooManyModels { models });
     }
     Ok(())
+}
+
+/// Bytes of these files together.
+fn total(files: &[NewImportFile]) -> u64 {
+    let sizes = files.iter().map(|file| file.size_bytes);
+    sizes.fold(0, u64::saturating_add)
 }
 
 async fn insert_files(
@@ -110,7 +116,8 @@ impl Store {
         let row = new.row(owner, new_uuid(now), now)?;
         let transaction = self.begin().await?;
         ensure_room(&transaction, owner).await?;
-        usage::ensure_room(&transaction, owner, self.limits, 0).await?;
+        let more = More::bytes(total(&new.files), now);
+        usage::ensure_room(&transaction, owner, self.limits, more).await?;
         insert(&transaction, row.clone()).await?;
         insert_files(&transaction, row.id, new.files).await?;
         let deed = Deed::new("model_import.created", ImportId::from_uuid(row.id));

@@ -134,7 +134,7 @@ async fn key_is_wrapped_anew_once(world: World) {
 async fn removed_tenant_leaves_no_key(world: World) {
     let (ada, _) = keyed(&world, "ada").await;
     let store = &world.store;
-    let gone = store
+    let gone = world
         .delete_account(shared::UserId::from_uuid(ada.uuid()))
         .await;
     assert_eq!(gone.unwrap().rows["data_keys"], 1);

@@ -1,12 +1,14 @@
 //! Consent, notices and the end of an account, on both databases.
 
 use shared::{
-    NoticeId, OrganisationId, Timestamp, UserId,
+    DeletionId, NoticeId, OrganisationId, Timestamp, UserId,
     artifact::ArtifactKind,
     notice::{NoticeAction, NoticeCategory, NoticeStatus},
     release::{ApprovalStatus, ReviewReason},
 };
-use store::{Error, FinishJob, NewApproval, NewArtifact, NewGallery, NewNotice, NewWebhook};
+use store::{
+    Deleted, Error, FinishJob, NewApproval, NewArtifact, NewGallery, NewNotice, NewWebhook,
+};
 
 use crate::support::{World, at, evaluation_output, hash, on_both, success};
 
@@ -14,6 +16,7 @@ on_both!(
     consent_is_somebody_elses_and_counts_for_its_weights,
     notices_suspend_and_another_reviewer_hears_appeals,
     deletion_removes_every_row_of_one_account,
+    account_goes_with_its_receipt_or_not_at_all,
     files_go_when_their_time_is_over,
 );
 
@@ -199,10 +202,10 @@ async fn deletion_removes_every_row_of_one_account(world: World) {
         traceparent: None,
     };
     let waiting = world.enqueue(&waiting, at(5)).await;
-    let busy = store.delete_account(person(ada)).await;
+    let busy = world.delete_account(person(ada)).await;
     assert!(matches!(busy, Err(Error::TooManyJobs { active: 1 })));
     store.request_cancel(ada, waiting.id, at(6)).await.unwrap();
-    let deleted = store.delete_account(person(ada)).await.unwrap();
+    let deleted = world.delete_account(person(ada)).await.unwrap();
     assert_ne!(deleted.audit_head, head.hash, "the log went on");
     for number in [0xa, 0xb, 0xf, 0xc1eb, 0xc1ec] {
         assert!(deleted.objects.contains(&hash(number)), "{number:x}");
@@ -225,8 +228,33 @@ async fn deletion_removes_every_row_of_one_account(world: World) {
             .unwrap()
             .is_empty()
     );
-    let again = store.delete_account(person(ada)).await.unwrap();
+    let again = world.delete_account(person(ada)).await.unwrap();
     assert_eq!(again.rows["users"], 0);
+}
+
+async fn account_goes_with_its_receipt_or_not_at_all(world: World) {
+    let store = &world.store;
+    let (ada, job, _) = finished(&world, "ada").await;
+    let id = |number| DeletionId::from_uuid(uuid::Uuid::from_u128(number));
+    let unwritable = |_: &Deleted| serde_json::from_str::<String>("no JSON");
+    let kept = store
+        .delete_account(person(ada), (id(1), at(5)), unwritable)
+        .await;
+    assert!(matches!(kept, Err(Error::Corrupt { .. })), "{kept:?}");
+    assert_eq!(store.find_deletion(id(1)).await.unwrap(), None);
+    assert!(store.find_user(person(ada)).await.unwrap().is_some());
+    assert_eq!(store.list_artifacts(ada, job).await.unwrap().len(), 2);
+
+    let counted = |deleted: &Deleted| Ok(format!("{} objects", deleted.objects.len()));
+    let gone = store
+        .delete_account(person(ada), (id(2), at(6)), counted)
+        .await;
+    let receipt = format!("{} objects", gone.unwrap().objects.len());
+    assert_eq!(store.find_deletion(id(2)).await.unwrap(), Some(receipt));
+    assert!(store.find_user(person(ada)).await.unwrap().is_none());
+    // What was not removed at once is nobody's: the collector finds it.
+    let needed = store.referenced_hashes().await.unwrap();
+    assert!(!needed.contains(&hash(0xa)) && !needed.contains(&hash(0xc1eb)));
 }
 
 async fn files_go_when_their_time_is_over(world: World) {

@@ -76,7 +76,7 @@ async fn account_of_an_identity_has_no_password_and_a_confirmed_address(world: W
     let taken = store.create_user_of_identity(account, identity(ISSUER, "x"), at(8));
     assert!(matches!(taken.await, Err(Error::EmailTaken)));
     assert_eq!(store.find_identity_any(ISSUER, "x").await.unwrap(), None);
-    let deleted = store.delete_account(eve).await.unwrap();
+    let deleted = world.delete_account(eve).await.unwrap();
     assert_eq!(deleted.rows["identities"], 1);
     assert_eq!(store.find_identity_any(ISSUER, "eve").await.unwrap(), None);
 }

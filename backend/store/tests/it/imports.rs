@@ -6,7 +6,7 @@ use shared::{
     limits::MAX_OPEN_IMPORTS,
     model_import::{ImportSource, ImportStatus},
 };
-use store::{Error, NewBaseModel, NewImportFile, NewModelImport};
+use store::{Error, Limits, NewBaseModel, NewImportFile, NewModelImport};
 
 use crate::support::{Kind, World, at, failure, hash, new_model, on_both};
 
@@ -14,6 +14,7 @@ on_both!(
     import_becomes_a_model_of_its_owner,
     same_bytes_are_the_same_model,
     account_holds_only_so_many_imports,
+    open_imports_need_the_room_of_their_files,
     steps_out_of_order_are_refused,
     abandoned_imports_are_given_up,
     objects_of_imports_are_kept_while_they_are_named,
@@ -147,6 +148,48 @@ async fn account_holds_only_so_many_imports(world: World) {
         .unwrap();
 }
 
+async fn open_imports_need_the_room_of_their_files(world: World) {
+    let user = world.user("ada").await;
+    let limits = Limits {
+        storage_bytes: Some(4_500),
+        ..Limits::default()
+    };
+    let store = world.store.clone().with_limits(limits);
+    let create = async |new| store.create_import(user, new, at(0)).await;
+    let full = |used| move |error| matches!(error, Error::StorageFull { used: found, .. } if found == used);
+    let first = create(new_import()).await.unwrap();
+    // Object storage tells later what it has.
+    let unknown = NewModelImport {
+        files: Vec::new(),
+        status: ImportStatus::Downloading,
+        ..new_import()
+    };
+    let second = create(unknown).await.unwrap();
+    let files = |count| (0..count).map(|number| new_file(&format!("{number}.safetensors"), number));
+    let settle = async |count: u64| {
+        let files = files(count).collect();
+        store
+            .replace_import_files(user, second.id, files, at(1))
+            .await
+    };
+    assert!(settle(1).await.unwrap());
+    assert!(settle(3).await.is_err_and(full(2_000)));
+    let left = store.import_files(user, second.id).await.unwrap();
+    assert_eq!(left.len(), 1, "what was known before stays");
+    assert!(settle(2).await.unwrap(), "instead of the one");
+    assert!(create(new_import()).await.is_err_and(full(4_000)));
+    // One that is gone needs nothing; a model counts instead of the import that it was.
+    store.delete_import(user, second.id).await.unwrap();
+    let kept = verifying(&world, user).await;
+    assert!(create(new_import()).await.is_err_and(full(4_000)));
+    let model = store.finish_import(kept, &imported(), at(3)).await;
+    assert!(model.unwrap().is_some());
+    let usage = store.usage(user, at(4)).await.unwrap();
+    assert_eq!(usage.storage_bytes, 4_000);
+    store.delete_import(user, first.id).await.unwrap();
+    create(new_import()).await.unwrap();
+}
+
 async fn steps_out_of_order_are_refused(world: World) {
     let store = &world.store;
     let user = world.user("ada").await;
@@ -188,7 +231,8 @@ async fn steps_out_of_order_are_refused(world: World) {
         "the first cause counts"
     );
     let files = vec![new_file("a.safetensors", 1)];
-    assert!(store.replace_import_files(import.id, files).await.unwrap());
+    let replaced = store.replace_import_files(user, import.id, files, at(5));
+    assert!(replaced.await.unwrap());
     assert_eq!(store.import_files(user, import.id).await.unwrap().len(), 1);
 }
 

@@ -24,6 +24,7 @@ mod organisations;
 mod patches;
 mod portable;
 mod postgres;
+mod retention;
 mod scoping;
 mod sets;
 mod slots;

@@ -7,7 +7,7 @@ use std::{
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use shared::{
-    JobId, ModelId, NodeId, OrganisationId, SetId, Timestamp, UploadId, UserId,
+    DeletionId, JobId, ModelId, NodeId, OrganisationId, SetId, Timestamp, UploadId, UserId,
     evaluation::{AttackRecord, EvaluationOutput, EvaluationReport, Grade},
     job::{
         Action, Concept, Evaluation, Failure, Injection, JobKind, JobMetrics, JobSpec, SubjectKind,
@@ -17,8 +17,9 @@ use shared::{
     protected_set::{Attestation, CreateAttestation, RightsBasis},
 };
 use store::{
-    BaseModelFile, Claimant, ClaimedJob, FinishJob, ImageLooks, JobRecord, NewBaseModel, NewImage,
-    NewJob, NewUpload, NewUser, NodeRecord, SealSet, Store, StoredImage, new_uuid,
+    BaseModelFile, Claimant, ClaimedJob, Deleted, Error, FinishJob, ImageLooks, JobRecord,
+    NewBaseModel, NewImage, NewJob, NewUpload, NewUser, NodeRecord, SealSet, Store, StoredImage,
+    new_uuid,
 };
 use tempfile::TempDir;
 
@@ -167,6 +168,15 @@ impl World {
         };
         let user = self.store.create_user(new, at(0)).await;
         user.expect("the address is free").id
+    }
+
+    /// Removes an account as the API does, with a receipt that says nothing.
+    pub(crate) async fn delete_account(&self, person: UserId) -> Result<Deleted, Error> {
+        let id = DeletionId::from_uuid(new_uuid(at(0)));
+        let receipt = |_: &Deleted| Ok("{}".to_owned());
+        self.store
+            .delete_account(person, (id, at(9)), receipt)
+            .await
     }
 
     pub(crate) async fn model(&self) -> ModelId {

@@ -188,10 +188,26 @@ async fn settle(
         discard(app, &key(import.id, file.number)).await;
     }
     let files = remotes.iter().map(|remote| remote.file.clone()).collect();
-    app.store().replace_import_files(import.id, files).await?;
+    let replaced = app
+        .store()
+        .replace_import_files(import.owner_id, import.id, files, app.now());
+    replaced.await.map_err(no_room)?;
     let stored = known.iter().filter_map(|file| file.sha256.as_deref());
     blobs::forget(app, stored).await;
     Ok(app.store().import_files(import.owner_id, import.id).await?)
+}
+
+/// Files that do not fit end the import; whoever made room tries again.
+fn no_room(error: store::Error) -> Stop {
+    match error {
+        full @ store::Error::StorageFull { .. } => Stop::Failed(failure(
+            "storage_full",
+            crate::error::Error::from(full).to_string(),
+            "Delete what you do not need, then retry.",
+            true,
+        )),
+        other => other.into(),
+    }
 }
 
 async fn fetch(
