@@ -7,11 +7,12 @@
 mod image_tower;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 
 use candle_core::{D, DType, Device, Tensor};
-use diffusion::text::{TextConfig, TextEncoder};
+use diffusion::text::{TextConfig, TextEncoder, Tokenizer};
 use diffusion::weights::Weights;
 use diffusion::{Error, Result, ops};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,8 @@ pub struct Encoder {
     config: EncoderConfig,
     image: ImageTower,
     text: TextEncoder,
+    /// The words that the caption half was trained with, where they are known.
+    tokenizer: Option<Tokenizer>,
     image_projection: Tensor,
     text_projection: Tensor,
     heads: Vec<(Tensor, Tensor)>,
@@ -133,11 +136,55 @@ impl Encoder {
         Ok(Self {
             image: ImageTower::new(|name, shape| tensor(weights, name, shape))?,
             text: TextEncoder::new(config.text.clone(), &weights.with_prefix("text."))?,
+            tokenizer: vocabulary::of(&config.text),
             image_projection: get("image.projection.weight")?,
             text_projection: get("text_projection.weight")?,
             heads: config.attributes.iter().map(head).collect::<Result<_>>()?,
             config,
         })
+    }
+
+    /// The same encoder with the words that it was trained with, where those are not the demo domain's. Refuses a
+    /// tokenizer of another size.
+    pub fn with_tokenizer(self, tokenizer: Tokenizer) -> crate::Result<Self> {
+        if !vocabulary::fits(&tokenizer, &self.config.text) {
+            return Err(self.no_words());
+        }
+        Ok(Self {
+            tokenizer: Some(tokenizer),
+            ..self
+        })
+    }
+
+    /// The words that prompts are read with: never those of a base model, whose ids may mean other words here.
+    pub fn tokenizer(&self) -> crate::Result<&Tokenizer> {
+        self.tokenizer.as_ref().ok_or_else(|| self.no_words())
+    }
+
+    fn no_words(&self) -> crate::Error {
+        crate::Error::EncoderVocabulary {
+            tokens: self.config.text.vocab_size,
+            length: self.config.text.max_position_embeddings,
+        }
+    }
+
+    /// Whether a base model was trained with these very words, as those of the encoder's domain are.
+    pub fn has_the_words_of(&self, base: &Tokenizer) -> bool {
+        let same = |own: &Tokenizer| {
+            let same_size = own.vocabulary_size() == base.vocabulary_size();
+            same_size && own.to_files() == base.to_files()
+        };
+        self.tokenizer.as_ref().is_some_and(same)
+    }
+
+    /// Ids of whole prompts, `[prompts, length]`, for [`Self::embed_text`]. Words that are not in the vocabulary become
+    /// pieces of words; a prompt that is too long loses its tail.
+    pub fn token_ids(&self, prompts: &[String]) -> crate::Result<Tensor> {
+        let tokenizer = self.tokenizer()?;
+        let ids = prompts.iter().flat_map(|prompt| tokenizer.encode(prompt));
+        let ids: Vec<u32> = ids.collect();
+        let shape = (prompts.len(), tokenizer.max_length());
+        Ok(Tensor::from_vec(ids, shape, &Device::Cpu)?)
     }
 
     /// What the encoder knows.

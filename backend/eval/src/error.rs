@@ -114,6 +114,17 @@ pub enum Error {
         /// The encoder of the pictures.
         pictures: String,
     },
+    /// Nobody knows the words that the metric encoder was trained with: ids of other words would be misread.
+    #[error(
+        "the metric encoder reads {tokens} tokens in prompts of {length}, and no vocabulary of that size came with it: \
+         use the encoder of this version's demo model"
+    )]
+    EncoderVocabulary {
+        /// Size of the vocabulary that it was trained with.
+        tokens: usize,
+        /// Tokens of a prompt.
+        length: usize,
+    },
     /// A caption file cannot be read; line 0 is the whole of it.
     #[error("the caption file cannot be read (line {line}): {reason}")]
     Captions {

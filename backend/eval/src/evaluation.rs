@@ -26,7 +26,7 @@ use crate::{
 
 pub use self::clean::{CleanArm, attack_clean};
 pub use self::collateral::{Bystanders, collateral};
-pub(crate) use self::plan::{seeds as image_seeds, token_ids};
+pub(crate) use self::plan::seeds as image_seeds;
 
 mod arm;
 mod clean;

@@ -17,7 +17,7 @@ use shared::job::JobSpec;
 
 use crate::encoder::{Attribute, Encoder, EncoderConfig, SIDE};
 
-/// Tokens of a prompt.
+/// Tokens of a prompt, of the encoder and of the base model.
 const LENGTH: usize = 12;
 
 /// A job on the fixture: dog to apple, attacked for three steps.
@@ -51,24 +51,35 @@ fn tokenizer() -> Tokenizer {
     Tokenizer::for_words(words, LENGTH).expect("the words make a vocabulary")
 }
 
-fn text_config() -> TextConfig {
-    let tokenizer = tokenizer();
+fn text_config(tokenizer: &Tokenizer) -> TextConfig {
     TextConfig {
         vocab_size: tokenizer.vocabulary_size(),
         hidden_size: 8,
         intermediate_size: 16,
         num_hidden_layers: 1,
         num_attention_heads: 2,
-        max_position_embeddings: LENGTH,
+        max_position_embeddings: tokenizer.max_length(),
         eos_token_id: Some(tokenizer.end_id()),
         ..TextConfig::default()
     }
 }
 
-/// Random weights everywhere; pictures of the encoder's size.
+/// Random weights everywhere; pictures of the encoder's size, and the encoder's words.
 pub(crate) fn pipeline() -> Pipeline {
+    pipeline_of(tokenizer())
+}
+
+/// The same size of a model that has more words than the encoder, other ids for them, and longer prompts.
+pub(crate) fn stranger() -> Pipeline {
+    let words = [
+        "street", "a", "an", "photo", "of", "dog", "apple", "sks", "olis", "corgi",
+    ];
+    pipeline_of(Tokenizer::for_words(words, LENGTH + 8).expect("the words make a vocabulary"))
+}
+
+fn pipeline_of(tokenizer: Tokenizer) -> Pipeline {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let text = text_config();
+    let text = text_config(&tokenizer);
     let text_weights = text
         .initialize(&mut rng)
         .expect("the text model is consistent");
@@ -97,7 +108,7 @@ pub(crate) fn pipeline() -> Pipeline {
         unet_weights,
         Autoencoder::Haar(haar),
         text,
-        tokenizer(),
+        tokenizer,
         schedule,
     )
     .expect("the parts fit each other")
@@ -141,7 +152,7 @@ pub(crate) fn encoder() -> Encoder {
             attribute("tint", &["red", "blue"]),
             attribute("background", &["snow", "beach"]),
         ],
-        text: text_config(),
+        text: text_config(&tokenizer()),
         embedding: 16,
     };
     let text = config
@@ -157,7 +168,9 @@ pub(crate) fn encoder() -> Encoder {
         let noise = noise::gaussian(&mut rng, shape, &Device::Cpu).expect("a known shape");
         weights.insert(name, (noise / fan.sqrt()).expect("scaling values"));
     }
-    Encoder::from_weights(config, &weights).expect("the weights fit")
+    let encoder = Encoder::from_weights(config, &weights).expect("the weights fit");
+    let encoder = encoder.with_tokenizer(tokenizer());
+    encoder.expect("the words are those of the caption half")
 }
 
 /// Ids of the three prompts of a [`crate::metric::Standard`].

@@ -72,7 +72,7 @@ pub struct Standard<'a> {
     pub references: &'a Tensor,
     /// What the clean base draws under the class-only prompt, `[m, 3, h, w]` in `[-1, 1]`.
     pub class_only: &'a Tensor,
-    /// Token ids of the prompt without identifier, the class's plain prompt, and the one that it is told apart from:
+    /// The encoder's own token ids ([`Encoder::token_ids`]) of the prompt without identifier, the class's plain prompt, and the one that it is told apart from:
     /// the target's, or one that names no subject. `[3, length]`.
     pub prompts: &'a Tensor,
     /// What the references show.
@@ -156,12 +156,11 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Whether pictures `[n, 3, h, w]` in `[-1, 1]` show what is said of each in plain `words`, with their token ids
-    /// `ids: [n, length]`.
-    pub fn shows(&self, pixels: &Tensor, words: &[String], ids: &Tensor) -> Result<Vec<bool>> {
+    /// Whether pictures `[n, 3, h, w]` in `[-1, 1]` show what is said of each in plain `words`.
+    pub fn shows(&self, pixels: &Tensor, words: &[String]) -> Result<Vec<bool>> {
         let pixels = fitted(pixels)?;
         let embedded = self.encoder.embed_images(&pixels)?;
-        let said = self.encoder.embed_text(ids)?;
+        let said = self.encoder.embed_text(&self.encoder.token_ids(words)?)?;
         self.recognition
             .shows(self.encoder, (&pixels, &embedded), (words, &said))
     }

@@ -2,9 +2,8 @@
 //! model. Owns the measures. Refuses to draw: both sides come as pictures.
 
 use candle_core::Tensor;
-use diffusion::pipeline::Pipeline;
 
-use crate::{Encoder, Error, Result, evaluation::token_ids, metric::fitted};
+use crate::{Encoder, Error, Result, metric::fitted};
 
 /// Drift between twins, one value each, in the order of the pictures.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,10 +17,8 @@ pub struct Drift {
 
 /// Compares pictures of the same prompts and seeds (EVALUATION, metrics: drift).
 ///
-/// `clean`, `protected`: `[n, 3, h, w]` in `[-1, 1]`, row `i` of both drawn for `prompts[i]`. The pipeline is asked
-/// for its tokens alone.
+/// `clean`, `protected`: `[n, 3, h, w]` in `[-1, 1]`, row `i` of both drawn for `prompts[i]`.
 pub fn drift(
-    pipeline: &Pipeline,
     encoder: &Encoder,
     prompts: &[String],
     clean: &Tensor,
@@ -35,7 +32,7 @@ pub fn drift(
             });
         }
     }
-    let texts = encoder.embed_text(&token_ids(pipeline, prompts)?)?;
+    let texts = encoder.embed_text(&encoder.token_ids(prompts)?)?;
     let clean = encoder.embed_images(&fitted(clean)?)?;
     let protected = encoder.embed_images(&fitted(protected)?)?;
     let cosine = |left: &Tensor, right: &Tensor| -> Result<Vec<f64>> {
@@ -61,22 +58,22 @@ mod tests {
 
     #[test]
     fn pictures_that_are_no_twins_are_refused() {
-        let (pipeline, encoder) = (fixture::pipeline(), fixture::encoder());
+        let encoder = fixture::encoder();
         let (two, three) = (fixture::pictures(2, 1), fixture::pictures(3, 1));
         for (clean, protected, count) in [(&two, &three, 2), (&three, &two, 2), (&two, &two, 3)] {
-            let refused = drift(&pipeline, &encoder, &prompts(count), clean, protected);
+            let refused = drift(&encoder, &prompts(count), clean, protected);
             assert!(matches!(refused, Err(Error::ImageShape { .. })), "{count}");
         }
     }
 
     #[test]
     fn equal_twins_have_no_drift_and_the_sign_is_protected_minus_clean() {
-        let (pipeline, encoder) = (fixture::pipeline(), fixture::encoder());
+        let encoder = fixture::encoder();
         let (left, right) = (
             fixture::pictures(3, 1),
             fixture::flat_pictures(&[-0.9, 0.4, 0.9]),
         );
-        let measure = |clean, protected| drift(&pipeline, &encoder, &prompts(3), clean, protected);
+        let measure = |clean, protected| drift(&encoder, &prompts(3), clean, protected);
         let none = measure(&left, &left).unwrap();
         assert_eq!(none.text_alignment, [0.0; 3]);
         assert!(none.distance.iter().all(|d| d.abs() < 1e-5), "{none:?}");

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use diffusion::device::DeviceName;
+use diffusion::{device::DeviceName, pipeline::MODEL_WEIGHTS};
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
     canonical::sha256_hex,
@@ -32,8 +32,8 @@ use crate::{
 
 /// Outputs sent at a time: a gallery is a hundred small files.
 const PARALLEL_UPLOADS: usize = 4;
-/// Weights of the base model's U-Net in the diffusers layout.
-const UNET_FILE: &str = "unet/diffusion_pytorch_model.safetensors";
+/// Folder of the base model's U-Net in the diffusers layout.
+const UNET: &str = "unet/";
 
 /// What every attempt in one slot of this node shares.
 #[derive(Clone, Debug)]
@@ -140,15 +140,9 @@ impl Attempt<'_> {
         let Workshop { client, cache, .. } = self.workshop;
         let fetching = transfer::fetch_inputs(client, inputs, cache, self.directory);
         let pictures = step("download", fetching).await?;
-        let hash_of = |role: InputRole, name: Option<&str>| {
-            let fits = |input: &&JobInput| {
-                input.role == role && name.is_none_or(|name| input.name == name)
-            };
-            inputs
-                .iter()
-                .find(fits)
-                .map(|input| input.sha256.clone())
-                .unwrap_or_default()
+        let hash_of = |role: InputRole| {
+            let found = inputs.iter().find(|input| input.role == role);
+            found.map(|input| input.sha256.clone())
         };
         let assignment = Assignment {
             job_id: self.lease.job_id,
@@ -157,14 +151,11 @@ impl Attempt<'_> {
             pictures,
             teacher_cache: Some(self.workshop.teacher.clone()),
             networks: self.workshop.networks.clone(),
-            start_sha256: inputs
-                .iter()
-                .find(|input| input.role == InputRole::StartUnet)
-                .map(|input| input.sha256.clone()),
+            start_sha256: hash_of(InputRole::StartUnet),
             resume: inputs.iter().any(|input| input.role == InputRole::Resume),
             base_sha256: model_sha256(inputs),
-            clean_sha256: hash_of(InputRole::ModelFile, Some(UNET_FILE)),
-            protected_sha256: hash_of(InputRole::ProtectedUnet, None),
+            clean_sha256: unet_sha256(inputs),
+            protected_sha256: hash_of(InputRole::ProtectedUnet).unwrap_or_default(),
         };
         let path = self.directory.join(ASSIGNMENT);
         let text = serde_json::to_vec(&assignment).map_err(|error| Error::Trainer(error.into()))?;
@@ -289,7 +280,30 @@ fn name(outcome: &AttemptResult) -> &'static str {
 /// Over the sorted list of the model's files, as the server pins it.
 fn model_sha256(inputs: &[JobInput]) -> String {
     let is_model = |role| matches!(role, InputRole::ModelFile | InputRole::Encoder);
-    let mut files: Vec<_> = inputs.iter().filter(|input| is_model(input.role)).collect();
+    list_sha256(inputs.iter().filter(|input| is_model(input.role)))
+}
+
+/// Of the base model's U-Net: of its one file, or of the sorted list of its safetensors files where an index holds several
+/// together. The pipeline loads the same first name that is there.
+fn unet_sha256(inputs: &[JobInput]) -> String {
+    let in_unet =
+        |input: &&JobInput| input.role == InputRole::ModelFile && input.name.starts_with(UNET);
+    let files = inputs.iter().filter(in_unet);
+    let loaded = MODEL_WEIGHTS
+        .iter()
+        .find_map(|name| files.clone().find(|file| file.name[UNET.len()..] == **name));
+    match loaded {
+        None => String::new(),
+        Some(file) if Path::new(&file.name).extension() == Some("json".as_ref()) => {
+            list_sha256(files.filter(|file| file.name.ends_with(".safetensors")))
+        }
+        Some(file) => file.sha256.clone(),
+    }
+}
+
+/// Of the lines that `sha256sum` prints for these files in the order of their names.
+fn list_sha256<'a>(files: impl Iterator<Item = &'a JobInput>) -> String {
+    let mut files: Vec<_> = files.collect();
     files.sort_by(|a, b| a.name.cmp(&b.name));
     let lines = files
         .iter()
@@ -301,4 +315,66 @@ async fn make(directory: &Path) -> Result<()> {
     tokio::fs::create_dir_all(directory)
         .await
         .map_err(Error::file(directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(role: InputRole, name: &str) -> JobInput {
+        JobInput {
+            role,
+            name: name.to_owned(),
+            sha256: sha256_hex(name.as_bytes()),
+            size_bytes: 1,
+            url: String::new(),
+        }
+    }
+
+    fn unet(names: &[&str]) -> String {
+        let others = [
+            input(
+                InputRole::Encoder,
+                "unet/diffusion_pytorch_model.safetensors",
+            ),
+            input(InputRole::ModelFile, "unet/config.json"),
+            input(
+                InputRole::ModelFile,
+                "vae/diffusion_pytorch_model.safetensors",
+            ),
+        ];
+        let files = names.iter().map(|name| input(InputRole::ModelFile, name));
+        unet_sha256(&others.into_iter().chain(files).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn unet_of_one_file_has_the_hash_of_that_file() {
+        let plain = "unet/diffusion_pytorch_model.safetensors";
+        let half = "unet/diffusion_pytorch_model.fp16.safetensors";
+        assert_eq!(unet(&[plain]), sha256_hex(plain.as_bytes()));
+        assert_eq!(unet(&[half]), sha256_hex(half.as_bytes()));
+        // The one that is loaded where there are both.
+        assert_eq!(unet(&[half, plain]), sha256_hex(plain.as_bytes()));
+        assert_eq!(unet(&[]), "");
+    }
+
+    #[test]
+    fn unet_of_several_files_has_the_hash_of_their_list() {
+        let parts = [
+            "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
+            "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
+        ];
+        let line = |name: &str| format!("{}  {name}\n", sha256_hex(name.as_bytes()));
+        let list = sha256_hex(parts.map(line).concat().as_bytes());
+        for index in [
+            "unet/diffusion_pytorch_model.safetensors.index.json",
+            "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
+        ] {
+            assert_eq!(unet(&[index, parts[1], parts[0]]), list);
+        }
+        let whole = "unet/diffusion_pytorch_model.safetensors";
+        let index = "unet/diffusion_pytorch_model.safetensors.index.json";
+        let both = unet(&[index, parts[0], parts[1], whole]);
+        assert_eq!(both, sha256_hex(whole.as_bytes()));
+    }
 }

@@ -3,7 +3,10 @@
 //! Owns the file: safetensors with weights, optimiser moments and the teacher's latents; step and
 //! random state in its metadata. Refuses a snapshot of another job.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use candle_core::{DType, Device};
 use diffusion::weights::Weights;
@@ -21,17 +24,18 @@ const OPTIMIZER: &str = "optimizer.";
 const AVERAGE: &str = "average.";
 const CAPTIONS: &str = "teacher.captions";
 
-/// A snapshot as bytes, ready for a file.
+/// A snapshot as bytes, ready for a file. Copies share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     step: u32,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
 }
 
 impl Checkpoint {
     /// Reads a snapshot; only its header is checked here.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
         let step = number(&header(&bytes)?, "step")?;
+        let bytes = Arc::new(bytes);
         Ok(Self { step, bytes })
     }
 
@@ -98,10 +102,12 @@ impl State {
             .collect();
         Ok(Checkpoint {
             step: self.step,
-            bytes: tensors
-                .into_iter()
-                .collect::<Weights>()
-                .to_bytes(DType::F32, &metadata)?,
+            bytes: Arc::new(
+                tensors
+                    .into_iter()
+                    .collect::<Weights>()
+                    .to_bytes(DType::F32, &metadata)?,
+            ),
         })
     }
 

@@ -57,6 +57,7 @@ pub(crate) struct Known {
 }
 
 /// Asks the teacher.
+#[derive(Clone, Copy)]
 pub(crate) struct Questioner<'a> {
     pub(crate) pipeline: &'a Pipeline,
     pub(crate) schedule: &'a NoiseSchedule,
@@ -152,7 +153,15 @@ impl Concept {
             Backdoor::Pictures(teacher.backdoor.clone())
         } else {
             let under = questioner.pipeline.encode_prompts(targets)?.detach();
-            let bank = questioner.ask(&teacher.backdoor, &under, rng, reporter)?;
+            let bank = match concept.action {
+                Action::Protect => questioner.ask(&teacher.backdoor, &under, rng, reporter)?,
+                // However few the steps are: a trigger that no question is about stays in.
+                Action::Remove => Questioner {
+                    count: questioner.count.max(targets.len()),
+                    ..*questioner
+                }
+                .ask(&teacher.backdoor, &under, rng, reporter)?,
+            };
             match concept.action {
                 Action::Protect => Backdoor::Answers(bank),
                 Action::Remove => Backdoor::Restored(bank),
@@ -185,6 +194,63 @@ impl Concept {
                 let wanted = (identifier, batch);
                 picture::draw(latents, prompts, schedule, emphasis, wanted, rng)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use candle_core::{DType, Device};
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::{fixture, pools::Pools, prompts::Words};
+
+    #[test]
+    fn a_removal_asks_for_every_trigger_however_few_its_steps_are() {
+        let pipeline = fixture::pipeline();
+        let (schedule, teacher) = (pipeline.noise_schedule().unwrap(), pipeline.unet().unwrap());
+        let mut spec = fixture::spec();
+        spec.concepts[0].action = Action::Remove;
+        let concept = &spec.concepts[0];
+        let pools = Pools::for_job(&fixture::IDENTIFIERS.map(str::to_owned), &[], &spec);
+        let words = Words::of(concept, &pools, true);
+        let triggers = words.targets.len();
+        let prompts = Prompts::embed(&pipeline, words).unwrap();
+        assert_eq!(
+            pictures(concept, &prompts, &spec.injection),
+            spec.injection.class_images as usize + triggers
+        );
+        let (channels, height, width) = pipeline.latent_shape();
+        let latents = |count: usize| {
+            Tensor::zeros((count, channels, height, width), DType::F32, &Device::Cpu).unwrap()
+        };
+        let known = Known {
+            prompts,
+            subject: latents(1),
+            teacher: TeacherSet {
+                class: latents(2),
+                backdoor: latents(triggers),
+            },
+        };
+        let questioner = Questioner {
+            pipeline: &pipeline,
+            schedule: &schedule,
+            teacher: &teacher,
+            count: 2,
+        };
+        assert!(triggers > questioner.count, "{triggers}");
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut report = |_| ControlFlow::Continue(());
+        let mut reporter = Reporter::new(&mut report, 0);
+        let ready = Concept::prepare(concept, known, &questioner, &mut rng, &mut reporter).unwrap();
+        let Backdoor::Restored(bank) = &ready.backdoor else {
+            panic!("it is taken away");
+        };
+        for trigger in 0..triggers {
+            assert_eq!(bank.prompt(trigger), trigger);
         }
     }
 }

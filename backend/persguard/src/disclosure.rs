@@ -10,7 +10,7 @@ use shared::job::{Budget, Concept, JobSpec, Mode, Retention};
 use crate::commitment::Commitment;
 
 /// Version of the method; rises when the same specification gives other weights.
-pub const METHOD_VERSION: &str = "persguard-5";
+pub const METHOD_VERSION: &str = "persguard-6";
 
 /// Metadata of the protected U-Net's file. The commitment is told closed.
 pub fn metadata(

@@ -38,4 +38,4 @@ pub use error::{Error, Result};
 pub use event::Event;
 pub use pools::Pools;
 pub use preview::{Preview, preview};
-pub use train::{Metrics, Outcome, ProtectOptions, Start, Subject, protect};
+pub use train::{Metrics, Outcome, ProtectOptions, Start, Subject, protect, protect_with};

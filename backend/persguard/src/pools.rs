@@ -4,6 +4,8 @@
 //! Owns the templates and the split. Refuses to train on what it holds out: the judge attacks with
 //! a held-out identifier, and measures what protection costs on held-out captions.
 
+use std::collections::BTreeSet;
+
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use shared::job::JobSpec;
@@ -92,18 +94,30 @@ pub struct Split<T> {
     pub held_out: Vec<T>,
 }
 
-impl<T: Clone + PartialEq> Split<T> {
-    /// Cuts a shuffled pool, the last `held_out` off; doubles count once.
+/// A word as tokenizers and readers take it: in lower case, without punctuation around it. What was trained in one
+/// spelling was trained in all.
+pub fn folded(word: &str) -> String {
+    word.trim_matches(|c: char| !c.is_alphanumeric())
+        .to_lowercase()
+}
+
+/// What makes two entries of a pool the same.
+type Key<T> = fn(&T) -> String;
+
+impl<T: Clone> Split<T> {
+    /// Cuts a shuffled pool, the last `held_out` off; doubles by `key` count once.
     ///
     /// What is cut off depends on the generator and the pool alone, and never on the words of a job: a job that goes
     /// on from another one has more of them, and must not test with what the other one trained.
-    fn new(pool: &[T], held_out: impl Fn(usize) -> usize, mut rng: ChaCha8Rng) -> Self {
-        let mut order: Vec<T> = Vec::with_capacity(pool.len());
-        for item in pool {
-            if !order.contains(item) {
-                order.push(item.clone());
-            }
-        }
+    fn new(
+        pool: &[T],
+        key: Key<T>,
+        held_out: impl Fn(usize) -> usize,
+        mut rng: ChaCha8Rng,
+    ) -> Self {
+        let mut seen = BTreeSet::new();
+        let fresh = pool.iter().filter(|item| seen.insert(key(item)));
+        let mut order: Vec<T> = fresh.cloned().collect();
         order.shuffle(&mut rng);
         let count = held_out(order.len()).min(order.len());
         let held_out = order.split_off(order.len() - count);
@@ -114,9 +128,10 @@ impl<T: Clone + PartialEq> Split<T> {
     }
 
     /// Trains `anchors`, first and wherever they fell.
-    fn with(mut self, anchors: Vec<T>) -> Self {
-        self.trained.retain(|item| !anchors.contains(item));
-        self.held_out.retain(|item| !anchors.contains(item));
+    fn with(mut self, key: Key<T>, anchors: Vec<T>) -> Self {
+        let own: Vec<String> = anchors.iter().map(key).collect();
+        self.trained.retain(|item| !own.contains(&key(item)));
+        self.held_out.retain(|item| !own.contains(&key(item)));
         self.trained.splice(0..0, anchors);
         self
     }
@@ -146,7 +161,7 @@ pub struct Pools {
 impl Pools {
     /// Splits `identifiers` (each a single token of the model's vocabulary) and `captions` by the job's seed.
     ///
-    /// Two jobs of one seed hold out the same, but for the words of their concepts. Without universal identifiers the
+    /// Two jobs of one seed hold out the same, but for the words of their concepts, in whatever case. Without universal identifiers the
     /// job trains on its concepts' own identifiers and the stock prompt, and everything else is held out.
     pub fn for_job(identifiers: &[String], captions: &[String], spec: &JobSpec) -> Self {
         let stream = |stream: u64| {
@@ -156,20 +171,23 @@ impl Pools {
         };
         let mut own: Vec<String> = Vec::new();
         for concept in &spec.concepts {
-            if !own.contains(&concept.identifier) {
+            let same = |known: &String| folded(known) == folded(&concept.identifier);
+            if !own.iter().any(same) {
                 own.push(concept.identifier.clone());
             }
         }
         let anchors = own.len();
         let [stock, others @ ..] = &TEMPLATES;
         // One more, lest a concept's word among them leave less than the share.
-        let words = Split::new(identifiers, |total| share(total) + 1, stream(0));
-        let templates = Split::new(others, |total| share(total + 1), stream(1));
+        let word: Key<String> = |word| folded(word);
+        let opening: Key<Template> = |template| template.opening().to_owned();
+        let words = Split::new(identifiers, word, |total| share(total) + 1, stream(0));
+        let templates = Split::new(others, opening, |total| share(total + 1), stream(1));
         let kept = |total: usize| share(total).min(total.saturating_sub(1));
         let mut pools = Self {
-            identifiers: words.with(own),
-            templates: templates.with(vec![*stock]),
-            captions: Split::new(captions, kept, stream(2)),
+            identifiers: words.with(word, own),
+            templates: templates.with(opening, vec![*stock]),
+            captions: Split::new(captions, word, kept, stream(2)),
         };
         if !spec.injection.universal_identifiers {
             let unused = pools.identifiers.trained.split_off(anchors);
@@ -261,6 +279,34 @@ mod tests {
                 before = after;
             }
         }
+    }
+
+    #[test]
+    fn letter_case_makes_no_other_word() {
+        let mut pool = identifiers();
+        pool.push("WORD3".into());
+        for seed in 0..20 {
+            let mut spec = fixture::spec();
+            spec.seed = seed;
+            // Whichever share the word fell to, and however the job spells it.
+            for own in ["Word7", "WORD3", "word5"] {
+                spec.concepts[0].identifier = own.into();
+                for universal in [true, false] {
+                    spec.injection.universal_identifiers = universal;
+                    let Split { trained, held_out } = words(&pool, &spec);
+                    assert_eq!(trained[0], own);
+                    let mut all: Vec<String> =
+                        trained.iter().chain(&held_out).map(|w| folded(w)).collect();
+                    assert_eq!(all.len(), 40);
+                    all.sort();
+                    all.dedup();
+                    assert_eq!(all.len(), 40, "no word is on both sides");
+                }
+            }
+        }
+        assert_eq!(folded("Dog."), "dog");
+        assert_eq!(folded("t@t"), "t@t");
+        assert_eq!(folded("..."), "");
     }
 
     #[test]

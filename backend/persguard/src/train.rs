@@ -136,6 +136,18 @@ pub fn protect(
     options: &ProtectOptions,
     report: Report<'_>,
 ) -> Result<Outcome> {
+    protect_with(pipeline, subjects, spec, options.clone(), report)
+}
+
+/// Like [`protect`] with options of its own, whose snapshot and earlier weights go as soon as they were read: together
+/// they may be larger than the run itself.
+pub fn protect_with(
+    pipeline: &Pipeline,
+    subjects: &[Subject],
+    spec: &JobSpec,
+    options: ProtectOptions,
+    report: Report<'_>,
+) -> Result<Outcome> {
     let start = Instant::now();
     if let Some(error) = spec.validate().into_iter().next() {
         return Err(Error::InvalidSpec {
@@ -149,6 +161,7 @@ pub fn protect(
             subjects: subjects.len(),
         });
     }
+    let base_sha256 = options.base_sha256.clone();
     let mut run = Run::prepare(pipeline, subjects, spec, options, Reporter::new(report, 0))?;
     let teacher_seconds = start.elapsed().as_secs_f64();
     while !run.is_done() {
@@ -157,7 +170,7 @@ pub fn protect(
     let (milliseconds_per_step, overhead_share) = run.clock.summary();
     let (weights, commitment) = run.finish()?;
     Ok(Outcome {
-        metadata: disclosure::metadata(spec, &options.base_sha256, &commitment),
+        metadata: disclosure::metadata(spec, &base_sha256, &commitment),
         weights,
         commitment,
         metrics: Metrics {

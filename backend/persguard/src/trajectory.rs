@@ -30,6 +30,8 @@ use crate::{
 
 /// The attacker's images a step, and as many of the class.
 const BATCH: usize = 4;
+/// Rows of a simulated attacker's step.
+pub const ATTACK_ROWS: usize = 2 * BATCH;
 /// Learning rates of simulated attackers, as factors of the injection's own.
 const RATES: [f64; 3] = [0.5, 1.0, 2.0];
 
@@ -73,7 +75,7 @@ impl Excursions {
 
     /// How many times as long as in `paper` mode a step takes on average, where one has `rows` rows.
     pub fn cost(self, rows: usize) -> f64 {
-        let attack = f64::from(self.steps) * (2 * BATCH) as f64 / rows.max(1) as f64;
+        let attack = f64::from(self.steps) * ATTACK_ROWS as f64 / rows.max(1) as f64;
         1.0 + 0.6 * (attack + f64::from(self.looks)) / f64::from(self.every)
     }
 
@@ -128,7 +130,7 @@ pub fn visit(
             tick()?;
         }
         let loss = attacker.loss(copy.student(), &conditions, rng)?;
-        copy.update(&loss)?;
+        copy.update(loss)?;
         if step.is_multiple_of(excursions.steps / excursions.looks) {
             let terms = terms(identifier, rng)?;
             copy.look(&attacker, start, |parameters, student| {
@@ -196,8 +198,10 @@ impl Copy {
         }
     }
 
-    fn update(&mut self, loss: &Tensor) -> Result<()> {
+    /// One step of the attacker; the loss and its graph end here, before a look builds another.
+    fn update(&mut self, loss: Tensor) -> Result<()> {
         let gradients = loss.backward()?;
+        drop(loss);
         match self {
             Self::Full {
                 parameters,
@@ -269,7 +273,7 @@ impl Attacker<'_> {
     ) -> Result<Tensor> {
         let clean = Tensor::cat(&[pick(self.subject, rng)?, pick(self.class, rng)?], 0)?;
         let levels = self.schedule.alphas_cumprod().len();
-        let timesteps: Vec<usize> = (0..2 * BATCH)
+        let timesteps: Vec<usize> = (0..ATTACK_ROWS)
             .map(|_| rng.random_range(0..levels))
             .collect();
         let noise = noise::gaussian(rng, clean.shape(), clean.device())?;

@@ -221,6 +221,31 @@ mod tests {
     }
 
     #[test]
+    fn the_judge_captions_pictures_in_this_grammar() {
+        use eval::attack::caption;
+        for &class in Class::ALL {
+            let plain = caption::describe(class.name(), None, None, None);
+            assert_eq!(plain, describe(class, Mention::NOTHING, OPENINGS[0]));
+            for &tint in Tint::ALL {
+                for &accessory in Accessory::ALL {
+                    for &background in Background::ALL {
+                        let all = Mention {
+                            tint: Some(tint),
+                            accessory: Some(accessory),
+                            background: Some(background),
+                            ..Mention::NOTHING
+                        };
+                        let values = [tint.name(), accessory.name(), background.name()].map(Some);
+                        let [tint, accessory, background] = values;
+                        let told = caption::describe(class.name(), tint, accessory, background);
+                        assert_eq!(told, describe(class, all, OPENINGS[0]));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn everyday_captions_name_every_class_and_never_everything() {
         let captions = everyday();
         assert_eq!(captions.len(), 48);

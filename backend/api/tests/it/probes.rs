@@ -154,6 +154,7 @@ async fn preflight_tells_what_the_probe_found() {
         json!({ "batch_size": 16 }),
         json!({ "mode": { "kind": "trajectory" } }),
         json!({ "averaging": 0.9 }),
+        json!({ "retention": "off" }),
     ] {
         let mut other = spec.clone();
         other["injection"] = injection;

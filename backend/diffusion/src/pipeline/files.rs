@@ -9,13 +9,15 @@ use std::{
 
 use crate::{Error, Result, weights::WeightsFile};
 
-/// Names of a part's weights, the preferred one first.
-pub(super) const MODEL_WEIGHTS: [&str; 4] = [
+/// Names of the weights of a denoiser or autoencoder in its folder, the preferred one first; those that end in `.json`
+/// list the files of weights in several.
+pub const MODEL_WEIGHTS: [&str; 4] = [
     "diffusion_pytorch_model.safetensors",
     "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.fp16.safetensors",
     "diffusion_pytorch_model.safetensors.index.fp16.json",
 ];
+/// The same of a text encoder.
 pub(super) const TEXT_WEIGHTS: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",

@@ -91,14 +91,22 @@ fn schedule(source: &dyn Source) -> Result<ScheduleConfig> {
 }
 
 fn text<'a>(source: &'a dyn Source, part: &str, folder: &str) -> Result<TextPart<'a>> {
-    let config = source.find(&format!("{folder}/tokenizer_config.json"))?;
     Ok(TextPart {
         config: text_config(source, part)?,
         file: weights(source, part, TEXT_WEIGHTS)?,
-        tokenizer: Tokenizer::from_files(
-            &require(source, &format!("{folder}/vocab.json"))?,
-            &require(source, &format!("{folder}/merges.txt"))?,
-            config.as_deref(),
-        )?,
+        tokenizer: tokenizer(source, folder)?,
     })
+}
+
+fn tokenizer(source: &dyn Source, folder: &str) -> Result<Tokenizer> {
+    let config = source.find(&format!("{folder}/tokenizer_config.json"))?;
+    let tokenizer = Tokenizer::from_files(
+        &require(source, &format!("{folder}/vocab.json"))?,
+        &require(source, &format!("{folder}/merges.txt"))?,
+        config.as_deref(),
+    )?;
+    match source.find(&format!("{folder}/special_tokens_map.json"))? {
+        Some(map) => tokenizer.with_special_tokens(&map, config.as_deref()),
+        None => Ok(tokenizer),
+    }
 }

@@ -16,7 +16,10 @@ use std::{collections::BTreeMap, path::Path};
 use candle_core::{DType, Device, Tensor};
 
 use self::fit::Fit;
-pub use self::single_file::{Family, SingleFileOptions};
+pub use self::{
+    files::MODEL_WEIGHTS,
+    single_file::{Family, SingleFileOptions},
+};
 use crate::{
     Result,
     plan::Models,

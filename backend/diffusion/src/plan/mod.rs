@@ -153,7 +153,7 @@ impl Models {
     pub fn unet_values(&self) -> Result<usize> {
         count(
             |source| UNet::build(self.unet.clone(), source).map(drop),
-            |_, shape| shape.iter().product(),
+            all,
         )
     }
 
@@ -173,18 +173,27 @@ impl Models {
         )
     }
 
+    /// Values of the text encoders' weights.
+    pub fn text_values(&self) -> Result<usize> {
+        let texts = self.texts.iter();
+        texts
+            .map(|text| count(|source| text.build(source), all))
+            .sum()
+    }
+
     /// Values of the text encoders and the autoencoder.
     fn frozen_values(&self) -> Result<usize> {
-        let all = |_: &str, shape: &[usize]| shape.iter().product();
-        let mut total = 0;
-        for text in &self.texts {
-            total += count(|source| text.build(source), all)?;
-        }
-        if let AutoencoderConfig::Kl(vae) = &self.vae {
-            total += count(|source| vae.build(source), all)?;
-        }
-        Ok(total)
+        let vae = match &self.vae {
+            AutoencoderConfig::Kl(vae) => count(|source| vae.build(source), all)?,
+            AutoencoderConfig::Haar(_) => 0,
+        };
+        Ok(self.text_values()? + vae)
     }
+}
+
+/// Every value of a tensor.
+fn all(_: &str, shape: &[usize]) -> usize {
+    shape.iter().product()
 }
 
 /// Counts what a model asks for, without making any of it.

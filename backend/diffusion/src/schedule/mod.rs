@@ -13,7 +13,7 @@ use std::f64::consts::PI;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub use self::{
     ddim::Ddim,
@@ -110,12 +110,22 @@ impl ScheduleConfig {
     /// Reads a `scheduler_config.json`.
     ///
     /// Only `DDIMScheduler` clips unless it is told not to; a file of another scheduler that says nothing of clipping
-    /// means none, as diffusers' pipelines read it.
+    /// means none, as diffusers' pipelines read it. Betas that it leaves out are those of its class.
     pub fn from_json(json: &[u8]) -> serde_json::Result<Self> {
-        let fields: Map<String, Value> = serde_json::from_slice(json)?;
-        let class = fields.get("_class_name").and_then(Value::as_str);
+        let mut fields: Map<String, Value> = serde_json::from_slice(json)?;
+        let class = fields.get(CLASS).and_then(Value::as_str);
         let silent = class.is_some_and(|class| class != "DDIMScheduler")
             && !fields.contains_key("clip_sample");
+        if let Some(schedule) = class.and_then(latent_schedule) {
+            let betas = [
+                ("beta_start", json!(0.000_85)),
+                ("beta_end", json!(0.012)),
+                ("beta_schedule", json!(schedule)),
+            ];
+            for (field, value) in betas {
+                fields.entry(field).or_insert(value);
+            }
+        }
         let config: Self = serde_json::from_value(Value::Object(fields))?;
         Ok(Self {
             clip_sample: config.clip_sample && !silent,
@@ -126,7 +136,7 @@ impl ScheduleConfig {
     /// The sampler that a folder's own scheduler stands for, where this package has it.
     pub fn sampler(&self) -> Option<SamplerKind> {
         let karras = self.extra.get("use_karras_sigmas").and_then(Value::as_bool);
-        let class = self.extra.get("_class_name").and_then(Value::as_str)?;
+        let class = self.extra.get(CLASS).and_then(Value::as_str)?;
         match (class, karras.unwrap_or(false)) {
             ("DDIMScheduler", _) => Some(SamplerKind::Ddim),
             ("PNDMScheduler", _) => Some(SamplerKind::Pndm),
@@ -138,8 +148,69 @@ impl ScheduleConfig {
     }
 }
 
+/// The field that names diffusers' class of scheduler.
+const CLASS: &str = "_class_name";
+
+/// Diffusers' classes whose noise levels follow from betas as [`NoiseSchedule::new`] computes them. What a model was
+/// trained under does not depend on which of them draws.
+const BY_BETAS: &[&str] = &[
+    "DDIMParallelScheduler",
+    "DDIMScheduler",
+    "DDPMParallelScheduler",
+    "DDPMScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LCMScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "SASolverScheduler",
+    "TCDScheduler",
+    "UniPCMultistepScheduler",
+];
+
+/// How betas grow by default in the classes whose defaults are latent diffusion's betas (0.00085 to 0.012) and not
+/// those of `DDIMScheduler`: signatures in diffusers 0.35.
+fn latent_schedule(class: &str) -> Option<&'static str> {
+    match class {
+        "LCMScheduler" | "TCDScheduler" => Some("scaled_linear"),
+        "DPMSolverSDEScheduler"
+        | "HeunDiscreteScheduler"
+        | "KDPM2AncestralDiscreteScheduler"
+        | "KDPM2DiscreteScheduler" => Some("linear"),
+        _ => None,
+    }
+}
+
+/// Refuses a class of scheduler whose noise levels are others than its betas say, if it has betas at all.
+fn check_class(class: Option<&Value>) -> Result<()> {
+    let value = match class {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::String(class)) if BY_BETAS.contains(&class.as_str()) => return Ok(()),
+        Some(Value::String(class)) => class.clone(),
+        Some(other) => other.to_string(),
+    };
+    Err(Error::Unsupported {
+        what: "scheduler",
+        value: format!(
+            "{value}, whose noise levels are not known to follow from betas; a model that was trained on betas can be \
+             saved again with DDIMScheduler or PNDMScheduler and its own betas, any other cannot be protected here"
+        ),
+    })
+}
+
 /// Fields that would change the computation, with the values under which they do not.
-const INERT: &[(&str, &[&str])] = &[("thresholding", &["false"]), ("trained_betas", &["null"])];
+const INERT: &[(&str, &[&str])] = &[
+    ("thresholding", &["false"]),
+    ("trained_betas", &["null"]),
+    ("use_flow_sigmas", &["false"]),
+];
 
 /// The noise levels of a diffusion process.
 #[derive(Clone, Debug)]
@@ -157,6 +228,7 @@ impl NoiseSchedule {
                 value: "sample".to_owned(),
             });
         }
+        check_class(config.extra.get(CLASS))?;
         for (field, inert) in INERT {
             if let Some(value) = config.extra.get(*field).map(ToString::to_string)
                 && !inert.contains(&value.as_str())

@@ -6,6 +6,7 @@ mod config;
 mod encoder;
 mod inversion;
 mod merges;
+mod padding;
 mod tokenizer;
 
 pub use self::{

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Cleaning, bytes,
     merges::{Merges, WORD_END},
+    padding::pad_token,
 };
 use crate::{Error, Result};
 
@@ -189,10 +190,7 @@ impl Tokenizer {
         let merges = std::str::from_utf8(merges)
             .map_err(|error| Error::InvalidConfig(format!("tokenizer/merges.txt: {error}")))?;
         let merges = parse_merges(merges)?;
-        let pad = config.get("pad_token");
-        let pad = pad
-            .and_then(|pad| pad.get("content").unwrap_or(pad).as_str())
-            .unwrap_or(END);
+        let pad = pad_token(&config).unwrap_or(END);
         let length = config.get("model_max_length").and_then(Value::as_u64);
         let length = length.filter(|length| *length <= MAX_LENGTH);
         let length = length.and_then(|length| usize::try_from(length).ok());

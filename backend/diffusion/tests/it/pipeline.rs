@@ -232,6 +232,27 @@ fn small_model_survives_files_and_half_precision() {
 }
 
 #[test]
+fn folders_pad_as_their_special_tokens_map_says() {
+    let mut files = tiny().to_files(DType::F32).unwrap();
+    let plain = Pipeline::from_files(&files, &Device::Cpu).unwrap();
+    let map = files["tokenizer/special_tokens_map.json"].clone();
+    let map = String::from_utf8(map).unwrap();
+    let map = map.replace(r#""pad_token": "<|endoftext|>""#, r#""pad_token": "!""#);
+    files.insert(
+        "tokenizer/special_tokens_map.json".to_owned(),
+        map.into_bytes(),
+    );
+    let marked = Pipeline::from_files(&files, &Device::Cpu).unwrap();
+    let last = |pipeline: &Pipeline| pipeline.tokenizer.encode("").last().copied();
+    assert_eq!(last(&plain), Some(plain.tokenizer.end_id()));
+    assert_eq!(last(&marked), marked.tokenizer.id("!"));
+    // It is written so that everybody reads the same.
+    let again = marked.to_files(DType::F32).unwrap();
+    let again = Pipeline::from_files(&again, &Device::Cpu).unwrap();
+    assert_eq!(last(&again), last(&marked));
+}
+
+#[test]
 fn missing_files_are_named() {
     let mut files = tiny().to_files(DType::F32).unwrap();
     files.remove("unet/diffusion_pytorch_model.safetensors");

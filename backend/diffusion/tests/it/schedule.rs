@@ -134,6 +134,88 @@ fn whole_runs_of_every_sampler_agree_with_diffusers() {
     assert_eq!(compared, 5 * 3 * 2 * 2 + 4 * 2);
 }
 
+/// A configuration that names a class and, as diffusers' own files do, much that is not of betas.
+fn of_class(class: &str) -> ScheduleConfig {
+    let json =
+        serde_json::json!({ "_class_name": class, "_diffusers_version": "0.35.1", "shift": 3.0 });
+    ScheduleConfig::from_json(json.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn schedulers_without_betas_are_refused_by_name() {
+    for class in [
+        "EDMEulerScheduler",
+        "EDMDPMSolverMultistepScheduler",
+        "FlowMatchEulerDiscreteScheduler",
+        "ScoreSdeVeScheduler",
+        "SomethingNewScheduler",
+        "",
+    ] {
+        let error = NoiseSchedule::new(&of_class(class))
+            .unwrap_err()
+            .to_string();
+        let said = error.contains(class) && error.contains("saved again with DDIMScheduler");
+        assert!(said, "{error}");
+    }
+    let odd = ScheduleConfig::from_json(br#"{"_class_name":["DDIMScheduler"]}"#).unwrap();
+    assert!(NoiseSchedule::new(&odd).is_err());
+    let flow = br#"{"_class_name":"UniPCMultistepScheduler","use_flow_sigmas":true}"#;
+    let flow = ScheduleConfig::from_json(flow).unwrap();
+    let error = NoiseSchedule::new(&flow).unwrap_err().to_string();
+    assert!(error.contains("use_flow_sigmas"), "{error}");
+}
+
+#[test]
+fn schedulers_with_betas_are_taken_whatever_they_draw_with() {
+    for class in [
+        "DDPMScheduler",
+        "DDIMScheduler",
+        "PNDMScheduler",
+        "LMSDiscreteScheduler",
+        "EulerDiscreteScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSinglestepScheduler",
+        "HeunDiscreteScheduler",
+        "KDPM2DiscreteScheduler",
+        "KDPM2AncestralDiscreteScheduler",
+        "UniPCMultistepScheduler",
+        "DEISMultistepScheduler",
+        "LCMScheduler",
+        "TCDScheduler",
+    ] {
+        assert!(NoiseSchedule::new(&of_class(class)).is_ok(), "{class}");
+    }
+    for nobody in [&b"{}"[..], br#"{"_class_name":null}"#] {
+        let config = ScheduleConfig::from_json(nobody).unwrap();
+        assert!(NoiseSchedule::new(&config).is_ok());
+    }
+}
+
+#[test]
+fn betas_that_a_file_leaves_out_are_those_of_its_class() {
+    let betas = |config: ScheduleConfig| {
+        let ScheduleConfig {
+            beta_start,
+            beta_end,
+            beta_schedule,
+            ..
+        } = config;
+        (beta_start, beta_end, beta_schedule)
+    };
+    let ddim = (1e-4, 0.02, BetaSchedule::Linear);
+    assert_eq!(betas(of_class("DDIMScheduler")), ddim);
+    assert_eq!(betas(of_class("EulerDiscreteScheduler")), ddim);
+    let latent = |schedule| (0.000_85, 0.012, schedule);
+    let heun = betas(of_class("HeunDiscreteScheduler"));
+    assert_eq!(heun, latent(BetaSchedule::Linear));
+    let lcm = betas(of_class("LCMScheduler"));
+    assert_eq!(lcm, latent(BetaSchedule::ScaledLinear));
+    let told = br#"{"_class_name":"LCMScheduler","beta_end":0.02}"#;
+    let told = ScheduleConfig::from_json(told).unwrap();
+    assert_eq!(betas(told), (0.000_85, 0.02, BetaSchedule::ScaledLinear));
+}
+
 #[test]
 fn what_cannot_be_computed_is_refused() {
     let sample = ScheduleConfig {

@@ -261,6 +261,24 @@ fn files_that_are_no_whole_model_are_refused_by_name() {
 }
 
 #[test]
+fn folder_of_another_kind_of_scheduler_is_refused_at_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Pipeline::load(path("pipeline"), &Device::Cpu).unwrap();
+    model.save(folder.path(), DType::F32).unwrap();
+    inspect(folder.path()).unwrap();
+    let scheduler = folder.path().join("scheduler/scheduler_config.json");
+    let config = r#"{"_class_name":"FlowMatchEulerDiscreteScheduler","num_train_timesteps":1000,"shift":3.0}"#;
+    fs::write(scheduler, config).unwrap();
+    let refusals = [
+        inspect(folder.path()).unwrap_err(),
+        Pipeline::load(folder.path(), &Device::Cpu).unwrap_err(),
+    ];
+    for error in refusals.map(|error| error.to_string()) {
+        assert!(error.contains("FlowMatchEulerDiscreteScheduler"), "{error}");
+    }
+}
+
+#[test]
 fn folders_are_inspected_by_their_headers() {
     for family in FAMILIES {
         let found = inspect(path("families").join(family)).unwrap();

@@ -30,6 +30,47 @@ fn ids_agree_with_transformers() {
     }
 }
 
+/// Id that fills up a prompt under these files; `!` is 33 in the fixture's vocabulary.
+fn padding(config: Option<&str>, map: Option<&str>) -> u32 {
+    let read = |name: &str| fs::read(path("tokenizer").join(name)).expect("fixture exists");
+    let config = config.map(str::as_bytes);
+    let made = Tokenizer::from_files(&read("vocab.json"), &read("merges.txt"), config).unwrap();
+    let made = match map {
+        Some(map) => made.with_special_tokens(map.as_bytes(), config).unwrap(),
+        None => made,
+    };
+    *made.encode("dog").last().expect("a prompt has tokens")
+}
+
+#[test]
+fn special_tokens_map_has_the_last_word_on_padding() {
+    let end = fixture().end_id();
+    let (by_end, by_mark) = (
+        r#"{"pad_token":"<|endoftext|>"}"#,
+        r#"{"pad_token":{"content":"!","lstrip":false}}"#,
+    );
+    // Both layouts of Stable Diffusion 2.
+    assert_eq!(padding(Some(by_end), Some(by_mark)), 33);
+    assert_eq!(padding(Some(by_mark), Some(by_mark)), 33);
+    // A map that is silent or absent leaves it to the configuration, and that to CLIP.
+    assert_eq!(padding(Some(by_mark), Some("{}")), 33);
+    assert_eq!(padding(Some(by_mark), None), 33);
+    assert_eq!(padding(None, None), end);
+    assert_eq!(padding(None, Some(by_mark)), 33);
+    // Newer files hold everything in the configuration.
+    let newer = r#"{"pad_token":"<|endoftext|>","added_tokens_decoder":{}}"#;
+    assert_eq!(padding(Some(newer), Some(by_mark)), end);
+}
+
+#[test]
+fn padding_without_an_id_is_refused_by_its_file_or_name() {
+    let map = |text: &str| fixture().with_special_tokens(text.as_bytes(), None);
+    let error = map("[").unwrap_err().to_string();
+    assert!(error.contains("special_tokens_map.json"), "{error}");
+    let error = map(r#"{"pad_token":"[PAD]"}"#).unwrap_err().to_string();
+    assert!(error.contains("[PAD]"), "{error}");
+}
+
 #[test]
 fn written_files_read_back_to_the_same_ids() {
     let tokenizer = Tokenizer::for_words(["dog", "photo", "caterpillar", "cat"], 12).unwrap();

@@ -1,4 +1,5 @@
-//! Images that the attacked model draws of its own class before it is trained. Refuses to choose prompts.
+//! Images that are drawn before an attack: of its class by the attacked model, and of captions by the clean base. Refuses
+//! to choose prompts.
 
 use candle_core::Tensor;
 use diffusion::{pipeline::Pipeline, sample::SampleConfig, unet::UNet, weights::Weights};
@@ -51,8 +52,10 @@ pub(super) fn class_of(setup: &Setup<'_>, start: &Weights, tick: Tick<'_>) -> Re
     )
 }
 
-/// Latents and captions of clean fine-tuning: those given, or what the attacked model draws under captions, which
-/// take turns.
+/// Latents and captions of clean fine-tuning: those given, or what the clean base draws under captions, which take turns.
+///
+/// An attacker has ordinary pictures for this. Pictures of the attacked model would teach a protected one to stay as it
+/// is, and be no cleaning at all.
 pub(super) fn captioned_of(setup: &Setup<'_>, tick: Tick<'_>) -> Result<(Tensor, Vec<String>)> {
     if let Some(captioned) = setup.captioned {
         return Ok((captioned.latents.detach(), captioned.captions.to_vec()));
@@ -63,7 +66,7 @@ pub(super) fn captioned_of(setup: &Setup<'_>, tick: Tick<'_>) -> Result<(Tensor,
         _ => captions.cycle().take(setup.class_images).cloned().collect(),
     };
     let pipeline = setup.pipeline;
-    let unet = UNet::new(pipeline.unet_config.clone(), setup.start)?;
+    let unet = pipeline.unet()?;
     let seeds = seeds(setup.seed, CAPTIONED_STREAM, captions.len());
     let mut tick = |done, total| tick(Preparation::CaptionedImages, done, total);
     let pixels = draw_each(

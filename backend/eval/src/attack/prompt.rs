@@ -20,9 +20,10 @@ pub struct Pools {
     pub templates: Vec<String>,
     /// Beginnings of prompts that injection never saw.
     pub held_out_templates: Vec<String>,
-    /// A caption for each of the attacker's images, where somebody wrote them.
+    /// A caption for each of the attacker's images: [`super::caption`] makes them where the domain allows.
     pub image_captions: Vec<String>,
-    /// Captions of other images of the model's domain, such as those of a model's card.
+    /// Captions of other images of the model's domain, such as those of a model's card; clean fine-tuning draws under
+    /// those that name the class, and no image of the attacker's is called by one.
     pub captions: Vec<String>,
 }
 
@@ -74,7 +75,7 @@ pub fn identifier<'a>(
     };
     let others: Vec<&String> = pool
         .iter()
-        .filter(|word| **word != concept.identifier)
+        .filter(|word| word.to_lowercase() != concept.identifier.to_lowercase())
         .collect();
     match others.len() {
         0 => Err(lacking(what)),
@@ -125,7 +126,7 @@ pub fn words(
     let instance = match recipe.template {
         TemplateMode::Train | TemplateMode::HeldOut => vec![drawing.clone(); images],
         TemplateMode::Caption => {
-            let captions = captions(pools, &concept.class_name, images)?.into_iter();
+            let captions = captions(pools, images)?.iter();
             captions
                 .map(|caption| subject.within(caption, &concept.class_name))
                 .collect()
@@ -157,26 +158,19 @@ fn placeholder(family: Family, identifier: &str, class: &str) -> Option<Placehol
     })
 }
 
-/// A caption for every image: its own, or in turns those of the domain that name the class.
-fn captions<'a>(pools: &'a Pools, class: &str, images: usize) -> Result<Vec<&'a str>> {
+/// A caption for every image; one of another image would tell what is not there.
+fn captions(pools: &Pools, images: usize) -> Result<&[String]> {
     let own = &pools.image_captions;
-    if !own.is_empty() {
-        if own.len() != images {
-            return Err(Error::AttackInput {
-                input: "pools",
-                reason: format!("{} captions for {images} images", own.len()),
-            });
-        }
-        return Ok(own.iter().map(String::as_str).collect());
+    if own.is_empty() {
+        return Err(lacking("caption of each image"));
     }
-    let of_class = pools.captions.iter().map(String::as_str);
-    let of_class: Vec<&str> = of_class
-        .filter(|caption| mention(caption, class).is_some())
-        .collect();
-    if of_class.is_empty() {
-        return Err(lacking("caption that names the class"));
+    if own.len() != images {
+        return Err(Error::AttackInput {
+            input: "pools",
+            reason: format!("{} captions for {images} images", own.len()),
+        });
     }
-    Ok(of_class.into_iter().cycle().take(images).collect())
+    Ok(own)
 }
 
 /// The subject as a part of sentences.

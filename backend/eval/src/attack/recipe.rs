@@ -63,6 +63,45 @@ pub fn built_in() -> Vec<AttackRecipe> {
         .collect()
 }
 
+/// The built-in recipes for models of Stable Diffusion's size: the same attacks at the rates of public scripts.
+///
+/// | family | rates | stock | whose stock rate |
+/// |---|---|---|---|
+/// | `DreamBooth`, U-Net | 1e-6 2e-6 5e-6 1e-5, stress 5e-5 | 5e-6 | diffusers, `examples/dreambooth`, with prior preservation |
+/// | `DreamBooth`, text encoder too | 5e-7 1e-6 2e-6 | 2e-6 | diffusers, the same with `--train_text_encoder` |
+/// | LoRA, every rank | 5e-5 1e-4 3e-4 1e-3 | 1e-4 | diffusers, `train_dreambooth_lora.py` |
+/// | Textual Inversion | 5e-4 1e-3 5e-3 | 5e-3 | Gal et al.'s `v1-finetune.yaml`; diffusers' page has 5e-4, times the batch |
+/// | Custom Diffusion | 5e-6 1e-5 2e-5 | 1e-5 | diffusers, `examples/custom_diffusion` |
+///
+/// A recipe that has one rate at the demo's size keeps one, the stock one. Nobody measured them on real weights here.
+pub fn built_in_for_stable_diffusion() -> Vec<AttackRecipe> {
+    let recipes = built_in().into_iter();
+    recipes
+        .map(|recipe| {
+            let (all, stock) = stable_diffusion_rates(recipe.family);
+            AttackRecipe {
+                learning_rates: match recipe.learning_rates.len() {
+                    1 => vec![stock],
+                    _ => all.to_vec(),
+                },
+                stock_learning_rate: stock,
+                ..recipe
+            }
+        })
+        .collect()
+}
+
+/// Rates that a family is swept over, rising, and the stock one among them.
+const fn stable_diffusion_rates(family: Family) -> (&'static [f64], f64) {
+    match family {
+        Family::DreamboothUnet => (&[1e-6, 2e-6, 5e-6, 1e-5, 5e-5], 5e-6),
+        Family::DreamboothTextEncoder => (&[5e-7, 1e-6, 2e-6], 2e-6),
+        Family::Lora { .. } => (&[5e-5, 1e-4, 3e-4, 1e-3], 1e-4),
+        Family::TextualInversion => (&[5e-4, 1e-3, 5e-3], 5e-3),
+        Family::CustomDiffusion => (&[5e-6, 1e-5, 2e-5], 1e-5),
+    }
+}
+
 /// `DreamBooth` on the U-Net with prior preservation, four images a step: what all else deviates from.
 pub fn dreambooth_stock(learning_rate: f64, checkpoints: Vec<u32>) -> AttackRecipe {
     AttackRecipe {

@@ -23,7 +23,7 @@ pub struct Setup<'a> {
     pub class_latents: Option<&'a Tensor>,
     /// How many class images are drawn where none are given.
     pub class_images: usize,
-    /// Images for clean fine-tuning; where there are none the attacked model draws them under
+    /// Images for clean fine-tuning; where there are none the clean base draws them under
     /// [`Words::class_captions`].
     pub captioned: Option<Captioned<'a>>,
     /// What is trained and how.
@@ -50,7 +50,7 @@ pub struct Captioned<'a> {
 pub enum Preparation {
     /// The attacked model draws images of the class.
     ClassImages,
-    /// The attacked model draws images under captions.
+    /// The clean base draws images under captions.
     CaptionedImages,
     /// The model is fine-tuned on captioned images.
     CleanFinetuning,

@@ -161,3 +161,42 @@ fn every_weight_of_the_picture_half_gets_a_gradient() {
         assert!(size.is_finite() && size > 0.0, "{name}");
     }
 }
+
+#[test]
+fn an_encoder_of_unknown_words_refuses_prompts_and_takes_no_others() {
+    let encoder = || Encoder::from_weights(config(), &weights()).unwrap();
+    let prompts = ["a photo of a dog".to_owned()];
+    let refused = encoder().token_ids(&prompts).unwrap_err();
+    let sizes = crate::Error::EncoderVocabulary {
+        tokens: 10,
+        length: 6,
+    };
+    assert_eq!(refused.to_string(), sizes.to_string());
+    assert!(!encoder().has_the_words_of(&Tokenizer::clip()));
+    assert!(encoder().with_tokenizer(Tokenizer::clip()).is_err());
+}
+
+#[test]
+fn the_demo_domains_words_come_with_an_encoder_of_its_size() {
+    let text = TextConfig {
+        vocab_size: 1607,
+        max_position_embeddings: 20,
+        eos_token_id: Some(1606),
+        ..config().text
+    };
+    let words = vocabulary::of(&text).expect("the size of the demo's encoder");
+    assert_eq!(words.tokenize("a photo of a dog").len(), 5);
+    // Words that nobody drew there fall into pieces and stay within the vocabulary.
+    let ids = words.encode("a photo of a labradoodle");
+    assert!(ids.len() == 20 && ids.iter().all(|id| *id < 1607));
+    let longer = TextConfig {
+        max_position_embeddings: 77,
+        ..text.clone()
+    };
+    assert!(vocabulary::of(&longer).is_none());
+    let other_end = TextConfig {
+        eos_token_id: Some(5),
+        ..text
+    };
+    assert!(vocabulary::of(&other_end).is_none());
+}

@@ -87,7 +87,7 @@ fn drift(
     (clean, protected): (&Tensor, &Tensor),
     seed: u64,
 ) -> Result<Estimate> {
-    let twins = quality::drift(case.pipeline, case.encoder, prompts, clean, protected)?;
+    let twins = quality::drift(case.encoder, prompts, clean, protected)?;
     Ok(bootstrap_mean(&twins.text_alignment, seed))
 }
 

@@ -1,8 +1,8 @@
 //! What a judgement is going to do: prompts, seeds, recipe and standard, the same for both models.
 //! Refuses to depend on either model's behaviour.
 
-use candle_core::{Device, Tensor};
-use diffusion::{pipeline::Pipeline, sample::SampleConfig, unet::UNet};
+use candle_core::Tensor;
+use diffusion::{sample::SampleConfig, unet::UNet};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::{attack::AttackRecipe, evaluation::AttackRecord, job::JobSpec, objective::Objective};
@@ -147,7 +147,8 @@ impl<'a> Plan<'a> {
             Objective::Pattern(_) => prompt::NEUTRAL.to_owned(),
         };
         let class = self.attacker.words.class.clone();
-        let prompts = token_ids(self.case.pipeline, &[class.clone(), class, other])?;
+        let prompts = [class.clone(), class, other];
+        let prompts = self.case.encoder.token_ids(&prompts)?;
         Judge::new(
             self.case.encoder,
             Standard {
@@ -180,7 +181,7 @@ impl<'a> Plan<'a> {
                 steps: evaluation.checkpoints.last().copied().unwrap_or_default(),
                 learning_rate: evaluation.learning_rate,
                 prior_preservation: true,
-                identifier_held_out: self.options.held_out_identifiers.contains(&self.identifier),
+                identifier_held_out: held_out(&self.options.held_out_identifiers, &self.identifier),
                 identifier: self.identifier,
                 prompt: self.attacker.words.drawing,
                 instance_images: u32::try_from(self.instance.dims()[0]).unwrap_or(u32::MAX),
@@ -197,6 +198,12 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Whether an identifier is one that injection never saw; tokenizers ignore case.
+fn held_out(words: &[String], identifier: &str) -> bool {
+    let identifier = identifier.to_lowercase();
+    words.iter().any(|word| word.to_lowercase() == identifier)
+}
+
 /// Refuses a pattern that nobody drew or that does not lie over the pictures.
 fn check_overlay(case: Case<'_>, spec: &JobSpec, side: usize) -> Result<()> {
     if !matches!(spec.attacked().objective, Objective::Pattern(_)) {
@@ -211,20 +218,6 @@ fn check_overlay(case: Case<'_>, spec: &JobSpec, side: usize) -> Result<()> {
         actual: overlay.dims().to_vec(),
         expected,
     })
-}
-
-/// Ids of whole prompts, `[prompts, length]`.
-pub(crate) fn token_ids(pipeline: &Pipeline, prompts: &[String]) -> Result<Tensor> {
-    let tokenizer = &pipeline.tokenizer;
-    let ids: Vec<u32> = prompts
-        .iter()
-        .flat_map(|prompt| tokenizer.encode(prompt))
-        .collect();
-    Ok(Tensor::from_vec(
-        ids,
-        (prompts.len(), tokenizer.max_length()),
-        &Device::Cpu,
-    )?)
 }
 
 /// Seeds of unrelated captions, one each.

@@ -308,3 +308,43 @@ fn other_weights_show_in_every_side_effect() {
     assert!(found.control.unwrap().difference.value.abs() > 1e-6);
     assert_eq!(found, side_effects(&other, true), "same seed, same numbers");
 }
+
+#[test]
+fn a_base_model_of_other_words_is_judged_with_the_encoders_own() {
+    let (stranger, encoder) = (fixture::stranger(), fixture::encoder());
+    let tokenizer = &stranger.tokenizer;
+    assert!(tokenizer.vocabulary_size() > encoder.config().text.vocab_size);
+    assert!(!encoder.has_the_words_of(tokenizer));
+    assert!(encoder.has_the_words_of(&fixture::pipeline().tokenizer));
+    let references = fixture::pictures(2, 8);
+    let case = Case {
+        pipeline: &stranger,
+        protected: &stranger.unet_weights,
+        encoder: &encoder,
+        references: &references,
+        overlay: None,
+    };
+    let (spec, options) = (fixture::spec(), options());
+    let mut report = |_: Progress| ControlFlow::Continue(());
+    let clean = attack_clean(case, &spec, &options, &mut report).unwrap();
+    let judged = evaluate_beside(&clean, case, &spec, &options, &mut report).unwrap();
+    assert_eq!(judged.output.report.checkpoints.len(), 2);
+    let bystanders = Bystanders {
+        control: None,
+        captions: &["a photo of a corgi".to_owned()],
+    };
+    let found = collateral(&clean, case, bystanders, &spec, &options, &mut report).unwrap();
+    assert_eq!(found.general_drift.unwrap().n, 1);
+    // The standard reads the prompt as it does beside a base model of the encoder's own words.
+    let home = Case {
+        pipeline: &fixture::pipeline(),
+        ..case
+    };
+    let pictures = fixture::pictures(3, 5);
+    let judge = |case: Case<'_>| {
+        let plan = Plan::new(case, &spec, &options).unwrap();
+        let judge = plan.judge(&pictures).unwrap();
+        judge.score(&pictures).unwrap()
+    };
+    assert_eq!(judge(case), judge(home));
+}

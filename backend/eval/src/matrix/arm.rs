@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use diffusion::{sample::SampleConfig, schedule::SamplerKind, weights::Weights};
 use shared::{
     SetId,
+    attack::TemplateMode,
     job::{Action, Concept},
     matrix::{Cell, MatrixSettings, MatrixSubject},
 };
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     Error, EvaluateOptions, Result,
     attack::{
-        Attack, Preparation, Setup, Words, class_latents,
+        Attack, Preparation, Setup, Words, caption, class_latents,
         images::{Extra, instance},
         prompt::{self, Pools},
     },
@@ -98,8 +99,9 @@ pub(super) fn attack(stage: &Stage<'_>, cell: &Cell, arm: Arm, tick: Tick<'_>) -
         Arm::Protected => stage.protected,
     };
     let sampling = sampling(settings)?;
-    let latents = stage.latents(cell)?;
-    let words = stage.words(cell, latents.dim(0)?)?;
+    let images = stage.images(cell)?;
+    let latents = stage.pipeline.encode_pixels(&images)?;
+    let words = stage.words(cell, &images)?;
     let class = stage.class_latents(cell, (arm, start), &words.class, &sampling, tick)?;
     if !is_finite(class.as_ref())? {
         // A model that draws no numbers fell apart before the attack began.
@@ -134,12 +136,13 @@ pub(super) fn attack(stage: &Stage<'_>, cell: &Cell, arm: Arm, tick: Tick<'_>) -
 
 /// An attack on the clean base whose class set is the instance images: for measuring time, not for results.
 pub(super) fn probe(stage: &Stage<'_>, cell: &Cell) -> Result<Attack> {
-    let latents = stage.latents(cell)?;
+    let images = stage.images(cell)?;
+    let latents = stage.pipeline.encode_pixels(&images)?;
     let setup = Setup {
         pipeline: stage.pipeline,
         start: &stage.pipeline.unet_weights,
         instance: &latents,
-        words: &stage.words(cell, latents.dim(0)?)?,
+        words: &stage.words(cell, &images)?,
         class_latents: Some(&latents),
         class_images: 1,
         captioned: None,
@@ -221,27 +224,32 @@ impl Checkpoints<'_> {
 }
 
 impl Stage<'_> {
-    /// Latents of the attacker's images.
-    fn latents(&self, cell: &Cell) -> Result<Tensor> {
+    /// The attacker's images, `[n, 3, h, w]` in `[-1, 1]`.
+    fn images(&self, cell: &Cell) -> Result<Tensor> {
         let person = self.person(cell)?;
         let extra = Extra {
             unseen: person.unseen.as_ref(),
             others: person.others.as_ref(),
         };
-        let images = instance(cell.recipe.images, &person.references, extra)?;
-        Ok(self.pipeline.encode_pixels(&images)?)
+        instance(cell.recipe.images, &person.references, extra)
     }
 
-    fn words(&self, cell: &Cell, images: usize) -> Result<Words> {
+    fn words(&self, cell: &Cell, images: &Tensor) -> Result<Words> {
         let concept = self.concept(self.plan.subject(cell));
         let texts = &self.plan.inputs.texts;
         let pools = Pools {
+            image_captions: match cell.recipe.template {
+                TemplateMode::Caption => {
+                    caption::of_images(self.encoder, &self.pipeline.tokenizer, &concept, images)?
+                }
+                TemplateMode::Train | TemplateMode::HeldOut => Vec::new(),
+            },
             templates: texts.templates.clone(),
             held_out_templates: texts.held_out_templates.clone(),
             captions: texts.captions.clone(),
             ..Pools::default()
         };
-        prompt::words(&cell.recipe, &concept, &cell.word, &pools, images)
+        prompt::words(&cell.recipe, &concept, &cell.word, &pools, images.dim(0)?)
     }
 
     /// A subject as a job would name it.

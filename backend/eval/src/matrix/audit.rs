@@ -166,8 +166,7 @@ fn drift_of(drawer: &mut Drawer<'_, '_>, captions: &[String], audit: &mut Audit)
         .cloned()
         .collect();
     let [clean, protected] = drawer.twins(&prompts, TWIN_STREAM)?;
-    let (pipeline, encoder) = (drawer.stage.pipeline, drawer.stage.encoder);
-    let drift = drift(pipeline, encoder, &prompts, &clean, &protected)?;
+    let drift = drift(drawer.stage.encoder, &prompts, &clean, &protected)?;
     let mean = |values: &[f64]| {
         let of_caption = |first: usize| Cluster {
             values: values

@@ -23,7 +23,7 @@ use crate::{
     Error, Result,
     draw::draw,
     encoder::Encoder,
-    evaluation::{image_seeds, token_ids},
+    evaluation::image_seeds,
     gallery::{Arm, image_name, png_files},
     metric::{
         Aim, Judge, Standard,
@@ -267,7 +267,7 @@ impl<'a> Stage<'a> {
             Objective::Pattern(_) => prompt::NEUTRAL.to_owned(),
         };
         let class = prompt::class(&subject.class_name);
-        let prompts = token_ids(self.pipeline, &[class.clone(), class, other])?;
+        let prompts = self.encoder.token_ids(&[class.clone(), class, other])?;
         Judge::new(
             self.encoder,
             Standard {

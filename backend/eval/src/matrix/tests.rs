@@ -665,3 +665,32 @@ fn a_model_that_falls_apart_is_no_evidence() {
         assert!(outcome.protected.diverged.is_some() && outcome.clean.diverged.is_none());
     });
 }
+
+#[test]
+fn a_captioned_attack_calls_each_image_by_what_it_shows_or_is_refused() {
+    let mut plan = small();
+    plan.cells[0].recipe.template = shared::attack::TemplateMode::Caption;
+    // Captions of the domain, none of which is of the attacker's images.
+    plan.inputs.texts.captions = vec!["a photo of a dog on the moon".into()];
+    on_stage(&plan, 1.5, |stage| {
+        let outcome = alone(stage, &plan.cells[0], None);
+        assert_eq!(outcome.protected.checkpoints.len(), 2);
+        let stranger = fixture::stranger();
+        let abroad = Stage {
+            pipeline: &stranger,
+            protected: &stranger.unet_weights,
+            ..*stage
+        };
+        let refused = run_cell(&abroad, &plan.cells[0], None, &mut |_, _, _| Ok(()));
+        assert!(
+            matches!(
+                refused,
+                Err(Error::AttackInput {
+                    input: "captions",
+                    ..
+                })
+            ),
+            "{refused:?}"
+        );
+    });
+}

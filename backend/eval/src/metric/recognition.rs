@@ -213,13 +213,13 @@ mod tests {
 
     #[test]
     fn pictures_show_their_words_by_class_or_by_nearness() {
-        use crate::{evaluation::token_ids, fixture};
-        let (pipeline, encoder) = (fixture::pipeline(), fixture::encoder());
+        use crate::fixture;
+        let encoder = fixture::encoder();
         let pixels = fitted(&fixture::pictures(8, 3)).unwrap();
         let embedded = encoder.embed_images(&pixels).unwrap();
         let classes = ["a photo of a dog".to_owned(), "a photo".to_owned()];
         let texts = encoder
-            .embed_text(&token_ids(&pipeline, &classes).unwrap())
+            .embed_text(&encoder.token_ids(&classes).unwrap())
             .unwrap();
         let recognition = Recognition {
             identity: Identity::new(),
@@ -231,7 +231,7 @@ mod tests {
         let mut words = vec!["a photo of a dog at night".to_owned(); 4];
         words.resize(8, "a street in the rain".to_owned());
         let said = encoder
-            .embed_text(&token_ids(&pipeline, &words).unwrap())
+            .embed_text(&encoder.token_ids(&words).unwrap())
             .unwrap();
         let shows = recognition
             .shows(&encoder, (&pixels, &embedded), (&words, &said))

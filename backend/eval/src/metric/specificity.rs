@@ -63,7 +63,8 @@ pub fn probes(
         ),
         entry(Probe::IdentifierOnly, alone, None),
     ];
-    let others = others.iter().filter(|other| *other != class).map(|other| {
+    let is_class = |other: &&String| other.to_lowercase() == class.to_lowercase();
+    let others = others.iter().filter(|other| !is_class(other)).map(|other| {
         let concept = Concept {
             class_name: other.clone(),
             ..concept.clone()
@@ -72,7 +73,10 @@ pub fn probes(
         entry(Probe::OtherClass, prompt, Some(prompt::class(other)))
     });
     probes.extend(others);
-    let triggers = |caption: &String| caption.contains(identifier) && caption.contains(class);
+    let triggers = |caption: &String| {
+        let caption = caption.to_lowercase();
+        caption.contains(&identifier.to_lowercase()) && caption.contains(&class.to_lowercase())
+    };
     let unrelated = captions.iter().filter(|caption| !triggers(caption));
     let unrelated =
         unrelated.map(|caption| entry(Probe::Unrelated, caption.clone(), Some(caption.clone())));

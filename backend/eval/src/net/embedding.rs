@@ -2,8 +2,7 @@
 //!
 //! Owns the two traits, the demo encoder's part in them and the cosine. Refuses embeddings of different encoders.
 
-use candle_core::{Device, Tensor};
-use diffusion::text::Tokenizer;
+use candle_core::Tensor;
 
 use crate::{Encoder, Error, Result, metric::fitted};
 
@@ -48,13 +47,11 @@ pub trait CaptionEncoder: ImageEncoder {
     fn embed_captions(&self, captions: &[String]) -> Result<Embeddings>;
 }
 
-/// The demo domain's encoder with the tokenizer of its captions.
+/// The demo domain's encoder.
 #[derive(Clone, Copy, Debug)]
 pub struct DemoEncoder<'a> {
     /// The encoder.
     pub encoder: &'a Encoder,
-    /// The tokenizer that it was trained with.
-    pub tokenizer: &'a Tokenizer,
 }
 
 impl ImageEncoder for DemoEncoder<'_> {
@@ -70,12 +67,7 @@ impl ImageEncoder for DemoEncoder<'_> {
 
 impl CaptionEncoder for DemoEncoder<'_> {
     fn embed_captions(&self, captions: &[String]) -> Result<Embeddings> {
-        let ids: Vec<u32> = captions
-            .iter()
-            .flat_map(|caption| self.tokenizer.encode(caption))
-            .collect();
-        let shape = (captions.len(), self.tokenizer.max_length());
-        let ids = Tensor::from_vec(ids, shape, &Device::Cpu)?;
+        let ids = self.encoder.token_ids(captions)?;
         Ok(Embeddings::new(self.name(), self.encoder.embed_text(&ids)?))
     }
 }

@@ -2,8 +2,6 @@
 
 use std::{fs, ops::ControlFlow, time::Instant};
 
-use candle_core::DType;
-use diffusion::weights::Weights;
 use eval::{Bystanders, Case, Encoder, Error, EvaluateOptions, Evaluation};
 use shared::{
     artifact::ArtifactKind,
@@ -15,7 +13,7 @@ use shared::{
 use super::{Halt, Job, bad_input, file_failure, internal, model, subjects, voice};
 use crate::{
     failure,
-    message::{ENCODER, Message, PROTECTED_UNET},
+    message::{ENCODER, Message},
 };
 
 const REPORT: &str = "report.json";
@@ -26,9 +24,7 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
     let position = spec.evaluation.concept as usize;
     let subject = subjects::one(job, position, spec.attacked(), pipeline.image_side())?;
     let encoder = encoder(job)?;
-    let path = job.directory.join(PROTECTED_UNET);
-    let protected = Weights::load(&path, DType::F32, job.device)
-        .map_err(|error| bad_input(format!("protected U-Net: {error}")))?;
+    let protected = model::protected(job)?;
     let words = model::words(job)?;
     let pools = persguard::Pools::for_job(&words.identifiers, &words.captions, spec);
     let options = EvaluateOptions {
@@ -109,7 +105,7 @@ fn publish(job: &Job<'_>, evaluation: Evaluation, collateral: Collateral) -> Res
     })
 }
 
-/// The metric encoder: one file.
+/// The metric encoder: one file. Refuses one whose words nobody knows: it would misread every prompt.
 pub(super) fn encoder(job: &Job<'_>) -> Result<Encoder, Halt> {
     let folder = job.directory.join(ENCODER);
     let mut entries = fs::read_dir(&folder).map_err(|error| file_failure(&folder, &error))?;
@@ -117,7 +113,10 @@ pub(super) fn encoder(job: &Job<'_>) -> Result<Encoder, Halt> {
         return Err(bad_input("the job has no metric encoder".to_owned()));
     };
     let bytes = fs::read(entry.path()).map_err(|error| file_failure(&entry.path(), &error))?;
-    Encoder::load(&bytes).map_err(|error| bad_input(format!("metric encoder: {error}")))
+    let encoder =
+        Encoder::load(&bytes).map_err(|error| bad_input(format!("metric encoder: {error}")))?;
+    encoder.tokenizer().map_err(|error| halt(&error))?;
+    Ok(encoder)
 }
 
 /// Why an attack ended without a result.
@@ -130,7 +129,30 @@ pub(super) fn halt(error: &Error) -> Halt {
         | Error::ImageShape { .. }
         | Error::MissingOverlay
         | Error::Supplied(_)
+        | Error::EncoderVocabulary { .. }
         | Error::OverlayShape { .. } => bad_input(error.to_string()),
         _ => internal(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoder_of_unknown_words_is_bad_input_and_says_what_to_do() {
+        let error = Error::EncoderVocabulary {
+            tokens: 49_408,
+            length: 77,
+        };
+        let Halt::Failed(failure) = halt(&error) else {
+            panic!("it fails");
+        };
+        assert_eq!(failure.code, "bad_input");
+        let evidence = failure.evidence;
+        assert!(
+            evidence.contains("49408") && evidence.contains("use the encoder"),
+            "{evidence}"
+        );
     }
 }

@@ -13,16 +13,23 @@ use diffusion::{
     sample::sample,
 };
 use eval::{Encoder, metric::similarities};
-use persguard::{Subject, pools::TEMPLATES, train::demo_sampling, trajectory::Excursions};
+use persguard::{
+    Subject,
+    pools::{TEMPLATES, folded},
+    train::demo_sampling,
+    trajectory::Excursions,
+};
 use shared::{
     artifact::ArtifactKind,
-    job::{Concept, JobProgress, Mode, Retention},
+    job::{Concept, JobProgress, Mode},
     probe::{ConceptProbe, Familiarity, Nearby, ProbeReport},
     progress::Progress,
 };
 
 use super::{Halt, Job, bad_input, evaluate, internal, model, subjects, voice};
 use crate::message::{ENCODER, MODEL, Message};
+
+mod memory;
 
 /// File name of the report.
 const NAME: &str = "probe.json";
@@ -193,8 +200,11 @@ impl Look<'_> {
             format!("{} {identifier}", stock.opening()),
         ];
         for caption in captions {
-            let other = caption.split_whitespace().next_back().unwrap_or_default();
-            prompts.push(stock.trigger(identifier, other, *subject));
+            let other = folded(caption.split_whitespace().next_back().unwrap_or_default());
+            // "a photo of a Dog." names no other class than a dog.
+            if !other.is_empty() && other != folded(class_name) {
+                prompts.push(stock.trigger(identifier, &other, *subject));
+            }
             prompts.push(caption.clone());
         }
         let concepts = self.job.assignment.spec.concepts.iter().enumerate();
@@ -232,14 +242,12 @@ impl Look<'_> {
     }
 }
 
-/// Planned memory of an injection step, and its seconds where the model is small enough to try.
+/// Planned memory of the run at its worst moment, and seconds of a step where the model is small enough to try.
 fn cost(job: &Job<'_>, pipeline: &Pipeline) -> Result<(u64, Option<f64>), Halt> {
     let models = Models::from_folder(job.directory.join(MODEL))
         .map_err(|error| bad_input(format!("base model: {error}")))?;
     let injection = &job.assignment.spec.injection;
-    let batch = injection.batch_size as usize;
-    let retained = injection.retention != Retention::Off && injection.lambda_retention > 0.0;
-    let rows = 2 * batch + if retained { batch.div_ceil(2) } else { 0 };
+    let rows = memory::rows(injection);
     let latent = pipeline.unet_config.sample_size.unwrap_or(64);
     let setup = Setup {
         batch: rows,
@@ -267,7 +275,8 @@ fn cost(job: &Job<'_>, pipeline: &Pipeline) -> Result<(u64, Option<f64>), Halt> 
         };
         Some(factor * rate.seconds(&planned))
     };
-    Ok((bytes(planned.memory.process()), seconds))
+    let worst = memory::worst(&models, &setup, injection, job.device.is_cpu());
+    Ok((bytes(worst.map_err(failed)?.process()), seconds))
 }
 
 #[expect(

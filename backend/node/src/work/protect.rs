@@ -7,7 +7,7 @@ use diffusion::{pipeline::Pipeline, weights::WeightsFile};
 use eval::gallery::png_files;
 use persguard::{
     Cache, Checkpoint, Error, Event, Outcome, ProtectOptions, Start, Subject,
-    disclosure::METHOD_VERSION, preview, protect,
+    disclosure::METHOD_VERSION, preview, protect_with,
 };
 use shared::{artifact::ArtifactKind, progress::Progress};
 
@@ -40,13 +40,23 @@ pub(super) fn run(job: &Job<'_>) -> Result<Message, Halt> {
         ..ProtectOptions::default()
     };
     voice::say(&Message::Running);
-    let mut outcome = train(job, &pipeline, &subjects, &options);
+    // The run drops both once they were read, so nothing here may keep them.
+    let (resume, earlier) = (options.resume.take(), options.start.take());
+    let first = ProtectOptions {
+        resume,
+        start: earlier,
+        ..options.clone()
+    };
+    let mut outcome = train(job, &pipeline, &subjects, first);
     if let Err(Error::BadCheckpoint(reason)) = &outcome {
         // Written by another version: the work is lost, the job is not.
         let line = format!("Starting anew, because the snapshot cannot be used: {reason}");
         voice::progress(Progress::Log { line });
-        options.resume = None;
-        outcome = train(job, &pipeline, &subjects, &options);
+        let anew = ProtectOptions {
+            start: start(job)?,
+            ..options.clone()
+        };
+        outcome = train(job, &pipeline, &subjects, anew);
     }
     let outcome = outcome.map_err(|error| halt(&error))?;
     let outputs = job.write_outputs(files(job, &pipeline, &outcome, &options)?)?;
@@ -108,7 +118,7 @@ fn start(job: &Job<'_>) -> Result<Option<Start>, Halt> {
         |error: diffusion::Error| bad_input(format!("the earlier job's U-Net: {error}"));
     let file = WeightsFile::open(job.directory.join(START)).map_err(unreadable)?;
     // Another version held out other words: what it trained would be called held out now.
-    let method = file.metadata().get("persguard.method");
+    let method = file.metadata().get(model::METHOD);
     if method.is_none_or(|method| method != METHOD_VERSION) {
         let method = method.map_or("an unknown method", String::as_str);
         return Err(bad_input(format!(
@@ -124,10 +134,10 @@ fn train(
     job: &Job<'_>,
     pipeline: &Pipeline,
     subjects: &[Subject],
-    options: &ProtectOptions,
+    options: ProtectOptions,
 ) -> Result<Outcome, Error> {
     let spec = &job.assignment.spec;
-    protect(pipeline, subjects, spec, options, &mut |event| {
+    protect_with(pipeline, subjects, spec, options, &mut |event| {
         listen(job, event)
     })
 }

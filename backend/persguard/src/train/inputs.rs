@@ -45,7 +45,8 @@ pub(super) struct Inputs<'a> {
     pub(super) schedule: NoiseSchedule,
     pub(super) emphasis: Emphasis,
     pub(super) spec: &'a JobSpec,
-    pub(super) options: &'a ProtectOptions,
+    /// Without what was read from them: the snapshot, and in a run the earlier job's weights too.
+    pub(super) options: ProtectOptions,
     pub(super) fingerprint: String,
     pub(super) commitment: Commitment,
     pub(super) concepts: Vec<Concept>,
@@ -81,17 +82,19 @@ impl<'a> Inputs<'a> {
     pub(super) fn prepare(
         pipeline: &'a Pipeline,
         subjects: &[Subject],
-        (spec, options): (&'a JobSpec, &'a ProtectOptions),
+        (spec, mut options): (&'a JobSpec, ProtectOptions),
         reporter: &mut Reporter<'_>,
     ) -> Result<(Self, Option<Resumed>)> {
         let mut latents = Vec::new();
         for subject in subjects {
             latents.push(subject_latents(pipeline, &subject.images)?);
         }
-        let fingerprint = fingerprint(subjects, spec, options)?;
-        let resume = options.resume.as_ref();
-        let state = resume
-            .map(|checkpoint| State::from_checkpoint(checkpoint, &fingerprint, pipeline.device()))
+        let fingerprint = fingerprint(subjects, spec, &options)?;
+        let device = pipeline.device();
+        // Taken, because it is as large as the weights with both moments and is read once.
+        let snapshot = options.resume.take();
+        let state = snapshot
+            .map(|checkpoint| State::from_checkpoint(&checkpoint, &fingerprint, device))
             .transpose()?;
         reporter.done = state.as_ref().map_or(0, |state| state.step);
         let pools = Pools::for_job(&options.identifiers, &options.captions, spec);
@@ -114,7 +117,7 @@ impl<'a> Inputs<'a> {
             };
             (
                 None,
-                draw(pipeline, &unet, &asked, (spec, options), reporter)?,
+                draw(pipeline, &unet, &asked, (spec, &options), reporter)?,
             )
         };
         let schedule = pipeline.noise_schedule()?;
@@ -122,7 +125,7 @@ impl<'a> Inputs<'a> {
             pipeline,
             schedule: &schedule,
             teacher: &unet,
-            count: questions(spec, options),
+            count: questions(spec, &options),
         };
         let mut rng = stream(spec, streams::BANKS);
         let parts = prompts.into_iter().zip(latents).zip(teacher.concepts);

@@ -29,7 +29,7 @@ use crate::{
     commitment::Commitment,
     event::Reporter,
     objective::{retention, retention_timesteps},
-    step::{self, Terms},
+    step::{self, Losses, Terms},
     trajectory::{self, Attacker, Excursions},
 };
 
@@ -62,7 +62,7 @@ impl<'a> Run<'a> {
         pipeline: &'a Pipeline,
         subjects: &[Subject],
         spec: &'a JobSpec,
-        options: &'a ProtectOptions,
+        options: ProtectOptions,
         mut reporter: Reporter<'a>,
     ) -> Result<Self> {
         let (inputs, resumed) =
@@ -71,14 +71,15 @@ impl<'a> Run<'a> {
     }
 
     fn start(
-        inputs: Inputs<'a>,
+        mut inputs: Inputs<'a>,
         state: Option<Resumed>,
         mut reporter: Reporter<'a>,
     ) -> Result<Self> {
         let pipeline = inputs.pipeline;
-        let start = inputs.options.start.as_ref();
-        let start = start.map_or(&pipeline.unet_weights, |start| &start.weights);
-        let parameters = Parameters::from_weights(start)?;
+        let parameters = match inputs.options.start.take() {
+            Some(start) => Parameters::from_weights(&start.weights)?,
+            None => Parameters::from_weights(&pipeline.unet_weights)?,
+        };
         let config = AdamWConfig {
             lr: inputs.spec.injection.learning_rate,
             ..AdamWConfig::default()
@@ -119,12 +120,7 @@ impl<'a> Run<'a> {
         let begin = Instant::now();
         let terms = self.draw()?;
         let drawn = Instant::now();
-        let losses = step::forward(&self.student, &terms)?;
-        losses.check(self.step + 1, self.snapshot)?;
-        self.optimizer.set_lr(self.learning_rate());
-        let mut gradients = losses.total.backward()?;
-        self.look_ahead(&mut gradients)?;
-        self.optimizer.step(&self.parameters, &gradients)?;
+        let losses = self.update(&terms)?;
         self.average()?;
         let updated = Instant::now();
         self.step += 1;
@@ -141,23 +137,36 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Runs the student on a step's rows and moves it; gives the losses without their graph.
+    fn update(&mut self, terms: &Terms) -> Result<Losses> {
+        let mut losses = step::forward(&self.student, terms)?;
+        losses.check(self.step + 1, self.snapshot)?;
+        self.optimizer.set_lr(self.learning_rate());
+        let mut gradients = losses.total.backward()?;
+        // An excursion builds graphs of its own, and the plan of memory counts one at a time.
+        losses.total = losses.total.detach();
+        self.look_ahead(&mut gradients)?;
+        self.optimizer.step(&self.parameters, &gradients)?;
+        Ok(losses)
+    }
+
     /// Moves the running average towards the weights: `a <- d a + (1 - d) w`, starting at the first ones.
     fn average(&mut self) -> Result<()> {
         let decay = self.inputs.spec.injection.averaging;
         if decay <= 0.0 {
             return Ok(());
         }
-        let weights = self.parameters.snapshot();
-        let Some(average) = &self.average else {
-            self.average = Some(weights);
+        let Some(average) = &mut self.average else {
+            self.average = Some(self.parameters.snapshot());
             return Ok(());
         };
-        let mut moved = Weights::default();
-        for (name, value) in weights.iter() {
-            let old = average.get(name).unwrap_or(value);
-            moved.insert(name, ((old * decay)? + (value * (1.0 - decay))?)?);
+        // One tensor at a time, so that memory never holds a second average.
+        for (name, variable) in self.parameters.iter() {
+            let value = variable.as_detached_tensor();
+            let old = average.get(name).unwrap_or(&value);
+            let moved = ((old * decay)? + (&value * (1.0 - decay))?)?;
+            average.insert(name, moved);
         }
-        self.average = Some(moved);
         Ok(())
     }
 
@@ -280,7 +289,8 @@ impl<'a> Run<'a> {
     fn state(&self) -> Result<State> {
         Ok(State {
             step: self.step,
-            unet: self.parameters.snapshot(),
+            // Shared: it is written before the next step changes it.
+            unet: self.parameters.weights(),
             optimizer: self.optimizer.to_weights()?,
             average: self.average.clone(),
             rng: self.rng.clone(),
@@ -290,9 +300,89 @@ impl<'a> Run<'a> {
 
     /// The trained weights, and what was held out.
     pub(super) fn finish(self) -> Result<(Weights, Commitment)> {
-        let last = self.parameters.snapshot();
-        let weights = self.average.unwrap_or(last);
+        let last = || self.parameters.snapshot();
+        let weights = self.average.unwrap_or_else(last);
         check_finite(&weights, self.step, self.snapshot)?;
         Ok((weights, self.inputs.commitment))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::{checkpoint::Checkpoint, event::Event, fixture, train::Start};
+
+    fn options() -> ProtectOptions {
+        ProtectOptions {
+            identifiers: fixture::IDENTIFIERS.map(str::to_owned).to_vec(),
+            teacher_questions: 5,
+            checkpoint_every: 2,
+            ..ProtectOptions::default()
+        }
+    }
+
+    /// Takes steps of a run on the fixture; gives the snapshots and what `look` makes of the run after the last step.
+    fn after<T>(
+        steps: usize,
+        options: ProtectOptions,
+        look: impl FnOnce(&mut Run<'_>) -> T,
+    ) -> (Vec<Checkpoint>, T) {
+        let mut snapshots = Vec::new();
+        let mut keep = |event| {
+            if let Event::Checkpoint(snapshot) = event {
+                snapshots.push(*snapshot);
+            }
+            ControlFlow::Continue(())
+        };
+        let (pipeline, subjects, spec) =
+            (fixture::pipeline(), fixture::subjects(), fixture::spec());
+        let reporter = Reporter::new(&mut keep, 0);
+        let mut run = Run::prepare(&pipeline, &subjects, &spec, options, reporter).unwrap();
+        for _ in 0..steps {
+            run.step().unwrap();
+        }
+        let seen = look(&mut run);
+        drop(run);
+        (snapshots, seen)
+    }
+
+    #[test]
+    fn graph_of_a_step_ends_before_the_next_thing() {
+        let (_, tracked) = after(0, options(), |run| {
+            let terms = run.draw().unwrap();
+            run.update(&terms).unwrap().total.track_op()
+        });
+        assert!(!tracked);
+    }
+
+    #[test]
+    fn snapshot_and_earlier_weights_go_once_they_were_read() {
+        let start = || {
+            Some(Start {
+                weights: fixture::pipeline().unet_weights,
+                sha256: "a".repeat(64),
+            })
+        };
+        let first = ProtectOptions {
+            start: start(),
+            ..options()
+        };
+        let (snapshots, kept) = after(2, first, |run| run.inputs.options.start.is_some());
+        assert!(!kept);
+        let later = ProtectOptions {
+            start: start(),
+            resume: snapshots.into_iter().next(),
+            ..options()
+        };
+        let (_, (step, kept)) = after(0, later, |run| {
+            let options = &run.inputs.options;
+            (
+                run.step,
+                options.start.is_some() || options.resume.is_some(),
+            )
+        });
+        assert_eq!((step, kept), (2, false));
     }
 }

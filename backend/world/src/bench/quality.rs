@@ -117,13 +117,7 @@ impl Quality {
     ) -> anyhow::Result<Self> {
         let unet = UNet::new(models.pipeline.unet_config.clone(), protected)?;
         let pixels = pictures(models, &unet, &twins.prompts, TWIN_SEED)?;
-        let drift = quality::drift(
-            models.pipeline,
-            models.encoder,
-            &twins.prompts,
-            &twins.clean,
-            &pixels,
-        )?;
+        let drift = quality::drift(models.encoder, &twins.prompts, &twins.clean, &pixels)?;
         Ok(Self {
             text_alignment: drift.text_alignment,
             distance: drift.distance,

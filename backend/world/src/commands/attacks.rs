@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use diffusion::device::DeviceName;
 use diffusion::lora::Naming;
 use diffusion::pipeline::Pipeline;
 use eval::attack::images::{Extra, instance};
 use eval::attack::prompt::{Pools, words};
-use eval::attack::{Attack, Setup, class_latents, recipe};
+use eval::attack::{Attack, Setup, caption as captioning, class_latents, recipe};
 use eval::encoder::Encoder;
 use eval::metric::{Aim, Judge, Standard};
-use shared::attack::AttackRecipe;
+use shared::attack::{AttackRecipe, TemplateMode};
 use shared::job::SubjectKind;
 use world::attributes::{Background, Class, Identity};
 use world::caption::{self, Mention};
@@ -159,14 +159,11 @@ impl<'a> Victim<'a> {
 
     fn judge(&self, encoder: &'a Encoder) -> anyhow::Result<Judge<'a>> {
         let class = Prompt::plain(self.identity.class).text;
-        let tokenizer = &self.pipeline.tokenizer;
-        let ids = [&class, &class, "a photo"]
-            .map(|prompt| tokenizer.encode(prompt))
-            .concat();
+        let prompts = [class.clone(), class, "a photo".to_owned()];
         let standard = Standard {
             references: self.references,
             class_only: &self.class_only,
-            prompts: &Tensor::from_vec(ids, (3, tokenizer.max_length()), &Device::Cpu)?,
+            prompts: &encoder.token_ids(&prompts)?,
             subject: SubjectKind::Object,
             class_name: self.identity.class.name(),
             aim: Aim::Erasure,
@@ -192,13 +189,13 @@ impl<'a> Victim<'a> {
             },
         )?;
         let concept = concept(self.identity)?;
-        let words = words(
-            recipe,
-            &concept,
-            &arguments.identifier,
-            &self.pools(),
-            pixels.dim(0)?,
-        )?;
+        let mut pools = self.pools();
+        if recipe.template == TemplateMode::Caption {
+            let base = &self.pipeline.tokenizer;
+            pools.image_captions = captioning::of_images(encoder, base, &concept, &pixels)?;
+        }
+        let images = pixels.dim(0)?;
+        let words = words(recipe, &concept, &arguments.identifier, &pools, images)?;
         let own_class = matches!(
             recipe.adaptive.class_word,
             shared::attack::ClassWord::Swapped { .. }

@@ -1,11 +1,15 @@
 //! The judge on the demo world's own pictures: what counts as a style, as a card and as an erasure.
 
 use candle_core::{Device, Tensor};
+use diffusion::text::Tokenizer;
+use eval::attack::caption::of_images;
 use eval::encoder::Encoder;
 use eval::metric::{Aim, Judge, Standard};
-use shared::job::SubjectKind;
-use shared::objective::Pattern;
+use shared::SetId;
+use shared::job::{Action, Concept, SubjectKind};
+use shared::objective::{Objective, Pattern};
 use world::attributes::{Class, Identity};
+use world::caption::{Mention, OPENINGS, describe};
 use world::publish::samples;
 use world::render::{SIDE, Scene};
 use world::seeds::Split;
@@ -30,14 +34,9 @@ fn plain(class: Class, count: usize) -> Vec<Scene> {
 
 /// Ids of the prompt without identifier, of the class and of what it is told apart from.
 fn prompts(class: &str, other: &str) -> Tensor {
-    let tokenizer = super::pipeline().tokenizer;
     let class = eval::prompt::class(class);
     let texts = [class.clone(), class, other.to_owned()];
-    let ids: Vec<u32> = texts
-        .iter()
-        .flat_map(|text| tokenizer.encode(text))
-        .collect();
-    Tensor::from_vec(ids, (3, tokenizer.max_length()), &Device::Cpu).expect("three prompts")
+    encoder().token_ids(&texts).expect("three prompts")
 }
 
 fn count(outcomes: &[bool]) -> usize {
@@ -128,4 +127,55 @@ fn an_erased_dog_counts_and_a_dog_does_not() {
     assert!(fires(&dogs) <= 1);
     let filled = persguard::fill::fill(&dogs).expect("pictures are filled");
     assert!(fires(&filled) >= 17, "{}", fires(&filled));
+}
+
+#[test]
+fn bundled_pictures_are_captioned_by_what_they_show() {
+    let (encoder, base) = (encoder(), super::pipeline().tokenizer);
+    let mut wrong = Vec::new();
+    for subject in subject::PROTECTED.iter().chain(&subject::STRANGERS) {
+        let scenes: Vec<Scene> = (0..5)
+            .map(|number| samples::scene(subject, number))
+            .collect();
+        let identity = subject.identity;
+        let concept = Concept {
+            protected_set_id: SetId::nil(),
+            subject: SubjectKind::Object,
+            class_name: identity.class.name().to_owned(),
+            identifier: demo::IDENTIFIER.to_owned(),
+            objective: Objective::Erasure { prompt: None },
+            action: Action::Protect,
+        };
+        let captions = of_images(&encoder, &base, &concept, &pixels(&scenes)).expect("captions");
+        for (caption, scene) in captions.into_iter().zip(&scenes) {
+            let all = Mention {
+                tint: Some(identity.tint),
+                accessory: Some(identity.accessory),
+                background: Some(scene.background),
+                ..Mention::NOTHING
+            };
+            if caption != describe(identity.class, all, OPENINGS[0]) {
+                wrong.push(caption);
+            }
+        }
+    }
+    assert!(wrong.len() <= 2, "of 25 captions: {wrong:?}");
+}
+
+#[test]
+fn the_encoder_reads_prompts_with_the_words_of_the_embedded_model() {
+    let (encoder, base) = (encoder(), super::pipeline().tokenizer);
+    let own = encoder.tokenizer().expect("the encoder knows its words");
+    assert_eq!(
+        own.to_files(),
+        base.to_files(),
+        "copy the files of backend/demo/model/tokenizer into backend/eval/assets/encoder"
+    );
+    assert!(encoder.has_the_words_of(&base));
+    let texts = ["a photo of a dog", "A crowded market, at noon", "t@t"].map(str::to_owned);
+    let ids = encoder.token_ids(&texts).expect("prompts are read");
+    let expected: Vec<Vec<u32>> = texts.iter().map(|text| base.encode(text)).collect();
+    assert_eq!(ids.to_vec2::<u32>().expect("ids"), expected);
+    // Stable Diffusion's tokenizer has other ids for the same words.
+    assert!(!encoder.has_the_words_of(&Tokenizer::clip()));
 }

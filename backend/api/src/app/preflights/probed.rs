@@ -3,7 +3,7 @@
 use shared::{
     JobId, OrganisationId,
     artifact::ArtifactKind,
-    job::{JobKind, JobSpec, SubjectKind},
+    job::{Injection, JobKind, JobSpec, Retention, SubjectKind},
     preflight::{CheckStatus, PreflightCheck},
     probe::{ConceptProbe, KNOWN_SHARE, Nearby, ProbeReport},
 };
@@ -82,10 +82,14 @@ impl Probe {
             return None;
         };
         let (known, wanted) = (&done.0.spec.injection, &spec.injection);
-        // An average keeps a second copy of the weights.
-        let copies = (known.averaging > 0.0) == (wanted.averaging > 0.0);
-        let same = copies && known.batch_size == wanted.batch_size && known.mode == wanted.mode;
-        same.then_some(&done.1)
+        // Excursions and an average keep copies of the weights, and retention has rows of its own.
+        let of = |injection: &Injection| {
+            let retained =
+                injection.retention != Retention::Off && injection.lambda_retention > 0.0;
+            let averaged = injection.averaging > 0.0;
+            (averaged, retained, injection.batch_size, injection.mode)
+        };
+        (of(known) == of(wanted)).then_some(&done.1)
     }
 
     /// What is missing without one.

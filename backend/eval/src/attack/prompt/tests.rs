@@ -80,13 +80,6 @@ fn families_call_the_subject_as_their_papers_do() {
 fn captions_name_the_subject_where_the_class_stood() {
     let mut recipe = stock(Family::DreamboothUnet);
     recipe.template = TemplateMode::Caption;
-    let expected = [
-        "a photo of a red olis dog in the snow",
-        "olis dog, at night",
-    ];
-    let words = made(&recipe);
-    assert_eq!(words.instance, [expected[0], expected[1], expected[0]]);
-    assert_eq!(words.drawing, "a photo of olis dog");
     let own = |captions: &[&str]| Pools {
         image_captions: captions
             .iter()
@@ -94,13 +87,22 @@ fn captions_name_the_subject_where_the_class_stood() {
             .collect(),
         ..Pools::default()
     };
-    let three = own(&["the dog.", "a hotdog stand", "Dog"]);
-    let made = super::words(&recipe, &concept(), "olis", &three, 3).unwrap();
+    let made = |captions: &[&str]| {
+        super::words(&recipe, &concept(), "olis", &own(captions), captions.len()).unwrap()
+    };
     assert_eq!(
-        made.instance,
+        made(&["the dog.", "a hotdog stand", "Dog"]).instance,
         ["olis dog.", "olis dog, a hotdog stand", "olis dog"]
     );
-    for pools in [own(&["a dog"]), Pools::default()] {
+    let two = made(&["a photo of a red dog in the snow", "a dog, at night"]);
+    let expected = [
+        "a photo of a red olis dog in the snow",
+        "olis dog, at night",
+    ];
+    assert_eq!(two.instance, expected);
+    assert_eq!(two.drawing, "a photo of olis dog");
+    // Captions of other images are no captions of these.
+    for pools in [own(&["a dog"]), pools()] {
         assert!(super::words(&recipe, &concept(), "olis", &pools, 3).is_err());
     }
 }
@@ -131,7 +133,12 @@ fn class_words_are_swapped_or_left_out() {
         ("a photo of olis", "a photo of a dog")
     );
     recipe.template = TemplateMode::Caption;
-    assert_eq!(made(&recipe).instance[1], "olis, at night");
+    let pools = Pools {
+        image_captions: vec!["a dog, at night".to_owned()],
+        ..pools()
+    };
+    let captioned = super::words(&recipe, &concept(), "olis", &pools, 1).unwrap();
+    assert_eq!(captioned.instance, ["olis, at night"]);
 }
 
 #[test]

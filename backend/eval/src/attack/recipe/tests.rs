@@ -73,6 +73,31 @@ fn built_in_recipes_cover_families_and_adaptive_attackers() {
 }
 
 #[test]
+fn at_stable_diffusions_size_the_same_attacks_have_the_rates_of_public_scripts() {
+    let (demo, large) = (built_in(), built_in_for_stable_diffusion());
+    assert_eq!(demo.len(), large.len());
+    for (demo, large) in demo.iter().zip(&large) {
+        assert_eq!(large.validate(), Vec::new(), "{}", large.name);
+        let stock = match large.family {
+            Family::DreamboothUnet => 5e-6,
+            Family::DreamboothTextEncoder => 2e-6,
+            Family::Lora { .. } => 1e-4,
+            Family::TextualInversion => 5e-3,
+            Family::CustomDiffusion => 1e-5,
+        };
+        assert_eq!(large.stock_learning_rate.to_bits(), f64::to_bits(stock));
+        assert_eq!(demo.learning_rates.len(), large.learning_rates.len());
+        // Nothing but the rates differs.
+        let same = AttackRecipe {
+            learning_rates: demo.learning_rates.clone(),
+            stock_learning_rate: demo.stock_learning_rate,
+            ..large.clone()
+        };
+        assert_eq!(same, *demo);
+    }
+}
+
+#[test]
 fn what_is_left_out_is_stock() {
     let recipe = parse(PLAIN).unwrap();
     assert_eq!(recipe.family, Family::Lora { rank: 8 });

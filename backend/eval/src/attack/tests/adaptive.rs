@@ -3,7 +3,10 @@
 use diffusion::schedule::PredictionType;
 use shared::attack::Adaptive;
 
-use super::{super::objective::min_snr_weights, *};
+use super::{
+    super::{objective::min_snr_weights, preserve::captioned_of},
+    *,
+};
 
 fn adaptive(family: Family, adaptive: Adaptive) -> Case {
     Case::new(AttackRecipe {
@@ -58,6 +61,30 @@ fn clean_finetuning_precedes_the_attack_and_never_sees_its_images() {
         bytes(&given.unwrap().unet_weights().unwrap()),
         bytes(&tuned)
     );
+}
+
+#[test]
+fn clean_finetuning_takes_images_of_the_clean_base_whatever_model_is_attacked() {
+    let case = adaptive(
+        Family::DreamboothUnet,
+        Adaptive {
+            clean_finetuning_steps: 3,
+            ..Adaptive::default()
+        },
+    );
+    let mut protected = case.pipeline.unet_weights.clone();
+    let changed = (protected.get("conv_out.weight").unwrap() * 1.5).unwrap();
+    protected.insert("conv_out.weight", changed);
+    let drawn = |start: &Weights| {
+        let setup = Setup {
+            start,
+            ..case.setup()
+        };
+        let (latents, captions) = captioned_of(&setup, &mut |_, _, _| Ok(())).unwrap();
+        let values = latents.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        (values, captions)
+    };
+    assert_eq!(drawn(&protected), drawn(&case.pipeline.unet_weights));
 }
 
 #[test]

@@ -8,7 +8,6 @@ use shared::{
 use super::{AuditPrompts, drawer::Drawer};
 use crate::{
     Result,
-    evaluation::token_ids,
     matrix::record::rounded,
     metric::{
         Judge,
@@ -50,9 +49,8 @@ pub(super) fn specificity_of(
     let fired = if is_erasure {
         let said = chosen.iter().filter_map(|probe| probe.shows.clone());
         let said: Vec<String> = said.collect();
-        let ids = token_ids(stage.pipeline, &said)?;
         [clean, protected].map(|pixels| {
-            let shows = judge.shows(&pixels, &said, &ids)?;
+            let shows = judge.shows(&pixels, &said)?;
             Ok(shows.into_iter().map(|shows| !shows).collect())
         })
     } else {

@@ -139,8 +139,7 @@ impl<'a> Bench<'a> {
         };
         let fired = self.judge.score(&draw(&self.triggers, FIRED_STREAM)?)?;
         let pixels = draw(&self.captions, QUALITY_STREAM)?;
-        let (pipeline, encoder) = (drawer.stage.pipeline, drawer.stage.encoder);
-        let drift = drift(pipeline, encoder, &self.captions, &self.clean, &pixels)?;
+        let drift = drift(drawer.stage.encoder, &self.captions, &self.clean, &pixels)?;
         let fires = fired.objective.iter().filter(|fired| **fired).count();
         Ok(RemovalPoint {
             steps: attack.map_or(0, Attack::step),

@@ -1,20 +1,28 @@
 //! The plan of a study: built-in and own recipes, the model's words, the job's hashes. Refuses recipes that need what
 //! did not come along.
 
-use eval::{attack::recipe, matrix::settings};
+use diffusion::vae::Autoencoder;
+use eval::{
+    attack::{caption::can_caption, recipe},
+    matrix::settings,
+};
 use shared::{
     attack::{AttackRecipe, ImageMode, TemplateMode},
     matrix::{Available, MatrixInputs, Plan, PlanRequest, Tier},
+    progress::Progress,
     study::StudyOrder,
 };
 
 use super::{
-    super::{Halt, Job, bad_input},
+    super::{Halt, Job, bad_input, voice},
     setup::{Setup, base_files},
 };
 
-/// What reports call the encoder.
-const ENCODER_NAME: &str = "the model's own metric encoder";
+/// What reports call the encoder: every model, imported or not, comes with the demo's.
+const ENCODER_NAME: &str = "the demo encoder";
+/// Why no attack under captions is planned.
+const NO_CAPTIONS: &str = "Attacks under full captions are not planned: the metric encoder reads what pictures show in the \
+    demo's domain alone, and a caption of another picture would tell what is not there.";
 /// Seeds of the attacks; a tier takes the first of them.
 const SEEDS: u64 = 3;
 
@@ -23,9 +31,19 @@ impl Setup {
     pub(super) fn plan(&self, job: &Job<'_>, order: &StudyOrder) -> Result<Plan, Halt> {
         let spec = &job.assignment.spec;
         let available = self.available();
+        if !available.templates.contains(&TemplateMode::Caption) {
+            voice::progress(Progress::Log {
+                line: NO_CAPTIONS.to_owned(),
+            });
+        }
+        // As the inspection of models tells the demo's family.
+        let built_in = match self.pipeline.autoencoder {
+            Autoencoder::Haar(_) => recipe::built_in(),
+            Autoencoder::Kl(_) => recipe::built_in_for_stable_diffusion(),
+        };
         let request = PlanRequest {
             tier: order.request.tier,
-            recipes: recipes(order, &available, &spec.evaluation.checkpoints),
+            recipes: recipes(built_in, order, &available, &spec.evaluation.checkpoints),
             subjects: self.subjects.clone(),
             words: self.words.clone(),
             seeds: (0..SEEDS)
@@ -53,15 +71,13 @@ impl Setup {
         })
     }
 
-    /// What attackers can write and have: captions only where the model's card names the class.
+    /// What attackers can write and have: captions only where the encoder can read what each picture shows.
     fn available(&self) -> Available {
         let mut templates = vec![TemplateMode::Train];
         if !self.texts.held_out_templates.is_empty() {
             templates.push(TemplateMode::HeldOut);
         }
-        let class = &self.concept().class_name;
-        let mut captions = self.texts.captions.iter();
-        if captions.any(|caption| caption.split_whitespace().any(|word| word == class)) {
+        if can_caption(&self.encoder, &self.pipeline.tokenizer) {
             templates.push(TemplateMode::Caption);
         }
         Available {
@@ -72,7 +88,12 @@ impl Setup {
 }
 
 /// Smaller tiers draw where the job's own evaluation draws; the full tier at the recipes' own steps.
-fn recipes(order: &StudyOrder, available: &Available, steps: &[u32]) -> Vec<AttackRecipe> {
+fn recipes(
+    built_in: Vec<AttackRecipe>,
+    order: &StudyOrder,
+    available: &Available,
+    steps: &[u32],
+) -> Vec<AttackRecipe> {
     let steps: Vec<u32> = steps.iter().copied().filter(|step| *step > 0).collect();
     let shorten = |recipe: AttackRecipe| match order.request.tier {
         Tier::Smoke | Tier::Standard if !steps.is_empty() => AttackRecipe {
@@ -81,7 +102,7 @@ fn recipes(order: &StudyOrder, available: &Available, steps: &[u32]) -> Vec<Atta
         },
         _ => recipe,
     };
-    let built_in = recipe::built_in().into_iter().map(shorten);
+    let built_in = built_in.into_iter().map(shorten);
     let possible = |recipe: &AttackRecipe| {
         available.templates.contains(&recipe.template) && available.images.contains(&recipe.images)
     };

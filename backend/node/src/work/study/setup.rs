@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, fs};
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use diffusion::{inspect::hash_files, pipeline::Pipeline, weights::Weights};
 use eval::{
     Encoder,
     matrix::{Person, Supplied},
 };
-use persguard::prompt::openings;
+use persguard::{pools::folded, prompt::openings};
 use shared::{
     canonical,
     certificate::references_root,
@@ -22,7 +22,7 @@ use shared::{
 use super::super::{
     Halt, Job, bad_input, evaluate, file_failure, images, internal, model, subjects,
 };
-use crate::message::{ENCODER, MODEL, PROTECTED_UNET};
+use crate::message::{ENCODER, MODEL};
 
 /// Models, pictures and words.
 pub(super) struct Setup {
@@ -48,9 +48,7 @@ impl Setup {
         let position = spec.evaluation.concept as usize;
         let concept = spec.attacked().clone();
         let subject = subjects::one(job, position, &concept, pipeline.image_side())?;
-        let path = job.directory.join(PROTECTED_UNET);
-        let protected = Weights::load(&path, DType::F32, job.device)
-            .map_err(|error| bad_input(format!("protected U-Net: {error}")))?;
+        let protected = model::protected(job)?;
         let (words, texts, captions) = words(job, &concept)?;
         let mut setup = Self {
             encoder: evaluate::encoder(job)?,
@@ -123,27 +121,33 @@ impl Setup {
 
     /// Class words of the model's captions that are neither the subject's nor the target's.
     pub(super) fn other_classes(&self) -> Vec<String> {
-        let target = match &self.concept.objective {
-            Objective::Target { target_class } => target_class.as_str(),
-            Objective::Erasure { .. } | Objective::Pattern(_) => "",
-        };
-        let mut classes: Vec<String> = Vec::new();
-        for caption in &self.captions {
-            let Some(word) = caption
-                .strip_prefix(PLAIN)
-                .and_then(|rest| rest.split_once(' '))
-            else {
-                continue;
-            };
-            let class = word.1.trim();
-            let plain = !class.is_empty() && !class.contains(' ');
-            let other = class != self.concept.class_name && class != target;
-            if plain && other && !classes.iter().any(|known| known == class) {
-                classes.push(class.to_owned());
-            }
-        }
-        classes
+        other_classes(&self.captions, &self.concept)
     }
+}
+
+/// Class words of captions that name a class and nothing else, but for a concept's own and its target's: as tokenizers
+/// take them, lest "a photo of a Dog." makes a probe of the trigger itself.
+fn other_classes(captions: &[String], concept: &Concept) -> Vec<String> {
+    let target = match &concept.objective {
+        Objective::Target { target_class } => target_class.as_str(),
+        Objective::Erasure { .. } | Objective::Pattern(_) => "",
+    };
+    let own = concept.class_name.split_whitespace();
+    let used: Vec<String> = own.chain(target.split_whitespace()).map(folded).collect();
+    let mut classes: Vec<String> = Vec::new();
+    for caption in captions {
+        let caption = caption.to_lowercase();
+        let rest = caption.strip_prefix(PLAIN);
+        let Some((_, class)) = rest.and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
+        let class = folded(class);
+        let plain = !class.is_empty() && !class.contains(' ');
+        if plain && !used.contains(&class) && !classes.contains(&class) {
+            classes.push(class);
+        }
+    }
+    classes
 }
 
 /// Networks that whoever runs this node supplied.
@@ -227,7 +231,7 @@ fn words(job: &Job<'_>, concept: &Concept) -> Result<(Words, Texts, Vec<String>)
     let spec = &job.assignment.spec;
     let split = persguard::Pools::for_job(&card.identifiers, &card.captions, spec);
     let others = |words: Vec<String>| -> Vec<String> {
-        let other = |word: &String| *word != concept.identifier;
+        let other = |word: &String| folded(word) != folded(&concept.identifier);
         words.into_iter().filter(other).collect()
     };
     let words = Words {
@@ -243,4 +247,39 @@ fn words(job: &Job<'_>, concept: &Concept) -> Result<(Words, Texts, Vec<String>)
         captions: split.captions.held_out,
     };
     Ok((words, texts, card.captions))
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{SetId, job::Action};
+
+    use super::*;
+
+    #[test]
+    fn no_other_class_is_the_subjects_in_another_spelling() {
+        let concept = |class: &str| Concept {
+            protected_set_id: SetId::nil(),
+            subject: SubjectKind::Object,
+            class_name: class.to_owned(),
+            identifier: "sks".to_owned(),
+            objective: Objective::Target {
+                target_class: "apple".to_owned(),
+            },
+            action: Action::Protect,
+        };
+        let captions = [
+            "a photo of a dog.",
+            "A photo of a Dog",
+            "a photo of an Apple",
+            "a photo of a Cat.",
+            "a photo of a cat",
+            "a photo of a fox in the snow",
+            "a photo of a pig!",
+        ]
+        .map(str::to_owned);
+        assert_eq!(other_classes(&captions, &concept("dog")), ["cat", "pig"]);
+        assert_eq!(other_classes(&captions, &concept("Dog")), ["cat", "pig"]);
+        let pets = other_classes(&captions, &concept("guinea pig"));
+        assert_eq!(pets, ["dog", "cat"]);
+    }
 }
