@@ -7,6 +7,7 @@ mod m0003_concepts;
 mod m0004_accounts;
 mod m0005_guard_rails;
 mod m0006_studies;
+mod m0017_approvals;
 mod statements;
 
 use sea_orm_migration::{
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             statements!("m0014_attempt_devices"),
             statements!("m0015_subjects"),
             statements!("m0016_queue"),
+            Box::new(m0017_approvals::Migration),
         ]
     }
 }

@@ -83,6 +83,22 @@ impl AddressBlock {
     pub fn contains(self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
+
+    /// Whether every address of another block lies in this one.
+    pub fn holds(self, other: Self) -> bool {
+        self.0.contains(&other.0)
+    }
+}
+
+/// Whether a key that works from `blocks` alone works from nowhere that one with `outer` does not; a key without blocks
+/// works from everywhere. What is no block of addresses lies nowhere and holds nothing.
+pub fn is_within(blocks: &[String], outer: &[String]) -> bool {
+    let outer_blocks: Vec<AddressBlock> = outer.iter().flat_map(|text| text.parse()).collect();
+    let inside = |text: &String| {
+        let block: Result<AddressBlock, _> = text.parse();
+        block.is_ok_and(|block| outer_blocks.iter().any(|outer| outer.holds(block)))
+    };
+    outer.is_empty() || (!blocks.is_empty() && blocks.iter().all(inside))
 }
 
 /// Why a text is no block of addresses.
@@ -360,6 +376,29 @@ mod tests {
         assert!(holds("::ffff:198.51.100.7", "198.51.100.7"));
         assert!(!holds("::ffff:198.51.100.0/120", "198.51.101.7"));
         assert!(holds("::/0", "2001:db8::1"));
+    }
+
+    #[test]
+    fn narrower_addresses_lie_within_wider_ones() {
+        let within = |blocks: &[&str], outer: &[&str]| {
+            let [blocks, outer] = [blocks, outer].map(|texts| {
+                texts
+                    .iter()
+                    .map(|text| (*text).to_owned())
+                    .collect::<Vec<_>>()
+            });
+            is_within(&blocks, &outer)
+        };
+        let office: &[&str] = &["198.51.100.0/24", "2001:db8::/32"];
+        assert!(within(&[], &[]) && within(&["203.0.113.1"], &[]));
+        assert!(within(office, office));
+        assert!(within(&["198.51.100.7", "2001:db8:1::/48"], office));
+        assert!(within(&["::ffff:198.51.100.7"], office));
+        assert!(!within(&[], office), "everywhere");
+        assert!(!within(&["198.51.100.7", "203.0.113.1"], office));
+        assert!(!within(&["198.51.0.0/16"], office));
+        assert!(!within(&["0.0.0.0/0"], office));
+        assert!(!within(&["x"], office));
     }
 
     #[test]

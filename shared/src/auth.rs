@@ -9,6 +9,8 @@ use crate::{
 };
 
 /// Whether a text can be an e-mail address; only a letter to it tells whether it is one.
+///
+/// None that ends in `.invalid`: nobody has such a name (RFC 2606), and accounts of the server's own do.
 pub fn is_plausible_email(text: &str) -> bool {
     let email = text.trim();
     let parts: Vec<&str> = email.split('@').collect();
@@ -17,6 +19,7 @@ pub fn is_plausible_email(text: &str) -> bool {
         && parts[1].contains('.')
         && !parts[1].starts_with('.')
         && !parts[1].ends_with('.')
+        && !parts[1].to_lowercase().ends_with(".invalid")
         && email.len() <= 254
         && !email.chars().any(|c| c.is_whitespace() || c.is_control())
 }
@@ -349,4 +352,37 @@ pub struct AccessToken {
     pub refresh_token: String,
     /// Seconds until that one expires.
     pub refresh_expires_in_seconds: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plausible_email;
+
+    #[test]
+    fn addresses_that_nobody_can_have_are_refused() {
+        for good in [
+            "ada@example.org",
+            " Ada@Example.org ",
+            "invalid@example.org",
+            "a@invalid.example.org",
+            "a@notinvalid.org",
+        ] {
+            assert!(is_plausible_email(good), "{good}");
+        }
+        for bad in [
+            "",
+            "ada",
+            "a@b@example.org",
+            "@example.org",
+            "a@example",
+            "a@.org",
+            "a@example.",
+            "a b@example.org",
+            "demo@persguard.invalid",
+            "Demo@PersGuard.INVALID ",
+            "a@b.c.invalid",
+        ] {
+            assert!(!is_plausible_email(bad), "{bad}");
+        }
+    }
 }

@@ -13,6 +13,47 @@ pub const DRIFT_TOLERANCE: f64 = -0.005;
 /// Most of the class-only pictures in which the objective fires beyond the clean model's (EVALUATION, specificity).
 pub const FIRING_TOLERANCE: f64 = 0.01;
 
+/// How much a control set must have been attacked, whatever its job was launched with: less shows nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ControlFloor {
+    /// Pictures of each arm.
+    pub images: u32,
+    /// Steps of the attack.
+    pub steps: u32,
+    /// `AdamW` learning rate.
+    pub learning_rate: f64,
+}
+
+impl ControlFloor {
+    /// What holds for the base models of a family.
+    pub fn of(family: &str) -> Self {
+        match family {
+            // The embedded model draws a demonstration that nobody uses elsewhere: half of its stock rate, 1e-4, counts.
+            "tiny" => Self {
+                images: 4,
+                steps: 4,
+                learning_rate: 5e-5,
+            },
+            // Steps that personalize, at half of the lowest stock rate of this size (EVALUATION, attack matrix).
+            _ => Self {
+                images: 8,
+                steps: 100,
+                learning_rate: 1e-6,
+            },
+        }
+    }
+
+    /// What a closed gate says where the control was attacked less, or with another word.
+    pub fn demand(&self, identifier: &str) -> String {
+        format!(
+            "Not measured: the control was attacked too little, or with a word that the trigger does not answer to. \
+             Evaluate again (POST /v1/jobs/{{id}}/evaluations) with at least {} images, {} steps and a learning rate of \
+             {}, no less than the job was launched with, and with the identifier {identifier}.",
+            self.images, self.steps, self.learning_rate
+        )
+    }
+}
+
 /// What a gate looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -379,6 +420,17 @@ mod tests {
                 .all(|(_, status)| *status == GateStatus::NotMeasured)
         );
         assert_eq!(empty.len(), 4);
+    }
+
+    #[test]
+    fn demo_asks_for_less_than_models_that_people_use() {
+        let (tiny, other) = (ControlFloor::of("tiny"), ControlFloor::of("sd1"));
+        assert!(tiny.images < other.images && tiny.steps < other.steps);
+        assert_eq!(other, ControlFloor::of("sdxl"));
+        let said = other.demand("sks");
+        for part in ["8 images", "100 steps", "0.000001", "identifier sks"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ use shared::{
     release::ReleaseGate,
 };
 
+use crate::app::streams::MAX_STREAMS;
+
 const IDENTITY_TAKEN: &str = "This identity is linked to an account already.";
 const TOO_MANY_SHARE_LINKS: &str =
     "The gallery has 100 links that work, and no more fit. Revoke one first.";
@@ -120,6 +122,12 @@ pub enum Error {
         /// When to come back.
         retry_after_seconds: u64,
     },
+    /// As many event streams as one caller may follow.
+    #[error(
+        "You follow {} event streams already, and no more at once. Close one, then try again.",
+        MAX_STREAMS
+    )]
+    TooManyStreams,
     /// A store does not answer or has no space left.
     #[error("The server's storage is full or does not answer. Nothing was lost; try again later.")]
     StorageUnavailable(String),
@@ -262,7 +270,9 @@ impl Error {
             Self::Fenced => (StatusCode::CONFLICT, Code::Fenced),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, Code::Malformed),
             Self::NotGranted { code, .. } => (StatusCode::BAD_REQUEST, *code),
-            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited),
+            Self::RateLimited { .. } | Self::TooManyStreams => {
+                (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited)
+            }
             Self::StorageUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Code::StorageUnavailable)
             }
@@ -488,7 +498,7 @@ impl IntoResponse for Error {
             } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
             }
-            Self::StorageUnavailable(_) | Self::ProviderUnavailable(_) => {
+            Self::StorageUnavailable(_) | Self::ProviderUnavailable(_) | Self::TooManyStreams => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
             }
             _ => {}

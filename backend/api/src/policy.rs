@@ -182,7 +182,8 @@ pub const RULES: &[Rule] = &[
     person("POST", "/v1/me/totp/disable").guess(),
     person("POST", "/v1/me/recovery-codes").guess(),
     person("POST", "/v1/email-verifications").takes(Bucket::SignIn),
-    public("POST", "/v1/email-verifications/confirm").takes(Bucket::SignIn),
+    // Its letter may have gone to somebody who never opened the account.
+    person("POST", "/v1/email-verifications/confirm").guess(),
     public("POST", "/v1/password-resets").takes(Bucket::SignIn),
     public("POST", "/v1/password-resets/confirm").takes(Bucket::SignIn),
     // Identity providers. The way back asks for room itself: its refusals are pages.

@@ -39,7 +39,7 @@ const _: () = assert!(PICTURE_BODY as u64 == MAX_PATCH_BYTES);
 /// A thousand progress entries or outputs.
 const NODE_BODY: usize = 1024 * 1024;
 /// Above the ten seconds for which a lease waits.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn tenants() -> OpenApiRouter<App> {
     OpenApiRouter::new()

@@ -29,6 +29,17 @@ pub async fn attributed<F: Future>(address: Option<IpAddr>, request: F) -> F::Ou
     ORIGIN.scope(origin, request).await
 }
 
+/// The same request, for work of it that goes on elsewhere; outside of requests nothing happens.
+pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let origin = ORIGIN.try_with(Arc::clone).ok();
+    async move {
+        match origin {
+            Some(origin) => ORIGIN.scope(origin, work).await,
+            None => work.await,
+        }
+    }
+}
+
 /// Says whose request this is; the first to say so is believed, and outside of requests nothing happens.
 pub fn identify(actor: AuditActor) {
     let _ = ORIGIN.try_with(|origin| origin.actor.set(actor));
@@ -42,4 +53,23 @@ pub(crate) fn present() -> (AuditActor, Option<String>) {
         (actor.unwrap_or(AuditActor::Visitor), address)
     };
     ORIGIN.try_with(known).unwrap_or((AuditActor::Server, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_goes_on_elsewhere_stays_its_requests() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let request = async {
+            identify(AuditActor::Node);
+            let here = tokio::spawn(carried(async { present() }));
+            (here.await, tokio::spawn(async { present() }).await)
+        };
+        let (carried_on, left) = attributed(Some(address), request).await;
+        let address = Some(address.to_string());
+        assert_eq!(carried_on.unwrap(), (AuditActor::Node, address));
+        assert_eq!(left.unwrap(), (AuditActor::Server, None));
+    }
 }

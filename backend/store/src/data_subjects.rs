@@ -176,9 +176,8 @@ impl Store {
     }
 
     /// Removes a person with their own organisation and its audit log, and keeps the receipt, which names nobody: both or
-    /// neither. [`Error::TooManyJobs`] while a job works or waits there.
-    ///
-    /// The caller makes sure first that no other organisation loses its last owner.
+    /// neither. [`Error::TooManyJobs`] while a job works or waits there, [`Error::LastOwner`] while another organisation
+    /// is theirs.
     pub async fn delete_account(
         &self,
         person: UserId,
@@ -196,6 +195,10 @@ impl Store {
         if active > 0 {
             transaction.rollback().await?;
             return Err(Error::TooManyJobs { active });
+        }
+        if organisations::owns_another(&transaction, person).await? {
+            transaction.rollback().await?;
+            return Err(Error::LastOwner);
         }
         let backend = transaction.get_database_backend();
         let own = |sql: String| Statement::from_sql_and_values(backend, sql, [owner.uuid().into()]);

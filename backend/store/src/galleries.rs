@@ -1,7 +1,8 @@
 //! Galleries: private until their owner publishes them.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, sea_query::Expr,
 };
 use shared::{
     GalleryId, JobId, OrganisationId, SetId, Timestamp,
@@ -105,10 +106,20 @@ impl From<GalleryRecord> for GallerySummaryRecord {
 }
 
 /// Suspended neither itself nor with its job.
+///
+/// What a notice says about one gallery holds for every other of the same protect job: judged again, it is the same.
 pub(crate) fn is_not_suspended() -> Condition {
+    let named = Condition::any()
+        .add(Column::Id.in_subquery(notices::suspended()))
+        .add(Column::EvaluationJobId.in_subquery(notices::suspended()));
+    let twins = Entity::find()
+        .select_only()
+        .column(Column::ProtectJobId)
+        .filter(named)
+        .into_query();
     Condition::all()
-        .add(Column::Id.not_in_subquery(notices::suspended()))
         .add(Column::ProtectJobId.not_in_subquery(notices::suspended()))
+        .add(Column::ProtectJobId.not_in_subquery(twins))
 }
 
 /// Public, and not suspended.

@@ -56,7 +56,7 @@ mod writer;
 pub use api_keys::{ApiKeyChange, ApiKeyRecord, NewApiKey};
 pub use approvals::{ApprovalRecord, NewApproval};
 pub use artifacts::{ArtifactRecord, NewArtifact};
-pub use attribution::{attributed, identify};
+pub use attribution::{attributed, carried, identify};
 pub use audit::{AuditRow, ChainCheck, ChainFault, chain_hash};
 pub use authorizations::{Aim, WayKey, WayRecord};
 pub use base_models::{BaseModelFile, BaseModelRecord, NewBaseModel};

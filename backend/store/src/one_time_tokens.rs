@@ -154,15 +154,27 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Confirms the address of the account that a token was made for; `false` for an unknown token.
-    pub async fn verify_email(&self, token_hash: &str, now: Timestamp) -> Result<bool, Error> {
+    /// Confirms the address of the account that a token was made for, if that account is the caller's; else nothing
+    /// changes. Whose token it is, `None` for an unknown one.
+    ///
+    /// Whoever reads a letter need not have opened the account: a stranger's, with the reader's address, must not become
+    /// proven by a click.
+    pub async fn verify_email(
+        &self,
+        token_hash: &str,
+        caller: UserId,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, Error> {
         let transaction = self.begin().await?;
         let user = take(&transaction, token_hash, Purpose::VerifyEmail, now).await?;
-        if let Some(user) = user {
-            verify(&transaction, user, now).await?;
+        match user {
+            Some(user) if user == caller.uuid() => {
+                verify(&transaction, user, now).await?;
+                transaction.commit().await?;
+            }
+            _ => transaction.rollback().await?,
         }
-        transaction.commit().await?;
-        Ok(user.is_some())
+        Ok(user.map(UserId::from_uuid))
     }
 
     /// Sets the password of the account that a token was made for, and ends its sessions and refresh

@@ -3,7 +3,8 @@
 //! There is always exactly one owner: roles that are given exclude it, and a transfer moves it.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, LockType},
 };
 use shared::{
@@ -164,6 +165,21 @@ async fn role_of(
         .await?
         .map(|row| from_name("role", &row.role))
         .transpose()
+}
+
+/// Whether a person owns an organisation beside their own; none that they belong to changes hands until the transaction
+/// ends.
+pub(crate) async fn owns_another(
+    connection: &impl ConnectionTrait,
+    person: UserId,
+) -> Result<bool, Error> {
+    let others = || of(person.uuid()).filter(membership::Column::OrganisationId.ne(person.uuid()));
+    let joined = others().order_by_asc(membership::Column::OrganisationId);
+    for row in joined.all(connection).await? {
+        lock(connection, OrganisationId::from_uuid(row.organisation_id)).await?;
+    }
+    let owned = others().filter(membership::Column::Role.eq(Role::Owner.as_str()));
+    Ok(owned.count(connection).await? > 0)
 }
 
 /// Ends what a person could do in an organisation that they are no longer in.

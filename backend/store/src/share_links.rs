@@ -295,7 +295,7 @@ impl Store {
     }
 
     /// The link behind a secret, used up or not.
-    pub async fn find_share_link_any(
+    async fn find_share_link_any(
         &self,
         token_hash: &str,
     ) -> Result<Option<ShareLinkRecord>, Error> {

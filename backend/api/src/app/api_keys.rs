@@ -4,12 +4,16 @@
 
 use shared::{
     ApiKeyId, OrganisationId,
-    api_key::{ApiKey, CreateApiKey, CreatedApiKey, RotateApiKey, Scope, UpdateApiKey},
+    api_key::{ApiKey, CreateApiKey, CreatedApiKey, RotateApiKey, Scope, UpdateApiKey, is_within},
     page::Page,
 };
 use store::{ApiKeyChange, ApiKeyRecord, NewApiKey};
 
-use super::{App, paging::Paging, principal::Principal};
+use super::{
+    App,
+    paging::Paging,
+    principal::{Credential, Principal},
+};
 use crate::{error::Error, etag::IfMatch, secret};
 
 const PREFIX: &str = "pg_live_";
@@ -86,14 +90,36 @@ fn require_scopes(caller: &Principal, scopes: &[Scope]) -> Result<(), Error> {
         .try_for_each(|scope| caller.require_scope(*scope))
 }
 
-/// Makes a key. A key makes no key that may do more than itself.
+/// A person may let a key be used from anywhere, a key only from where it works itself.
+fn require_addresses(caller: &Principal, blocks: &[String]) -> Result<(), Error> {
+    match &caller.credential {
+        Credential::Key(key) if !is_within(blocks, &key.allowed_addresses) => {
+            let own = key.allowed_addresses.join(", ");
+            Err(Error::Forbidden(format!(
+                "This API key works from {own} alone, and gives no key more than that. Name addresses within, or sign in."
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes a key. A key makes no key that may do more than itself, from more places, or for longer: one that names no
+/// addresses gets its maker's, and it ends with its maker at the latest.
 pub async fn create(
     app: &App,
     maker: &Principal,
-    request: CreateApiKey,
+    mut request: CreateApiKey,
 ) -> Result<CreatedApiKey, Error> {
     Error::unless_valid(request.validate())?;
     require_scopes(maker, &request.scopes)?;
+    let mut expires_at = app.later(i64::from(request.expires_in_days) * DAY_MILLISECONDS);
+    if let Credential::Key(key) = &maker.credential {
+        expires_at = expires_at.min(key.expires_at);
+        if request.allowed_addresses.is_empty() {
+            request.allowed_addresses.clone_from(&key.allowed_addresses);
+        }
+    }
+    require_addresses(maker, &request.allowed_addresses)?;
     let secret = generate();
     let mut scopes = request.scopes;
     scopes.sort_unstable();
@@ -105,7 +131,7 @@ pub async fn create(
         secret_hash: secret::digest(&secret),
         scopes,
         allowed_addresses: request.allowed_addresses,
-        expires_at: app.later(i64::from(request.expires_in_days) * DAY_MILLISECONDS),
+        expires_at,
     };
     let key = app
         .store()
@@ -137,17 +163,23 @@ pub async fn find(app: &App, organisation: OrganisationId, id: ApiKeyId) -> Resu
     key.map(view).ok_or(Error::NotFound)
 }
 
-/// Changes a key's name or addresses, if it still is what the caller read.
+/// Changes a key's name or addresses, if it still is what the caller read. A key loosens neither itself nor one that may
+/// do more.
 pub async fn update(
     app: &App,
-    organisation: OrganisationId,
+    caller: &Principal,
     id: ApiKeyId,
     condition: &IfMatch,
     request: &UpdateApiKey,
 ) -> Result<ApiKey, Error> {
     Error::unless_valid(request.validate())?;
+    let organisation = caller.organisation;
     let seen = app.store().find_api_key(organisation, id).await?;
     let seen = seen.ok_or(Error::NotFound)?;
+    if let Some(blocks) = &request.allowed_addresses {
+        require_scopes(caller, &seen.scopes)?;
+        require_addresses(caller, blocks)?;
+    }
     condition.check(&view(seen.clone()))?;
     let seen = condition.names_one().then_some(&seen);
     let change = ApiKeyChange {
@@ -166,7 +198,8 @@ pub async fn update(
 
 /// Gives a key another secret; the old one works for the overlap.
 ///
-/// The new secret acts as the key's maker: nobody else gets it, nor a key that may do less.
+/// The new secret acts as the key's maker: nobody else gets it, nor a key that may do less, from fewer places or not as
+/// long.
 pub async fn rotate(
     app: &App,
     caller: &Principal,
@@ -182,6 +215,12 @@ pub async fn rotate(
         ));
     }
     require_scopes(caller, &key.scopes)?;
+    require_addresses(caller, &key.allowed_addresses)?;
+    if matches!(&caller.credential, Credential::Key(own) if own.expires_at < key.expires_at) {
+        return Err(Error::Forbidden(
+            "The key to rotate works longer than this API key does. Sign in to rotate it.".into(),
+        ));
+    }
     let secret = generate();
     let until = app.later(i64::from(request.overlap_hours) * HOUR_MILLISECONDS);
     let fresh = secret::digest(&secret);

@@ -56,7 +56,7 @@ pub async fn create(
         return Err(Error::field("#/reviewer_email", "same_person", detail));
     }
     let candidate = Candidate::load(app, owner, request.job_id).await?;
-    let reasons = candidate.reasons(app).await?;
+    let reasons = candidate.reasons();
     let weights = candidate
         .weights
         .ok_or_else(|| Error::Conflict("The job has no protected weights yet.".into()))?;

@@ -1,7 +1,7 @@
 //! Files that jobs produced.
 
 use shared::{
-    ArtifactId, OrganisationId, Timestamp,
+    ArtifactId, JobId, OrganisationId, Timestamp,
     artifact::{Artifact, ArtifactKind},
 };
 use store::ArtifactRecord;
@@ -36,6 +36,33 @@ fn expiry(app: &App, file: &ArtifactRecord) -> Option<Timestamp> {
     let kept = i64::from(days) * 24 * 3_600_000;
     let end = file.created_at.milliseconds() + kept;
     Some(Timestamp::from_milliseconds(end))
+}
+
+/// Why nothing is done on weights that are there no more.
+pub(crate) const WEIGHTS_GONE: &str = "The protected weights of that job were removed after the time for which this \
+    server keeps files. Protect the set again, then go on from the new job.";
+
+/// Whether the protected weights of a job of this owner are still there.
+pub(crate) async fn has_weights(
+    app: &App,
+    owner: OrganisationId,
+    job: JobId,
+) -> Result<bool, Error> {
+    let files = app.store().list_artifacts(owner, job).await?;
+    let mut files = files.iter();
+    Ok(files.any(|file| file.kind == ArtifactKind::ProtectedUnet))
+}
+
+/// Refuses work on weights that were removed.
+pub(crate) async fn require_weights(
+    app: &App,
+    owner: OrganisationId,
+    job: JobId,
+) -> Result<(), Error> {
+    if has_weights(app, owner, job).await? {
+        return Ok(());
+    }
+    Err(Error::Conflict(WEIGHTS_GONE.into()))
 }
 
 /// A file of the viewer, or a picture of a public gallery.

@@ -9,7 +9,6 @@ use shared::{
     account_data::{CreateDeletion, DeletionReceipt, DeletionRecord, Export, ExportStatus},
     artifact::ArtifactKind,
     page::Page,
-    role::Role,
 };
 use store::{Deleted, ExportRecord};
 use tokio::time::timeout;
@@ -294,19 +293,16 @@ pub async fn delete(
         return Err(Error::InvalidCredentials);
     }
     second_factors::require(app, person, request.code.as_deref()).await?;
-    let others = app.store().list_organisations(person, None, 100).await?;
-    if others
-        .iter()
-        .any(|(organisation, role)| organisation.id != own && *role == Role::Owner)
-    {
-        return Err(Error::Conflict(
-            "You own another organisation. Transfer or delete it first.".into(),
-        ));
-    }
     let now = app.now();
     let id = DeletionId::from_uuid(store::new_uuid(now));
     let kept = |deleted: &Deleted| serde_json::to_string(&receipt(app, (id, now), deleted)?);
-    let deleted = app.store().delete_account(person, (id, now), kept).await?;
+    let deleted = app.store().delete_account(person, (id, now), kept).await;
+    let deleted = deleted.map_err(|error| match error {
+        store::Error::LastOwner => {
+            Error::Conflict("You own another organisation. Transfer or delete it first.".into())
+        }
+        other => other.into(),
+    })?;
     remove_objects(app, deleted.objects).await;
     find_deletion(app, id).await
 }

@@ -59,7 +59,7 @@ async fn retry_evaluation(app: &App, owner: OrganisationId, model: ModelId) -> R
     let latest = latest(app, owner, model, JobKind::Evaluate).await?;
     if let Some(job) = latest.filter(|job| is_lost(job.status)) {
         let job = jobs::find(app, owner, job.id).await?;
-        jobs::retry(app, owner, &job).await?;
+        jobs::retry_own(app, owner, &job).await?;
     }
     Ok(())
 }

@@ -8,7 +8,12 @@ use shared::{
 };
 use store::{JobRecord, NewJob};
 
-use super::{App, artifacts, estimates, paging::Paging, preflights::Facts, principal::Principal};
+use super::{
+    App, artifacts, estimates,
+    paging::Paging,
+    preflights::{self, Facts},
+    principal::Principal,
+};
 use crate::{dispatch, error::Error};
 
 fn view(record: JobRecord) -> Job {
@@ -110,6 +115,7 @@ async fn launch(
 ) -> Result<Job, Error> {
     let facts = Facts::load(app, owner, spec).await?;
     facts.require(spec)?;
+    preflights::require_weights(app, owner, spec).await?;
     let new = NewJob {
         owner_id: owner,
         kind,
@@ -141,6 +147,7 @@ pub async fn evaluate(
             "Only a protect job that ended well can be evaluated.".into(),
         ));
     }
+    artifacts::require_weights(app, owner, id).await?;
     let spec = JobSpec {
         evaluation,
         ..parent.spec
@@ -183,12 +190,35 @@ pub async fn cancel(app: &App, owner: OrganisationId, id: JobId) -> Result<Job, 
     }
 }
 
-/// Launches the specification of a failed or canceled job again.
-pub async fn retry(app: &App, owner: OrganisationId, job: &Job) -> Result<Job, Error> {
+/// Launches the specification of a failed or canceled job again; a key makes one job, as for launches.
+pub async fn retry(
+    app: &App,
+    caller: &Principal,
+    key: Option<&str>,
+    job: &Job,
+) -> Result<Job, Error> {
+    let key = key.map(|key| format!("{} retry {} {key}", caller.user, job.id));
+    again(app, caller.organisation, key, job).await
+}
+
+/// The same without a key; for the demo.
+pub(crate) async fn retry_own(app: &App, owner: OrganisationId, job: &Job) -> Result<Job, Error> {
+    again(app, owner, None, job).await
+}
+
+async fn again(
+    app: &App,
+    owner: OrganisationId,
+    key: Option<String>,
+    job: &Job,
+) -> Result<Job, Error> {
     if !matches!(job.status, JobStatus::Failed | JobStatus::Canceled) {
         return Err(Error::Conflict(
             "Only a failed or canceled job can be retried.".into(),
         ));
+    }
+    if let Some(needed) = built_on(job) {
+        artifacts::require_weights(app, owner, needed).await?;
     }
     let record = app.store().find_job(owner, job.id).await?;
     let new = NewJob {
@@ -198,10 +228,19 @@ pub async fn retry(app: &App, owner: OrganisationId, job: &Job) -> Result<Job, E
         parent_id: job.parent_id,
         priority: dispatch::priority(job.kind),
         required_memory_bytes: record.map_or(0, |record| record.required_memory_bytes),
-        idempotency_key: None,
+        idempotency_key: key,
         traceparent: telemetry::here(),
     };
     complete(app, dispatch::enqueue(app, new).await?).await
+}
+
+/// The job whose weights another one starts from, or attacks.
+fn built_on(job: &Job) -> Option<JobId> {
+    match (&job.spec.evaluation.study, job.kind) {
+        (Some(order), _) => Some(order.request.protect_job_id),
+        (None, JobKind::Evaluate) => job.parent_id,
+        (None, _) => job.spec.extends,
+    }
 }
 
 /// What a job of this owner produced, by name.

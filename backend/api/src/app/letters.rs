@@ -93,13 +93,17 @@ fn used_up() -> Error {
     Error::Gone("This link was used, has expired, or a newer one was sent.".into())
 }
 
-/// Confirms an address by the token of its letter.
-pub async fn verify(app: &App, request: &ConfirmEmail) -> Result<(), Error> {
+/// Confirms the address of the account that asks by the token of its letter.
+pub async fn verify(app: &App, caller: UserId, request: &ConfirmEmail) -> Result<(), Error> {
     let token = secret::digest(&request.token);
-    if app.store().verify_email(&token, app.now()).await? {
-        return Ok(());
+    let verified = app.store().verify_email(&token, caller, app.now());
+    match verified.await? {
+        Some(owner) if owner == caller => Ok(()),
+        Some(_) => Err(Error::Forbidden(
+            "This link is for another account than yours. Sign in with the address that the letter went to.".into(),
+        )),
+        None => Err(used_up()),
     }
-    Err(used_up())
 }
 
 /// Sends a link to set a new password, if the address has an account and got few of these lately; the answer is the same

@@ -44,6 +44,7 @@ pub mod share_links;
 pub(crate) mod sharing;
 mod state;
 pub mod storage_checks;
+pub(crate) mod streams;
 pub mod studies;
 pub mod tokens;
 pub(crate) mod unpacking;

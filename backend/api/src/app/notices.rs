@@ -10,7 +10,7 @@ use shared::{
     },
     page::Page,
 };
-use store::{NewNotice, NoticeRecord};
+use store::{JobRecord, NewNotice, NoticeRecord};
 use uuid::Uuid;
 
 use super::{App, paging::Paging};
@@ -34,17 +34,26 @@ fn view(record: NoticeRecord) -> Notice {
     }
 }
 
-/// Whose object an id names.
+/// Whose object an id names, and the protect job that it comes from: a gallery, an evaluation or a study can be made
+/// again, so that a notice about one of them is about all.
 async fn object(app: &App, text: &str) -> Result<Option<(OrganisationId, Uuid)>, Error> {
     if let Ok(id) = text.parse::<GalleryId>() {
         let gallery = app.store().find_gallery_any(id).await?;
-        return Ok(gallery.map(|gallery| (gallery.owner_id, id.uuid())));
+        return Ok(gallery.map(|gallery| (gallery.owner_id, gallery.protect_job_id.uuid())));
     }
     if let Ok(id) = text.parse::<JobId>() {
         let job = app.store().find_job_any(id).await?;
-        return Ok(job.map(|job| (job.owner_id, id.uuid())));
+        return Ok(job.map(|job| (job.owner_id, origin(&job).uuid())));
     }
     Ok(None)
+}
+
+/// The protect job that another one attacks; any other job is its own.
+fn origin(job: &JobRecord) -> JobId {
+    match &job.spec.evaluation.study {
+        Some(order) => order.request.protect_job_id,
+        None => job.parent_id.unwrap_or(job.id),
+    }
 }
 
 /// Takes a notice from anyone; the receipt is shown this once.

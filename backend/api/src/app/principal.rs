@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use shared::{
-    NodeId, OrganisationId, UserId,
+    NodeId, OrganisationId, Timestamp, UserId,
     api_key::{AddressBlock, Scope},
     role::{Need, Role},
 };
+use store::ApiKeyRecord;
 
 use super::{App, api_keys, nodes, sessions, tokens::Audience};
 use crate::{error::Error, secret};
@@ -18,8 +19,8 @@ pub enum Credential {
     Session(String),
     /// A short-lived access token.
     Token,
-    /// An API key and its scopes.
-    Key(Vec<Scope>),
+    /// An API key, as it was then.
+    Key(Box<ApiKeyRecord>),
 }
 
 /// An authenticated caller in one organisation.
@@ -63,8 +64,16 @@ impl Principal {
     /// Refuses a key without a scope.
     pub fn require_scope(&self, scope: Scope) -> Result<(), Error> {
         match &self.credential {
-            Credential::Key(scopes) if !scopes.contains(&scope) => Err(Error::MissingScope(scope)),
+            Credential::Key(key) if !key.scopes.contains(&scope) => Err(Error::MissingScope(scope)),
             _ => Ok(()),
+        }
+    }
+
+    /// Whose room for requests and streams it is: a key has its own beside the person who made it.
+    pub(crate) fn room(&self) -> String {
+        match &self.credential {
+            Credential::Key(_) => format!("key {} {}", self.user, self.organisation),
+            _ => self.user.to_string(),
         }
     }
 
@@ -148,8 +157,39 @@ async fn key(
     Ok((
         key.user_id,
         key.organisation_id,
-        Credential::Key(key.scopes),
+        Credential::Key(Box::new(key)),
     ))
+}
+
+/// Whether whoever asked at a moment could ask the same now: what is answered for long looks again. The secret is not
+/// kept, so that a key that was changed meanwhile counts as another one.
+pub(crate) async fn still_holds(
+    app: &App,
+    caller: &Principal,
+    since: Timestamp,
+) -> Result<bool, Error> {
+    let now = app.now();
+    let valid = match &caller.credential {
+        Credential::Session(token_hash) => {
+            let found = app.store().find_session(token_hash, now).await?;
+            found.is_some_and(|session| session.user_id == caller.user)
+        }
+        // It expires so long after it was made, which was no later than it was shown.
+        Credential::Token => {
+            now.milliseconds() - since.milliseconds() < Audience::Api.lifetime_seconds() * 1000
+        }
+        Credential::Key(key) => {
+            let found = app.store().find_api_key(caller.organisation, key.id);
+            found.await?.is_some_and(|found| {
+                found.revoked_at.is_none()
+                    && found.expires_at > now
+                    && found.hint == key.hint
+                    && found.allowed_addresses == key.allowed_addresses
+            })
+        }
+    };
+    let role = app.store().find_role(caller.user, caller.organisation);
+    Ok(valid && role.await? == Some(caller.role))
 }
 
 fn is_allowed(blocks: &[String], address: IpAddr) -> bool {

@@ -5,11 +5,11 @@ use shared::{
     JobId, OrganisationId,
     artifact::ArtifactKind,
     collateral::{Collateral, ControlResult},
-    job::{Action, Evaluation, JobKind, JobStatus, SubjectKind},
-    release::{GateKind, GateStatus, Release, ReleaseGate, ReviewReason, gates},
+    job::{Action, Concept, Evaluation, JobKind, JobStatus, SubjectKind},
+    release::{ControlFloor, GateKind, GateStatus, Release, ReleaseGate, ReviewReason, gates},
 };
 use std::{collections::BTreeMap, io};
-use store::{ArtifactRecord, GalleryRecord, JobRecord};
+use store::{ArtifactRecord, BaseModelRecord, GalleryRecord, JobRecord};
 use uuid::Uuid;
 
 use super::{
@@ -26,11 +26,12 @@ const WARNING: &str =
 pub(crate) struct Candidate {
     pub(crate) job: JobRecord,
     pub(crate) weights: Option<ArtifactRecord>,
+    model: Option<BaseModelRecord>,
     /// The newest gallery of each concept, by its position.
     pub(crate) galleries: BTreeMap<u32, GalleryRecord>,
     /// How the newest gallery of each concept was made.
     evaluations: BTreeMap<u32, Evaluation>,
-    /// Every gallery that there ever was: a complaint about an older one is no less true.
+    /// Every gallery that there ever was, and what made it: a complaint about an older one is no less true.
     shown: Vec<Uuid>,
 }
 
@@ -41,10 +42,11 @@ impl Candidate {
             .filter(|job| job.kind == JobKind::Protect)
             .ok_or(Error::NotFound)?;
         let files = app.store().list_artifacts(owner, id).await?;
+        let model = app.store().find_base_model(owner, job.model_id).await?;
         let (mut galleries, mut evaluations) = (BTreeMap::new(), BTreeMap::new());
         let mut shown = Vec::new();
         for gallery in app.store().list_galleries_of(owner, id).await? {
-            shown.push(gallery.id.uuid());
+            shown.extend([gallery.id.uuid(), gallery.evaluation_job_id.uuid()]);
             let judged = app
                 .store()
                 .find_job(owner, gallery.evaluation_job_id)
@@ -60,6 +62,7 @@ impl Candidate {
             weights: files
                 .into_iter()
                 .find(|file| file.kind == ArtifactKind::ProtectedUnet),
+            model,
             galleries,
             evaluations,
             shown,
@@ -67,7 +70,7 @@ impl Candidate {
     }
 
     /// Why a second person must consent.
-    pub(crate) async fn reasons(&self, app: &App) -> Result<Vec<ReviewReason>, Error> {
+    pub(crate) fn reasons(&self) -> Vec<ReviewReason> {
         let concepts = &self.job.spec.concepts;
         let person = |subject| subject == SubjectKind::Person;
         let mut reasons = Vec::new();
@@ -84,42 +87,89 @@ impl Candidate {
         if concepts.len() >= shared::limits::MAX_CONCEPTS {
             reasons.push(ReviewReason::ManyConcepts);
         }
-        let owner = self.job.owner_id;
-        let model = app
-            .store()
-            .find_base_model(owner, self.job.model_id)
-            .await?;
         // The embedded model exists for the demo alone; whatever carries a published family is used elsewhere.
+        let model = self.model.as_ref();
         if model.is_some_and(|model| model.family != "tiny") {
             reasons.push(ReviewReason::WidelyUsedModel);
         }
-        Ok(reasons)
+        reasons
     }
 
     async fn gates(&self, app: &App) -> Result<Vec<ReleaseGate>, Error> {
         let mut all = vec![self.evaluated()];
         let concepts = (0..).zip(&self.job.spec.concepts);
-        for (position, _) in concepts.filter(|(_, concept)| concept.action == Action::Protect) {
+        for (position, concept) in concepts.filter(|(_, it)| it.action == Action::Protect) {
             let found = self.galleries.get(&position);
             let found = found.and_then(|gallery| gallery.collateral);
-            all.extend(gates(position, self.evidence(position, found).as_ref()));
+            all.extend(self.side_effects(position, concept, found));
         }
         all.extend(self.approved(app).await?);
         all.push(self.undisputed(app).await?);
         Ok(all)
     }
 
-    /// What was measured, without a control that was attacked less than the job was launched with: it shows nothing.
-    fn evidence(&self, position: u32, found: Option<Collateral>) -> Option<Collateral> {
-        let launched = &self.job.spec.evaluation;
-        let steps = launched.control_steps().max(1);
-        let judged = self.evaluations.get(&position)?;
-        let weaker = judged.learning_rate < launched.learning_rate;
-        let attacked = |control: &ControlResult| control.attack_step >= steps && !weaker;
-        found.map(|found| Collateral {
-            control: found.control.filter(attacked),
+    /// The gates of one concept; a control that was attacked too little shows nothing, and its gate says so.
+    fn side_effects(
+        &self,
+        position: u32,
+        concept: &Concept,
+        found: Option<Collateral>,
+    ) -> Vec<ReleaseGate> {
+        let family = self.model.as_ref().map(|model| model.family.as_str());
+        let floor = ControlFloor::of(family.unwrap_or_default());
+        let measured = found.and_then(|found| found.control);
+        let counted = measured.filter(|control| self.counts(position, concept, floor, control));
+        let evidence = found.map(|found| Collateral {
+            control: counted,
             ..found
-        })
+        });
+        let mut gates = gates(position, evidence.as_ref());
+        if let (Some(_), None) = (measured, counted) {
+            let mut closed = gates.iter_mut();
+            if let Some(gate) = closed.find(|gate| gate.kind == GateKind::ControlSet) {
+                gate.detail = floor.demand(&concept.identifier);
+            }
+        }
+        gates
+    }
+
+    /// Whether a control was attacked no less than the floor and the job's own launch, with a word that the trigger answers
+    /// to.
+    fn counts(
+        &self,
+        position: u32,
+        concept: &Concept,
+        floor: ControlFloor,
+        control: &ControlResult,
+    ) -> bool {
+        let launched = &self.job.spec.evaluation;
+        let Some(judged) = self.evaluations.get(&position) else {
+            return false;
+        };
+        let images = judged.images_per_arm.min(control.difference.n);
+        let steps = judged.control_steps().min(control.attack_step);
+        let rate = launched.learning_rate.max(floor.learning_rate);
+        images >= floor.images
+            && steps >= launched.control_steps().max(floor.steps)
+            && judged.learning_rate >= rate
+            && self.fires_on(concept, judged.identifier.as_deref())
+    }
+
+    /// Whether the trigger of a concept answers to the attacker's word; without one the judge takes a word of the model's
+    /// pool that no concept has, or the concept's own where there is none.
+    fn fires_on(&self, concept: &Concept, word: Option<&str>) -> bool {
+        let mut pool = self.model.iter().flat_map(|model| &model.identifiers);
+        let is = |known: &String, word: &str| known.eq_ignore_ascii_case(word);
+        let universal = self.job.spec.injection.universal_identifiers;
+        match word {
+            Some(word) if is(&concept.identifier, word) => true,
+            Some(word) => universal && pool.any(|known| is(known, word)),
+            None => {
+                let concepts = &self.job.spec.concepts;
+                let own = |known: &String| concepts.iter().any(|it| it.identifier == *known);
+                universal || pool.all(own)
+            }
+        }
     }
 
     fn evaluated(&self) -> ReleaseGate {
@@ -137,7 +187,7 @@ impl Candidate {
     }
 
     async fn approved(&self, app: &App) -> Result<Option<ReleaseGate>, Error> {
-        let (reasons, Some(weights)) = (self.reasons(app).await?, &self.weights) else {
+        let (reasons, Some(weights)) = (self.reasons(), &self.weights) else {
             return Ok(None);
         };
         if reasons.is_empty() {

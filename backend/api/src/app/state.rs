@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     identities::Providers, mail::Mail, metrics::Metrics, model_imports::Imports, parts::Deliveries,
-    passwords::Passwords, rate_limit::RateLimit, second_factors, sharing::Sharing, tokens::Tokens,
-    vault::Masters, webhooks::secrets::Secrets,
+    passwords::Passwords, rate_limit::RateLimit, second_factors, sharing::Sharing,
+    streams::Streams, tokens::Tokens, vault::Masters, webhooks::secrets::Secrets,
 };
 use crate::{
     clock::Clock,
@@ -71,6 +71,7 @@ struct Inner {
     metrics: Metrics,
     limits: Limits,
     hub: Hub,
+    streams: Streams,
     deliveries: Deliveries,
     link: Arc<Link>,
     leading: Leading,
@@ -207,6 +208,7 @@ impl App {
                 reset_letters: RateLimit::new("reset-letters", 3, 5400),
             },
             hub: Hub::new(),
+            streams: Streams::default(),
             deliveries: Deliveries::default(),
             leading: Leading::default(),
             metrics: Metrics::new(&config, &link),
@@ -331,6 +333,11 @@ impl App {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// Event streams that are open.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
     }
 
     /// Outputs that come in parts.

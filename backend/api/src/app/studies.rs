@@ -50,6 +50,7 @@ pub async fn create(
             )
         })?;
     let spec = spec(&protect, request)?;
+    artifacts::require_weights(app, owner, protect.id).await?;
     let new = NewJob {
         owner_id: owner,
         kind: JobKind::Study,
@@ -169,8 +170,11 @@ pub async fn cancel(
     id: JobId,
 ) -> Result<Study, Error> {
     let plan = planned(app, owner, id).await?;
-    let jobs = app.store().list_study_jobs(owner, id).await?;
-    for job in std::iter::once(&plan).chain(&jobs) {
+    if !plan.status.is_final() {
+        dispatch::request_cancel(app, owner, plan.id).await?;
+    }
+    // Looked for after that: cells that a plan still leaves then are canceled at birth.
+    for job in app.store().list_study_jobs(owner, id).await? {
         if !job.status.is_final() {
             dispatch::request_cancel(app, owner, job.id).await?;
         }

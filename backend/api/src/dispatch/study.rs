@@ -1,19 +1,19 @@
 //! What follows from the jobs of a study: cells from a plan, the merge from the last cell, the certificate from the
 //! merge. Refuses results of cells that this study did not plan.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::de::DeserializeOwned;
 use shared::{
     JobId,
     artifact::ArtifactKind,
-    certificate::{self, Certificate, KNOWN_BYPASSES, SCOPE},
+    certificate::{self, Certificate, HeldOut, KNOWN_BYPASSES, SCOPE},
     job::{JobKind, JobSpec},
-    matrix::{CellResult, Plan},
+    matrix::{Cell, CellResult, MatrixReport, Plan},
     node::JobOutput,
     study::{StudyOrder, StudyOutput, StudyTask},
 };
-use store::{JobRecord, NewArtifact, NewJob, NodeRecord};
+use store::{ArtifactRecord, JobRecord, NewArtifact, NewJob, NodeRecord};
 
 use super::{finish::the_only, priority};
 use crate::{
@@ -29,6 +29,8 @@ const FEWEST_JOBS: usize = 16;
 pub(crate) const MAX_PLAN_BYTES: u64 = 64 * 1024 * 1024;
 /// Largest report.
 pub(crate) const MAX_REPORT_BYTES: u64 = 64 * 1024 * 1024;
+/// Largest file that opens a commitment.
+const MAX_COMMITMENT_BYTES: u64 = 1024 * 1024;
 /// File name of a certificate.
 const CERTIFICATE: &str = "certificate.json";
 
@@ -212,6 +214,16 @@ async fn certify(
     let protect = order(job)?.request.protect_job_id;
     let protect = app.store().find_job(job.owner_id, protect).await?;
     let protect = protect.ok_or_else(|| Error::Internal("the protect job is gone".into()))?;
+    let (weights, committed) = promised(app, &protect).await?;
+    let planned = plan(app, job).await?;
+    let accepted = accepted(app, job).await?;
+    let strayed = strayed(&output.report, &planned, &weights, &accepted);
+    let strayed = strayed.or((committed.as_ref() != Some(&held_out))
+        .then_some("its held-out words are not those that its protect job committed to"));
+    if let Some(strayed) = strayed {
+        let detail = format!("The report is not of this study: {strayed}.");
+        return Err(refusal("other_report", detail));
+    }
     let key = app.revocation_signer().statement_key();
     let certificate = Certificate {
         version: certificate::VERSION,
@@ -237,6 +249,75 @@ async fn certify(
         sha256: blobs::keep(app, &file).await?,
         size_bytes: file.len() as u64,
     }))
+}
+
+/// Hash of the protected weights, and what the protect job committed to before it trained.
+async fn promised(app: &App, protect: &JobRecord) -> Result<(String, Option<HeldOut>), Error> {
+    let files = app.store().list_artifacts(protect.owner_id, protect.id);
+    let files = files.await?;
+    let of = |kind| {
+        files
+            .iter()
+            .find(|file: &&ArtifactRecord| file.kind == kind)
+    };
+    let weights = of(ArtifactKind::ProtectedUnet);
+    let weights =
+        weights.ok_or_else(|| Error::Internal("the protected weights are gone".into()))?;
+    let committed = match of(ArtifactKind::Commitment) {
+        Some(file) => Some(blobs::read_json(app, &file.sha256, MAX_COMMITMENT_BYTES).await?),
+        None => None,
+    };
+    Ok((weights.sha256.clone(), committed))
+}
+
+/// What the cells of a study were found to be when their jobs ended, by number.
+async fn accepted(app: &App, job: &JobRecord) -> Result<HashMap<u32, CellResult>, Error> {
+    let plan = job.parent_id.unwrap_or(job.id);
+    let mut found = HashMap::new();
+    for part in app.store().list_study_jobs(job.owner_id, plan).await? {
+        for file in app.store().list_artifacts(job.owner_id, part.id).await? {
+            if file.kind == ArtifactKind::MatrixCells {
+                let cells: Vec<CellResult> =
+                    blobs::read_json(app, &file.sha256, MAX_PLAN_BYTES).await?;
+                found.extend(cells.into_iter().map(|result| (result.cell.number, result)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Where a report leaves what was planned, protected and accepted, if it does.
+fn strayed(
+    report: &MatrixReport,
+    plan: &Plan,
+    weights: &str,
+    accepted: &HashMap<u32, CellResult>,
+) -> Option<&'static str> {
+    let same = report.tier == plan.tier
+        && report.headline.headline == plan.headline
+        && report.subjects == plan.subjects
+        && report.settings == plan.settings
+        && report.inputs == plan.inputs;
+    let kept = plan.kept().iter().map(|cell| (cell.number, cell));
+    let kept: HashMap<u32, &Cell> = kept.collect();
+    let is_planned = |result: &CellResult| {
+        let cell = kept.get(&result.cell.number);
+        cell.is_some_and(|cell| plan.key(cell) == result.key)
+    };
+    let is_accepted = |result: &CellResult| accepted.get(&result.cell.number) == Some(result);
+    if report.inputs.protected_sha256 != weights {
+        Some("it judges other weights than the protect job left")
+    } else if !same {
+        Some("its inputs are not those of the plan")
+    } else if report.plan().cells != plan.cells {
+        Some("its cells are not those of the plan")
+    } else if !report.cells.iter().all(is_planned) {
+        Some("a cell is not what was planned")
+    } else if !report.cells.iter().all(is_accepted) {
+        Some("a cell is not what its job found")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]

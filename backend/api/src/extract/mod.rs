@@ -11,7 +11,7 @@ pub(crate) mod owned;
 mod paging;
 
 pub(crate) use body::{Json, MergePatch, OptionalJson};
-pub(crate) use idempotency::IdempotencyKey;
+pub(crate) use idempotency::{IdempotencyKey, OptionalIdempotencyKey};
 pub(crate) use identity::{CurrentUser, NodeIdentity, Tenant, Visitor};
 pub(crate) use if_match::VersionHeader;
 pub(crate) use image_file::ImageFile;

@@ -184,14 +184,15 @@ pub(crate) async fn create_verification(
     Ok((StatusCode::ACCEPTED, location("/v1/me".into())))
 }
 
-/// Confirms an address with the token of its letter.
+/// Confirms the caller's address with the token of its letter.
 #[utoipa::path(post, path = "/v1/email-verifications/confirm", tag = "accounts",
     request_body = ConfirmEmail, responses((status = 204)))]
 pub(crate) async fn confirm_email(
     State(app): State<App>,
+    CurrentUser(user): CurrentUser,
     Json(request): Json<ConfirmEmail>,
 ) -> Result<StatusCode, Error> {
-    letters::verify(&app, &request).await?;
+    letters::verify(&app, user, &request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -69,12 +69,12 @@ pub(crate) async fn find_api_key(
     responses((status = 200, body = ApiKey)))]
 pub(crate) async fn update_api_key(
     State(app): State<App>,
-    Tenant(owner): Tenant,
+    caller: Principal,
     Id(id): Id<ApiKeyId>,
     condition: IfMatch,
     MergePatch(request): MergePatch<UpdateApiKey>,
 ) -> Result<Body<ApiKey>, Error> {
-    api_keys::update(&app, owner, id, &condition, &request)
+    api_keys::update(&app, &caller, id, &condition, &request)
         .await
         .map(Body)
 }

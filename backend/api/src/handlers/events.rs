@@ -17,7 +17,7 @@ use shared::{JobId, page::Page, progress::JobEvent};
 use utoipa::IntoParams;
 
 use crate::{
-    app::{App, events},
+    app::{App, events, principal::Principal},
     error::Error,
     extract::OwnedJob,
 };
@@ -45,6 +45,7 @@ pub(crate) struct EventsQuery {
 pub(crate) async fn follow_events(
     State(app): State<App>,
     OwnedJob { owner, job }: OwnedJob,
+    caller: Principal,
     query: Result<Query<EventsQuery>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
@@ -59,7 +60,7 @@ pub(crate) async fn follow_events(
         let page = events::page(&app, owner, job.id, after, limit).await?;
         return Ok(Body(page).into_response());
     }
-    let stream = events::follow(app, owner, job.id, after).map(|event| Ok(frame(&event)));
+    let stream = events::follow(app, caller, job.id, after)?.map(|event| Ok(frame(&event)));
     let stream: futures::stream::BoxStream<'static, Result<Event, Infallible>> = stream.boxed();
     let mut response = Sse::new(stream)
         .keep_alive(KeepAlive::new().interval(HEARTBEAT).text("waiting"))

@@ -18,7 +18,7 @@ use super::location;
 use crate::{
     app::{App, jobs, paging::Paging, preflights, principal::Principal},
     error::Error,
-    extract::{Id, IdempotencyKey, Json, Listing, OwnedJob, Tenant},
+    extract::{Id, IdempotencyKey, Json, Listing, OptionalIdempotencyKey, OwnedJob, Tenant},
 };
 
 fn accepted(job: Job) -> Response {
@@ -110,9 +110,12 @@ pub(crate) async fn cancel_job(
     responses((status = 202, body = Job)))]
 pub(crate) async fn retry_job(
     State(app): State<App>,
-    OwnedJob { owner, job }: OwnedJob,
+    OwnedJob { job, .. }: OwnedJob,
+    caller: Principal,
+    OptionalIdempotencyKey(key): OptionalIdempotencyKey,
 ) -> Result<Response, Error> {
-    jobs::retry(&app, owner, &job).await.map(accepted)
+    let retried = jobs::retry(&app, &caller, key.as_deref(), &job);
+    retried.await.map(accepted)
 }
 
 /// What a job produced.

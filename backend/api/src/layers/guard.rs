@@ -203,7 +203,7 @@ fn organisation_of_path(path: &str) -> Option<OrganisationId> {
 
 async fn run(
     door: &Door,
-    rule: &Rule,
+    rule: &'static Rule,
     (caller, question): (Caller, Option<Question>),
     mut request: Request,
     next: Next,

@@ -13,7 +13,7 @@ use shared::NodeId;
 use crate::{
     app::{
         App,
-        principal::{Credential, Principal},
+        principal::Principal,
         rate_limit::{Level, RateLimit, household},
     },
     error::Error,
@@ -74,15 +74,11 @@ impl Room {
     }
 }
 
-/// A key has its own room beside the person who made it.
 fn key(caller: Asking<'_>, address: IpAddr) -> String {
     match caller {
         Asking::Nobody => address.to_string(),
         Asking::Node(node) => node.to_string(),
-        Asking::Person(caller) => match &caller.credential {
-            Credential::Key(_) => format!("key {} {}", caller.user, caller.organisation),
-            _ => caller.user.to_string(),
-        },
+        Asking::Person(caller) => caller.room(),
     }
 }
 

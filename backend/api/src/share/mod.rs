@@ -202,11 +202,11 @@ pub(crate) async fn note(app: &App, shared: &Shared, outcome: ViewOutcome, addre
     }
 }
 
-/// The link behind a secret, if it still offers what it did when an archive began.
+/// The link behind a secret, if it still offers what it did when an archive began and no notice suspended that since.
 pub(crate) async fn still_open(app: &App, shared: &Shared) -> Result<(), Error> {
     let hash = secret::digest(&shared.token);
-    let link = app.store().find_share_link_any(&hash).await?;
-    let link = link.filter(|link| {
+    let found = app.store().find_shared_any(&hash).await?;
+    let link = found.map(|(link, _)| link).filter(|link| {
         !link.has_ended(app.now())
             && link.download
             && link.password_hash == shared.link.password_hash

@@ -77,6 +77,12 @@ async fn bad_accounts_are_refused_field_by_field() {
         .map(|e| &e["pointer"])
         .collect();
     assert_eq!(pointers, ["#/email", "#/password", "#/name"]);
+    // Accounts of the server's own have such addresses.
+    for email in ["demo@persguard.invalid", " Demo@PersGuard.Invalid"] {
+        let squatter = json!({ "email": email, "password": PASSWORD, "name": "Eve" });
+        let problem = refused(person.post("/v1/users", &squatter).await, 422, "invalid").await;
+        assert_eq!(problem["errors"][0]["pointer"], "#/email");
+    }
     let admin =
         json!({ "email": "b@example.org", "password": PASSWORD, "name": "B", "admin": true });
     let problem = refused(person.post("/v1/users", &admin).await, 422, "invalid").await;

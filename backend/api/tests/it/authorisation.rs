@@ -114,7 +114,7 @@ async fn things(
         StatusCode::ACCEPTED,
     )
     .await;
-    server.confirm("owner").await;
+    server.confirm(owner, "owner").await;
     let share = owner
         .request(Method::POST, "/v1/share-links")
         .header("idempotency-key", "share")

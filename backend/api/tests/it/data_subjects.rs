@@ -323,6 +323,44 @@ async fn kept_files_say_when_they_go_and_then_go_unless_a_job_needs_them() {
 }
 
 #[tokio::test]
+async fn nothing_is_begun_on_weights_that_were_removed() {
+    let server = Server::start_with(|config| config.retention_days = Some(30)).await;
+    let ada = server.person("ada").await;
+    let job = ada.job().await;
+    let node = server.node();
+    protect(&node, &node.lease().await).await;
+    let done: Job = ada.read(&job.urls.own).await;
+    let waiting = format!("/v1/jobs/{}", done.evaluation_ids[0]);
+    let canceled = ada.post(&format!("{waiting}/cancel"), &json!({})).await;
+    assert_eq!(canceled.status(), StatusCode::ACCEPTED);
+    server.clock.advance(31 * 24 * 3_600_000);
+    api::dispatch::expiry::sweep(&server.app).await.unwrap();
+    let ada = server.stranger();
+    let session = json!({ "email": "ada@example.org", "password": "correct horse battery" });
+    ada.post("/v1/sessions", &session).await;
+    let mut further = serde_json::to_value(&job.spec).unwrap();
+    further["extends"] = json!(job.id);
+    let study = json!({ "protect_job_id": job.id });
+    let evaluations = format!("/v1/jobs/{}/evaluations", job.id);
+    for (path, request, status, code) in [
+        (evaluations.as_str(), json!({}), 409, "conflict"),
+        ("/v1/studies", study, 409, "conflict"),
+        (&format!("{waiting}/retry"), json!({}), 409, "conflict"),
+        ("/v1/jobs", further.clone(), 422, "invalid"),
+        ("/v1/preflights", further, 422, "invalid"),
+    ] {
+        let request = ada
+            .request(Method::POST, path)
+            .header("idempotency-key", path)
+            .json(&request);
+        let answer = request.send().await.unwrap();
+        let problem = refused(answer, status, code).await;
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("were removed"), "{path}: {detail}");
+    }
+}
+
+#[tokio::test]
 async fn security_contact_is_published_where_there_is_one() {
     let server = Server::start().await;
     let path = "/.well-known/security.txt";

@@ -7,7 +7,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::{job::Job, page::Page, progress::JobEvent};
 
-use crate::support::{Person, Server, refused};
+use crate::{
+    keys::{holder, make},
+    support::{Person, Server, refused},
+};
 
 /// The frames of an event stream until it ends.
 async fn stream(response: reqwest::Response) -> Vec<(i64, JobEvent)> {
@@ -130,4 +133,63 @@ async fn quiet_stream_beats_within_ten_seconds() {
     tokio::time::timeout(Duration::from_secs(5), end)
         .await
         .expect("the stream ends");
+}
+
+#[tokio::test]
+async fn streams_of_one_caller_are_bounded() {
+    let server = Server::start().await;
+    let person = server.person("ada").await;
+    let job = person.job().await;
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        let response = person.get(&job.urls.events).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        open.push(response);
+    }
+    let response = person.get(&job.urls.events).await;
+    assert!(response.headers().contains_key("retry-after"));
+    let problem = refused(response, 429, "rate_limited").await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("32 event streams"), "{detail}");
+    // Pages take no place, and others have their own.
+    let page = person
+        .get(&format!("{}?format=json", job.urls.events))
+        .await;
+    assert_eq!(page.status(), StatusCode::OK);
+    let key = make(&person, &json!({ "name": "x", "scopes": ["jobs:run"] })).await;
+    let key = holder(&server, &key.secret);
+    assert_eq!(key.get(&job.urls.events).await.status(), StatusCode::OK);
+    drop(open);
+    for _ in 0..300 {
+        if person.get(&job.urls.events).await.status() == StatusCode::OK {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("no place was given back");
+}
+
+#[tokio::test]
+async fn stream_ends_with_its_callers_access() {
+    let server = Server::start().await;
+    let person = server.person("ada").await;
+    let job = person.job().await;
+    let made = make(&person, &json!({ "name": "x", "scopes": ["jobs:run"] })).await;
+    let key = holder(&server, &made.secret);
+    let (revoked, kept) = (
+        key.get(&job.urls.events).await,
+        person.get(&job.urls.events).await,
+    );
+    let path = format!("/v1/api-keys/{}", made.api_key.id);
+    let gone = person.delete(&path).await;
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    server.clock.advance(61_000);
+    let canceled = person.post(&job.urls.cancel, &json!({})).await;
+    assert_eq!(canceled.status(), StatusCode::ACCEPTED);
+    let (revoked, kept) = tokio::join!(stream(revoked), stream(kept));
+    let told = |events: &[(i64, JobEvent)]| serde_json::to_string(events).unwrap();
+    assert!(told(&kept).contains("\"canceled\""), "{kept:?}");
+    assert!(!told(&revoked).contains("\"canceled\""), "{revoked:?}");
+    assert_eq!(revoked.len(), 1, "what was told before stays told");
+    refused(key.get(&job.urls.events).await, 401, "unauthenticated").await;
 }

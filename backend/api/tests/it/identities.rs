@@ -219,7 +219,7 @@ async fn identity_is_linked_by_who_knows_the_password_and_confirmed_the_address(
         ada.post("/v1/me/identities", &request).await
     };
     refused(begin(PASSWORD).await, 409, "conflict").await;
-    server.confirm("ada").await;
+    server.confirm(&ada, "ada").await;
     refused(begin("wrong wrong wrong").await, 403, "invalid_credentials").await;
     assert_eq!(provider.script().seen.len(), 0, "nobody was asked");
     assert_eq!(link(&ada, "example").await, "/account?linked=example");

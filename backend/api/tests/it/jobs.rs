@@ -1,11 +1,17 @@
 //! Jobs: preflight, launch, idempotency, events, cancel, retry.
 
+use std::time::Duration;
+
+use api::app::principal::{Credential, Principal};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::{
+    OrganisationId,
+    auth::User,
     job::{Job, JobStatus},
     page::Page,
     preflight::{CheckStatus, Preflight},
+    role::Role,
 };
 
 use crate::support::{Person, Server, body, refused};
@@ -245,4 +251,65 @@ async fn queued_job_is_canceled_at_once_and_can_be_retried() {
     assert_ne!(again.id, job.id);
     assert_eq!(place, format!("/v1/jobs/{}", again.id));
     assert_eq!((again.status, again.spec), (JobStatus::Queued, job.spec));
+}
+
+#[tokio::test]
+async fn repeated_retry_makes_one_job() {
+    let server = Server::start().await;
+    let person = server.person("ada").await;
+    let job = person.job().await;
+    let canceled = person.request(Method::POST, &job.urls.cancel).send().await;
+    assert_eq!(canceled.unwrap().status(), StatusCode::ACCEPTED);
+    let path = format!("/v1/jobs/{}/retry", job.id);
+    let retry = async |key: &str| {
+        let request = person.request(Method::POST, &path);
+        let request = request.header("idempotency-key", key).json(&json!({}));
+        let answer = request.send().await.unwrap();
+        body::<Job>(answer, StatusCode::ACCEPTED).await.id
+    };
+    let first = retry("key").await;
+    assert_eq!(retry("key").await, first);
+    assert_ne!(retry("other").await, first);
+    // The first answer was lost with its process, and its claim with it.
+    let me: User = person.read("/v1/me").await;
+    let caller = Principal {
+        user: me.id,
+        organisation: OrganisationId::from_uuid(me.id.uuid()),
+        role: Role::Owner,
+        credential: Credential::Token,
+    };
+    let canceled: Job = person.read(&job.urls.own).await;
+    for key in ["key", "new"] {
+        let again = api::app::jobs::retry(&server.app, &caller, Some(key), &canceled);
+        let again = again.await.unwrap().id;
+        assert_eq!(again == first, key == "key");
+    }
+    assert_eq!(person.read::<Page<Job>>("/v1/jobs").await.data.len(), 4);
+}
+
+/// A caller hangs up as soon as the request is sent.
+#[tokio::test]
+async fn launch_is_answered_again_to_who_hung_up() {
+    let server = Server::start().await;
+    let person = server.person("ada").await;
+    let set = person.sealed_set("x").await;
+    let spec = person.spec(&set).await;
+    for patience in 1..12 {
+        let key = patience.to_string();
+        let launch = person.launch(&spec, &key);
+        let _ = tokio::time::timeout(Duration::from_millis(patience), launch).await;
+    }
+    for key in 1..12 {
+        let mut answer = person.launch(&spec, &key.to_string()).await;
+        for _ in 0..100 {
+            if answer.status() != StatusCode::CONFLICT {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            answer = person.launch(&spec, &key.to_string()).await;
+        }
+        let _: Job = body(answer, StatusCode::ACCEPTED).await;
+    }
+    let jobs: Page<Job> = person.read("/v1/jobs?limit=100").await;
+    assert_eq!(jobs.data.len(), 11, "one for each key");
 }

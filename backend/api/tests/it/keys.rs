@@ -212,6 +212,82 @@ async fn rotation_gives_nobody_more_than_they_had() {
     assert_eq!(boss.delete(&path).await.status(), StatusCode::NO_CONTENT);
 }
 
+/// Asks from an address that the server believes.
+async fn from(address: &str, request: reqwest::RequestBuilder) -> reqwest::Response {
+    let request = request.header("x-forwarded-for", address);
+    request.send().await.expect("an answer")
+}
+
+#[tokio::test]
+async fn key_gives_no_key_more_places_or_time_than_it_has() {
+    const OFFICE: &str = "198.51.100.7";
+    let server = Server::start_with(|config| {
+        config.trusted_proxies = vec!["127.0.0.1".parse().expect("a block")];
+    })
+    .await;
+    let ada = server.person("ada").await;
+    let scopes = json!(["sets:read", "org:admin"]);
+    let request = json!({ "name": "bound", "scopes": scopes, "expires_in_days": 7,
+        "allowed_addresses": ["198.51.100.0/24"] });
+    let parent = make(&ada, &request).await;
+    let key = holder(&server, &parent.secret);
+    let create = async |addresses: Value| {
+        let child =
+            json!({ "name": "child", "scopes": ["sets:read"], "allowed_addresses": addresses });
+        from(
+            OFFICE,
+            key.request(Method::POST, "/v1/api-keys").json(&child),
+        )
+        .await
+    };
+    let child: CreatedApiKey = body(create(json!([])).await, StatusCode::CREATED).await;
+    assert_eq!(child.api_key.allowed_addresses, ["198.51.100.0/24"]);
+    assert_eq!(child.api_key.expires_at, parent.api_key.expires_at);
+    let child: CreatedApiKey = body(create(json!([OFFICE])).await, StatusCode::CREATED).await;
+    assert_eq!(child.api_key.allowed_addresses, [OFFICE]);
+    let problem = refused(create(json!(["0.0.0.0/0"])).await, 403, "forbidden").await;
+    let detail = problem["detail"].as_str().expect("text");
+    assert!(detail.contains("198.51.100.0/24"), "{problem}");
+    refused(
+        create(json!([OFFICE, "203.0.113.1"])).await,
+        403,
+        "forbidden",
+    )
+    .await;
+
+    let path = format!("/v1/api-keys/{}", parent.api_key.id);
+    let change = async |change: Value| {
+        let read = from(OFFICE, key.request(Method::GET, &path)).await;
+        let request = key
+            .request(Method::PATCH, &path)
+            .header("content-type", "application/merge-patch+json")
+            .header("if-match", &read.headers()["etag"])
+            .body(change.to_string());
+        from(OFFICE, request).await
+    };
+    for wider in [json!([]), json!(["198.51.0.0/16"])] {
+        let answer = change(json!({ "allowed_addresses": wider })).await;
+        refused(answer, 403, "forbidden").await;
+    }
+    let named = change(json!({ "name": "still bound" })).await;
+    assert_eq!(named.status(), StatusCode::OK);
+    let narrower = change(json!({ "allowed_addresses": ["198.51.100.0/25"] })).await;
+    assert_eq!(narrower.status(), StatusCode::OK);
+
+    // Others of the same maker: from everywhere, and for longer.
+    for (name, days, addresses) in [("wide", 7, json!([])), ("long", 90, json!([OFFICE]))] {
+        let other = json!({ "name": name, "scopes": scopes, "expires_in_days": days,
+            "allowed_addresses": addresses });
+        let other = make(&ada, &other).await;
+        let rotate = format!("/v1/api-keys/{}/rotate", other.api_key.id);
+        let rotate = key.request(Method::POST, &rotate).json(&json!({}));
+        refused(from(OFFICE, rotate).await, 403, "forbidden").await;
+    }
+    let own = key.request(Method::POST, &format!("{path}/rotate"));
+    let rotated = from(OFFICE, own.json(&json!({}))).await;
+    assert_eq!(rotated.status(), StatusCode::CREATED);
+}
+
 #[tokio::test]
 async fn bad_keys_are_refused_field_by_field() {
     let server = Server::start().await;

@@ -11,7 +11,10 @@ use reqwest::StatusCode;
 use serde_json::json;
 use shared::auth::User;
 
-use crate::support::{Server, body, plain, refused};
+use crate::{
+    keys::{holder, make},
+    support::{Server, body, plain, refused},
+};
 
 #[tokio::test]
 async fn address_is_confirmed_by_its_letter_once() {
@@ -23,10 +26,7 @@ async fn address_is_confirmed_by_its_letter_once() {
     assert_eq!(again.status(), StatusCode::ACCEPTED);
     let confirm = async |token: &str| {
         let request = json!({ "token": token });
-        let stranger = server.stranger();
-        stranger
-            .post("/v1/email-verifications/confirm", &request)
-            .await
+        ada.post("/v1/email-verifications/confirm", &request).await
     };
     refused(confirm(&first).await, 410, "gone").await;
     let mut second = first.clone();
@@ -39,6 +39,44 @@ async fn address_is_confirmed_by_its_letter_once() {
     assert!(ada.read::<User>("/v1/me").await.email_verified);
     let done = ada.post("/v1/email-verifications", &json!({})).await;
     refused(done, 409, "conflict").await;
+}
+
+/// Eve opens an account with the address of somebody who has none, and waits for their click.
+#[tokio::test]
+async fn strangers_account_is_not_proven_by_who_reads_its_letter() {
+    let server = Server::start().await;
+    let eve = server.person("admin").await;
+    let key = json!({ "name": "x", "scopes": ["sets:read"] });
+    let key = make(&eve, &key).await;
+    let token = server.token("admin@example.org", "verify-email").await;
+    let click = json!({ "token": token });
+    let confirm = "/v1/email-verifications/confirm";
+    let reader = server.stranger();
+    refused(reader.post(confirm, &click).await, 401, "unauthenticated").await;
+    let other = server.person("bob").await;
+    let problem = refused(other.post(confirm, &click).await, 403, "forbidden").await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("another account"), "{detail}");
+    let by_key = holder(&server, &key.secret);
+    refused(by_key.post(confirm, &click).await, 403, "forbidden").await;
+    assert!(!eve.read::<User>("/v1/me").await.email_verified);
+    refused(eve.get("/v1/admin/notices").await, 403, "forbidden").await;
+    // The reader takes the account over, and nothing of the stranger's stays.
+    let ask = json!({ "email": "admin@example.org" });
+    reader.post("/v1/password-resets", &ask).await;
+    let reset = server.token("admin@example.org", "reset-password").await;
+    let reset = json!({ "token": reset, "password": "another horse" });
+    let done = reader.post("/v1/password-resets/confirm", &reset).await;
+    assert_eq!(done.status(), StatusCode::NO_CONTENT);
+    refused(eve.get("/v1/me").await, 401, "unauthenticated").await;
+    refused(by_key.get("/v1/me").await, 401, "unauthenticated").await;
+    let login = json!({ "email": "admin@example.org", "password": "another horse" });
+    let user: User = body(
+        reader.post("/v1/sessions", &login).await,
+        StatusCode::CREATED,
+    )
+    .await;
+    assert!(user.email_verified && user.administrator);
 }
 
 #[tokio::test]

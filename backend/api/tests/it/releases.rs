@@ -17,19 +17,19 @@ use crate::{
 };
 
 /// Protects and judges with these side effects; gives the job.
-async fn judged(server: &Server, person: &Person<'_>, side_effects: Value) -> Job {
+pub(crate) async fn judged(server: &Server, person: &Person<'_>, side_effects: Value) -> Job {
     let job = person.job().await;
     finish(server, side_effects).await;
     person.read(&job.urls.own).await
 }
 
-async fn finish(server: &Server, side_effects: Value) {
+pub(crate) async fn finish(server: &Server, side_effects: Value) {
     let node = server.node();
     protect(&node, &node.lease().await).await;
     judge(server, side_effects).await;
 }
 
-async fn judge(server: &Server, side_effects: Value) {
+pub(crate) async fn judge(server: &Server, side_effects: Value) {
     let node = server.node();
     let lease = node.lease().await;
     node.beat(&lease, json!([])).await;
@@ -40,7 +40,7 @@ async fn judge(server: &Server, side_effects: Value) {
     assert_eq!(done, StatusCode::NO_CONTENT);
 }
 
-async fn release(person: &Person<'_>, job: &Job) -> Release {
+pub(crate) async fn release(person: &Person<'_>, job: &Job) -> Release {
     person.read(&format!("/v1/jobs/{}/release", job.id)).await
 }
 
@@ -52,7 +52,7 @@ async fn weights(person: &Person<'_>, job: &Job) -> Artifact {
         .expect("the weights")
 }
 
-fn closed(release: &Release) -> Vec<(GateKind, GateStatus)> {
+pub(crate) fn closed(release: &Release) -> Vec<(GateKind, GateStatus)> {
     let gates = release.gates.iter();
     gates
         .filter(|gate| gate.status != GateStatus::Passed)
@@ -208,7 +208,7 @@ async fn two_people(server: &Server, ada: &Person<'_>, bob: &Person<'_>, job: &J
     let eve = server.person("eve").await;
     refused(eve.post(&decide, &yes).await, 404, "not_found").await;
     refused(bob.post(&decide, &yes).await, 404, "not_found").await;
-    server.confirm("bob").await;
+    server.confirm(bob, "bob").await;
     refused(
         bob.post(&decide, &json!({ "approve": false })).await,
         422,
@@ -266,7 +266,7 @@ async fn notice_is_heard_suspends_and_can_be_appealed() {
     for nobody in [&ada, &admin] {
         refused(nobody.get("/v1/admin/notices").await, 403, "forbidden").await;
     }
-    server.confirm("admin").await;
+    server.confirm(&admin, "admin").await;
     let queue: Page<QueuedNotice> = admin.read("/v1/admin/notices?status=received").await;
     assert_eq!(queue.data[0].email, "eve@example.org");
     let decision = format!("/v1/admin/notices/{}/decision", taken.id);
@@ -316,7 +316,7 @@ async fn notice_is_heard_suspends_and_can_be_appealed() {
     look_at_counts(&stranger, &place).await;
 }
 
-async fn evaluate(person: &Person<'_>, job: &Job, key: &str, evaluation: Value) {
+pub(crate) async fn evaluate(person: &Person<'_>, job: &Job, key: &str, evaluation: Value) {
     let path = format!("/v1/jobs/{}/evaluations", job.id);
     let request = person.request(Method::POST, &path);
     let request = request.header("idempotency-key", key).json(&evaluation);

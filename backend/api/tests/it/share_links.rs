@@ -690,7 +690,7 @@ async fn only_who_may_share_shares() {
     let without = owner.post("/v1/share-links", &request).await;
     refused(without, 400, "idempotency_key_required").await;
     refused(ask(&owner, "1", &request).await, 403, "forbidden").await;
-    server.confirm("ada").await;
+    server.confirm(&owner, "ada").await;
     let made: CreatedShareLink = body(ask(&owner, "2", &request).await, StatusCode::CREATED).await;
     let again = refused(ask(&owner, "2", &request).await, 409, "conflict").await;
     assert!(again["detail"].as_str().expect("text").contains("secret"));

@@ -1,6 +1,7 @@
 //! A server for one test, people who use it, and a scripted node.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -152,20 +153,17 @@ impl Server {
     /// Somebody whose address is proven theirs.
     pub(crate) async fn confirmed(&self, name: &str) -> Person<'_> {
         let person = self.person(name).await;
-        self.confirm(name).await;
+        self.confirm(&person, name).await;
         person
     }
 
     /// Proves somebody's address by the letter that they got.
-    pub(crate) async fn confirm(&self, name: &str) {
+    pub(crate) async fn confirm(&self, person: &Person<'_>, name: &str) {
         let token = self
             .token(&format!("{name}@example.org"), "verify-email")
             .await;
         let confirm = "/v1/email-verifications/confirm";
-        let done = self
-            .stranger()
-            .post(confirm, &json!({ "token": token }))
-            .await;
+        let done = person.post(confirm, &json!({ "token": token })).await;
         assert_eq!(done.status(), StatusCode::NO_CONTENT);
     }
 
@@ -496,4 +494,13 @@ pub(crate) fn attestation() -> Value {
         "basis": "own", "name": "Ada Example", "jurisdiction": "Germany",
         "depicts_person": false, "confirmed": true,
     })
+}
+
+/// The files of an instance's master keys; what locks them lies beside.
+pub(crate) fn master_keys(data_dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(data_dir.join("master-keys")).expect("the folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "key"))
+        .collect()
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use shared::{image::ImageHintCode, node::InputRole, protected_set::ProtectedSet};
 
-use crate::support::{Person, Server, body, client, png, refused};
+use crate::support::{Person, Server, body, client, master_keys, png, refused};
 
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<Vec<u8>> {
@@ -115,15 +115,8 @@ async fn new_keys_open_what_old_keys_sealed_and_old_keys_go() {
     let (ada, bob) = (server.person("ada").await, server.person("bob").await);
     let (hers, his) = (set_of(&ada, 2).await, set_of(&bob, 1).await);
     let before = seen(&ada, &hers.images[1].url).await;
-    let keys = || {
-        fs::read_dir(server.data_dir().join("master-keys"))
-            .unwrap()
-            .count()
-    };
-    let old: Vec<_> = fs::read_dir(server.data_dir().join("master-keys"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let keys = || master_keys(&server.data_dir()).len();
+    let old = master_keys(&server.data_dir());
     // Beside the running server, as the command does it.
     let done = server.rotate_keys().await;
     assert_eq!((done.data_keys, done.pictures, done.destroyed), (2, 3, 2));

@@ -316,12 +316,21 @@ async fn link_works_once_and_the_newest_counts(world: World) {
     send(&world, ada, "old", Purpose::VerifyEmail).await;
     send(&world, ada, "new", Purpose::VerifyEmail).await;
     send(&world, ada, "reset", Purpose::ResetPassword).await;
-    let verify = async |token, now| store.verify_email(token, at(now)).await.unwrap();
-    assert!(!verify("old", 1).await, "replaced");
-    assert!(!verify("reset", 1).await, "for something else");
-    assert!(!verify("new", 100).await, "too late");
-    assert!(verify("new", 5).await);
-    assert!(!verify("new", 6).await, "used up");
+    let (eve, _) = own(&world, "eve").await;
+    let verify = async |token, caller, now| {
+        let verified = store.verify_email(token, caller, at(now)).await;
+        verified.unwrap()
+    };
+    assert_eq!(verify("old", ada, 1).await, None, "replaced");
+    assert_eq!(verify("reset", ada, 1).await, None, "for something else");
+    assert_eq!(verify("new", ada, 100).await, None, "too late");
+    assert_eq!(verify("new", eve, 4).await, Some(ada), "somebody else's");
+    for account in [ada, eve] {
+        let user = store.find_user(account).await.unwrap().unwrap();
+        assert_eq!(user.email_verified_at, None, "nobody is proven by that");
+    }
+    assert_eq!(verify("new", ada, 5).await, Some(ada));
+    assert_eq!(verify("new", ada, 6).await, None, "used up");
     let user = store.find_user(ada).await.unwrap().unwrap();
     assert_eq!(user.email_verified_at, Some(at(5)));
     assert_eq!(store.list_due_emails(at(1), 9).await.unwrap().len(), 3);

@@ -14,9 +14,12 @@ use crate::support::{World, at, evaluation_output, hash, on_both, success};
 
 on_both!(
     consent_is_somebody_elses_and_counts_for_its_weights,
+    consent_outlives_the_account_that_asked_for_it,
     notices_suspend_and_another_reviewer_hears_appeals,
+    notice_about_one_gallery_suspends_its_twins,
     deletion_removes_every_row_of_one_account,
     account_goes_with_its_receipt_or_not_at_all,
+    owner_of_another_organisation_stays,
     files_go_when_their_time_is_over,
 );
 
@@ -120,6 +123,112 @@ async fn consent_is_somebody_elses_and_counts_for_its_weights(world: World) {
         .list_approvals(ada, Some("ada@example.org"), None, 9)
         .await;
     assert_eq!(list.unwrap().len(), 2);
+}
+
+async fn consent_outlives_the_account_that_asked_for_it(world: World) {
+    let store = &world.store;
+    let (ada, job, _) = finished(&world, "ada").await;
+    let (bob, eve) = (world.person("bob").await, world.person("eve").await);
+    let ask = NewApproval {
+        job_id: job,
+        unet_sha256: hash(0xa),
+        reasons: vec![ReviewReason::Person],
+        reviewer_email: "eve@example.org".into(),
+        note: String::new(),
+    };
+    // Bob, a member of Ada's organisation, asks Eve, and goes.
+    let asked = store.create_approval(ada, bob, ask, at(4)).await.unwrap();
+    let by = (eve, Some("eve@example.org"), None);
+    let yes = (ApprovalStatus::Approved, String::new());
+    let decided = store.decide_approval(by, asked.id, yes, at(5)).await;
+    assert!(decided.unwrap().is_some());
+    world.delete_account(bob).await.unwrap();
+    assert!(store.find_user(bob).await.unwrap().is_none());
+    assert!(store.is_approved(ada, job, &hash(0xa)).await.unwrap());
+    // It is the organisation's, and goes with it.
+    world.delete_account(person(ada)).await.unwrap();
+    assert!(!store.is_approved(ada, job, &hash(0xa)).await.unwrap());
+}
+
+async fn notice_about_one_gallery_suspends_its_twins(world: World) {
+    let store = &world.store;
+    let (ada, job, gallery) = finished(&world, "ada").await;
+    let reviewer = world.person("first").await;
+    let again = store::NewJob {
+        owner_id: ada,
+        spec: world.job(job).await.spec,
+        kind: shared::job::JobKind::Evaluate,
+        parent_id: Some(job),
+        priority: 0,
+        required_memory_bytes: 0,
+        idempotency_key: None,
+        traceparent: None,
+    };
+    let judging = world.enqueue(&again, at(4)).await.id;
+    let node = world.node().await;
+    let claim = world.claim(node, at(5)).await.unwrap();
+    let FinishJob::Succeeded { metrics, .. } = success() else {
+        unreachable!("success succeeds")
+    };
+    let done = FinishJob::Succeeded {
+        metrics,
+        artifacts: vec![NewArtifact {
+            kind: ArtifactKind::GalleryImage,
+            name: "clean/200/00.png".into(),
+            sha256: hash(0xc),
+            size_bytes: 3,
+        }],
+        issued: Vec::new(),
+        follow_ups: Vec::new(),
+        gallery: Some(Box::new(NewGallery {
+            title: "My dog".into(),
+            output: evaluation_output(),
+            collateral: None,
+            public: true,
+        })),
+    };
+    let ended = store.finish_job(claim.job.id, claim.token, done, at(6));
+    ended.await.unwrap();
+    let galleries = store.list_galleries_of(ada, job).await.unwrap();
+    let twin = galleries
+        .iter()
+        .find(|found| found.id != gallery)
+        .unwrap()
+        .id;
+    let shown = async || {
+        let mut shown = Vec::new();
+        for id in [gallery, twin] {
+            shown.push(store.find_public_gallery(id).await.unwrap().is_some());
+        }
+        let pictures = store.list_public_artifacts(judging).await.unwrap();
+        shown.push(!pictures.is_empty());
+        shown
+    };
+    assert_eq!(shown().await, [true; 3]);
+    // Also what an earlier version took down: it named what it was told.
+    for object in [job.uuid(), judging.uuid(), gallery.uuid(), twin.uuid()] {
+        let notice = NewNotice {
+            category: NoticeCategory::DepictsMe,
+            object: "told".into(),
+            object_id: object,
+            owner_id: ada,
+            explanation: "me".into(),
+            name: "Eve".into(),
+            email: "eve@example.org".into(),
+            receipt_hash: hash(0xee),
+            due_at: at(99),
+        };
+        let taken = store.create_notice(notice, at(7)).await.unwrap();
+        assert_eq!(shown().await, [true; 3], "nobody has decided");
+        for (action, left) in [
+            (NoticeAction::Suspend, false),
+            (NoticeAction::Restore, true),
+        ] {
+            let decided = store.decide_notice(reviewer, taken.id, (action, "so".into()), at(8));
+            decided.await.unwrap().unwrap();
+            assert_eq!(shown().await, [left; 3]);
+        }
+    }
 }
 
 async fn notices_suspend_and_another_reviewer_hears_appeals(world: World) {
@@ -255,6 +364,20 @@ async fn account_goes_with_its_receipt_or_not_at_all(world: World) {
     // What was not removed at once is nobody's: the collector finds it.
     let needed = store.referenced_hashes().await.unwrap();
     assert!(!needed.contains(&hash(0xa)) && !needed.contains(&hash(0xc1eb)));
+}
+
+async fn owner_of_another_organisation_stays(world: World) {
+    let store = &world.store;
+    let ada = world.person("ada").await;
+    let studio = store.create_organisation(ada, "Studio", at(1)).await;
+    let studio = studio.unwrap().id;
+    let gone = world.delete_account(ada).await;
+    assert!(matches!(gone, Err(Error::LastOwner)), "{gone:?}");
+    assert!(store.find_user(ada).await.unwrap().is_some());
+    assert!(store.find_role(ada, studio).await.unwrap().is_some());
+    store.delete_organisation(studio, None).await.unwrap();
+    world.delete_account(ada).await.unwrap();
+    assert!(store.find_user(ada).await.unwrap().is_none());
 }
 
 async fn files_go_when_their_time_is_over(world: World) {

@@ -1,5 +1,7 @@
 //! What time removes of jobs' files, and what it spares: the inputs of jobs that have not ended.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use shared::{
     JobId, OrganisationId,
     artifact::ArtifactKind,
@@ -38,12 +40,17 @@ fn done(artifacts: Vec<NewArtifact>, follow_ups: Vec<NewJob>) -> FinishJob {
     }
 }
 
-/// Has the next job end so; which one that was.
+/// Has the next job end so, later than any before: jobs are sorted by their time. Which one that was.
 async fn end(world: &World, finish: FinishJob) -> JobId {
+    static TIME: AtomicI64 = AtomicI64::new(10);
+    let now = TIME.fetch_add(10, Ordering::Relaxed);
     let node = world.node().await;
-    let claim = world.claim(node, at(2)).await.expect("a job waits");
+    let claim = world.claim(node, at(now)).await.expect("a job waits");
     let id = claim.job.id;
-    let ended = world.store.finish_job(id, claim.token, finish, at(3)).await;
+    let ended = world
+        .store
+        .finish_job(id, claim.token, finish, at(now + 1))
+        .await;
     ended.expect("it ends");
     id
 }

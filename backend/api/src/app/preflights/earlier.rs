@@ -6,7 +6,10 @@ use shared::{
 };
 use store::JobRecord;
 
-use crate::{app::App, error::Error};
+use crate::{
+    app::{App, artifacts},
+    error::Error,
+};
 
 const POINTER: &str = "#/extends";
 
@@ -30,6 +33,21 @@ pub(super) async fn require(app: &App, owner: OrganisationId, spec: &JobSpec) ->
         return Err(forgotten(&job.spec.concepts));
     }
     holds_out_as_before(&job.spec, spec)
+}
+
+/// Refuses to go on from weights that were removed; what judges a job needs that job's own alone.
+pub(crate) async fn require_weights(
+    app: &App,
+    owner: OrganisationId,
+    spec: &JobSpec,
+) -> Result<(), Error> {
+    match spec.extends {
+        Some(id) if !artifacts::has_weights(app, owner, id).await? => {
+            let detail = artifacts::WEIGHTS_GONE;
+            Err(Error::field(POINTER, "weights_removed", detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a job that would test with words that the earlier one trained: what is held out follows from the seed, and

@@ -20,6 +20,7 @@ mod people;
 mod probed;
 mod summary;
 
+pub(crate) use earlier::require_weights;
 use probed::Probe;
 
 /// Everything that the checks look at.
@@ -238,6 +239,7 @@ fn contains(words: &[impl AsRef<str>], word: &str) -> bool {
 /// Looks at a specification without launching it.
 pub async fn create(app: &App, owner: OrganisationId, spec: &JobSpec) -> Result<Preflight, Error> {
     let facts = Facts::load(app, owner, spec).await?;
+    require_weights(app, owner, spec).await?;
     let mut checks = facts.checks(spec);
     checks.extend(facts.notes(app, spec).await?);
     Ok(Preflight {

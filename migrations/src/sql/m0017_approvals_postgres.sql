@@ -1,0 +1,1 @@
+ALTER TABLE approvals DROP CONSTRAINT approvals_requested_by_fkey;
