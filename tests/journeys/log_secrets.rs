@@ -62,13 +62,6 @@ async fn use_accounts(server: &Server) -> Result<Vec<String>> {
     let letter = letters::link(server, "verify-email").await?;
     let (_, token) = letter.split_once("token=").context("no token")?;
     secrets.push(token.to_owned());
-    posted(
-        server,
-        &http,
-        "/v1/email-verifications/confirm",
-        &json!({ "token": token }),
-    )
-    .await?;
     let login = json!({ "email": "log@example.org", "password": PASSWORD });
     let tokens = posted(server, &http, "/v1/tokens", &login).await?;
     secrets.push(text(&tokens, "access_token")?);
@@ -77,6 +70,14 @@ async fn use_accounts(server: &Server) -> Result<Vec<String>> {
     let tokens = posted(server, &http, "/v1/tokens/refresh", &refresh).await?;
     let access = text(&tokens, "access_token")?;
     secrets.push(access.clone());
+    let confirmed = http
+        .post(server.url("/v1/email-verifications/confirm"))
+        .bearer_auth(&access)
+        .json(&json!({ "token": token }));
+    ensure!(
+        confirmed.send().await?.status().is_success(),
+        "it is confirmed"
+    );
     let wrong = json!({ "email": "log@example.org", "password": WRONG });
     posted(server, &http, "/v1/sessions", &wrong).await?;
     let key = json!({ "name": "Log", "scopes": ["sets:read"] });
