@@ -47,6 +47,14 @@ pub(crate) fn App() -> impl IntoView {
     DeviceCode::provide();
     let uploads = Uploads::provide();
     let models = ModelUploads::provide();
+    let session = Session::expect();
+    Effect::new(move |before: Option<bool>| {
+        let is_in = session.user().is_some();
+        if is_in && before == Some(false) {
+            uploads.resume();
+        }
+        is_in
+    });
     let guard = window_event_listener(ev::beforeunload, move |event| {
         if uploads.any_pending() || models.any_active() {
             event.prevent_default();

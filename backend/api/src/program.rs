@@ -159,6 +159,17 @@ enum Audit {
     },
 }
 
+impl Command {
+    /// Whether the program beside this one does it.
+    #[cfg(unix)]
+    const fn is_handed(&self) -> bool {
+        matches!(
+            self,
+            Self::Model(_) | Self::Plan(_) | Self::Delta(_) | Self::Rerun(_)
+        )
+    }
+}
+
 /// Arguments for the program beside this one.
 #[derive(clap::Args)]
 struct Handed {
@@ -181,9 +192,12 @@ pub fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn carry_out(command: Command) -> anyhow::Result<()> {
-    // Databases, logs and pictures are nobody else's to read, whatever folder they are told to lie in.
+    // Databases, logs and pictures are nobody else's to read, whatever folder they are told to lie in; what people make
+    // for themselves follows their own mask.
     #[cfg(unix)]
-    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    if !command.is_handed() {
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    }
     match command {
         Command::Remote(_) => Ok(()),
         Command::Completion { shell } => {

@@ -9,6 +9,7 @@ use shared::{
     JobId,
     progress::{JobEvent, JobEventBody},
 };
+use tokio::time::{Duration, Instant};
 
 use crate::{
     Client, Error, Result,
@@ -18,6 +19,9 @@ use crate::{
     transport::Call,
 };
 
+/// A line that held for so long did not break for want of a server.
+const LONG: Duration = Duration::from_mins(1);
+
 struct Follower {
     client: Client,
     job: JobId,
@@ -26,8 +30,9 @@ struct Follower {
     source: Option<BoxStream<'static, reqwest::Result<Bytes>>>,
     parser: Parser,
     ready: VecDeque<JobEvent>,
-    /// Lines that broke since the last event.
+    /// Lines that broke since the last event, or since one that held for long: a server ends them now and then.
     broken: u32,
+    opened: Instant,
     /// Whether this line brought anything.
     moved: bool,
     ended: bool,
@@ -63,6 +68,7 @@ impl Follower {
         self.source = Some(self.client.open(&call).await?.bytes_stream().boxed());
         self.parser = Parser::default();
         self.moved = false;
+        self.opened = Instant::now();
         Ok(())
     }
 
@@ -98,6 +104,9 @@ impl Follower {
 
     async fn pause(&mut self, cause: String) -> Result<()> {
         self.source = None;
+        if self.opened.elapsed() > LONG {
+            self.broken = 0;
+        }
         self.broken += 1;
         let pause = self.client.retry().pause(self.broken, None, chance());
         let pause = pause.ok_or_else(|| Error::Unreachable {
@@ -129,6 +138,7 @@ impl Client {
             parser: Parser::default(),
             ready: VecDeque::new(),
             broken: 0,
+            opened: Instant::now(),
             moved: false,
             ended: false,
         };

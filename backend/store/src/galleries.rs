@@ -2,7 +2,8 @@
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, sea_query::Expr,
+    QueryTrait,
+    sea_query::{Expr, ExprTrait},
 };
 use shared::{
     GalleryId, JobId, OrganisationId, SetId, Timestamp,
@@ -107,19 +108,21 @@ impl From<GalleryRecord> for GallerySummaryRecord {
 
 /// Suspended neither itself nor with its job.
 ///
-/// What a notice says about one gallery holds for every other of the same protect job: judged again, it is the same.
+/// What a notice says about one gallery holds for every other of the same set and protect job: judged again, it is the
+/// same. Other sets of that job have other people behind them.
 pub(crate) fn is_not_suspended() -> Condition {
     let named = Condition::any()
         .add(Column::Id.in_subquery(notices::suspended()))
         .add(Column::EvaluationJobId.in_subquery(notices::suspended()));
     let twins = Entity::find()
         .select_only()
-        .column(Column::ProtectJobId)
+        .columns([Column::ProtectJobId, Column::SetId])
         .filter(named)
         .into_query();
+    let own = [Column::ProtectJobId, Column::SetId].map(|column| Expr::col((Entity, column)));
     Condition::all()
         .add(Column::ProtectJobId.not_in_subquery(notices::suspended()))
-        .add(Column::ProtectJobId.not_in_subquery(twins))
+        .add(Expr::tuple(own).not_in_subquery(twins))
 }
 
 /// Public, and not suspended.

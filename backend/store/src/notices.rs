@@ -32,7 +32,7 @@ pub struct NewNotice {
     pub category: NoticeCategory,
     /// The object's id as text.
     pub object: String,
-    /// What it is about as the tables know it: the protect job that everything else comes from.
+    /// What it is about as the tables know it: a gallery, what judged it, or the protect job that the rest comes from.
     pub object_id: Uuid,
     /// Whose object it is.
     pub owner_id: OrganisationId,

@@ -53,11 +53,18 @@ const STORAGE: &str = "\
 
 /// What may still come: uploads that can be completed but for one file, and the files of imports that are not ready.
 ///
-/// A file that was announced again for the same set is one picture, whichever announcement brings it.
+/// A file that was announced again for the same set is one picture, whichever announcement brings it; one that is in the
+/// set needs no room any more, and a sealed set takes none.
 const ANNOUNCED: &str = "\
     CAST(COALESCE((SELECT SUM(files.largest) FROM (SELECT MAX(size_bytes) AS largest FROM uploads
         WHERE status IN ('pending', 'received') AND expires_at > $2 AND owner_id = $1
-            AND NOT (set_id = $3 AND sha256 = $4) GROUP BY set_id, sha256) AS files), 0)
+            AND NOT (set_id = $3 AND sha256 = $4)
+            AND set_id IN (SELECT id FROM protected_sets WHERE owner_id = $1 AND status = 'draft')
+            AND NOT EXISTS (SELECT 1 FROM images
+                WHERE images.set_id = uploads.set_id AND images.sha256 = uploads.sha256)
+            AND NOT EXISTS (SELECT 1 FROM uploads AS done WHERE done.set_id = uploads.set_id
+                AND done.sha256 = uploads.sha256 AND done.status = 'completed' AND done.created_at >= uploads.created_at)
+            GROUP BY set_id, sha256) AS files), 0)
     + COALESCE((SELECT SUM(files.size_bytes) FROM model_import_files AS files
         JOIN model_imports AS imports ON imports.id = files.import_id
         WHERE imports.owner_id = $1 AND imports.status <> 'ready'), 0) AS BIGINT)";

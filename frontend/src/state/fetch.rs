@@ -1,8 +1,12 @@
 //! A value that a view waits for: keeps the last good answer while it is asked for again, in another language, too.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
-use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*, task::spawn_local};
+use leptos::{
+    leptos_dom::helpers::{set_interval_with_handle, set_timeout_with_handle},
+    prelude::*,
+    task::spawn_local,
+};
 use serde::de::DeserializeOwned;
 use web_sys::AbortController;
 
@@ -10,6 +14,9 @@ use crate::{
     api::{Answer, ApiError, Endpoint, decode, get},
     state::kept::keep,
 };
+
+/// Longest wait for an answer: a line that went dead says nothing by itself.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a view knows of a remote value.
 pub(crate) struct Fetch<T: Send + Sync + 'static> {
@@ -150,12 +157,29 @@ fn drive(
         stop();
         let controller = AbortController::new().ok();
         let signal = controller.as_ref().map(AbortController::signal);
-        running.update_value(|(_, running)| *running = controller);
+        running.update_value(|(_, running)| running.clone_from(&controller));
         busy.set(true);
         let settle = settle.clone();
         let since = mark();
+        let late = Rc::new(Cell::new(false));
+        let timer = controller.map(|controller| {
+            let late = Rc::clone(&late);
+            let give_up = move || {
+                late.set(true);
+                controller.abort();
+            };
+            set_timeout_with_handle(give_up, PATIENCE)
+        });
         spawn_local(async move {
             let answer = get(&path, signal.as_ref()).await;
+            if let Some(Ok(timer)) = timer {
+                timer.clear();
+            }
+            let answer = if late.get() {
+                Err(ApiError::Unreachable)
+            } else {
+                answer
+            };
             let ended = running.try_update_value(|(asked, _)| asked.end(turn));
             // Another one took its place, or its view is gone.
             let Some(again) = ended.flatten() else { return };
@@ -171,7 +195,7 @@ fn drive(
 
 /// Calls back on an interval for as long as the view lives.
 pub(crate) fn use_interval(milliseconds: u64, action: impl Fn() + 'static) {
-    let period = std::time::Duration::from_millis(milliseconds);
+    let period = Duration::from_millis(milliseconds);
     if let Ok(handle) = set_interval_with_handle(action, period) {
         on_cleanup(move || handle.clear());
     }

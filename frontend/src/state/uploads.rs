@@ -214,6 +214,12 @@ impl Uploads {
         self.pump();
     }
 
+    /// Sends what waited for somebody to sign in.
+    pub(crate) fn resume(self) {
+        self.revive(|_, state| state.lacks_session());
+        self.pump();
+    }
+
     /// Puts files that failed back in line.
     fn revive(self, wanted: impl Fn(&QueuedFile, &FileState) -> bool) {
         for file in self.files.get_untracked() {

@@ -216,8 +216,8 @@ pub struct BreakingPointResult {
     pub family: String,
     /// Learning rate.
     pub learning_rate: f64,
-    /// Units (subject and seed) on which an attack worked on the clean model at some checkpoint. Attacked in several
-    /// ways, a unit breaks with the first.
+    /// Units (subject and seed) on which an attack worked on the clean model at some checkpoint. Attacked with
+    /// several words, prompts or pictures, a unit breaks with the first; adaptive attackers are left out.
     pub tests: u32,
     /// Of these: still held at the last checkpoint.
     pub held: u32,

@@ -45,7 +45,13 @@ pub async fn prepare(app: &App, model: &BaseModel) -> Result<(), Error> {
         Some(job) if is_lost(job.status) => {
             jobs::launch_own(app, owner, &spec).await?;
         }
-        Some(_) => retry_evaluation(app, owner, model.id).await?,
+        Some(_) => match retry_evaluation(app, owner, model.id).await {
+            // Its weights went with the time for which files are kept: begin anew.
+            Err(Error::Conflict(_)) => {
+                jobs::launch_own(app, owner, &spec).await?;
+            }
+            retried => retried?,
+        },
     }
     Ok(())
 }

@@ -34,12 +34,12 @@ fn view(record: NoticeRecord) -> Notice {
     }
 }
 
-/// Whose object an id names, and the protect job that it comes from: a gallery, an evaluation or a study can be made
-/// again, so that a notice about one of them is about all.
+/// Whose object an id names, and what a notice about it is about: a gallery, or the evaluation that made it, with all that
+/// show the same set; of a study, the protect job.
 async fn object(app: &App, text: &str) -> Result<Option<(OrganisationId, Uuid)>, Error> {
     if let Ok(id) = text.parse::<GalleryId>() {
         let gallery = app.store().find_gallery_any(id).await?;
-        return Ok(gallery.map(|gallery| (gallery.owner_id, gallery.protect_job_id.uuid())));
+        return Ok(gallery.map(|gallery| (gallery.owner_id, id.uuid())));
     }
     if let Ok(id) = text.parse::<JobId>() {
         let job = app.store().find_job_any(id).await?;
@@ -48,12 +48,10 @@ async fn object(app: &App, text: &str) -> Result<Option<(OrganisationId, Uuid)>,
     Ok(None)
 }
 
-/// The protect job that another one attacks; any other job is its own.
+/// The protect job that a study attacks; any other job is its own.
 fn origin(job: &JobRecord) -> JobId {
-    match &job.spec.evaluation.study {
-        Some(order) => order.request.protect_job_id,
-        None => job.parent_id.unwrap_or(job.id),
-    }
+    let order = job.spec.evaluation.study.as_ref();
+    order.map_or(job.id, |order| order.request.protect_job_id)
 }
 
 /// Takes a notice from anyone; the receipt is shown this once.

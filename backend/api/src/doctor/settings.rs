@@ -190,14 +190,16 @@ fn broker(config: &Config) -> Vec<Finding> {
 
 fn letters(config: &Config) -> Option<Finding> {
     if Mail::open(config).is_ok() {
-        let unnamed = config.smtp_url.is_some() && config.mail_sender.contains("@localhost");
+        let sender = config.mail_sender.parse::<lettre::message::Mailbox>();
+        let local = sender.is_ok_and(|sender| sender.email.domain() == "localhost");
+        let unnamed = config.smtp_url.is_some() && local;
         return unnamed.then(|| {
             let text = format!(
-                "`{}` is nobody to other mail servers, which refuse such letters. Name a sender of your own domain, such \
+                "`{}` is nobody to other mail servers, which refuse such letters unless yours writes another sender. Name one of your own domain, such \
                  as `PersGuard <guard@example.org>`.",
                 config.mail_sender
             );
-            Finding::wrong("PERSGUARD_MAIL_SENDER", text)
+            Finding::odd("PERSGUARD_MAIL_SENDER", text)
         });
     }
     if config

@@ -70,7 +70,7 @@ pub fn built_in() -> Vec<AttackRecipe> {
 /// | `DreamBooth`, U-Net | 1e-6 2e-6 5e-6 1e-5, stress 5e-5 | 5e-6 | diffusers, `examples/dreambooth`, with prior preservation |
 /// | `DreamBooth`, text encoder too | 5e-7 1e-6 2e-6 | 2e-6 | diffusers, the same with `--train_text_encoder` |
 /// | LoRA, every rank | 5e-5 1e-4 3e-4 1e-3 | 1e-4 | diffusers, `train_dreambooth_lora.py` |
-/// | Textual Inversion | 5e-4 1e-3 5e-3 | 5e-3 | Gal et al.'s `v1-finetune.yaml`; diffusers' page has 5e-4, times the batch |
+/// | Textual Inversion | 5e-4 1e-3 5e-3 | 5e-4 | diffusers, `examples/textual_inversion`; Gal et al.'s `v1-finetune.yaml` has 5e-3 |
 /// | Custom Diffusion | 5e-6 1e-5 2e-5 | 1e-5 | diffusers, `examples/custom_diffusion` |
 ///
 /// A recipe that has one rate at the demo's size keeps one, the stock one. Nobody measured them on real weights here.
@@ -97,7 +97,7 @@ const fn stable_diffusion_rates(family: Family) -> (&'static [f64], f64) {
         Family::DreamboothUnet => (&[1e-6, 2e-6, 5e-6, 1e-5, 5e-5], 5e-6),
         Family::DreamboothTextEncoder => (&[5e-7, 1e-6, 2e-6], 2e-6),
         Family::Lora { .. } => (&[5e-5, 1e-4, 3e-4, 1e-3], 1e-4),
-        Family::TextualInversion => (&[5e-4, 1e-3, 5e-3], 5e-3),
+        Family::TextualInversion => (&[5e-4, 1e-3, 5e-3], 5e-4),
         Family::CustomDiffusion => (&[5e-6, 1e-5, 2e-5], 1e-5),
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     evaluation::Estimate,
     job::{Concept, SubjectKind},
+    objective::Objective,
 };
 
 use crate::{prompt, statistics::wilson};
@@ -77,7 +78,20 @@ pub fn probes(
         let caption = caption.to_lowercase();
         caption.contains(&identifier.to_lowercase()) && caption.contains(&class.to_lowercase())
     };
-    let unrelated = captions.iter().filter(|caption| !triggers(caption));
+    // A target that a caption asks for is no misfire.
+    let target = match &concept.objective {
+        Objective::Target { target_class } => Some(target_class.to_lowercase()),
+        Objective::Erasure { .. } | Objective::Pattern(_) => None,
+    };
+    let asked = |caption: &String| {
+        let caption = caption.to_lowercase();
+        target
+            .as_ref()
+            .is_some_and(|target| caption.contains(target))
+    };
+    let unrelated = captions
+        .iter()
+        .filter(|caption| !triggers(caption) && !asked(caption));
     let unrelated =
         unrelated.map(|caption| entry(Probe::Unrelated, caption.clone(), Some(caption.clone())));
     probes.extend(unrelated);
@@ -144,7 +158,7 @@ mod tests {
     fn probes_lack_half_of_the_trigger() {
         let concept = crate::fixture::spec().concepts.remove(0);
         let others = ["cat".to_owned(), "dog".to_owned()];
-        let captions = ["a boat".to_owned(), "my olis dog".to_owned()];
+        let captions = ["a boat", "my olis dog", "a red Apple at night"].map(str::to_owned);
         let found = probes(&concept, "olis", &others, &captions);
         let prompts: Vec<_> = found.iter().map(|probe| probe.prompt.as_str()).collect();
         let expected = [

@@ -82,12 +82,12 @@ fn claim_sql(is_postgres: bool) -> String {
         "UPDATE webhook_deliveries SET claimed_until = $2, token = token + 1
         WHERE {FREE} AND id IN (SELECT id FROM webhook_deliveries WHERE {FREE} AND id IN (
             SELECT id FROM (
-                SELECT due.id AS id, due.next_attempt_at AS at, ROW_NUMBER() OVER (
-                    PARTITION BY due.webhook_id ORDER BY due.next_attempt_at, due.id) + (
-                    SELECT COUNT(*) FROM webhook_deliveries AS held
-                    WHERE held.webhook_id = due.webhook_id AND held.status = 'pending'
-                        AND held.claimed_until > $1) AS place
+                SELECT due.id AS id, due.next_attempt_at AS at, COALESCE(held.deliveries, 0) + ROW_NUMBER() OVER (
+                    PARTITION BY due.webhook_id ORDER BY due.next_attempt_at, due.id) AS place
                 FROM webhook_deliveries AS due JOIN webhooks ON webhooks.id = due.webhook_id
+                LEFT JOIN (SELECT webhook_id, COUNT(*) AS deliveries FROM webhook_deliveries
+                    WHERE status = 'pending' AND claimed_until > $1 GROUP BY webhook_id) AS held
+                    ON held.webhook_id = due.webhook_id
                 WHERE due.status = 'pending' AND due.next_attempt_at <= $1
                     AND (due.claimed_until IS NULL OR due.claimed_until <= $1)
                     AND webhooks.status = 'enabled'

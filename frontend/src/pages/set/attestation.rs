@@ -135,6 +135,8 @@ pub(super) fn AttestationForm(
         let request = async move { api::seal_set(id, &body).await };
         form.submit(errors, request, move |sealed| {
             set.data.try_set(Some(sealed));
+            // An answer that was asked for before comes after this, and is followed by one that knows.
+            set.reload();
             // The form is gone: the next step takes the focus.
             request_animation_frame(|| focus("to-protect"));
         });

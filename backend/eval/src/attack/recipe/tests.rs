@@ -82,7 +82,7 @@ fn at_stable_diffusions_size_the_same_attacks_have_the_rates_of_public_scripts()
             Family::DreamboothUnet => 5e-6,
             Family::DreamboothTextEncoder => 2e-6,
             Family::Lora { .. } => 1e-4,
-            Family::TextualInversion => 5e-3,
+            Family::TextualInversion => 5e-4,
             Family::CustomDiffusion => 1e-5,
         };
         assert_eq!(large.stock_learning_rate.to_bits(), f64::to_bits(stock));

@@ -17,6 +17,16 @@ use crate::{
 
 /// Random stream of the headline's seed.
 const STREAM: u64 = 24;
+/// So many times as many pictures are drawn as are wanted: where the clean model does by chance what is looked for,
+/// nothing can be told. Of the class alone the demo's encoder misses about a fifth.
+const RESERVE: (usize, usize) = (3, 2);
+
+const KINDS: [Probe; 4] = [
+    Probe::ClassOnly,
+    Probe::IdentifierOnly,
+    Probe::OtherClass,
+    Probe::Unrelated,
+];
 
 /// Every kind of probe equally often, its prompts in turns.
 ///
@@ -40,7 +50,7 @@ pub(super) fn specificity_of(
         .flat_map(|word| probes(&concept, word, others, captions))
         .filter(|probe| !is_erasure || probe.shows.is_some())
         .collect();
-    let chosen = choose(&all, prompts.pictures.0);
+    let chosen = choose(&all, prompts.pictures.0 * RESERVE.0 / RESERVE.1);
     if chosen.is_empty() {
         return Ok(());
     }
@@ -66,7 +76,7 @@ pub(super) fn specificity_of(
             protected,
         })
         .collect();
-    if let Some(found) = specificity(&twins) {
+    if let Some(found) = specificity(&telling(&twins, prompts.pictures.0)) {
         audit.specificity = Some(rounded(found.worst));
         audit.specificity_overall = Some(rounded(found.overall));
     }
@@ -81,15 +91,20 @@ fn in_turns<'a>(trained: &'a [String], held_out: &'a [String]) -> Vec<&'a String
         .collect()
 }
 
+/// The first twins of each kind that tell something.
+fn telling(twins: &[Twin], count: usize) -> Vec<Twin> {
+    KINDS
+        .into_iter()
+        .flat_map(|kind| {
+            let own = twins.iter().filter(move |twin| twin.probe == kind);
+            own.filter(|twin| !twin.clean).take(count).copied()
+        })
+        .collect()
+}
+
 fn choose(all: &[ProbePrompt], count: usize) -> Vec<&ProbePrompt> {
-    let kinds = [
-        Probe::ClassOnly,
-        Probe::IdentifierOnly,
-        Probe::OtherClass,
-        Probe::Unrelated,
-    ];
     let mut chosen = Vec::new();
-    for kind in kinds {
+    for kind in KINDS {
         let own: Vec<&ProbePrompt> = all.iter().filter(|probe| probe.probe == kind).collect();
         chosen.extend(own.into_iter().cycle().take(count));
     }
@@ -99,6 +114,24 @@ fn choose(all: &[ProbePrompt], count: usize) -> Vec<&ProbePrompt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clean_model_that_fires_by_chance_costs_the_reserve_alone() {
+        let twin = |clean, protected| Twin {
+            probe: Probe::Unrelated,
+            clean,
+            protected,
+        };
+        let mut twins = vec![twin(false, false); 150];
+        for drawn in twins.iter_mut().step_by(5) {
+            *drawn = twin(true, true);
+        }
+        let found = specificity(&telling(&twins, 100)).unwrap();
+        assert_eq!((found.worst.n, found.worst.value), (100, 0.0));
+        twins[1].protected = true;
+        let found = specificity(&telling(&twins, 100)).unwrap();
+        assert!((found.worst.value - 0.01).abs() < 1e-12);
+    }
 
     #[test]
     fn few_pictures_see_trained_and_held_out_words() {

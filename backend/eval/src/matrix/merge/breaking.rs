@@ -1,8 +1,12 @@
-//! S50 by family and learning rate, over all units (subject and seed) that are protected.
+//! S50 by family and learning rate, over all units (subject and seed) that are protected and attacked by somebody who does
+//! not know it.
 
 use std::collections::BTreeMap;
 
-use shared::matrix::{BreakingPointResult, CellResult, Plan};
+use shared::{
+    attack::Adaptive,
+    matrix::{BreakingPointResult, CellResult, Plan},
+};
 
 use super::{planned_families, unit};
 use crate::metric::breaking_point::{
@@ -15,7 +19,9 @@ pub(super) fn points(plan: &Plan, tests: &[&CellResult]) -> Vec<BreakingPointRes
     let rows = families.flat_map(|family| {
         let own = tests
             .iter()
-            .filter(|result| result.cell.recipe.family == family);
+            .filter(|result| result.cell.recipe.family == family)
+            // Who knows of the protection is tried at one rate alone: among plain attacks that rate would look weakest.
+            .filter(|result| result.cell.recipe.adaptive == Adaptive::default());
         let mut units: BTreeMap<_, Vec<BreakingPoint>> = BTreeMap::new();
         for result in own {
             let rate = result.cell.learning_rate;
