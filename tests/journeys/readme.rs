@@ -9,10 +9,10 @@ const START: &str = "<!-- walkthrough:";
 /// The address in the README, and the end of its job.
 const ADDRESS: &str = "http://127.0.0.1:7740";
 const JOB_END: &str = r#"\"target_class\":\"apple\"}}]}"#;
-/// A job of seconds instead of minutes.
+/// A job of seconds instead of minutes, with as much of an attack as a release asks for.
 const SHORT_END: &str = r#"\"target_class\":\"apple\"}}],
   \"injection\":{\"steps\":2,\"batch_size\":2,\"class_images\":2,\"target_images\":2},
-  \"evaluation\":{\"checkpoints\":[0,2],\"images_per_arm\":2}}"#;
+  \"evaluation\":{\"checkpoints\":[0,4],\"images_per_arm\":4}}"#;
 
 /// Whether a safetensors file names a U-Net's tensors as diffusers does.
 fn has_diffusers_names(file: &Path) -> Result<bool> {
@@ -60,7 +60,7 @@ fn the_readme_walkthrough_runs() -> Result<()> {
         ensure!(said.contains(line), "`{line}` is missing in:\n{said}");
     }
     let weights = folder.path().join("protected-unet.safetensors");
-    if said.contains("failed  ") {
+    if said.contains("failed  ") || said.contains("not_measured  ") {
         ensure!(!weights.exists(), "a closed gate let the weights out");
     } else {
         ensure!(has_diffusers_names(&weights)?);
