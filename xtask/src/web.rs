@@ -16,7 +16,7 @@ use crate::{
 
 /// What a first visit may load before the pictures, as brotli: KB of 1000 bytes. The goal is 350; this is little more than
 /// what there is.
-pub(crate) const FIRST_ROUTE_KB: f64 = 280.0;
+pub(crate) const FIRST_ROUTE_KB: f64 = 300.0;
 /// How many earlier builds stay for other clones and running servers.
 const KEPT: usize = 4;
 
