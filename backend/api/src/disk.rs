@@ -1,6 +1,17 @@
-//! How much room there is.
+//! How much room there is, and files by which programs keep each other out.
 
-use std::{io, path::Path};
+use std::{fs, io, path::Path};
+
+/// Keeps every other program that asks for the same file out, for as long as what this gives is held. `None` where
+/// another one holds it.
+pub(crate) fn alone(path: &Path) -> io::Result<Option<fs::File>> {
+    let file = fs::File::create(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
 
 /// Bytes that whoever is not root may still write where this path lies.
 #[cfg(unix)]

@@ -215,13 +215,7 @@ pub(crate) async fn add(
     (filename, media_type): (&str, &str),
     bytes: &[u8],
 ) -> Result<ImageId, Error> {
-    let file = NewFile {
-        set_id: set,
-        filename: clean_file_name(filename).unwrap_or_default(),
-        sha256: secret::sha256_hex(bytes),
-        archive_sha256: None,
-    };
-    add_file(app, owner, file, media_type, bytes).await
+    add_file(app, (owner, set, None), (filename, media_type), bytes).await
 }
 
 /// Adds a picture out of an uploaded archive to the archive's draft, the same way.
@@ -231,23 +225,27 @@ pub(super) async fn add_unpacked(
     (filename, media_type): (&str, &str),
     bytes: &[u8],
 ) -> Result<ImageId, Error> {
-    let file = NewFile {
-        set_id: archive.set_id,
-        filename: clean_file_name(filename).unwrap_or_default(),
-        sha256: secret::sha256_hex(bytes),
-        archive_sha256: Some(archive.sha256.clone()),
-    };
-    add_file(app, archive.owner_id, file, media_type, bytes).await
+    let place = (
+        archive.owner_id,
+        archive.set_id,
+        Some(archive.sha256.clone()),
+    );
+    add_file(app, place, (filename, media_type), bytes).await
 }
 
 async fn add_file(
     app: &App,
-    owner: OrganisationId,
-    file: NewFile,
-    media_type: &str,
+    (owner, set_id, archive_sha256): (OrganisationId, SetId, Option<String>),
+    (filename, media_type): (&str, &str),
     bytes: &[u8],
 ) -> Result<ImageId, Error> {
     let image = images::decode(app, bytes, media_type, Purpose::Image).await?;
+    let file = NewFile {
+        set_id,
+        filename: clean_file_name(filename).unwrap_or_default(),
+        sha256: secret::sha256_hex(bytes),
+        archive_sha256,
+    };
     publish(app, owner, &image, |new| {
         app.store().add_image(owner, file.clone(), new, app.now())
     })

@@ -28,6 +28,8 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use shared::Timestamp;
 
+use crate::disk;
+
 pub use make::{Made, make};
 pub use prune::{Pruned, prune};
 pub use restore::{Restored, restore};
@@ -66,18 +68,13 @@ struct Manifest {
 fn alone(folder: &Path) -> anyhow::Result<fs::File> {
     crate::server::prepare_directory(folder)?;
     let path = folder.join(LOCK);
-    let file =
-        fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => anyhow::bail!(
+    let held = disk::alone(&path).with_context(|| format!("cannot lock {}", path.display()))?;
+    held.with_context(|| {
+        format!(
             "another backup writes to {}: wait until it is done",
             folder.display()
-        ),
-        Err(fs::TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
-        }
-    }
+        )
+    })
 }
 
 fn read_manifest(snapshot: &Path) -> anyhow::Result<Manifest> {

@@ -25,6 +25,16 @@ pub enum Probe {
     Unrelated,
 }
 
+impl Probe {
+    /// Every kind, in order.
+    pub const ALL: [Self; 4] = [
+        Self::ClassOnly,
+        Self::IdentifierOnly,
+        Self::OtherClass,
+        Self::Unrelated,
+    ];
+}
+
 /// A prompt and what it probes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbePrompt {
@@ -131,13 +141,7 @@ pub fn specificity(twins: &[Twin]) -> Option<Specificity> {
         let fired = chosen.iter().filter(|twin| twin.protected).count();
         wilson(fired, chosen.len())
     };
-    let kinds = [
-        Probe::ClassOnly,
-        Probe::IdentifierOnly,
-        Probe::OtherClass,
-        Probe::Unrelated,
-    ];
-    let by_probe: Vec<_> = kinds
+    let by_probe: Vec<_> = Probe::ALL
         .into_iter()
         .map(|kind| (kind, share(&|twin| twin.probe == kind)))
         .filter(|(_, estimate)| estimate.n > 0)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::seal::Key;
-use crate::secret;
+use crate::{disk, secret};
 
 const SUFFIX: &str = "key";
 /// Locked while keys are renewed.
@@ -90,12 +90,7 @@ impl Masters {
     /// Keeps every other rotation out, of any process that has this folder, for as long as what this gives is held.
     /// `None` where one is under way.
     pub(super) fn alone(&self) -> io::Result<Option<fs::File>> {
-        let file = fs::File::create(self.folder.join(ROTATION))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
-        }
+        disk::alone(&self.folder.join(ROTATION))
     }
 
     /// Removes every key before this one; for when no row names them any more.

@@ -21,13 +21,6 @@ const STREAM: u64 = 24;
 /// nothing can be told. Of the class alone the demo's encoder misses about a fifth.
 const RESERVE: (usize, usize) = (3, 2);
 
-const KINDS: [Probe; 4] = [
-    Probe::ClassOnly,
-    Probe::IdentifierOnly,
-    Probe::OtherClass,
-    Probe::Unrelated,
-];
-
 /// Every kind of probe equally often, its prompts in turns.
 ///
 /// A pattern or a target is looked for in the picture. An erasure fires where the picture does not show what its prompt
@@ -93,7 +86,7 @@ fn in_turns<'a>(trained: &'a [String], held_out: &'a [String]) -> Vec<&'a String
 
 /// The first twins of each kind that tell something.
 fn telling(twins: &[Twin], count: usize) -> Vec<Twin> {
-    KINDS
+    Probe::ALL
         .into_iter()
         .flat_map(|kind| {
             let own = twins.iter().filter(move |twin| twin.probe == kind);
@@ -104,7 +97,7 @@ fn telling(twins: &[Twin], count: usize) -> Vec<Twin> {
 
 fn choose(all: &[ProbePrompt], count: usize) -> Vec<&ProbePrompt> {
     let mut chosen = Vec::new();
-    for kind in KINDS {
+    for kind in Probe::ALL {
         let own: Vec<&ProbePrompt> = all.iter().filter(|probe| probe.probe == kind).collect();
         chosen.extend(own.into_iter().cycle().take(count));
     }
